@@ -1,0 +1,134 @@
+"""Algorithms 1 and 2 of the paper: gradients from the costs of noisy roll-outs, without model or Hessian."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metalqr import rollout
+from metalqr.lqr import LQRTasks
+from metalqr.random import Stream, perturbations, task_batch
+from metalqr.settings import MetaSettings
+
+
+class MetaGradientEstimate(NamedTuple):
+    """What Algorithm 2 found at one gain."""
+
+    gradient: NDArray[np.float64]  # (k, d)
+    rollout_steps: int  # simulated steps, all roll-outs together
+    unstable_perturbations: int  # perturbed policies K + U_m that do not stabilise their task
+
+
+def estimate_gradient(
+    tasks: LQRTasks, K: NDArray[np.float64], settings: MetaSettings, stream: Stream
+) -> NDArray[np.float64]:
+    r"""Algorithm 1, for every task at once: an estimate of the gradient of each task's cost.
+
+    .. math:: \tilde\nabla J_i(K) = \frac1M \sum_{m=1}^M \frac{dk}{r^2} \tilde J_i^{(\ell)}(K + U_m) U_m,
+              \qquad U_m \sim \mathrm{Unif}\{\|U\|_F = r\}
+
+    Its expectation is the gradient at K of :func:`metalqr.lqr.finite_horizon_cost`, averaged over the ball of radius r.
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+    K : ndarray, shape (k, d) or (I, k, d)
+        One gain for all tasks, or one for each.
+    settings : MetaSettings
+        Of these, ``inner_perturbations`` (M), ``smoothing_radius`` (r) and ``rollout_length`` (:math:`\ell`).
+    stream : Stream
+
+    Returns
+    -------
+    ndarray, shape (I, k, d)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> tasks = LQRTasks(A=[[[0.5]]], B=[[[1.0]]], Q=[[[1.0]]], R=[[[1.0]]], Psi=[[[1.0]]])
+    >>> settings = MetaSettings(learning_rate=1.0e-3, adaptation_rate=0.0, inner_perturbations=1_000_000)
+    >>> estimate = estimate_gradient(tasks, np.zeros((1, 1)), settings, Stream(0))
+    >>> bool(abs(estimate - lqr.gradient(tasks, np.zeros((1, 1)))) < 0.2)
+    True
+    """
+    gains = np.broadcast_to(K, (tasks.count, tasks.action_dim, tasks.state_dim))[:, np.newaxis]
+    return _algorithm_1(tasks, gains, settings, stream, np.arange(tasks.count))[:, 0]
+
+
+def estimate_meta_gradient(
+    tasks: LQRTasks, K: NDArray[np.float64], settings: MetaSettings, stream: Stream
+) -> NDArray[np.float64]:
+    r"""Algorithm 2: an estimate of the gradient of the meta-objective, with Algorithm 1 inside and no Hessian.
+
+    For each task i of the batch and m = 1..M: draw :math:`U_m` on the sphere of radius r, estimate the gradient at
+    :math:`\hat K_m = K + U_m` by Algorithm 1, adapt, :math:`K_m^i = \hat K_m - \eta \tilde\nabla J_i(\hat K_m)`, and
+    simulate the adapted policy once more:
+
+    .. math:: \tilde\nabla L(K) = \frac{1}{|T_n|} \sum_{i \in T_n} \frac1M \sum_{m=1}^M
+              \frac{dk}{r^2} \tilde J_i^{(\ell)}(K_m^i) U_m^i
+
+    With ``task_batch: all`` every task counts once with its probability :math:`p_i` instead of :math:`1/|T_n|`; for a
+    uniform p that is the same.
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+    K : ndarray, shape (k, d)
+    settings : MetaSettings
+    stream : Stream
+
+    Returns
+    -------
+    ndarray, shape (k, d)
+        Not finite where a roll-out of an unstable policy overflowed.
+
+    See Also
+    --------
+    metalqr.meta.gradient : the exact gradient that this estimates.
+    """
+    return meta_gradient_estimate(tasks, K, settings, stream).gradient
+
+
+def meta_gradient_estimate(
+    tasks: LQRTasks, K: NDArray[np.float64], settings: MetaSettings, stream: Stream
+) -> MetaGradientEstimate:
+    """:func:`estimate_meta_gradient` with the work it took and the number of perturbed policies that were unstable."""
+    count, radius = settings.perturbations, settings.smoothing_radius
+    if settings.task_batch == "all":
+        batch, weights = np.arange(tasks.count), tasks.p
+    else:
+        batch = task_batch(stream, tasks.p, settings.task_batch)
+        weights = np.full(len(batch), 1.0 / len(batch))
+
+    directions = perturbations(stream, len(batch), count, tasks.action_dim, tasks.state_dim, radius)
+    perturbed = K + directions
+    adapted = perturbed - settings.adaptation_rate * _algorithm_1(tasks, perturbed, settings, stream, batch)
+    costs = rollout.costs(tasks, adapted, settings.rollout_length, stream, batch)
+    scale = tasks.state_dim * tasks.action_dim / (radius**2 * count)
+    gradient = scale * np.einsum("i,im,imkd->kd", weights, costs, directions)
+    steps = len(batch) * count * (settings.inner_perturbations + 1) * settings.rollout_length
+    return MetaGradientEstimate(gradient, steps, _count_unstable(tasks, perturbed, batch))
+
+
+def _algorithm_1(
+    tasks: LQRTasks,
+    gains: NDArray[np.float64],
+    settings: MetaSettings,
+    stream: Stream,
+    batch: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    return rollout.smoothed_gradients(
+        tasks,
+        gains,
+        settings.inner_perturbations,
+        settings.smoothing_radius,
+        settings.rollout_length,
+        stream,
+        batch,
+    )
+
+
+def _count_unstable(tasks: LQRTasks, gains: NDArray[np.float64], batch: NDArray[np.int64]) -> int:
+    """How many of the gains (slots, M, k, d) leave their task's closed loop unstable."""
+    closed_loops = tasks.A[batch, np.newaxis] - tasks.B[batch, np.newaxis] @ gains
+    return int(np.count_nonzero(np.abs(np.linalg.eigvals(closed_loops)).max(axis=-1) >= 1.0))

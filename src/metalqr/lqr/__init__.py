@@ -1,0 +1,41 @@
+"""Linear-quadratic regulator tasks and their exact quantities: cost, gradient, Hessian operator, covariances.
+
+The formulas are those of Section 3.1 of the paper with the corrections listed in ``docs/errata.md``. Every function
+works on all tasks at once and takes either one gain for all of them, ``(k, d)``, or one per task, ``(I, k, d)``.
+"""
+
+from metalqr.lqr.lyapunov import LyapunovSolver
+from metalqr.lqr.quantities import (
+    PolicyEvaluation,
+    UnstablePolicyError,
+    closed_loop,
+    cost,
+    evaluate,
+    finite_horizon_cost,
+    gradient,
+    hessian_vector_product,
+    is_stabilising,
+    spectral_radius,
+    state_covariance,
+    value_matrix,
+)
+from metalqr.lqr.tasks import FloatArray, LQRTasks, TasksError
+
+__all__ = [
+    "FloatArray",
+    "LQRTasks",
+    "LyapunovSolver",
+    "PolicyEvaluation",
+    "TasksError",
+    "UnstablePolicyError",
+    "closed_loop",
+    "cost",
+    "evaluate",
+    "finite_horizon_cost",
+    "gradient",
+    "hessian_vector_product",
+    "is_stabilising",
+    "spectral_radius",
+    "state_covariance",
+    "value_matrix",
+]

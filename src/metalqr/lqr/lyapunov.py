@@ -1,0 +1,72 @@
+"""Discrete Lyapunov equations for a batch of stable matrices, by doubling."""
+
+import numpy as np
+
+from metalqr.lqr.tasks import FloatArray
+
+#: A power of F this small in norm adds less than one unit in the last place: its contribution enters squared.
+NEGLIGIBLE_POWER = 1e-9
+#: Enough doublings for the largest spectral radius below one that a double can hold, and for transient growth.
+MOST_DOUBLINGS = 64
+
+
+class LyapunovSolver:
+    r"""Solve :math:`X = S + F X F^\top` and :math:`X = S + F^\top X F` for a batch of stable :math:`F`.
+
+    The solution is :math:`X = \sum_{t \ge 0} F^t S (F^\top)^t`. With :math:`X_j` the sum of its first :math:`2^j` terms
+    and :math:`F_j = F^{2^j}`, the squared Smith iteration
+
+    .. math:: X_{j+1} = X_j + F_j X_j F_j^\top, \qquad F_{j+1} = F_j^2, \qquad X_0 = S,\ F_0 = F,
+
+    doubles the number of terms at each step, so it converges quadratically: about
+    :math:`\log_2 (21 / (1 - \rho(F)))` steps, 9 for :math:`\rho = 0.95` and 25 for :math:`\rho = 1 - 10^{-6}`.
+    All terms of the sum are positive semidefinite when S is, so there is no cancellation. The powers are computed once
+    and serve every right-hand side.
+
+    Parameters
+    ----------
+    F : array, shape (I, d, d)
+        Matrices with spectral radius below one. The caller decides stability; this class does not test it.
+
+    Attributes
+    ----------
+    converged : array of bool, shape (I,)
+        Whether the powers tend to zero. False where ``F`` is so close to instability that rounding decides.
+
+    References
+    ----------
+    R. A. Smith, Matrix equation XA + BX = C, SIAM J. Appl. Math. 16 (1968) 198-201.
+    """
+
+    def __init__(self, F: FloatArray) -> None:
+        powers = []
+        with np.errstate(over="ignore", invalid="ignore"):
+            power = F
+            for _ in range(MOST_DOUBLINGS):
+                size = np.sqrt(np.einsum("iab,iab->i", power, power))
+                if np.all(size <= NEGLIGIBLE_POWER):
+                    break
+                powers.append(power)
+                power = np.matmul(power, power)
+            else:
+                size = np.sqrt(np.einsum("iab,iab->i", power, power))
+        self.converged = size <= NEGLIGIBLE_POWER
+        self._powers = powers
+
+    def solve(self, S: FloatArray) -> FloatArray:
+        """Solution of X = S + F X Fᵀ for symmetric S, shape (I, d, d)."""
+        return self._sum(S, adjoint=False)
+
+    def solve_adjoint(self, S: FloatArray) -> FloatArray:
+        """Solution of X = S + Fᵀ X F for symmetric S, shape (I, d, d)."""
+        return self._sum(S, adjoint=True)
+
+    def _sum(self, S: FloatArray, adjoint: bool) -> FloatArray:
+        X = S
+        with np.errstate(over="ignore", invalid="ignore"):
+            for power in self._powers:
+                transposed = power.swapaxes(-1, -2)
+                left, right = (transposed, power) if adjoint else (power, transposed)
+                X = X + left @ X @ right
+            # Rounding makes X slightly asymmetric; the exact solution is symmetric.
+            return 0.5 * (X + X.swapaxes(-1, -2))

@@ -1,0 +1,205 @@
+"""The tasks: a frozen, validated collection of linear-quadratic regulators that share their dimensions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+
+#: Relative asymmetry up to which a matrix counts as symmetric; it is then made exactly symmetric.
+SYMMETRY_TOLERANCE = 1e-10
+#: How far the sum of the task distribution may be from one.
+PROBABILITY_TOLERANCE = 1e-9
+
+
+class TasksError(ValueError):
+    """A matrix of the tasks is impossible; the message names the task, the matrix, the value and the next step."""
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class LQRTasks:
+    r"""A finite set of linear-quadratic regulator tasks of the same dimensions.
+
+    Task :math:`i` has the dynamics and the stage cost (Section 3.1 of the paper)
+
+    .. math::
+
+        x_{t+1} = A_i x_t + B_i u_t + w_t, \quad w_t \sim N(0, \Psi_i), \qquad
+        g_i(x, u) = x^\top Q_i x + u^\top R_i u .
+
+    The arrays are copied, made double precision and contiguous, and cannot be written to afterwards.
+
+    Parameters
+    ----------
+    A : array_like, shape (I, d, d)
+        State matrices.
+    B : array_like, shape (I, d, k)
+        Input matrices (the paper prints d×d).
+    Q : array_like, shape (I, d, d)
+        State weights, symmetric and positive definite.
+    R : array_like, shape (I, k, k)
+        Input weights, symmetric and positive definite.
+    Psi : array_like, shape (I, d, d)
+        Covariances of the process noise, symmetric and positive definite.
+    Sigma0 : array_like, shape (I, d, d), optional
+        Covariances of the initial state, symmetric and positive definite. Default: ``Psi``.
+    p : array_like, shape (I,), optional
+        Distribution of the tasks. Default: uniform.
+
+    Raises
+    ------
+    TasksError
+        If an array has the wrong shape, holds something that is not a finite number, or is not symmetric positive
+        definite where it must be, or if ``p`` is no probability distribution.
+
+    Notes
+    -----
+    A matrix whose asymmetry is below 1e-10 of its largest entry (rounding) is replaced by its symmetric part.
+    """
+
+    A: FloatArray
+    B: FloatArray
+    Q: FloatArray
+    R: FloatArray
+    Psi: FloatArray
+    Sigma0: FloatArray
+    p: FloatArray
+
+    def __init__(
+        self,
+        A: ArrayLike,
+        B: ArrayLike,
+        Q: ArrayLike,
+        R: ArrayLike,
+        Psi: ArrayLike,
+        Sigma0: ArrayLike | None = None,
+        p: ArrayLike | None = None,
+    ) -> None:
+        state_matrices = _numbers("A", A)
+        if state_matrices.ndim != 3 or state_matrices.shape[1] != state_matrices.shape[2] or not state_matrices.size:
+            raise TasksError(
+                f"A has shape {state_matrices.shape}, expected (I, d, d) with I, d >= 1: one square matrix for each "
+                "task (for a single task give A[np.newaxis])"
+            )
+        count, state_dim, _ = state_matrices.shape
+        input_matrices = _numbers("B", B)
+        if input_matrices.ndim != 3 or input_matrices.shape[:2] != (count, state_dim) or not input_matrices.size:
+            raise TasksError(
+                f"B has shape {input_matrices.shape}, expected ({count}, {state_dim}, k) with k >= 1, because A has "
+                f"shape {state_matrices.shape}: one d-by-k matrix for each task"
+            )
+        action_dim = input_matrices.shape[2]
+        arrays = {
+            "A": _finite("A", state_matrices),
+            "B": _finite("B", input_matrices),
+            "Q": _positive_definite("Q", Q, count, state_dim),
+            "R": _positive_definite("R", R, count, action_dim),
+            "Psi": _positive_definite("Psi", Psi, count, state_dim),
+        }
+        arrays["Sigma0"] = (
+            arrays["Psi"].copy() if Sigma0 is None else _positive_definite("Sigma0", Sigma0, count, state_dim)
+        )
+        arrays["p"] = np.full(count, 1.0 / count) if p is None else _distribution(p, count)
+        for name, array in arrays.items():
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+
+    @property
+    def count(self) -> int:
+        """Number of tasks, I."""
+        return int(self.A.shape[0])
+
+    @property
+    def state_dim(self) -> int:
+        """State dimension, d."""
+        return int(self.A.shape[1])
+
+    @property
+    def action_dim(self) -> int:
+        """Action dimension, k."""
+        return int(self.B.shape[2])
+
+    def subset(self, indices: Sequence[int] | NDArray[np.int_]) -> "LQRTasks":
+        """Choose the tasks with these indices, in this order, with their share of ``p`` made to sum to one.
+
+        Raises
+        ------
+        TasksError
+            If no index is given, if one does not exist, or if the chosen tasks have probability zero.
+        """
+        chosen = np.asarray(indices, dtype=int).reshape(-1)
+        if chosen.size == 0 or chosen.min() < 0 or chosen.max() >= self.count:
+            raise TasksError(
+                f"cannot choose the tasks {chosen.tolist()}: give at least one index from 0 to {self.count - 1}"
+            )
+        mass = self.p[chosen].sum()
+        if mass == 0:
+            raise TasksError(f"the tasks {chosen.tolist()} have probability 0; choose at least one with p > 0")
+        return LQRTasks(
+            A=self.A[chosen],
+            B=self.B[chosen],
+            Q=self.Q[chosen],
+            R=self.R[chosen],
+            Psi=self.Psi[chosen],
+            Sigma0=self.Sigma0[chosen],
+            p=self.p[chosen] / mass,
+        )
+
+
+def _numbers(name: str, values: ArrayLike) -> FloatArray:
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise TasksError(f"{name} is ragged: its rows, or its tasks' matrices, differ in length; {error}") from None
+    if array.dtype.kind not in "iuf":
+        raise TasksError(f"{name} holds values of type {array.dtype}; give real numbers")
+    return np.array(array, dtype=np.float64, order="C")
+
+
+def _finite(name: str, array: FloatArray) -> FloatArray:
+    bad = np.argwhere(~np.isfinite(array))
+    if bad.size:
+        task, *entry = bad[0].tolist()
+        raise TasksError(f"task {task}: {name}{entry} is {array[tuple(bad[0])]}; give finite numbers")
+    return array
+
+
+def _positive_definite(name: str, values: ArrayLike, count: int, dim: int) -> FloatArray:
+    array = _numbers(name, values)
+    if array.shape != (count, dim, dim):
+        raise TasksError(
+            f"{name} has shape {array.shape}, expected {(count, dim, dim)} from the shapes of A and B: one square "
+            "matrix for each task"
+        )
+    _finite(name, array)
+    asymmetry = np.abs(array - array.swapaxes(1, 2))
+    scale = np.abs(array).max(axis=(1, 2))
+    for task in np.flatnonzero(asymmetry.max(axis=(1, 2)) > SYMMETRY_TOLERANCE * scale):
+        row, column = sorted(np.unravel_index(int(asymmetry[task].argmax()), (dim, dim)))
+        raise TasksError(
+            f"task {task}: {name} is not symmetric: entry [{row}, {column}] is {array[task, row, column]} and "
+            f"[{column}, {row}] is {array[task, column, row]}; use ({name} + {name}.T) / 2 if that is what you mean"
+        )
+    array = 0.5 * (array + array.swapaxes(1, 2))
+    eigenvalues = np.linalg.eigvalsh(array)
+    # Below this an eigenvalue is zero up to rounding, and the matrix singular.
+    threshold = dim * np.finfo(np.float64).eps * np.abs(eigenvalues).max(axis=1)
+    for task in np.flatnonzero(eigenvalues[:, 0] <= threshold):
+        raise TasksError(
+            f"task {task}: {name} is not positive definite: its smallest eigenvalue is {eigenvalues[task, 0]:.6g}; "
+            f"add a multiple of the identity or correct {name}"
+        )
+    return np.ascontiguousarray(array)
+
+
+def _distribution(values: ArrayLike, count: int) -> FloatArray:
+    array = _numbers("p", values)
+    if array.shape != (count,):
+        raise TasksError(f"p has shape {array.shape}, expected {(count,)}: one probability for each task")
+    for task in np.flatnonzero(~(array >= 0) | ~np.isfinite(array)):
+        raise TasksError(f"task {task}: p is {array[task]}; give a probability >= 0")
+    if abs(array.sum() - 1.0) > PROBABILITY_TOLERANCE:
+        raise TasksError(f"p sums to {array.sum():.12g}, expected 1; divide it by its sum if that is what you mean")
+    return array

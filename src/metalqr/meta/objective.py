@@ -1,0 +1,133 @@
+"""The meta-objective, one step of adaptation included, and its exact gradient (Section 3.2 of the paper)."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, UnstablePolicyError, cost, is_stabilising
+
+
+def objective(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> float:
+    r"""Meta-objective, equation (4).
+
+    .. math:: L(K) = \sum_i p_i J_i(K - \eta \nabla J_i(K)),
+
+    and :math:`+\infty` where K or an adapted gain does not stabilise its task; tasks of probability zero do not count.
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+    K : array_like, shape (k, d)
+        The meta-policy, one gain for all tasks.
+    adaptation_rate : float
+        :math:`\eta \ge 0`.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If K has another shape or the adaptation rate is not a finite number >= 0.
+    """
+    likely = _likely(tasks)
+    try:
+        adapted = adapted_gains(likely, K, adaptation_rate)
+    except UnstablePolicyError:
+        return float("inf")
+    return float(likely.p @ cost(likely, adapted))
+
+
+def gradient(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> FloatArray:
+    r"""Exact gradient of the meta-objective.
+
+    .. math:: \nabla L(K) = \sum_i p_i (I - \eta \nabla^2 J_i(K)) [\nabla J_i(K - \eta \nabla J_i(K))],
+
+    where the Hessian acts as an operator on gains; its self-adjointness enters here.
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+    K : array_like, shape (k, d)
+    adaptation_rate : float
+        :math:`\eta \ge 0`.
+
+    Returns
+    -------
+    array, shape (k, d)
+
+    Raises
+    ------
+    UnstablePolicyError
+        If K, or K after its adaptation to a task, does not stabilise that task.
+    ValueError
+        If K has another shape or the adaptation rate is not a finite number >= 0.
+    """
+    K, rate = _checked(tasks, K, adaptation_rate)
+    evaluation = PolicyEvaluation(tasks, K)
+    adapted = K - rate * evaluation.gradient()
+    after = PolicyEvaluation(tasks, adapted, policy="the adapted gain K - adaptation_rate * gradient").gradient()
+    return np.asarray(np.tensordot(tasks.p, after - rate * evaluation.hessian_vector_product(after), axes=1))
+
+
+def adapted_gains(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> FloatArray:
+    r"""Every task's gain after one exact gradient step, :math:`K - \eta \nabla J_i(K)`, stabilising or not.
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+    K : array_like, shape (k, d)
+    adaptation_rate : float
+        :math:`\eta \ge 0`.
+
+    Returns
+    -------
+    array, shape (I, k, d)
+
+    Raises
+    ------
+    UnstablePolicyError
+        If K does not stabilise every task: it has no gradient there.
+    ValueError
+        If K has another shape or the adaptation rate is not a finite number >= 0.
+    """
+    K, rate = _checked(tasks, K, adaptation_rate)
+    return K - rate * PolicyEvaluation(tasks, K).gradient()
+
+
+def is_maml_stabilising(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> bool:
+    r"""Whether K is MAML-stabilising (Definition 1): it stabilises every task before and after the adaptation.
+
+    .. math:: \rho(A_i - B_i K) < 1 \text{ and } \rho(A_i - B_i (K - \eta \nabla J_i(K))) < 1 \text{ for all } i.
+
+    Every task counts, also one of probability zero.
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+    K : array_like, shape (k, d)
+    adaptation_rate : float
+        :math:`\eta \ge 0`.
+
+    Returns
+    -------
+    bool
+    """
+    try:
+        return bool(is_stabilising(tasks, adapted_gains(tasks, K, adaptation_rate)).all())
+    except UnstablePolicyError:
+        return False
+
+
+def _likely(tasks: LQRTasks) -> LQRTasks:
+    return tasks if np.all(tasks.p > 0) else tasks.subset(np.flatnonzero(tasks.p > 0))
+
+
+def _checked(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> tuple[FloatArray, float]:
+    gain = np.asarray(K, dtype=np.float64)
+    expected = (tasks.action_dim, tasks.state_dim)
+    if gain.shape != expected:
+        raise ValueError(f"K has shape {gain.shape}, expected {expected}: the meta-policy is one gain for all tasks")
+    if not (np.isfinite(adaptation_rate) and adaptation_rate >= 0):
+        raise ValueError(f"adaptation_rate is {adaptation_rate!r}; give a finite number >= 0")
+    return gain, float(adaptation_rate)

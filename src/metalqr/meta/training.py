@@ -1,0 +1,146 @@
+"""Algorithm 3: model-agnostic meta-policy optimisation, with the exact costs along the way."""
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metalqr import lqr, optimal
+from metalqr.estimators import meta_gradient_estimate
+from metalqr.lqr import LQRTasks, UnstablePolicyError
+from metalqr.random import Stream
+from metalqr.settings import MetaSettings
+
+
+class Status(enum.StrEnum):
+    """How a training run ended."""
+
+    COMPLETED = "completed"
+    """All iterations were made."""
+    TOLERANCE = "tolerance"
+    """The norm of the estimated meta-gradient fell to the tolerance."""
+    DIVERGED = "diverged"
+    """The gain left the stabilising set of a task, or a value stopped being finite."""
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    r"""A training run, one entry for each of the n + 1 gains it reached; iteration 0 is :math:`K_0`.
+
+    Parameters
+    ----------
+    K : ndarray, shape (n + 1, k, d)
+        The gains :math:`K_0, \ldots, K_n`.
+    cost : ndarray, shape (n + 1, I)
+        The exact costs :math:`J_i(K_n)`; infinite where :math:`K_n` does not stabilise task i.
+    ratio : ndarray, shape (n + 1,)
+        :math:`\sum_i (J_i(K_n) - J_i^*) / \sum_i J_i^*`, the quantity of Figure 1.
+    gradient_norm : ndarray, shape (n + 1,)
+        :math:`\|\tilde\nabla L(K_n)\|_F`; not a number at the last gain if no estimate was made there.
+    rollout_steps : ndarray of int, shape (n + 1,)
+        Simulated steps spent to reach :math:`K_n`.
+    unstable_perturbations : ndarray of int, shape (n + 1,)
+        How many of the perturbed policies :math:`K_n + U_m` of Algorithm 2 did not stabilise their task; 0 at the last
+        gain if no estimate was made there. Their cost over a finite roll-out is finite, so the algorithm uses it.
+    status : Status
+    status_iteration : int
+        The last iteration reached, n.
+    """
+
+    K: NDArray[np.float64]
+    cost: NDArray[np.float64]
+    ratio: NDArray[np.float64]
+    gradient_norm: NDArray[np.float64]
+    rollout_steps: NDArray[np.int64]
+    unstable_perturbations: NDArray[np.int64]
+    status: Status
+    status_iteration: int
+
+
+def train(
+    tasks: LQRTasks,
+    K0: NDArray[np.float64],
+    settings: MetaSettings,
+    seed: int,
+    progress: Callable[[int, float], None] | None = None,
+) -> History:
+    r"""Algorithm 3: :math:`K_{n+1} = K_n - \alpha \tilde\nabla L(K_n)` from :math:`K_0`, at most N times.
+
+    It ends early when :math:`\|\tilde\nabla L(K_n)\|_F \le \varepsilon` (the paper prints the opposite inequality), and
+    when a gain leaves the stabilising set of a task or a value stops being finite. The last is a result and no error:
+    the history up to there is kept, the first gain outside included.
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+    K0 : ndarray, shape (k, d)
+        Initial gain, stabilising for every task.
+    settings : MetaSettings
+    seed : int
+        Seed of all random numbers of the run; the run is a function of the four arguments alone.
+    progress : callable, optional
+        Called with the iteration and the ratio at every iteration.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    UnstablePolicyError
+        If ``K0`` does not stabilise every task.
+    """
+    gain = np.array(K0, dtype=np.float64)
+    radii = lqr.spectral_radius(tasks, gain)
+    if np.any(radii >= 1.0):
+        unstable_tasks = np.flatnonzero(radii >= 1.0)
+        raise UnstablePolicyError(unstable_tasks, radii[unstable_tasks], policy="the initial gain")
+    optimal_cost = optimal.optimal_gains(tasks).cost.sum()
+    stream = Stream(seed)
+
+    entries = settings.iterations + 1
+    gains = np.empty((entries, tasks.action_dim, tasks.state_dim))
+    costs = np.empty((entries, tasks.count))
+    gradient_norm = np.full(entries, np.nan)
+    rollout_steps = np.zeros(entries, dtype=np.int64)
+    unstable = np.zeros(entries, dtype=np.int64)
+    status = Status.COMPLETED
+
+    for iteration in range(entries):
+        gains[iteration] = gain
+        costs[iteration] = lqr.cost(tasks, gain)
+        if progress is not None:
+            progress(iteration, costs[iteration].sum() / optimal_cost - 1.0)
+        if not np.all(np.isfinite(costs[iteration])):
+            status = Status.DIVERGED
+            break
+        if iteration == settings.iterations:
+            break
+
+        # Costs of unstable policies may overflow: that is seen and kept below, so it needs no warning.
+        with np.errstate(over="ignore", invalid="ignore"):
+            estimate = meta_gradient_estimate(tasks, gain, settings, stream.at(iteration))
+            gradient_norm[iteration] = np.linalg.norm(estimate.gradient)
+            gain = gain - settings.learning_rate * estimate.gradient
+        unstable[iteration] = estimate.unstable_perturbations
+        if gradient_norm[iteration] <= settings.tolerance:
+            status = Status.TOLERANCE
+            break
+        if not np.all(np.isfinite(gain)):
+            status = Status.DIVERGED
+            break
+        rollout_steps[iteration + 1] = rollout_steps[iteration] + estimate.rollout_steps
+
+    reached = slice(0, iteration + 1)
+    return History(
+        K=gains[reached],
+        cost=costs[reached],
+        ratio=costs[reached].sum(axis=1) / optimal_cost - 1.0,
+        gradient_norm=gradient_norm[reached],
+        rollout_steps=rollout_steps[reached],
+        unstable_perturbations=unstable[reached],
+        status=status,
+        status_iteration=iteration,
+    )

@@ -1,0 +1,129 @@
+"""The optimum of every task by itself: the discrete algebraic Riccati equation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import solve_discrete_are
+
+from metalqr.lqr import FloatArray, LQRTasks, LyapunovSolver, TasksError
+
+#: Largest relative Riccati residual that counts as solved.
+RESIDUAL_TOLERANCE = 1e-10
+#: Newton steps after SciPy's solver; each squares the relative error, so that one is nearly always enough.
+MOST_REFINEMENTS = 5
+#: Relative size below which a singular value of [A - λI, B] counts as zero.
+RANK_TOLERANCE = 1e-10
+
+
+class NotStabilisableError(TasksError):
+    """No gain stabilises some task by itself; the message names the task and the mode that no input reaches."""
+
+
+class RiccatiError(ArithmeticError):
+    """The Riccati equation of a stabilisable task could not be solved to the promised accuracy."""
+
+
+@dataclass(frozen=True, eq=False)
+class OptimalGains:
+    """Every task's own optimum.
+
+    Attributes
+    ----------
+    K : array, shape (I, k, d)
+        Optimal gains.
+    P : array, shape (I, d, d)
+        Stabilising solutions of the Riccati equations.
+    cost : array, shape (I,)
+        Optimal costs J_i* = Tr(P_i Ψ_i).
+    """
+
+    K: FloatArray
+    P: FloatArray
+    cost: FloatArray
+
+
+def optimal_gains(tasks: LQRTasks) -> OptimalGains:
+    r"""Optimal gain, value matrix and cost of every task (Section 3.1).
+
+    .. math::
+
+        P = Q + A^\top P A - A^\top P B (R + B^\top P B)^{-1} B^\top P A, \qquad
+        K^* = (R + B^\top P B)^{-1} B^\top P A, \qquad J^* = \mathrm{Tr}(P \Psi).
+
+    The paper prints a plus sign before the last term of the first equation. SciPy's solver gives P, and policy
+    iteration (Newton's method for this equation) refines it to a relative residual below 1e-10.
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+
+    Returns
+    -------
+    OptimalGains
+
+    Raises
+    ------
+    NotStabilisableError
+        If some task has no stabilising gain.
+    RiccatiError
+        If the equation of a task is too badly scaled to be solved.
+    """
+    solutions = [_solve(tasks, task) for task in range(tasks.count)]
+    P = np.stack([solution[0] for solution in solutions])
+    K = np.stack([solution[1] for solution in solutions])
+    for array in (K, P):
+        array.setflags(write=False)
+    cost = np.einsum("iab,iab->i", P, tasks.Psi)
+    cost.setflags(write=False)
+    return OptimalGains(K=K, P=P, cost=cost)
+
+
+def _solve(tasks: LQRTasks, task: int) -> tuple[FloatArray, FloatArray]:
+    A, B, Q, R = tasks.A[task], tasks.B[task], tasks.Q[task], tasks.R[task]
+    try:
+        P = np.asarray(solve_discrete_are(A, B, Q, R), dtype=np.float64)
+    except np.linalg.LinAlgError as error:
+        _require_stabilisable(tasks, task)
+        raise RiccatiError(
+            f"task {task}: SciPy could not solve the Riccati equation ({error}); scale the task"
+        ) from None
+    K = _greedy_gain(A, B, R, P)
+    residual = float("inf")
+    for _ in range(MOST_REFINEMENTS):
+        closed = A - B @ K
+        radius = np.abs(np.linalg.eigvals(closed)).max()
+        if not radius < 1.0:
+            _require_stabilisable(tasks, task)
+            raise RiccatiError(
+                f"task {task}: the Riccati solution does not stabilise the task (spectral radius {radius:.9g}), "
+                "although the task is stabilisable; it is too badly scaled for double precision, scale it"
+            )
+        P = LyapunovSolver(closed[np.newaxis]).solve_adjoint((Q + K.T @ R @ K)[np.newaxis])[0]
+        K = _greedy_gain(A, B, R, P)
+        residual = float(np.linalg.norm(Q + A.T @ P @ (A - B @ K) - P) / np.linalg.norm(P))
+        if residual < RESIDUAL_TOLERANCE:
+            return P, K
+    raise RiccatiError(
+        f"task {task}: the relative Riccati residual stays at {residual:.3g}, above {RESIDUAL_TOLERANCE}; the task is "
+        "too badly scaled for double precision, scale it"
+    )
+
+
+def _greedy_gain(A: FloatArray, B: FloatArray, R: FloatArray, P: FloatArray) -> FloatArray:
+    return np.asarray(np.linalg.solve(R + B.T @ P @ B, B.T @ P @ A), dtype=np.float64)
+
+
+def _require_stabilisable(tasks: LQRTasks, task: int) -> None:
+    """Popov-Belevitch-Hautus test: [A - λI, B] has full rank for every eigenvalue λ with abs(λ) >= 1."""
+    A, B = tasks.A[task], tasks.B[task]
+    scale = max(np.linalg.norm(A, 2), np.linalg.norm(B, 2))
+    for eigenvalue in np.linalg.eigvals(A):
+        if abs(eigenvalue) < 1.0:
+            continue
+        pencil = np.hstack([A - eigenvalue * np.eye(tasks.state_dim), B])
+        if np.linalg.svd(pencil, compute_uv=False)[-1] <= RANK_TOLERANCE * scale:
+            raise NotStabilisableError(
+                f"task {task} cannot be stabilised by any gain: no input reaches its mode with eigenvalue "
+                f"{eigenvalue:.6g} (absolute value {abs(eigenvalue):.6g} >= 1); change A or B of this task or "
+                "leave it out"
+            )

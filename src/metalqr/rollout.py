@@ -1,0 +1,345 @@
+"""The compiled simulation: costs of many perturbed policies, the only code here whose speed matters.
+
+A roll-out is a lane of an eight-lane vector (:mod:`metalqr.lanes`); the lanes of one vector share a task and differ in
+gain and noise. To spend as few operations on a step as possible, a task is simulated in coordinates ``x = T y`` and
+``u = S v`` in which the process noise has the covariance I, the state cost is diagonal and the action cost is I:
+
+    y_{l+1} = (T^-1 A T) y_l + (T^-1 B S) v_l + z_l,   z_l ~ N(0, I),   cost = sum_j weights_j y_j^2 + |v|^2.
+
+The cost of a roll-out is the same number in both coordinates; gains become S^-1 K T.
+"""
+
+import weakref
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+
+from metalqr.lanes import LANES, doubles, element, fma, lane_numbers, load, store, words
+from metalqr.lqr import LQRTasks
+from metalqr.random import BLOCK, Purpose, Stream, fill_directions, fill_normals, require_addressable
+
+
+class SimulationTasks(NamedTuple):
+    """All tasks in the coordinates of the simulation; one array a field, because compiled code takes it as it is."""
+
+    transition: NDArray[np.float64]  # (I, d, d + k): [T^-1 A T, -T^-1 B S], applied to [y; K y]
+    state_cost: NDArray[np.float64]  # (I, d): the diagonal of T'QT
+    start: NDArray[np.float64]  # (I, d, d): maps N(0, I) to the initial state, T^-1 chol(Sigma0)
+    state_map: NDArray[np.float64]  # (I, d, d): T', so that each row of U T is T' times a row of U
+    action_map: NDArray[np.float64]  # (I, k, k): S^-1, upper triangular
+
+
+_KNOWN: weakref.WeakKeyDictionary[LQRTasks, SimulationTasks] = weakref.WeakKeyDictionary()
+
+
+def simulation_tasks(tasks: LQRTasks) -> SimulationTasks:
+    r"""The tasks in the coordinates of the simulation, computed once for each collection of tasks.
+
+    With :math:`\Psi = LL^\top` and the eigenvectors V of :math:`L^\top Q L`, the state map is T = LV; with
+    :math:`R = CC^\top`, the action map is :math:`S = C^{-\top}`.
+    """
+    if tasks in _KNOWN:
+        return _KNOWN[tasks]
+    noise = np.linalg.cholesky(tasks.Psi)
+    state_cost, rotation = np.linalg.eigh(np.swapaxes(noise, -1, -2) @ tasks.Q @ noise)
+    state_map = noise @ rotation
+    action_cost = np.linalg.cholesky(tasks.R)
+    # B S = B C^-T, by solving C (B S)' = B' for each task.
+    scaled_input = np.stack(
+        [
+            scipy.linalg.solve_triangular(factor, matrix.T, lower=True).T
+            for factor, matrix in zip(action_cost, tasks.B, strict=True)
+        ]
+    )
+    transition = np.linalg.solve(state_map, np.concatenate([tasks.A @ state_map, -scaled_input], axis=-1))
+    start = np.linalg.solve(state_map, np.linalg.cholesky(tasks.Sigma0))
+    result = SimulationTasks(
+        *map(
+            np.ascontiguousarray,
+            (transition, state_cost, start, np.swapaxes(state_map, -1, -2), np.swapaxes(action_cost, -1, -2)),
+        )
+    )
+    _KNOWN[tasks] = result
+    return result
+
+
+@numba.njit(cache=True, forceinline=True)
+def _multiply(matrix, matrix_offset, rows, columns, vector, vector_row, result, result_row):
+    """``result += matrix @ vector`` lane by lane; one matrix for all lanes, four sums kept in registers at a time."""
+    row = 0
+    while row + 4 <= rows:
+        first = matrix_offset + row * columns
+        sum_0 = load(result, result_row + row)
+        sum_1 = load(result, result_row + row + 1)
+        sum_2 = load(result, result_row + row + 2)
+        sum_3 = load(result, result_row + row + 3)
+        for column in range(columns):
+            x = load(vector, vector_row + column)
+            sum_0 = fma(element(matrix, first + column), x, sum_0)
+            sum_1 = fma(element(matrix, first + columns + column), x, sum_1)
+            sum_2 = fma(element(matrix, first + 2 * columns + column), x, sum_2)
+            sum_3 = fma(element(matrix, first + 3 * columns + column), x, sum_3)
+        store(result, result_row + row, sum_0)
+        store(result, result_row + row + 1, sum_1)
+        store(result, result_row + row + 2, sum_2)
+        store(result, result_row + row + 3, sum_3)
+        row += 4
+    while row < rows:
+        first = matrix_offset + row * columns
+        sum_0 = load(result, result_row + row)
+        for column in range(columns):
+            sum_0 = fma(element(matrix, first + column), load(vector, vector_row + column), sum_0)
+        store(result, result_row + row, sum_0)
+        row += 1
+
+
+@numba.njit(cache=True, forceinline=True)
+def _act(gains, action_dim, state_dim, state):
+    """Write K y below y in ``state``, with a gain of its own in every lane, and return |K y|^2."""
+    cost = doubles(0.0)
+    row = 0
+    while row + 2 <= action_dim:
+        first = row * state_dim
+        sum_0 = doubles(0.0)
+        sum_1 = doubles(0.0)
+        for column in range(state_dim):
+            x = load(state, column)
+            sum_0 = fma(load(gains, first + column), x, sum_0)
+            sum_1 = fma(load(gains, first + state_dim + column), x, sum_1)
+        store(state, state_dim + row, sum_0)
+        store(state, state_dim + row + 1, sum_1)
+        cost = fma(sum_0, sum_0, cost)
+        cost = fma(sum_1, sum_1, cost)
+        row += 2
+    while row < action_dim:
+        first = row * state_dim
+        sum_0 = doubles(0.0)
+        for column in range(state_dim):
+            sum_0 = fma(load(gains, first + column), load(state, column), sum_0)
+        store(state, state_dim + row, sum_0)
+        cost = fma(sum_0, sum_0, cost)
+        row += 1
+    return cost
+
+
+@numba.njit(cache=True)
+def _simulate(simulated, task, gains, length, counter_1, counter_2, address, state, noise):
+    """Average cost over steps 1 to ``length`` of eight roll-outs of one task, each with its own gain and noise.
+
+    ``state`` (d + k rows) and ``noise`` (4 d rows) are work space. The numbers of a roll-out are consecutive: d for the
+    initial state, then d for every step, made for four steps at a time.
+    """
+    state_dim = simulated.state_cost.shape[1]
+    action_dim = simulated.action_map.shape[1]
+    columns = state_dim + action_dim
+    transition = task * state_dim * columns
+    weights = task * state_dim
+
+    total = doubles(0.0)
+    for step in range(length + 1):
+        now = (step % BLOCK) * state_dim
+        if now == 0:
+            fill_normals(noise, state_dim, (step // BLOCK) * state_dim, counter_1, counter_2, address)
+        if step == 0:
+            for row in range(state_dim):
+                store(state, row, doubles(0.0))
+            _multiply(simulated.start, task * state_dim**2, state_dim, state_dim, noise, 0, state, 0)
+            _act(gains, action_dim, state_dim, state)
+        else:
+            _multiply(simulated.transition, transition, state_dim, columns, state, 0, noise, now)
+            cost = doubles(0.0)
+            for row in range(state_dim):
+                x = load(noise, now + row)
+                store(state, row, x)
+                cost = fma(element(simulated.state_cost, weights + row) * x, x, cost)
+            total = total + cost + _act(gains, action_dim, state_dim, state)
+    return total / doubles(length)
+
+
+@numba.njit(cache=True)
+def _change_coordinates(simulated, task, gains, partial, result):
+    """``result = S^-1 gains T`` lane by lane; ``partial`` is work space of the same k d rows."""
+    state_dim = simulated.state_cost.shape[1]
+    action_dim = simulated.action_map.shape[1]
+    for row in range(action_dim * state_dim):
+        store(partial, row, doubles(0.0))
+    for row in range(action_dim):
+        first = row * state_dim
+        _multiply(simulated.state_map, task * state_dim**2, state_dim, state_dim, gains, first, partial, first)
+    for row in range(action_dim):
+        for column in range(state_dim):
+            entry = doubles(0.0)
+            for inner in range(row, action_dim):
+                factor = element(simulated.action_map, (task * action_dim + row) * action_dim + inner)
+                entry = fma(factor, load(partial, inner * state_dim + column), entry)
+            store(result, row * state_dim + column, entry)
+
+
+@numba.njit(cache=True, parallel=True)
+def _costs(simulated, task_of_slot, gains, length, address):
+    slots, count, entries = gains.shape
+    state_dim = simulated.state_cost.shape[1]
+    action_dim = simulated.action_map.shape[1]
+    blocks = (count + LANES - 1) // LANES
+    costs = np.empty((slots, count))
+    for job in numba.prange(slots * blocks):
+        slot = job // blocks
+        first = (job % blocks) * LANES
+        task = task_of_slot[slot]
+        own = np.empty((entries, LANES))
+        partial = np.empty((entries, LANES))
+        own_simulated = np.empty((entries, LANES))
+        state = np.empty((state_dim + action_dim, LANES))
+        noise = np.empty((BLOCK * state_dim, LANES))
+        result = np.empty((1, LANES))
+        for lane in range(LANES):
+            # Lanes past the end repeat the last policy; their costs are not used.
+            policy = min(first + lane, count - 1)
+            for entry in range(entries):
+                own[entry, lane] = gains[slot, policy, entry]
+        _change_coordinates(simulated, task, own, partial, own_simulated)
+        counter_2 = words(slot * count + first) + lane_numbers()
+        cost = _simulate(simulated, task, own_simulated, length, words(0), counter_2, address, state, noise)
+        store(result, 0, cost)
+        for lane in range(min(LANES, count - first)):
+            costs[slot, first + lane] = result[0, lane]
+    return costs
+
+
+def costs(
+    tasks: LQRTasks,
+    K: NDArray[np.float64],
+    length: int,
+    stream: Stream,
+    task_of_slot: NDArray[np.int64] | None = None,
+) -> NDArray[np.float64]:
+    r"""The cost of one noisy roll-out of every policy.
+
+    .. math:: \tilde J^{(\ell)}(K) = \frac1\ell \sum_{l=1}^{\ell} x_l^\top (Q + K^\top R K) x_l,\qquad
+              x_{l+1} = (A - BK) x_l + w_l,\quad x_0 \sim N(0, \Sigma_0),\quad w_l \sim N(0, \Psi)
+
+    as in Algorithms 1 and 2. Its expectation is :func:`metalqr.lqr.finite_horizon_cost`. It exists for every gain;
+    where the closed loop is so unstable that the cost overflows, it is infinite or not a number.
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+    K : ndarray, shape (I, M, k, d)
+        A gain for each roll-out.
+    length : int
+        :math:`\ell`, steps of a roll-out.
+    stream : Stream
+    task_of_slot : ndarray of int, optional
+        Which task each entry of the leading dimension of ``K`` belongs to, if not every task once in order.
+
+    Returns
+    -------
+    ndarray, shape (I, M)
+
+    Raises
+    ------
+    ValueError
+        If the shape of ``K`` does not fit the tasks, or the sizes pass the range of the random counters.
+    """
+    task_of_slot = np.arange(tasks.count) if task_of_slot is None else task_of_slot
+    expected = (len(task_of_slot), tasks.action_dim, tasks.state_dim)
+    if K.ndim != 4 or (K.shape[0], *K.shape[2:]) != expected:
+        raise ValueError(
+            f"K has the shape {K.shape}; expected ({expected[0]}, M, {expected[1]}, {expected[2]}): "
+            "a gain for each task and roll-out"
+        )
+    slots, count = K.shape[:2]
+    if length < 1:
+        raise ValueError(f"length: {length} is not >= 1")
+    require_addressable(slots * count, (length + 1) * tasks.state_dim + BLOCK * tasks.state_dim)
+    gains = np.ascontiguousarray(K, dtype=np.float64).reshape(slots, count, -1)
+    return _costs(simulation_tasks(tasks), task_of_slot, gains, length, stream.address(Purpose.ROLLOUT))
+
+
+@numba.njit(cache=True, parallel=True)
+def _smoothed_gradients(simulated, task_of_policy, gains, perturbations, radius, length, directions_at, rollouts_at):
+    policies, entries = gains.shape
+    state_dim = simulated.state_cost.shape[1]
+    action_dim = simulated.action_map.shape[1]
+    estimates = np.empty((policies, entries))
+    for policy in numba.prange(policies):
+        task = task_of_policy[policy]
+        directions = np.empty((entries + BLOCK, LANES))
+        perturbed = np.empty((entries, LANES))
+        partial = np.empty((entries, LANES))
+        simulated_gains = np.empty((entries, LANES))
+        sums = np.zeros((entries, LANES))
+        state = np.empty((state_dim + action_dim, LANES))
+        noise = np.empty((BLOCK * state_dim, LANES))
+        used_costs = np.empty((1, LANES))
+        for first in range(0, perturbations, LANES):
+            counter_1 = words(first) + lane_numbers()
+            counter_2 = words(policy)
+            fill_directions(directions, entries, radius, counter_1, counter_2, directions_at)
+            for entry in range(entries):
+                store(perturbed, entry, doubles(gains[policy, entry]) + load(directions, entry))
+            _change_coordinates(simulated, task, perturbed, partial, simulated_gains)
+            cost = _simulate(simulated, task, simulated_gains, length, counter_1, counter_2, rollouts_at, state, noise)
+            store(used_costs, 0, cost)
+            for lane in range(perturbations - first, LANES):
+                used_costs[0, lane] = 0.0
+            cost = load(used_costs, 0)
+            for entry in range(entries):
+                store(sums, entry, fma(cost, load(directions, entry), load(sums, entry)))
+        for entry in range(entries):
+            total = 0.0
+            for lane in range(LANES):
+                total += sums[entry, lane]
+            estimates[policy, entry] = total * (entries / (radius**2 * perturbations))
+    return estimates
+
+
+def smoothed_gradients(
+    tasks: LQRTasks,
+    K: NDArray[np.float64],
+    perturbations: int,
+    radius: float,
+    length: int,
+    stream: Stream,
+    task_of_slot: NDArray[np.int64] | None = None,
+) -> NDArray[np.float64]:
+    r"""Algorithm 1 at many gains: a zeroth-order estimate of the gradient from roll-outs of perturbed policies.
+
+    .. math:: \tilde\nabla J(K) = \frac1M \sum_{m=1}^M \frac{dk}{r^2} \tilde J^{(\ell)}(K + U_m) U_m
+
+    Perturbations and costs live and die in the compiled loop, so memory does not grow with M or :math:`\ell`.
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+    K : ndarray, shape (I, P, k, d)
+        Gains, P for each task.
+    perturbations, radius, length
+        :math:`M`, :math:`r` and :math:`\ell`.
+    stream : Stream
+    task_of_slot : ndarray of int, optional
+        As in :func:`costs`.
+
+    Returns
+    -------
+    ndarray, shape (I, P, k, d)
+    """
+    task_of_slot = np.arange(tasks.count) if task_of_slot is None else task_of_slot
+    slots, policies = K.shape[:2]
+    require_addressable(
+        slots * policies, max((length + 1 + BLOCK) * tasks.state_dim, tasks.state_dim * tasks.action_dim)
+    )
+    estimates = _smoothed_gradients(
+        simulation_tasks(tasks),
+        np.repeat(task_of_slot, policies),
+        np.ascontiguousarray(K, dtype=np.float64).reshape(slots * policies, -1),
+        perturbations,
+        radius,
+        length,
+        stream.address(Purpose.INNER_PERTURBATION),
+        stream.address(Purpose.INNER_ROLLOUT),
+    )
+    return estimates.reshape(K.shape)

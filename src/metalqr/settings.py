@@ -1,0 +1,92 @@
+"""The settings of Algorithms 1 to 3, validated once, so that the compiled code never sees a bad value."""
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+#: Largest value of a count that goes into a 32-bit word of the random counters (see :mod:`metalqr.random`).
+LARGEST_COUNT = 2**31 - 1
+
+
+class SettingsError(ValueError):
+    """A setting has an impossible value; the message names the setting, the value and what is allowed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetaSettings:
+    r"""Settings of model-agnostic meta-policy optimisation, with the names of ``config.yaml``.
+
+    The defaults are those of Section 6 of the paper; the two step sizes have none, because they depend on the case.
+
+    Parameters
+    ----------
+    learning_rate : float
+        :math:`\alpha > 0`, step of the outer loop (Algorithm 3).
+    adaptation_rate : float
+        :math:`\eta \ge 0`, step of the one-step adaptation (Algorithm 2, equation (6)).
+    perturbations : int
+        :math:`M` of Algorithm 2: perturbed policies per task.
+    inner_perturbations : int
+        :math:`M` of Algorithm 1: perturbations of each perturbed policy.
+    smoothing_radius : float
+        :math:`r > 0`, the Frobenius norm of every perturbation.
+    rollout_length : int
+        :math:`\ell`, steps of a roll-out.
+    iterations : int
+        :math:`N`, the largest number of updates.
+    tolerance : float
+        :math:`\varepsilon \ge 0`; training stops when :math:`\|\tilde\nabla L(K_n)\|_F \le \varepsilon`.
+    task_batch : int or "all"
+        Size of the batch :math:`T_n` drawn from ``p`` (with replacement) at every iteration, or ``"all"``: every task
+        once, weighted with ``p``.
+
+    Raises
+    ------
+    SettingsError
+        If a value is impossible.
+    """
+
+    learning_rate: float
+    adaptation_rate: float
+    perturbations: int = 100
+    inner_perturbations: int = 100
+    smoothing_radius: float = 0.05
+    rollout_length: int = 50
+    iterations: int = 1200
+    tolerance: float = 0.0
+    task_batch: int | Literal["all"] = "all"
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "smoothing_radius"):
+            _require_number(name, getattr(self, name), positive=True)
+        for name in ("adaptation_rate", "tolerance"):
+            _require_number(name, getattr(self, name), positive=False)
+        for name in ("perturbations", "inner_perturbations", "rollout_length"):
+            _require_count(name, getattr(self, name), smallest=1)
+        _require_count("iterations", self.iterations, smallest=0)
+        if self.task_batch != "all":
+            _require_count("task_batch", self.task_batch, smallest=1, alternative='or "all"')
+
+    def as_dict(self) -> dict[str, Any]:
+        """All settings by name, in the order of the class: what identifies a run beside its case and its seed."""
+        return asdict(self)
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The names of all settings, in order."""
+        return tuple(field.name for field in fields(cls))
+
+
+def _require_number(name: str, value: Any, *, positive: bool) -> None:
+    allowed = "> 0" if positive else ">= 0"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        hint = " (write 1.0e-3 in YAML: 1e-3 is read as text)" if isinstance(value, str) else ""
+        raise SettingsError(f"{name}: {value!r} is not a number{hint}; give a finite number {allowed}")
+    if not math.isfinite(value) or value < 0 or (positive and value == 0):
+        raise SettingsError(f"{name}: {value!r} is not {allowed}; give a finite number {allowed}")
+
+
+def _require_count(name: str, value: Any, *, smallest: int, alternative: str = "") -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not smallest <= value <= LARGEST_COUNT:
+        choices = " ".join(filter(None, [f"a whole number from {smallest} to {LARGEST_COUNT}", alternative]))
+        raise SettingsError(f"{name}: {value!r} is not {choices}")

@@ -1,0 +1,168 @@
+"""Random systems, published systems and finite differences for the tests of the exact layer."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from metalqr.lqr import LQRTasks
+
+Array = NDArray[np.float64]
+
+
+def definite(rng: np.random.Generator, count: int, dim: int) -> Array:
+    """Random symmetric positive definite matrices with eigenvalues of at least 0.2."""
+    factors = rng.standard_normal((count, dim, dim))
+    return factors @ factors.swapaxes(1, 2) / dim + 0.2 * np.eye(dim)
+
+
+def random_tasks(
+    seed: int, count: int = 3, state_dim: int = 3, action_dim: int = 2, radius: float = 0.9, spread: float = 1.0
+) -> LQRTasks:
+    """Random tasks with spectral radius ``radius`` each; ``spread`` mixes between equal and independent dynamics."""
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((1, state_dim, state_dim)) + spread * rng.standard_normal((count, state_dim, state_dim))
+    A *= (radius / np.abs(np.linalg.eigvals(A)).max(axis=1))[:, np.newaxis, np.newaxis]
+    B = rng.standard_normal((1, state_dim, action_dim)) + spread * rng.standard_normal((count, state_dim, action_dim))
+    weights = rng.uniform(0.2, 1.0, count)
+    return LQRTasks(
+        A,
+        B,
+        definite(rng, count, state_dim),
+        definite(rng, count, action_dim),
+        definite(rng, count, state_dim),
+        definite(rng, count, state_dim),
+        weights / weights.sum(),
+    )
+
+
+def stable_gain(tasks: LQRTasks, seed: int, per_task: bool = False) -> Array:
+    """A random gain, halved until every spectral radius is below 0.97; zero stabilises ``random_tasks``."""
+    rng = np.random.default_rng([seed, 1])
+    shape = (tasks.action_dim, tasks.state_dim)
+    gain = rng.standard_normal((tasks.count, *shape) if per_task else shape)
+    while np.abs(np.linalg.eigvals(tasks.A - tasks.B @ gain)).max() >= 0.97:
+        gain = gain / 2
+    return gain
+
+
+def tasks_and_gains(per_task: bool = False) -> st.SearchStrategy[tuple[LQRTasks, Array]]:
+    """Strategy for tasks with a gain that stabilises them."""
+
+    def build(seed: int, count: int, state_dim: int, action_dim: int, radius: float) -> tuple[LQRTasks, Array]:
+        tasks = random_tasks(seed, count, state_dim, action_dim, radius)
+        return tasks, stable_gain(tasks, seed, per_task)
+
+    return st.builds(
+        build,
+        st.integers(0, 2**32 - 1),
+        st.integers(1, 3),
+        st.integers(1, 4),
+        st.integers(1, 3),
+        st.floats(0.1, 0.95),
+    )
+
+
+def central_difference(function: Callable[[Array], Array], point: Array, direction: Array, step: float) -> Array:
+    """Fourth-order central difference of ``function`` along ``direction``."""
+    near = function(point + step * direction) - function(point - step * direction)
+    far = function(point + 2 * step * direction) - function(point - 2 * step * direction)
+    return (8.0 * near - far) / (12.0 * step)
+
+
+def bases(shape: tuple[int, int]) -> Iterable[Array]:
+    """The unit matrices of this shape."""
+    return np.eye(shape[0] * shape[1]).reshape(-1, *shape)
+
+
+@dataclass(frozen=True)
+class PublishedSystem:
+    """A discrete-time regulator whose solution someone else printed, with the accuracy of the printed digits."""
+
+    source: str
+    A: list[list[float]]
+    B: list[list[float]]
+    Q: list[list[float]]
+    R: list[list[float]]
+    P: list[list[float]]
+    relative: float
+    absolute: float = 0.0
+    K: list[list[float]] | None = None
+    poles: list[float] | None = None
+
+    def tasks(self) -> LQRTasks:
+        """The system as a single task with unit noise."""
+        A = np.array([self.A])
+        return LQRTasks(A, [self.B], [self.Q], [self.R], np.eye(A.shape[1])[np.newaxis])
+
+
+def _published() -> list[PublishedSystem]:
+    benner = (
+        "P. Benner, A. Laub, V. Mehrmann, A collection of benchmark examples for the numerical solution of algebraic "
+    )
+    benner += (
+        "Riccati equations II: discrete-time case (DAREX), Tech. Rep. SPC 95_23, TU Chemnitz-Zwickau, 1995, example "
+    )
+    reflection = np.eye(3) - 2.0 / 3.0 * np.ones((3, 3))
+    scaled = 100.0
+    size = 12
+    return [
+        PublishedSystem(
+            source="MathWorks, Control System Toolbox, documentation of dare, first example",
+            A=[[-0.9, -0.3], [0.7, 0.1]],
+            B=[[1.0], [1.0]],
+            Q=[[1.0, 0.0], [0.0, 3.0]],
+            R=[[0.1]],
+            P=[[4.7687, 0.9438], [0.9438, 3.2369]],
+            K=[[-0.2216, -0.1297]],
+            poles=[-0.4460, -0.0027],
+            relative=0.0,
+            absolute=0.5e-4,
+        ),
+        PublishedSystem(
+            source="Altair Activate 2022, Open Matrix Language reference, documentation of dlqr, example",
+            A=[[9.0, 0.2], [0.0, 8.0]],
+            B=[[0.0], [1.0]],
+            Q=[[2.0, 1.0], [1.0, 2.0]],
+            R=[[1.0]],
+            P=[[1.04036e7, 2.34349e5], [2.34349e5, 5.34387e3]],
+            K=[[394.61003, 16.76761]],
+            poles=[0.11073, 0.12166],
+            relative=5e-6,
+        ),
+        PublishedSystem(
+            source=benner + "2.1 (number 12 of the MATLAB collection), closed form",
+            A=[[0.0, scaled], [0.0, 0.0]],
+            B=[[0.0], [1.0]],
+            Q=[[1.0, 0.0], [0.0, 1.0]],
+            R=[[1.0]],
+            P=[[1.0, 0.0], [0.0, 1.0 + scaled**2]],
+            K=[[0.0, 0.0]],
+            relative=1e-12,
+        ),
+        PublishedSystem(
+            source=benner + "2.2 (number 13 of the MATLAB collection), closed form",
+            A=(reflection @ np.diag([0.0, 1.0, 3.0]) @ reflection).tolist(),
+            B=np.eye(3).tolist(),
+            Q=(scaled * np.eye(3)).tolist(),
+            R=(scaled * np.eye(3)).tolist(),
+            P=(
+                scaled * reflection @ np.diag([1.0, (1.0 + np.sqrt(5.0)) / 2, (9.0 + np.sqrt(85.0)) / 2]) @ reflection
+            ).tolist(),
+            relative=1e-12,
+        ),
+        PublishedSystem(
+            source=benner + "4.1 (number 15 of the MATLAB collection), closed form",
+            A=np.eye(size, k=1).tolist(),
+            B=np.eye(size)[:, -1:].tolist(),
+            Q=np.eye(size).tolist(),
+            R=[[1.0]],
+            P=np.diag(np.arange(1.0, size + 1)).tolist(),
+            relative=1e-12,
+        ),
+    ]
+
+
+PUBLISHED = _published()

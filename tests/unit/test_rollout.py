@@ -1,0 +1,130 @@
+"""The compiled roll-outs against a plain twin, against the exact mean they estimate, and against themselves."""
+
+import numba
+import numpy as np
+import pytest
+import twins
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from systems import random_tasks
+
+from metalqr import lqr, rollout
+from metalqr.random import Purpose, Stream, perturbations
+
+DIMENSIONS = [(1, 1), (2, 2), (3, 1), (2, 5), (7, 4), (20, 10)]
+
+
+def _some_gains(tasks, count, seed=3):
+    return 0.01 * np.random.default_rng(seed).standard_normal((tasks.count, count, tasks.action_dim, tasks.state_dim))
+
+
+@pytest.mark.parametrize(("state_dim", "action_dim"), DIMENSIONS)
+def test_costs_agree_with_the_plain_twin(state_dim, action_dim):
+    tasks = random_tasks(seed=1, count=2, state_dim=state_dim, action_dim=action_dim)
+    gains, stream, length = _some_gains(tasks, 11), Stream(8, iteration=5), 13
+    costs = rollout.costs(tasks, gains, length, stream)
+    address = stream.address(Purpose.ROLLOUT)
+    expected = [
+        [twins.rollout_cost(tasks, i, gains[i, m], length, 0, 11 * i + m, address) for m in range(11)] for i in range(2)
+    ]
+    assert_allclose(costs, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("state_dim", "action_dim"), [(1, 1), (3, 2)])
+def test_smoothed_gradients_agree_with_the_plain_twin(state_dim, action_dim):
+    tasks = random_tasks(seed=2, count=2, state_dim=state_dim, action_dim=action_dim)
+    gains, stream, radius, length, perturbed = _some_gains(tasks, 3), Stream(8, iteration=5), 0.1, 6, 10
+    estimates = rollout.smoothed_gradients(tasks, gains, perturbed, radius, length, stream)
+    directions_at, rollouts_at = map(stream.address, (Purpose.INNER_PERTURBATION, Purpose.INNER_ROLLOUT))
+    for i in range(2):
+        for p in range(3):
+            expected = np.zeros((action_dim, state_dim))
+            for m in range(perturbed):
+                U = twins.direction((action_dim, state_dim), radius, m, 3 * i + p, directions_at)
+                cost = twins.rollout_cost(tasks, i, gains[i, p] + U, length, m, 3 * i + p, rollouts_at)
+                expected += state_dim * action_dim / radius**2 * cost * U / perturbed
+            assert_allclose(estimates[i, p], expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("state_dim", "action_dim", "count"), [(1, 1, 400_000), (2, 2, 400_000), (20, 10, 20_000)])
+@pytest.mark.parametrize("length", [1, 50])
+def test_the_mean_cost_is_the_finite_horizon_cost(state_dim, action_dim, count, length):
+    """Every task's mean within 4.5 standard errors of the exact mean (two-sided, 7e-6 each)."""
+    tasks = random_tasks(seed=4, count=3, state_dim=state_dim, action_dim=action_dim)
+    gain = 0.02 * np.ones((action_dim, state_dim))
+    costs = rollout.costs(tasks, np.broadcast_to(gain, (3, count, action_dim, state_dim)), length, Stream(1))
+    error = (costs.mean(axis=1) - lqr.finite_horizon_cost(tasks, gain, length)) / (costs.std(axis=1) / np.sqrt(count))
+    assert np.all(np.abs(error) < 4.5), error
+
+
+def test_the_initial_state_has_its_own_covariance():
+    """With one step from a large initial state the cost is dominated by Sigma0: within 4.5 standard errors."""
+    base = random_tasks(seed=5, count=2, state_dim=2, action_dim=1)
+    tasks = lqr.LQRTasks(base.A, base.B, base.Q, base.R, base.Psi, Sigma0=100.0 * base.Q)
+    gain = np.array([[0.1, -0.1]])
+    costs = rollout.costs(tasks, np.broadcast_to(gain, (2, 200_000, 1, 2)), 1, Stream(1))
+    error = (costs.mean(axis=1) - lqr.finite_horizon_cost(tasks, gain, 1)) / (costs.std(axis=1) / np.sqrt(200_000))
+    assert np.all(np.abs(error) < 4.5), error
+
+
+@pytest.mark.parametrize(("state_dim", "action_dim"), DIMENSIONS)
+def test_thread_counts_change_no_bit(state_dim, action_dim):
+    tasks = random_tasks(seed=6, count=3, state_dim=state_dim, action_dim=action_dim)
+    gains = _some_gains(tasks, 21)
+    results = []
+    try:
+        for threads in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
+            numba.set_num_threads(threads)
+            results.append(
+                (
+                    rollout.costs(tasks, gains, 20, Stream(2)),
+                    rollout.smoothed_gradients(tasks, gains, 9, 0.05, 20, Stream(2)),
+                    perturbations(Stream(2), 3, 21, action_dim, state_dim, 0.05),
+                )
+            )
+    finally:
+        numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+    for one, two in zip(*results, strict=True):
+        assert_array_equal(one, two)
+
+
+@settings(max_examples=15)
+@given(state_dim=st.integers(1, 9), action_dim=st.integers(1, 9), count=st.integers(1, 20), length=st.integers(1, 9))
+def test_any_dimensions_agree_with_the_plain_twin(state_dim, action_dim, count, length):
+    tasks = random_tasks(seed=7, count=2, state_dim=state_dim, action_dim=action_dim)
+    gains = _some_gains(tasks, count)
+    costs = rollout.costs(tasks, gains, length, Stream(4))
+    address = Stream(4).address(Purpose.ROLLOUT)
+    last = twins.rollout_cost(tasks, 1, gains[1, -1], length, 0, 2 * count - 1, address)
+    assert_allclose(costs[1, -1], last, rtol=1e-12)
+
+
+def test_batch_slots_of_one_task_have_their_own_noise():
+    tasks = random_tasks(seed=8, count=3, state_dim=2, action_dim=1)
+    gains = np.zeros((2, 4, 1, 2))
+    costs = rollout.costs(tasks, gains, 10, Stream(0), task_of_slot=np.array([1, 1]))
+    assert not np.any(costs[0] == costs[1])
+
+
+def test_a_wildly_unstable_policy_overflows_and_harms_no_other():
+    tasks = random_tasks(seed=9, count=2, state_dim=2, action_dim=2)
+    gains = np.zeros((2, 16, 2, 2))
+    calm = rollout.costs(tasks, gains, 200, Stream(0))
+    gains[0, 3] = 1e8
+    wild = rollout.costs(tasks, gains, 200, Stream(0))
+    assert not np.isfinite(wild[0, 3])
+    others = np.ones((2, 16), dtype=bool)
+    others[0, 3] = False
+    assert_array_equal(wild[others], calm[others])
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 2), (2, 5, 2, 2), (3, 5, 2, 3)])
+def test_gains_of_a_wrong_shape_are_refused(shape):
+    with pytest.raises(ValueError, match="expected \\(3, M, 2, 2\\)"):
+        rollout.costs(random_tasks(seed=0, count=3, state_dim=2, action_dim=2), np.zeros(shape), 5, Stream(0))
+
+
+def test_a_roll_out_of_no_step_is_refused():
+    with pytest.raises(ValueError, match="length: 0 is not >= 1"):
+        rollout.costs(random_tasks(seed=0, count=1, state_dim=1, action_dim=1), np.zeros((1, 1, 1, 1)), 0, Stream(0))

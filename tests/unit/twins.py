@@ -1,0 +1,51 @@
+"""Plain NumPy twins of the compiled code: the shortest way to write the same mathematics, as slow as it likes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metalqr.lqr import LQRTasks
+from metalqr.rollout import simulation_tasks
+
+Array = NDArray[np.float64]
+
+
+def philox(counter: Sequence[int], key: Sequence[int]) -> list[int]:
+    """Philox 4x32-10 as in the paper of Salmon and others, in Python's integers."""
+    (c0, c1, c2, c3), (k0, k1), mask = counter, key, 0xFFFFFFFF
+    for _ in range(10):
+        p0, p1 = 0xD2511F53 * c0, 0xCD9E8D57 * c2
+        c0, c1, c2, c3 = (p1 >> 32) ^ c1 ^ k0, p1 & mask, (p0 >> 32) ^ c3 ^ k1, p0 & mask
+        k0, k1 = (k0 + 0x9E3779B9) & mask, (k1 + 0xBB67AE85) & mask
+    return [c0, c1, c2, c3]
+
+
+def normals(count: int, counter_1: int, counter_2: int, address: Array) -> Array:
+    """The first ``count`` normals at an address: Box-Muller on the words of consecutive blocks."""
+    blocks = [philox((b, counter_1, counter_2, int(address[2])), address[:2].tolist()) for b in range(-(-count // 4))]
+    words = np.array(blocks, dtype=np.float64).reshape(-1, 2)
+    radius = np.sqrt(-2.0 * np.log((words[:, 0] + 0.5) / 2**32))
+    angle = 2.0 * np.pi * (words[:, 1] + 0.5) / 2**32 - np.pi / 4
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).ravel()[:count]
+
+
+def direction(shape: tuple[int, int], radius: float, counter_1: int, counter_2: int, address: Array) -> Array:
+    """A perturbation on the sphere."""
+    vector = normals(shape[0] * shape[1], counter_1, counter_2, address)
+    return (radius * vector / np.linalg.norm(vector)).reshape(shape)
+
+
+def rollout_cost(
+    tasks: LQRTasks, task: int, K: Array, length: int, counter_1: int, counter_2: int, address: Array
+) -> float:
+    """One roll-out in the task's own coordinates, with the noise of the compiled one."""
+    A, B, Q, R, d = tasks.A[task], tasks.B[task], tasks.Q[task], tasks.R[task], tasks.state_dim
+    noise = normals((length + 1) * d, counter_1, counter_2, address).reshape(length + 1, d)
+    state_map = simulation_tasks(tasks).state_map[task].T
+    np.testing.assert_allclose(state_map @ state_map.T, tasks.Psi[task], atol=1e-13)
+    x, cost = np.linalg.cholesky(tasks.Sigma0[task]) @ noise[0], 0.0
+    for w in noise[1:] @ state_map.T:
+        x = (A - B @ K) @ x + w
+        cost += x @ Q @ x + (K @ x) @ R @ (K @ x)
+    return cost / length
