@@ -11,6 +11,10 @@ from metalqr.random import Stream, perturbations, task_batch
 from metalqr.settings import MetaSettings
 
 
+# Powers up to 2^5 = 32 settle a spectral radius of up to about 0.9; beyond that eigenvalues are no slower.
+_SQUARINGS = 5
+
+
 class MetaGradientEstimate(NamedTuple):
     """What Algorithm 2 found at one gain."""
 
@@ -129,6 +133,15 @@ def _algorithm_1(
 
 
 def _count_unstable(tasks: LQRTasks, gains: NDArray[np.float64], batch: NDArray[np.int64]) -> int:
-    """How many of the gains (slots, M, k, d) leave their task's closed loop unstable."""
+    """How many of the gains (slots, M, k, d) leave their task's closed loop unstable.
+
+    A matrix with a power of norm below 1 is stable, and squaring is much faster than eigenvalues, which decide the rest.
+    """
     closed_loops = tasks.A[batch, np.newaxis] - tasks.B[batch, np.newaxis] @ gains
-    return int(np.count_nonzero(np.abs(np.linalg.eigvals(closed_loops)).max(axis=-1) >= 1.0))
+    undecided = closed_loops.reshape(-1, tasks.state_dim, tasks.state_dim)
+    powers = undecided
+    for _ in range(_SQUARINGS):
+        powers = powers @ powers
+        open_cases = ~(np.linalg.norm(powers, axis=(1, 2)) < 1.0)
+        undecided, powers = undecided[open_cases], powers[open_cases]
+    return int(np.count_nonzero(np.abs(np.linalg.eigvals(undecided)).max(axis=-1) >= 1.0))

@@ -26,6 +26,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from metalqr.compiled import compiled, inlined
 from metalqr.lanes import (
     LANES,
     bits,
@@ -161,7 +162,7 @@ def require_addressable(perturbed_policies: int, numbers: int) -> None:
         raise ValueError(f"{numbers} random numbers for one roll-out are more than 2^34; lower rollout_length")
 
 
-@numba.njit(forceinline=True)
+@inlined
 def philox(counter_0, counter_1, counter_2, counter_3, key_0, key_1):
     """Philox 4x32-10 in every lane: four words of counter and two scalars of key to four random 32-bit words."""
     low_half = words(_WORD)
@@ -179,12 +180,12 @@ def philox(counter_0, counter_1, counter_2, counter_3, key_0, key_1):
     return counter_0, counter_1, counter_2, counter_3
 
 
-@numba.njit(forceinline=True)
+@inlined
 def _small_word_to_double(word):
     return from_bits(word | words(_TWO_52_BITS)) - doubles(_TWO_52)
 
 
-@numba.njit(forceinline=True)
+@inlined
 def _logarithm(x):
     """The natural logarithm of positive normal doubles."""
     # x = 2^k (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)): add to the bits so that the exponent changes at sqrt(1/2).
@@ -193,17 +194,24 @@ def _logarithm(x):
     f = from_bits((shifted & words(_MANTISSA)) + words(_SQRT_HALF_BITS)) - doubles(1.0)
     s = f / (doubles(2.0) + f)
     z = s * s
-    series = fma(z, doubles(_LOG_7), doubles(_LOG_6))
-    series = fma(z, series, doubles(_LOG_5))
-    series = fma(z, series, doubles(_LOG_4))
-    series = fma(z, series, doubles(_LOG_3))
-    series = fma(z, series, doubles(_LOG_2))
-    series = z * fma(z, series, doubles(_LOG_1))
+    w = z * z
+    even = w * fma(w, fma(w, doubles(_LOG_6), doubles(_LOG_4)), doubles(_LOG_2))
+    odd = fma(w, fma(w, fma(w, doubles(_LOG_7), doubles(_LOG_5)), doubles(_LOG_3)), doubles(_LOG_1))
+    series = fma(z, odd, even)
     half_square = doubles(0.5) * f * f
     return fma(exponent, doubles(_LN2), f - (half_square - s * (half_square + series)))
 
 
-@numba.njit(forceinline=True)
+@inlined
+def _six_terms(z, w, c_0, c_1, c_2, c_3, c_4, c_5):
+    """The polynomial c_0 + c_1 z + ... + c_5 z^5 with w = z^2, as three short chains instead of a long one."""
+    low = fma(z, doubles(c_1), doubles(c_0))
+    middle = fma(z, doubles(c_3), doubles(c_2))
+    high = fma(z, doubles(c_5), doubles(c_4))
+    return fma(w, fma(w, high, middle), low)
+
+
+@inlined
 def _box_muller(word_0, word_1):
     r"""Two standard normals from two 32-bit words: :math:`\sqrt{-2\ln u}\,(\cos\theta, \sin\theta)`.
 
@@ -218,18 +226,11 @@ def _box_muller(word_0, word_1):
     within = _small_word_to_double(word_1 & words(2**30 - 1)) - doubles(2.0**29 - 0.5)
     x = within * doubles(math.pi / 2**31)
     z = x * x
-    sine = fma(z, doubles(_SIN_6), doubles(_SIN_5))
-    sine = fma(z, sine, doubles(_SIN_4))
-    sine = fma(z, sine, doubles(_SIN_3))
-    sine = fma(z, sine, doubles(_SIN_2))
-    sine = fma(z, sine, doubles(_SIN_1))
+    w = z * z
+    sine = _six_terms(z, w, _SIN_1, _SIN_2, _SIN_3, _SIN_4, _SIN_5, _SIN_6)
     sine = fma(x * z, sine, x)
-    cosine = fma(z, doubles(_COS_6), doubles(_COS_5))
-    cosine = fma(z, cosine, doubles(_COS_4))
-    cosine = fma(z, cosine, doubles(_COS_3))
-    cosine = fma(z, cosine, doubles(_COS_2))
-    cosine = fma(z, cosine, doubles(_COS_1))
-    cosine = fma(z * z, cosine, fma(z, doubles(-0.5), doubles(1.0)))
+    cosine = _six_terms(z, w, _COS_1, _COS_2, _COS_3, _COS_4, _COS_5, _COS_6)
+    cosine = fma(w, cosine, fma(z, doubles(-0.5), doubles(1.0)))
 
     odd = quadrant & words(1)
     upper = quadrant >> words(1)
@@ -240,7 +241,7 @@ def _box_muller(word_0, word_1):
     return radius * first, radius * second
 
 
-@numba.njit(cache=True)
+@compiled()
 def fill_normals(rows, blocks, first_block, counter_1, counter_2, address):
     """Write blocks ``first_block, ...`` of standard normals to the first ``4 * blocks`` rows of an (n, 8) array."""
     counter_3 = words(address[2])
@@ -256,7 +257,7 @@ def fill_normals(rows, blocks, first_block, counter_1, counter_2, address):
         store(rows, BLOCK * block + 3, normal_3)
 
 
-@numba.njit(cache=True)
+@compiled()
 def fill_directions(rows, entries, radius, counter_1, counter_2, address):
     """Write a point of the sphere of this radius, uniformly distributed, to the first rows of an (n, 8) array.
 
@@ -272,7 +273,7 @@ def fill_directions(rows, entries, radius, counter_1, counter_2, address):
         store(rows, entry, load(rows, entry) * scale)
 
 
-@numba.njit(cache=True, parallel=True)
+@compiled(parallel=True)
 def _perturbations(count, entries, radius, address):
     perturbations = np.empty((count, entries))
     for block in numba.prange((count + LANES - 1) // LANES):
@@ -310,7 +311,7 @@ def perturbations(
     return flat.reshape(slots, count, action_dim, state_dim)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _uniforms(count, address):
     uniforms = np.empty((count + LANES - 1) // LANES * LANES)
     rows = uniforms.reshape(-1, LANES)

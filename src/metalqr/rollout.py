@@ -17,6 +17,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from metalqr.compiled import compiled, inlined
 from metalqr.lanes import LANES, doubles, element, fma, lane_numbers, load, store, words
 from metalqr.lqr import LQRTasks
 from metalqr.random import BLOCK, Purpose, Stream, fill_directions, fill_normals, require_addressable
@@ -66,66 +67,77 @@ def simulation_tasks(tasks: LQRTasks) -> SimulationTasks:
     return result
 
 
-@numba.njit(cache=True, forceinline=True)
-def _multiply(matrix, matrix_offset, rows, columns, vector, vector_row, result, result_row):
-    """``result += matrix @ vector`` lane by lane; one matrix for all lanes, four sums kept in registers at a time."""
+@inlined
+def _shared(matrix, index):
+    """An entry of a matrix that all lanes share."""
+    return element(matrix, index)
+
+
+@inlined
+def _own(matrix, index):
+    """An entry of a matrix of which every lane has its own."""
+    return load(matrix, index)
+
+
+@inlined
+def _multiply(entry, matrix, offset, rows, columns, vector, vector_row, result, result_row):
+    """``result += matrix @ vector`` lane by lane, with ``entry`` one of the two above; four sums stay in registers."""
     row = 0
     while row + 4 <= rows:
-        first = matrix_offset + row * columns
+        first = offset + row * columns
         sum_0 = load(result, result_row + row)
         sum_1 = load(result, result_row + row + 1)
         sum_2 = load(result, result_row + row + 2)
         sum_3 = load(result, result_row + row + 3)
         for column in range(columns):
             x = load(vector, vector_row + column)
-            sum_0 = fma(element(matrix, first + column), x, sum_0)
-            sum_1 = fma(element(matrix, first + columns + column), x, sum_1)
-            sum_2 = fma(element(matrix, first + 2 * columns + column), x, sum_2)
-            sum_3 = fma(element(matrix, first + 3 * columns + column), x, sum_3)
+            sum_0 = fma(entry(matrix, first + column), x, sum_0)
+            sum_1 = fma(entry(matrix, first + columns + column), x, sum_1)
+            sum_2 = fma(entry(matrix, first + 2 * columns + column), x, sum_2)
+            sum_3 = fma(entry(matrix, first + 3 * columns + column), x, sum_3)
         store(result, result_row + row, sum_0)
         store(result, result_row + row + 1, sum_1)
         store(result, result_row + row + 2, sum_2)
         store(result, result_row + row + 3, sum_3)
         row += 4
-    while row < rows:
-        first = matrix_offset + row * columns
+    while row + 2 <= rows:
+        first = offset + row * columns
+        sum_0 = load(result, result_row + row)
+        sum_1 = load(result, result_row + row + 1)
+        for column in range(columns):
+            x = load(vector, vector_row + column)
+            sum_0 = fma(entry(matrix, first + column), x, sum_0)
+            sum_1 = fma(entry(matrix, first + columns + column), x, sum_1)
+        store(result, result_row + row, sum_0)
+        store(result, result_row + row + 1, sum_1)
+        row += 2
+    if row < rows:
+        first = offset + row * columns
         sum_0 = load(result, result_row + row)
         for column in range(columns):
-            sum_0 = fma(element(matrix, first + column), load(vector, vector_row + column), sum_0)
+            sum_0 = fma(entry(matrix, first + column), load(vector, vector_row + column), sum_0)
         store(result, result_row + row, sum_0)
-        row += 1
 
 
-@numba.njit(cache=True, forceinline=True)
+@inlined
+def _clear(rows, first, count):
+    for row in range(first, first + count):
+        store(rows, row, doubles(0.0))
+
+
+@inlined
 def _act(gains, action_dim, state_dim, state):
     """Write K y below y in ``state``, with a gain of its own in every lane, and return |K y|^2."""
+    _clear(state, state_dim, action_dim)
+    _multiply(_own, gains, 0, action_dim, state_dim, state, 0, state, state_dim)
     cost = doubles(0.0)
-    row = 0
-    while row + 2 <= action_dim:
-        first = row * state_dim
-        sum_0 = doubles(0.0)
-        sum_1 = doubles(0.0)
-        for column in range(state_dim):
-            x = load(state, column)
-            sum_0 = fma(load(gains, first + column), x, sum_0)
-            sum_1 = fma(load(gains, first + state_dim + column), x, sum_1)
-        store(state, state_dim + row, sum_0)
-        store(state, state_dim + row + 1, sum_1)
-        cost = fma(sum_0, sum_0, cost)
-        cost = fma(sum_1, sum_1, cost)
-        row += 2
-    while row < action_dim:
-        first = row * state_dim
-        sum_0 = doubles(0.0)
-        for column in range(state_dim):
-            sum_0 = fma(load(gains, first + column), load(state, column), sum_0)
-        store(state, state_dim + row, sum_0)
-        cost = fma(sum_0, sum_0, cost)
-        row += 1
+    for row in range(state_dim, state_dim + action_dim):
+        action = load(state, row)
+        cost = fma(action, action, cost)
     return cost
 
 
-@numba.njit(cache=True)
+@compiled()
 def _simulate(simulated, task, gains, length, counter_1, counter_2, address, state, noise):
     """Average cost over steps 1 to ``length`` of eight roll-outs of one task, each with its own gain and noise.
 
@@ -144,12 +156,11 @@ def _simulate(simulated, task, gains, length, counter_1, counter_2, address, sta
         if now == 0:
             fill_normals(noise, state_dim, (step // BLOCK) * state_dim, counter_1, counter_2, address)
         if step == 0:
-            for row in range(state_dim):
-                store(state, row, doubles(0.0))
-            _multiply(simulated.start, task * state_dim**2, state_dim, state_dim, noise, 0, state, 0)
+            _clear(state, 0, state_dim)
+            _multiply(_shared, simulated.start, task * state_dim**2, state_dim, state_dim, noise, 0, state, 0)
             _act(gains, action_dim, state_dim, state)
         else:
-            _multiply(simulated.transition, transition, state_dim, columns, state, 0, noise, now)
+            _multiply(_shared, simulated.transition, transition, state_dim, columns, state, 0, noise, now)
             cost = doubles(0.0)
             for row in range(state_dim):
                 x = load(noise, now + row)
@@ -159,16 +170,15 @@ def _simulate(simulated, task, gains, length, counter_1, counter_2, address, sta
     return total / doubles(length)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _change_coordinates(simulated, task, gains, partial, result):
     """``result = S^-1 gains T`` lane by lane; ``partial`` is work space of the same k d rows."""
     state_dim = simulated.state_cost.shape[1]
     action_dim = simulated.action_map.shape[1]
-    for row in range(action_dim * state_dim):
-        store(partial, row, doubles(0.0))
+    _clear(partial, 0, action_dim * state_dim)
     for row in range(action_dim):
         first = row * state_dim
-        _multiply(simulated.state_map, task * state_dim**2, state_dim, state_dim, gains, first, partial, first)
+        _multiply(_shared, simulated.state_map, task * state_dim**2, state_dim, state_dim, gains, first, partial, first)
     for row in range(action_dim):
         for column in range(state_dim):
             entry = doubles(0.0)
@@ -178,7 +188,7 @@ def _change_coordinates(simulated, task, gains, partial, result):
             store(result, row * state_dim + column, entry)
 
 
-@numba.njit(cache=True, parallel=True)
+@compiled(parallel=True)
 def _costs(simulated, task_of_slot, gains, length, address):
     slots, count, entries = gains.shape
     state_dim = simulated.state_cost.shape[1]
@@ -259,7 +269,7 @@ def costs(
     return _costs(simulation_tasks(tasks), task_of_slot, gains, length, stream.address(Purpose.ROLLOUT))
 
 
-@numba.njit(cache=True, parallel=True)
+@compiled(parallel=True)
 def _smoothed_gradients(simulated, task_of_policy, gains, perturbations, radius, length, directions_at, rollouts_at):
     policies, entries = gains.shape
     state_dim = simulated.state_cost.shape[1]

@@ -42,7 +42,7 @@ def _circle_average(value, gain, radius, points=64):
 
 
 def test_algorithm_1_estimates_the_gradient_averaged_over_the_ball():
-    """Scalar tasks, so the ball is an interval: E = (J(k + r) - J(k - r)) / 2r of the finite-horizon cost. 4.5 sigma."""
+    """Scalar tasks, the ball an interval: E = (J(k + r) - J(k - r)) / 2r of the finite-horizon cost. 4.5 sigma."""
     tasks, gain, r = similar_tasks(seed=1, count=3, state_dim=1, action_dim=1), np.array([[0.1]]), 0.1
     settings = dataclasses.replace(SETTINGS, inner_perturbations=20_000)
     estimates = np.array([estimators.estimate_gradient(tasks, gain, settings, Stream(s)) for s in range(40)])

@@ -356,11 +356,15 @@ def _t(matrices: FloatArray) -> FloatArray:
 
 
 def _closed_loop(tasks: LQRTasks, gains: FloatArray) -> FloatArray:
-    return tasks.A - tasks.B @ gains
+    with np.errstate(over="ignore", invalid="ignore"):
+        return tasks.A - tasks.B @ gains
 
 
 def _radius(matrices: FloatArray) -> FloatArray:
-    return np.asarray(np.abs(np.linalg.eigvals(matrices)).max(axis=-1))
+    # The product of finite matrices can overflow, and LAPACK refuses what is not finite.
+    finite = np.asarray(np.isfinite(matrices).all(axis=(-2, -1)))
+    radii = np.abs(np.linalg.eigvals(np.where(finite[:, np.newaxis, np.newaxis], matrices, 0.0))).max(axis=-1)
+    return np.where(finite, radii, np.inf)
 
 
 def _state_and_input_weight(tasks: LQRTasks, gains: FloatArray) -> FloatArray:

@@ -1,0 +1,387 @@
+"""The workflow's plain Python: what a config may be, which runs it asks for, and which sources a script depends on."""
+
+import copy
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pipeline import ConfigError, Plan, Sources, check_config
+from pipeline.configuration import schema, setting_names
+from pipeline.plan import setting_digest
+
+from metalqr.families import GIVEN_LEVELS, OPTIONAL_GIVEN, FamilySettings
+from metalqr.settings import MetaSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def config() -> dict[str, Any]:
+    """The default config."""
+    return dict(yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8")))
+
+
+def changed(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """A copy of the config with one value at a dotted path set."""
+    result = copy.deepcopy(config)
+    *path, last = key.split(".")
+    block = result
+    for part in path:
+        block = block[part]
+    block[last] = value
+    return result
+
+
+def problems(config: dict[str, Any]) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        check_config(config)
+    return caught.value.problems
+
+
+# --- the config ------------------------------------------------------------------------------------------------------
+
+
+def test_default_config_is_the_papers(config: dict[str, Any]) -> None:
+    plan = Plan(config)
+    for case, dimensions, rates in [
+        ("d1k1", (1, 1), (1e-3, 1e-5)),
+        ("d2k2", (2, 2), (1e-3, 1e-5)),
+        ("d20k10", (20, 10), (1e-5, 1e-7)),
+    ]:
+        paths = [path for path in plan.run_files("figure1") if f"/{case}/" in path]
+        assert len(paths) == 3
+        settings = plan.settings(SimpleNamespace(case=case, setting=paths[0].split("/")[3]))
+        assert MetaSettings(**settings) == MetaSettings(learning_rate=rates[0], adaptation_rate=rates[1])
+        assert (config["cases"][case]["state_dim"], config["cases"][case]["action_dim"]) == dimensions
+        assert config["cases"][case]["tasks"]["noise_trace"] == 1.0
+    assert set(plan.sweeps) == {
+        "smoothing_radius", "perturbations", "rollout_length", "adaptation_rate", "learning_rate"
+    }  # fmt: skip
+
+
+def test_every_sweep_of_the_default_config_shares_the_runs_of_figure1(config: dict[str, Any]) -> None:
+    plan = Plan(config)
+    shared = {path for path in plan.run_files("figure1") if "/d2k2/" in path}
+    for name in plan.sweeps:
+        assert shared <= set(plan.run_files(name)), name
+    assert len(plan.all_run_files()) == len(set(plan.all_run_files()))
+
+
+def test_schema_knows_every_setting_and_its_type() -> None:
+    assert setting_names() == tuple(schema()["$defs"]["setting"]) == tuple(schema()["$defs"]["sweep"]["properties"])
+    assert set(setting_names()) == set(MetaSettings.names())
+    for name, kind in MetaSettings.__annotations__.items():
+        wanted = {float: "number", int: "integer"}.get(kind)
+        assert schema()["$defs"]["setting"][name].get("type") == wanted, name
+
+
+def test_schema_knows_every_family_setting() -> None:
+    block = schema()["$defs"]["similar_tasks"]
+    names = {field.name for field in fields(FamilySettings)}
+    assert set(block["properties"]) == names | {"family"}
+    assert set(block["required"]) == names - {"largest_spectral_radius"}
+    block = schema()["$defs"]["given_tasks"]
+    assert set(block["properties"]) == set(GIVEN_LEVELS) | {"family"}
+    assert set(block["required"]) == set(GIVEN_LEVELS) - OPTIONAL_GIVEN
+
+
+def test_schema_allows_no_unknown_key_anywhere() -> None:
+    def visit(block: Any, place: str) -> None:
+        if isinstance(block, dict):
+            if isinstance(block.get("properties"), dict) and "if" not in place.split("/"):
+                assert block.get("additionalProperties") is False, place
+            for key, value in block.items():
+                visit(value, f"{place}/{key}")
+
+    visit(schema(), "")
+
+
+def test_schema_fills_nothing_in() -> None:
+    assert "default" not in json.dumps(schema())
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("algorithm.smoothing_radius", -1, "algorithm.smoothing_radius: -1 is not > 0"),
+        ("algorithm.smoothing_radius", 0, "algorithm.smoothing_radius: 0 is not > 0"),
+        ("algorithm.smoothing_radius", float("nan"), "algorithm.smoothing_radius: nan is not a finite number"),
+        ("algorithm.smoothing_radius", True, "algorithm.smoothing_radius: True is not a finite number"),
+        (
+            "algorithm.smoothing_radius",
+            "5e-2",
+            "algorithm.smoothing_radius: '5e-2' is text, not a number; write 0.05 (YAML reads 1e-3 as text, 1.0e-3 as a number)",
+        ),
+        (
+            "cases.d1k1.algorithm.adaptation_rate",
+            "1e-5",
+            "cases.d1k1.algorithm.adaptation_rate: '1e-5' is text, not a number; write 1.0e-05 "
+            "(YAML reads 1e-3 as text, 1.0e-3 as a number)",
+        ),
+        ("algorithm.tolerance", "small", "algorithm.tolerance: 'small' is text, not a number"),
+        ("algorithm.perturbations", "100", "algorithm.perturbations: '100' is text, not a whole number; write 100"),
+        ("algorithm.perturbations", 2.5, "algorithm.perturbations: 2.5 is not a whole number"),
+        ("algorithm.perturbations", 0, "algorithm.perturbations: 0 is not >= 1"),
+        ("algorithm.task_batch", "some", "algorithm.task_batch: 'some' is not possible; possible: all"),
+        ("algorithm.task_batch", 0, "algorithm.task_batch: 0 is not >= 1"),
+        ("algorithm.perturbation", 3, "algorithm.perturbation: unknown key; did you mean perturbations?"),
+        ("seeds", [1], "seeds: unknown key; did you mean seed?"),
+        ("seed", -1, "seed: -1 is not >= 0"),
+        ("cases.d1k1.state_dim", 0, "cases.d1k1.state_dim: 0 is not >= 1"),
+        (
+            "cases.d1k1.tasks.family",
+            "familiar",
+            "cases.d1k1.tasks.family: 'familiar' is not possible; did you mean similar?",
+        ),
+        ("cases.d1k1.tasks.spectral_radius", 1.2, "cases.d1k1.tasks.spectral_radius: 1.2 is not < 1"),
+        ("cases.d1k1.tasks.A", [], "cases.d1k1.tasks.A: unknown key; possible: family, count, spectral_radius"),
+        ("cases.d1k1.tasks.count", None, "cases.d1k1.tasks.count: missing; add it"),
+        ("cases.d1k1.initial_gain", "one", "cases.d1k1.initial_gain: 'one' is not possible; possible: zero"),
+        (
+            "cases.d2k2.initial_gain",
+            [[1.0, 2.0]],
+            "cases.d2k2.initial_gain: the matrix is 1 x 2, not action_dim x state_dim = 2 x 2",
+        ),
+        ("cases.d1k1.algorithm", {}, "cases.d1k1.algorithm.learning_rate: missing; give it there or in algorithm"),
+        ("cases.a/b", {}, "cases.a/b: not a name; use at most 64 letters, digits, '-' and '_'"),
+        ("experiments.figure1.cases", [], "experiments.figure1.cases: empty; give at least one entry"),
+        ("experiments.figure1.seeds", [], "experiments.figure1.seeds: empty; give at least one entry"),
+        ("experiments.figure1.seeds", [1, 2, 1], "experiments.figure1.seeds: 1 is listed twice"),
+        ("experiments.figure1.seeds", 3, "experiments.figure1.seeds: 3 is not a list"),
+        ("experiments", {}, "experiments: empty; give at least one entry"),
+        ("experiments.figure1", {}, "experiments.figure1.cases: missing; add it"),
+        ("experiments.figure1.sweep", {"iterations": []}, "experiments.figure1.sweep.iterations: empty"),
+        (
+            "experiments.figure1.cases",
+            ["d2k3"],
+            "experiments.figure1.cases[0]: there is no case 'd2k3'; did you mean d2k2?",
+        ),
+        (
+            "experiments.figure1.sweep",
+            {"smoothing_radius": [0.1, -0.1]},
+            "experiments.figure1.sweep.smoothing_radius[1]: -0.1 is not > 0",
+        ),
+        (
+            "experiments.figure1.sweep",
+            {"radius": [0.1]},
+            "experiments.figure1.sweep.radius: unknown key; did you mean smoothing_radius?",
+        ),
+        (
+            "experiments.figure1.sweep",
+            {"smoothing_radius": 0.1},
+            "experiments.figure1.sweep.smoothing_radius: 0.1 is not a list or text",
+        ),
+        (
+            "experiments.figure1.sweep",
+            {"perturbations": "iterations"},
+            "experiments.figure1.sweep.perturbations: 'iterations' is not a setting with a list of values in this sweep",
+        ),
+        (
+            "experiments.figure1.sweep",
+            {"smoothing_radius": [0.5], "perturbations": "smoothing_radius"},
+            "experiments.figure1.sweep.perturbations (moves with smoothing_radius): 0.5 is not a whole number",
+        ),
+        ("execution.threads", 0, "execution.threads: 0 is not >= 1"),
+        ("execution.cores", 2, "execution.cores: unknown key; possible: threads"),
+        (
+            "experiments.hyperparameters",
+            {"cases": ["d1k1"], "seeds": [0], "sweep": {}},
+            "experiments.hyperparameters: this name is kept for the figure of all sweeps; choose another",
+        ),
+    ],
+)
+def test_each_problem_is_one_line_that_begins_with_its_key(
+    config: dict[str, Any], key: str, value: Any, message: str
+) -> None:
+    found = problems(changed(config, key, value))
+    assert found[0].startswith(message)
+    assert all("\n" not in line for line in found)
+
+
+def test_all_problems_at_once(config: dict[str, Any]) -> None:
+    config = changed(changed(config, "seed", -1), "execution.threads", "two")
+    with pytest.raises(ConfigError) as caught:
+        Plan(config)
+    assert str(caught.value) == (
+        "The config has 2 problems:\n  execution.threads: 'two' is text, not a whole number\n  seed: -1 is not >= 0"
+    )
+
+
+GIVEN = {
+    "family": "given",
+    "A": [[[3.0]], [[1.0]]],
+    "B": [[[4.0]], [[-1.0]]],
+    "Q": [[[1.0]], [[1.0]]],
+    "R": [[[1.0]], [[1.0]]],
+    "Psi": [[[1.0]], [[1.0]]],
+}
+
+
+def test_given_tasks_are_possible(config: dict[str, Any]) -> None:
+    plan = Plan(changed(config, "cases.d1k1.tasks", GIVEN))
+    block = plan.task_block(SimpleNamespace(case="d1k1"))
+    assert block["tasks"] == GIVEN
+    assert "seed" not in block, "tasks that are written down must not depend on the seed"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("B", [[[1.0]]], "cases.d1k1.tasks.B: 1 tasks, but A has 2; give one entry for each task"),
+        ("A", [[[1.0]], [[1.0, 2.0]]], "cases.d1k1.tasks.A[1]: the matrix is 1 x 2, not state_dim x state_dim = 1 x 1"),
+        ("p", [1.0], "cases.d1k1.tasks.p: 1 tasks, but A has 2"),
+        ("Q", [[["1e-3"]], [[1.0]]], "cases.d1k1.tasks.Q[0][0][0]: '1e-3' is text, not a number; write 0.001"),
+        ("R", None, "cases.d1k1.tasks.R: missing; add it"),
+        ("count", 3, "cases.d1k1.tasks.count: unknown key; possible: family, A, B, Q, R, Psi, Sigma0, p"),
+    ],
+)
+def test_problems_of_given_tasks(config: dict[str, Any], name: str, value: Any, message: str) -> None:
+    assert problems(changed(config, "cases.d1k1.tasks", {**GIVEN, name: value}))[0].startswith(message)
+
+
+def test_null_removes_what_an_overlay_does_not_want(config: dict[str, Any]) -> None:
+    for name in ("perturbations", "learning_rate"):
+        config = changed(config, f"experiments.{name}", None)
+    config = changed(config, "experiments.smoothing_radius.sweep.smoothing_radius", None)
+    plan = Plan(config)
+    assert set(plan.experiments) == {"figure1", "smoothing_radius", "rollout_length", "adaptation_rate"}
+    assert plan.curves == ("figure1", "smoothing_radius")
+
+
+# --- the plan --------------------------------------------------------------------------------------------------------
+
+SETTING = {"learning_rate": 1e-3, "adaptation_rate": 0.0, "perturbations": 100, "task_batch": "all"}
+
+
+def test_digest_depends_on_the_values_only() -> None:
+    digest = setting_digest(SETTING)
+    assert re.fullmatch("[0-9a-f]{12}", digest)
+    assert setting_digest(dict(reversed(SETTING.items()))) == digest
+    assert setting_digest({**SETTING, "adaptation_rate": 0, "perturbations": 100.0}) == digest
+
+
+@given(
+    name=st.sampled_from(["learning_rate", "adaptation_rate", "perturbations"]),
+    value=st.integers(min_value=1, max_value=2**31 - 1),
+)
+def test_any_other_value_is_another_digest(name: str, value: int) -> None:
+    assert (setting_digest({**SETTING, name: value}) == setting_digest(SETTING)) == (value == SETTING[name])
+
+
+def test_digest_of_the_papers_settings_stays() -> None:
+    """A changed digest would make every run again: only do that on purpose."""
+    settings = MetaSettings(learning_rate=1e-3, adaptation_rate=1e-5).as_dict()
+    assert setting_digest(settings) == "1300e99657c0"
+
+
+@pytest.mark.parametrize("name", MetaSettings.names())
+def test_every_setting_can_be_swept(config: dict[str, Any], name: str) -> None:
+    experiment = {"cases": ["d1k1"], "seeds": [5, 6], "sweep": {name: [2, 3]}}
+    plan = Plan(changed(config, "experiments.mine", experiment))
+    paths = plan.run_files("mine")
+    assert len(set(paths)) == 4
+    values = []
+    for path in paths:
+        _, _, case, setting, seed = path.split("/")
+        values.append((plan.settings(SimpleNamespace(case=case, setting=setting))[name], seed))
+    assert values == [(2, "seed-5.nc"), (2, "seed-6.nc"), (3, "seed-5.nc"), (3, "seed-6.nc")]
+
+
+def test_sweep_is_a_product_with_the_last_axis_fastest(config: dict[str, Any]) -> None:
+    sweep = {"perturbations": [1, 2], "iterations": [7, 8], "inner_perturbations": "perturbations"}
+    experiment = {"cases": ["d1k1", "d2k2"], "seeds": [0], "sweep": sweep}
+    plan = Plan(changed(config, "experiments.mine", experiment))
+    found = []
+    for path in plan.run_files("mine"):
+        case, setting = path.split("/")[2:4]
+        settings = plan.settings(SimpleNamespace(case=case, setting=setting))
+        found.append((case, settings["perturbations"], settings["inner_perturbations"], settings["iterations"]))
+    assert found == [
+        (case, outer, outer, iterations) for case in ("d1k1", "d2k2") for outer in (1, 2) for iterations in (7, 8)
+    ]
+    block = plan.dataset_block(SimpleNamespace(experiment="mine"))
+    assert block["linked"] == {"inner_perturbations": "perturbations"}
+    assert list(block["sweep"]) == ["perturbations", "iterations"]
+    assert "mine" not in plan.sweeps, "two axes do not fit into the figure of the hyperparameters"
+    assert not {"perturbations", "inner_perturbations", "iterations"} & set(block["cases"]["d1k1"])
+
+
+def test_execution_is_no_part_of_a_run(config: dict[str, Any]) -> None:
+    other = changed(config, "execution.threads", 1)
+    assert Plan(other).all_run_files() == Plan(config).all_run_files()
+
+
+def test_only_cases_of_experiments_are_made(config: dict[str, Any]) -> None:
+    assert Plan(changed(config, "experiments.figure1.cases", ["d2k2"])).cases == ("d2k2",)
+
+
+def test_run_that_nobody_asks_for(config: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="none asks for the run d1k1/000000000000"):
+        Plan(config).settings(SimpleNamespace(case="d1k1", setting="0" * 12))
+
+
+# --- the sources -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    files = {
+        "workflow/scripts/draw.py": "from helper import tool\nfrom pkg import figures\nimport numpy\n",
+        "workflow/scripts/train.py": "from helper import tool\nfrom pkg import Tasks\nimport pkg.meta\n",
+        "workflow/scripts/helper.py": "tool = 1\n",
+        "src/pkg/__init__.py": "from pkg.base import Tasks\nfrom pkg import figures\n",
+        "src/pkg/base.py": "class Tasks: ...\n",
+        "src/pkg/figures.py": "from pkg.meta.deep import x\n",
+        "src/pkg/meta/__init__.py": "from pkg.meta.training import train\n",
+        "src/pkg/meta/training.py": "from ..rollout import run\nfrom . import deep\n",
+        "src/pkg/meta/deep.py": "def f():\n    from pkg.late import y\n",
+        "src/pkg/meta/unused.py": "",
+        "src/pkg/rollout.py": "",
+        "src/pkg/late.py": "",
+    }
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    return tmp_path
+
+
+def test_sources_follow_every_kind_of_import(project: Path) -> None:
+    found = {Path(name).stem if "__init__" not in name else name for name in Sources(project, "pkg").of("train")}
+    assert found == {"train", "helper", "base", "src/pkg/meta/__init__.py", "training", "rollout", "deep", "late"}
+
+
+def test_sources_leave_out_the_packages_own_init_and_other_libraries(project: Path) -> None:
+    found = Sources(project, "pkg").of("draw")
+    assert "src/pkg/__init__.py" not in found
+    assert "src/pkg/base.py" not in found
+    assert "src/pkg/meta/unused.py" not in found
+    assert "src/pkg/figures.py" in found
+
+
+def test_sources_change_with_contents_only(project: Path) -> None:
+    before = Sources(project, "pkg").of("draw")
+    (project / "src/pkg/figures.py").touch()
+    assert Sources(project, "pkg").of("draw") == before
+    with (project / "src/pkg/figures.py").open("a") as file:
+        file.write("# changed\n")
+    after = Sources(project, "pkg").of("draw")
+    assert {name for name in before if before[name] != after[name]} == {"src/pkg/figures.py"}
+
+
+def test_sources_of_the_scripts() -> None:
+    """What must not start the runs again is not among their sources, and the other way round."""
+    sources = Sources(ROOT)
+    reached = {path.stem: set(sources.of(path.stem)) for path in sources.scripts.glob("*.py") if path.stem != "stage"}
+    assert all("workflow/scripts/stage.py" in files for files in reached.values())
+    with_rollout = {script for script, files in reached.items() if "src/metalqr/rollout.py" in files}
+    with_figures = {script for script, files in reached.items() if "src/metalqr/figures/style.py" in files}
+    assert with_rollout == {"train_policy"}
+    assert with_figures == {"draw_curves", "draw_hyperparameters"}
+    assert {"src/metalqr/random.py", "src/metalqr/estimators.py", "src/metalqr/settings.py"} <= reached["train_policy"]

@@ -1,0 +1,389 @@
+import pickle
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from systems import Array, bases, central_difference, definite, random_tasks, stable_gain, tasks_and_gains
+
+from metalqr import lqr
+from metalqr.lqr import LQRTasks, LyapunovSolver, TasksError, UnstablePolicyError
+
+SIZES = [(1, 1), (2, 2), (4, 2), (3, 5)]
+
+
+def arrays(count: int = 2, state_dim: int = 2, action_dim: int = 1) -> dict[str, Array]:
+    tasks = random_tasks(0, count, state_dim, action_dim)
+    return {name: getattr(tasks, name).copy() for name in ("A", "B", "Q", "R", "Psi", "Sigma0", "p")}
+
+
+def changed(name: str, index: tuple[int, ...], value: float) -> dict[str, Array]:
+    matrices = arrays()
+    matrices[name][index] = value
+    return matrices
+
+
+# --- the tasks
+
+
+def test_defaults_are_the_noise_covariance_and_a_uniform_distribution() -> None:
+    matrices = arrays(count=4)
+    del matrices["Sigma0"], matrices["p"]
+    tasks = LQRTasks(**matrices)
+    np.testing.assert_array_equal(tasks.Sigma0, tasks.Psi)
+    np.testing.assert_array_equal(tasks.p, [0.25] * 4)
+    assert (tasks.count, tasks.state_dim, tasks.action_dim) == (4, 2, 1)
+
+
+def test_arrays_are_private_read_only_contiguous_doubles() -> None:
+    matrices = arrays()
+    matrices["A"] = np.asfortranarray(matrices["A"])
+    tasks = LQRTasks(**{**matrices, "B": np.ones((2, 2, 1), dtype=np.int32)})
+    before = tasks.A.copy()
+    matrices["A"][:] = 7.0
+    np.testing.assert_array_equal(tasks.A, before)
+    for name in matrices:
+        array = getattr(tasks, name)
+        assert array.dtype == np.float64
+        assert array.flags.c_contiguous
+        with pytest.raises(ValueError, match="read-only"):
+            array[:] = 0.0
+    with pytest.raises(AttributeError):
+        tasks.A = before  # type: ignore[misc]
+
+
+def test_rounding_asymmetry_is_removed() -> None:
+    matrices = arrays()
+    matrices["Q"][0, 0, 1] += 1e-14
+    Q = LQRTasks(**matrices).Q
+    np.testing.assert_array_equal(Q, Q.swapaxes(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("matrices", "message"),
+    [
+        ({"A": np.zeros((2, 2))}, r"A has shape (2, 2), expected (I, d, d) with I, d >= 1"),
+        ({"A": np.zeros((2, 2, 3))}, r"A has shape (2, 2, 3), expected (I, d, d)"),
+        ({"A": np.zeros((0, 2, 2))}, r"A has shape (0, 2, 2), expected (I, d, d)"),
+        ({"A": np.zeros((2, 0, 0))}, r"A has shape (2, 0, 0), expected (I, d, d)"),
+        ({"B": np.zeros((2, 1, 2))}, r"B has shape (2, 1, 2), expected (2, 2, k) with k >= 1"),
+        ({"B": np.zeros((2, 2, 0))}, r"B has shape (2, 2, 0), expected (2, 2, k) with k >= 1"),
+        ({"Q": np.eye(3)[None]}, r"Q has shape (1, 3, 3), expected (2, 2, 2)"),
+        ({"R": np.stack([np.eye(2)] * 2)}, r"R has shape (2, 2, 2), expected (2, 1, 1)"),
+        ({"Psi": np.eye(2)}, r"Psi has shape (2, 2), expected (2, 2, 2)"),
+        ({"Sigma0": np.eye(2)}, r"Sigma0 has shape (2, 2), expected (2, 2, 2)"),
+        ({"A": [[["1e-3"]]]}, r"A holds values of type <U4; give real numbers"),
+        ({"A": [[[1.0 + 1.0j]]]}, r"A holds values of type complex128; give real numbers"),
+        ({"Q": [[[1.0, 0.0], [0.0]], [[1.0]]]}, r"Q is ragged"),
+        (changed("A", (1, 0, 1), np.nan), r"task 1: A[0, 1] is nan; give finite numbers"),
+        (changed("B", (0, 1, 0), np.inf), r"task 0: B[1, 0] is inf; give finite numbers"),
+        (changed("Psi", (1, 1, 1), np.nan), r"task 1: Psi[1, 1] is nan; give finite numbers"),
+        (changed("Q", (1, 0, 1), 9.0), r"task 1: Q is not symmetric: entry [0, 1] is 9.0 and [1, 0] is "),
+        (changed("R", (1, 0, 0), -2.5), r"task 1: R is not positive definite: its smallest eigenvalue is -2.5"),
+        (changed("Q", (0, 0, 0), -9.0), r"task 0: Q is not positive definite"),
+        ({"Psi": np.ones((2, 2, 2))}, r"task 0: Psi is not positive definite"),
+        ({"Sigma0": np.zeros((2, 2, 2))}, r"task 0: Sigma0 is not positive definite: its smallest eigenvalue is 0"),
+        ({"p": [0.5, 0.6]}, r"p sums to 1.1, expected 1"),
+        ({"p": [1.5, -0.5]}, r"task 1: p is -0.5; give a probability >= 0"),
+        ({"p": [np.nan, 0.5]}, r"task 0: p is nan; give a probability >= 0"),
+        ({"p": [1.0]}, r"p has shape (1,), expected (2,)"),
+    ],
+)
+def test_an_impossible_matrix_is_named(matrices: dict[str, Array], message: str) -> None:
+    with pytest.raises(TasksError, match=re.escape(message)):
+        LQRTasks(**{**arrays(), **matrices})
+
+
+def test_subset_keeps_the_order_and_renormalises() -> None:
+    tasks = LQRTasks(**{**arrays(count=3), "p": [0.2, 0.5, 0.3]})
+    chosen = tasks.subset([2, 0])
+    np.testing.assert_array_equal(chosen.A, tasks.A[[2, 0]])
+    np.testing.assert_allclose(chosen.p, [0.6, 0.4], rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("indices", "message"),
+    [([], "at least one index from 0 to 1"), ([2], "cannot choose the tasks [2]"), ([1], "have probability 0")],
+)
+def test_an_impossible_subset_is_refused(indices: list[int], message: str) -> None:
+    with pytest.raises(TasksError, match=re.escape(message)):
+        LQRTasks(**{**arrays(), "p": [1.0, 0.0]}).subset(indices)
+
+
+# --- Lyapunov equations
+
+
+@pytest.mark.parametrize("radius", [0.0, 0.5, 0.9, 0.999, 1 - 1e-6, 1 - 1e-9])
+@pytest.mark.parametrize("dim", [1, 2, 20])
+def test_lyapunov_residual_is_at_machine_precision(radius: float, dim: int) -> None:
+    tasks = random_tasks(3, count=4, state_dim=dim, action_dim=1, radius=radius)
+    solver = LyapunovSolver(tasks.A)
+    assert solver.converged.all()
+    F = tasks.A
+    for X, left in ((solver.solve(tasks.Psi), F), (solver.solve_adjoint(tasks.Psi), F.swapaxes(1, 2))):
+        right = left.swapaxes(1, 2)
+        residual = np.abs(left @ X @ right + tasks.Psi - X).max(axis=(1, 2))
+        # The size of F X Fᵀ without cancellation is the fair scale of its rounding.
+        scale = (np.abs(left) @ np.abs(X) @ np.abs(right)).max(axis=(1, 2)) + np.abs(X).max(axis=(1, 2))
+        assert (residual <= 1e-14 * scale).all()
+
+
+def test_lyapunov_agrees_with_the_closed_form_of_a_scalar_near_instability() -> None:
+    for gap in (1e-2, 1e-6, 1e-8):
+        a = 1.0 - gap
+        expected = 1.0 / ((1.0 - a) * (1.0 + a))
+        assert LyapunovSolver(np.array([[[a]]])).solve(np.ones((1, 1, 1)))[0, 0, 0] == pytest.approx(expected, rel=1e-7)
+
+
+def test_lyapunov_sums_a_strongly_nonnormal_matrix() -> None:
+    """A nilpotent matrix with a huge entry: the series has two terms, although the norm of F is 1e8."""
+    F = np.array([[[0.0, 1e8], [0.0, 0.0]]])
+    np.testing.assert_array_equal(
+        LyapunovSolver(F).solve(np.eye(2)[np.newaxis])[0], np.array([[1.0 + 1e16, 0.0], [0.0, 1.0]])
+    )
+
+
+def test_lyapunov_says_when_it_does_not_converge() -> None:
+    solver = LyapunovSolver(np.array([[[0.5]], [[1.0]], [[1.1]]]))
+    np.testing.assert_array_equal(solver.converged, [True, False, False])
+
+
+# --- exact quantities
+
+
+def test_a_scalar_task_has_its_closed_forms() -> None:
+    a, b, q, r, psi, gain = 0.9, 0.5, 2.0, 0.7, 0.3, 0.4
+    tasks = LQRTasks([[[a]]], [[[b]]], [[[q]]], [[[r]]], [[[psi]]])
+    K = np.array([[gain]])
+    closed = a - b * gain
+    covariance = psi / (1 - closed**2)
+    value = (q + r * gain**2) / (1 - closed**2)
+    assert lqr.closed_loop(tasks, K)[0, 0, 0] == pytest.approx(closed, rel=1e-15)
+    assert lqr.spectral_radius(tasks, K)[0] == pytest.approx(abs(closed), rel=1e-15)
+    assert lqr.state_covariance(tasks, K)[0, 0, 0] == pytest.approx(covariance, rel=1e-14)
+    assert lqr.value_matrix(tasks, K)[0, 0, 0] == pytest.approx(value, rel=1e-14)
+    assert lqr.cost(tasks, K)[0] == pytest.approx((q + r * gain**2) * covariance, rel=1e-14)
+    slope = 2 * r * gain * covariance - 2 * b * closed * value * covariance
+    assert lqr.gradient(tasks, K)[0, 0, 0] == pytest.approx(slope, rel=1e-13)
+
+
+@given(tasks_and_gains())
+def test_cost_is_a_trace_both_ways(case: tuple[LQRTasks, Array]) -> None:
+    tasks, K = case
+    evaluation = lqr.evaluate(tasks, K)
+    np.testing.assert_allclose(evaluation.cost(), lqr.cost(tasks, K), rtol=1e-9)
+    weight = tasks.Q + K.T @ tasks.R @ K
+    other_way = np.trace(weight @ lqr.state_covariance(tasks, K), axis1=1, axis2=2)
+    np.testing.assert_allclose(lqr.cost(tasks, K), other_way, rtol=1e-12)
+
+
+@given(tasks_and_gains())
+def test_state_covariance_and_value_matrix_solve_their_equations(case: tuple[LQRTasks, Array]) -> None:
+    tasks, K = case
+    closed, covariance = lqr.closed_loop(tasks, K), lqr.state_covariance(tasks, K)
+    value = lqr.value_matrix(tasks, K)
+    image = closed @ covariance @ closed.swapaxes(1, 2) + tasks.Psi
+    np.testing.assert_allclose(covariance, image, atol=1e-11 * np.abs(covariance).max())
+    image = closed.swapaxes(1, 2) @ value @ closed + tasks.Q + K.T @ tasks.R @ K
+    np.testing.assert_allclose(value, image, atol=1e-11 * np.abs(value).max())
+
+
+@pytest.mark.parametrize("dims", SIZES)
+def test_gradient_agrees_with_finite_differences_of_the_cost(dims: tuple[int, int]) -> None:
+    tasks = random_tasks(11, 3, *dims, radius=0.8)
+    K = stable_gain(tasks, 11, per_task=True)
+    exact = lqr.gradient(tasks, K)
+    for unit in bases(K.shape[1:]):
+        slope = central_difference(lambda gain: lqr.cost(tasks, gain), K, unit, step=1e-4)
+        np.testing.assert_allclose(
+            np.einsum("iab,ab->i", exact, unit), slope, atol=1e-6 * np.abs(exact).max() + 1e-6 * np.abs(slope).max()
+        )
+
+
+@pytest.mark.parametrize("dims", SIZES)
+def test_hessian_agrees_with_finite_differences_of_the_gradient(dims: tuple[int, int]) -> None:
+    tasks = random_tasks(12, 3, *dims, radius=0.8)
+    K = stable_gain(tasks, 12, per_task=True)
+    for unit in bases(K.shape[1:]):
+        exact = lqr.hessian_vector_product(tasks, K, unit)
+        slope = central_difference(lambda gain: lqr.gradient(tasks, gain), K, unit, step=1e-4)
+        np.testing.assert_allclose(exact, slope, atol=1e-6 * np.abs(exact).max())
+
+
+@given(tasks_and_gains(per_task=True), st.integers(0, 1000))
+def test_hessian_is_self_adjoint_and_linear(case: tuple[LQRTasks, Array], seed: int) -> None:
+    tasks, K = case
+    X, Y = np.random.default_rng(seed).standard_normal((2, *K.shape))
+    evaluation = lqr.evaluate(tasks, K)
+    HX, HY = evaluation.hessian_vector_product(X), evaluation.hessian_vector_product(Y)
+    scale = np.linalg.norm(HX, axis=(1, 2)) * np.linalg.norm(Y, axis=(1, 2))
+    difference = np.einsum("iab,iab->i", HX, Y) - np.einsum("iab,iab->i", X, HY)
+    assert (np.abs(difference) <= 1e-8 * scale + 1e-8 * np.linalg.norm(HY) * np.linalg.norm(X)).all()
+    combined = evaluation.hessian_vector_product(2.0 * X - Y)
+    np.testing.assert_allclose(combined, 2.0 * HX - HY, atol=1e-8 * max(np.abs(HX).max(), np.abs(HY).max()))
+
+
+@given(tasks_and_gains(), st.floats(0.01, 100.0))
+def test_cost_scales_with_the_weights_and_with_the_noise(case: tuple[LQRTasks, Array], factor: float) -> None:
+    tasks, K = case
+    for scaled in (
+        LQRTasks(tasks.A, tasks.B, factor * tasks.Q, factor * tasks.R, tasks.Psi),
+        LQRTasks(tasks.A, tasks.B, tasks.Q, tasks.R, factor * tasks.Psi),
+    ):
+        np.testing.assert_allclose(lqr.cost(scaled, K), factor * lqr.cost(tasks, K), rtol=1e-11)
+        gradient = lqr.gradient(tasks, K)
+        np.testing.assert_allclose(
+            lqr.gradient(scaled, K), factor * gradient, rtol=1e-7, atol=1e-10 * factor * np.abs(gradient).max()
+        )
+
+
+@given(tasks_and_gains(), st.integers(0, 1000))
+def test_cost_does_not_depend_on_the_coordinates(case: tuple[LQRTasks, Array], seed: int) -> None:
+    """With x' = T x and u' = S u the same policy K' = S K T⁻¹ has the same cost."""
+    tasks, K = case
+    rng = np.random.default_rng(seed)
+    T = np.eye(tasks.state_dim) + 0.3 * rng.uniform(-1, 1, (tasks.state_dim,) * 2) / tasks.state_dim
+    S = np.eye(tasks.action_dim) + 0.3 * rng.uniform(-1, 1, (tasks.action_dim,) * 2) / tasks.action_dim
+    T_inverse, S_inverse = np.linalg.inv(T), np.linalg.inv(S)
+    moved = LQRTasks(
+        T @ tasks.A @ T_inverse,
+        T @ tasks.B @ S_inverse,
+        T_inverse.T @ tasks.Q @ T_inverse,
+        S_inverse.T @ tasks.R @ S_inverse,
+        T @ tasks.Psi @ T.T,
+    )
+    np.testing.assert_allclose(lqr.cost(moved, S @ K @ T_inverse), lqr.cost(tasks, K), rtol=1e-8)
+
+
+def test_one_gain_for_all_equals_the_same_gain_per_task() -> None:
+    tasks = random_tasks(5)
+    K = stable_gain(tasks, 5)
+    repeated = np.stack([K] * tasks.count)
+    for function in (lqr.cost, lqr.gradient, lqr.state_covariance, lqr.value_matrix, lqr.spectral_radius):
+        np.testing.assert_array_equal(function(tasks, K), function(tasks, repeated))
+
+
+def test_a_task_does_not_feel_its_neighbours() -> None:
+    tasks = random_tasks(6, count=4)
+    K = stable_gain(tasks, 6, per_task=True)
+    alone = tasks.subset([2])
+    np.testing.assert_allclose(lqr.cost(tasks, K)[2:3], lqr.cost(alone, K[2:3]), rtol=1e-13)
+    np.testing.assert_allclose(lqr.gradient(tasks, K)[2:3], lqr.gradient(alone, K[2:3]), rtol=1e-10, atol=1e-12)
+
+
+# --- instability
+
+
+def test_an_unstable_task_costs_infinitely_much_and_the_others_their_cost() -> None:
+    stable = random_tasks(7, count=3)
+    A = stable.A.copy()
+    A[1] *= 1.2 / 0.9
+    tasks = LQRTasks(A, stable.B, stable.Q, stable.R, stable.Psi)
+    zero = np.zeros((2, 3))
+    costs = lqr.cost(tasks, zero)
+    assert costs[1] == np.inf
+    np.testing.assert_allclose(costs[[0, 2]], lqr.cost(stable, zero)[[0, 2]], rtol=1e-13)
+    np.testing.assert_array_equal(lqr.is_stabilising(tasks, zero), [True, False, True])
+
+
+@pytest.mark.parametrize("radius", [1.0, 1.0 + 1e-12, 1e6, 1e200])
+def test_cost_is_infinite_from_the_boundary_on(radius: float) -> None:
+    tasks = LQRTasks([[[radius]]], [[[1.0]]], [[[1.0]]], [[[1.0]]], [[[1.0]]])
+    assert lqr.cost(tasks, [[0.0]])[0] == np.inf
+
+
+@pytest.mark.parametrize("size", [1e200, 1.7e308])
+def test_a_huge_gain_costs_infinitely_much_without_a_warning(size: float) -> None:
+    assert (lqr.cost(random_tasks(1), np.full((2, 3), size)) == np.inf).all()
+    with pytest.raises(UnstablePolicyError, match="the gain does not stabilise task 0"):
+        lqr.gradient(random_tasks(1), np.full((2, 3), size))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lqr.gradient,
+        lqr.state_covariance,
+        lqr.value_matrix,
+        lqr.evaluate,
+        lambda tasks, K: lqr.hessian_vector_product(tasks, K, K),
+    ],
+)
+def test_an_unstable_gain_is_reported_with_its_tasks_and_radii(function: object) -> None:
+    one = np.ones((3, 1, 1))
+    tasks = LQRTasks([[[0.5]], [[1.25]], [[2.0]]], one, one, one, one)
+    with pytest.raises(UnstablePolicyError) as caught:
+        function(tasks, np.zeros((1, 1)))  # type: ignore[operator]
+    assert caught.value.task_indices == (1, 2)
+    assert caught.value.radii == (1.25, 2.0)
+    assert "task 1 (spectral radius 1.25), task 2 (spectral radius 2)" in str(caught.value)
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (copy.task_indices, copy.radii, str(copy)) == ((1, 2), (1.25, 2.0), str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("gain", "message"),
+    [
+        (np.zeros((3, 2)), "K has shape (3, 2), expected (2, 3) for all tasks or (3, 2, 3), one per task"),
+        (np.zeros((2, 2, 3)), "K has shape (2, 2, 3), expected (2, 3)"),
+        (np.full((2, 3), np.nan), "K holds a value that is not finite"),
+    ],
+)
+def test_an_impossible_gain_is_refused(gain: Array, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        lqr.cost(random_tasks(0), gain)
+
+
+# --- finite horizon
+
+
+def test_finite_horizon_cost_agrees_with_powers_of_the_closed_loop() -> None:
+    """Σ_l = F^l Σ0 (F^l)ᵀ + Σ_{s<l} F^s Ψ (F^s)ᵀ, summed task by task; the gain may be unstable."""
+    tasks = random_tasks(8, radius=1.05)
+    K = 0.1 * np.ones((2, 3))
+    length = 7
+    expected = []
+    for task in range(tasks.count):
+        F = tasks.A[task] - tasks.B[task] @ K
+        weight = tasks.Q[task] + K.T @ tasks.R[task] @ K
+        total = 0.0
+        for step in range(1, length + 1):
+            power = np.linalg.matrix_power(F, step)
+            total += np.trace(weight @ power @ tasks.Sigma0[task] @ power.T)
+            for age in range(step):
+                power = np.linalg.matrix_power(F, age)
+                total += np.trace(weight @ power @ tasks.Psi[task] @ power.T)
+        expected.append(total / length)
+    np.testing.assert_allclose(lqr.finite_horizon_cost(tasks, K, length), expected, rtol=1e-12)
+
+
+def test_finite_horizon_cost_tends_to_the_cost_like_one_over_the_length() -> None:
+    tasks = random_tasks(9, radius=0.8)
+    K = stable_gain(tasks, 9)
+    limit = lqr.cost(tasks, K)
+    gaps = [np.abs(lqr.finite_horizon_cost(tasks, K, length) - limit) for length in (1000, 2000, 4000)]
+    np.testing.assert_allclose(gaps[0] / gaps[1], 2.0, rtol=1e-3)
+    np.testing.assert_allclose(gaps[1] / gaps[2], 2.0, rtol=1e-3)
+    assert (gaps[2] < 1e-2 * limit).all()
+
+
+def test_finite_horizon_cost_started_stationary_is_the_cost() -> None:
+    tasks = random_tasks(10)
+    K = stable_gain(tasks, 10)
+    stationary = LQRTasks(tasks.A, tasks.B, tasks.Q, tasks.R, tasks.Psi, lqr.state_covariance(tasks, K))
+    np.testing.assert_allclose(lqr.finite_horizon_cost(stationary, K, 13), lqr.cost(tasks, K), rtol=1e-11)
+
+
+def test_finite_horizon_cost_overflows_to_infinity() -> None:
+    A = np.array([[[30.0, 5.0], [-7.0, 40.0]]])
+    one = np.eye(2)[np.newaxis]
+    tasks = LQRTasks(A, one, one, one, definite(np.random.default_rng(0), 1, 2))
+    assert np.isfinite(lqr.finite_horizon_cost(tasks, np.zeros((2, 2)), 50))[0]
+    assert lqr.finite_horizon_cost(tasks, np.zeros((2, 2)), 2000)[0] == np.inf
+
+
+@pytest.mark.parametrize("length", [0, -1, 2.5, True, "50"])
+def test_an_impossible_length_is_refused(length: object) -> None:
+    with pytest.raises(ValueError, match=r"length is .*; give a whole number of steps >= 1"):
+        lqr.finite_horizon_cost(random_tasks(0), np.zeros((2, 3)), length)  # type: ignore[arg-type]

@@ -1,0 +1,329 @@
+"""Storage: files come back as they went, hold nothing but what they should, and are whole or refused."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from metalqr import storage
+from metalqr.lqr import LQRTasks
+from metalqr.meta import History, Status
+
+# NumPy silences this harmless message about the wheel of netCDF4 itself, but pytest's own filters come after.
+pytestmark = pytest.mark.filterwarnings("ignore:numpy.ndarray size changed:RuntimeWarning")
+
+COUNT, STATE_DIM, ACTION_DIM = 3, 2, 1
+SETTINGS = {"learning_rate": 0.001, "perturbations": 4, "inner_perturbations": 4, "iterations": 5, "task_batch": "all"}
+
+
+def make_tasks() -> LQRTasks:
+    generator = np.random.default_rng(1)
+    scale = 1.0 + np.arange(COUNT)[:, None, None]
+    return LQRTasks(
+        A=0.3 * generator.normal(size=(COUNT, STATE_DIM, STATE_DIM)),
+        B=generator.normal(size=(COUNT, STATE_DIM, ACTION_DIM)),
+        Q=scale * np.eye(STATE_DIM),
+        R=scale * np.eye(ACTION_DIM),
+        Psi=0.5 * scale * np.eye(STATE_DIM),
+        p=np.array([0.5, 0.25, 0.25]),
+    )
+
+
+def make_history(last: int, status: Status = Status.COMPLETED, shift: float = 0.0) -> History:
+    steps = np.arange(last + 1, dtype=float)
+    return History(
+        K=shift + np.arange((last + 1) * ACTION_DIM * STATE_DIM, dtype=float).reshape(-1, ACTION_DIM, STATE_DIM) / 7,
+        cost=shift + 1.0 / (1.0 + steps[:, None] + np.arange(COUNT)),
+        ratio=shift + 1.0 / (3.0 + steps),
+        gradient_norm=np.append(steps[:-1], np.nan),
+        rollout_steps=np.arange(last + 1, dtype=np.int64) * 2**40,
+        unstable_perturbations=np.arange(last + 1, dtype=np.int64),
+        status=status,
+        status_iteration=last,
+    )
+
+
+def optima_arrays() -> dict[str, Any]:
+    generator = np.random.default_rng(2)
+    return {
+        "K_star": generator.normal(size=(COUNT, ACTION_DIM, STATE_DIM)),
+        "P_star": generator.normal(size=(COUNT, STATE_DIM, STATE_DIM)),
+        "J_star": generator.normal(size=COUNT),
+        "K0": np.zeros((ACTION_DIM, STATE_DIM)),
+        "J0": generator.normal(size=COUNT),
+        "K_shared": generator.normal(size=(ACTION_DIM, STATE_DIM)),
+        "J_shared": generator.normal(size=COUNT),
+    }
+
+
+def save_everything(folder: Path) -> dict[str, Path]:
+    files = {stage: folder / f"{stage}.nc" for stage in storage.VARIABLES}
+    storage.save_tasks(files["tasks"], make_tasks(), {"family": "given"})
+    storage.save_optima(files["optima"], {"initial_gain": "zero"}, **optima_arrays())
+    storage.save_run(files["runs"], make_history(5), SETTINGS, 7)
+    case = combine(folder, files["optima"], sweep={}, linked={})
+    storage.save_experiment(files["datasets"], "figure1", {"one": case, "another": case})
+    return files
+
+
+def combine(folder: Path, optima: Path, sweep: dict[str, list[Any]], linked: dict[str, str]) -> xr.Dataset:
+    swept = {*sweep, *linked}
+    common = {name: value for name, value in SETTINGS.items() if name not in swept}
+    points = [{}] if not sweep else [{name: value} for name, values in sweep.items() for value in values]
+    paths = []
+    for place, point in enumerate(points):
+        settings = {**common, **point, **{name: point[axis] for name, axis in linked.items()}}
+        for seed in (3, 1):
+            paths.append(folder / f"run-{place}-{seed}.nc")
+            diverged = place == 1 and seed == 1
+            history = make_history(
+                2 if diverged else 5, Status.DIVERGED if diverged else Status.COMPLETED, place + seed / 10
+            )
+            storage.save_run(paths[-1], history, settings, seed)
+    return storage.combine_runs(paths, optima, common=common, sweep=sweep, linked=linked, seeds=[3, 1])
+
+
+LOADERS = {
+    "tasks": storage.load_tasks,
+    "optima": storage.load_optima,
+    "runs": storage.load_run,
+    "datasets": storage.load_experiment,
+}
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    return save_everything(tmp_path)
+
+
+def test_tasks_come_back_to_the_last_bit(files: dict[str, Path]) -> None:
+    tasks, loaded = make_tasks(), storage.load_tasks(files["tasks"])
+    for name in storage.VARIABLES["tasks"]:
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(tasks, name))
+
+
+def test_optima_come_back_to_the_last_bit(files: dict[str, Path]) -> None:
+    loaded = storage.load_optima(files["optima"])
+    for name, array in optima_arrays().items():
+        np.testing.assert_array_equal(loaded[name].values, array)
+
+
+def test_run_comes_back_to_the_last_bit_with_its_identity(files: dict[str, Path]) -> None:
+    history, loaded = make_history(5), storage.load_run(files["runs"])
+    for name in storage.VARIABLES["runs"]:
+        np.testing.assert_array_equal(loaded[name].values, getattr(history, name))
+    assert loaded["rollout_steps"].dtype == np.int64
+    assert json.loads(loaded.attrs["settings"]) == SETTINGS
+    assert (loaded.attrs["seed"], loaded.attrs["status"], loaded.attrs["status_iteration"]) == (7, "completed", 5)
+    assert loaded["iteration"].values.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_experiment_keeps_its_cases_in_order(files: dict[str, Path]) -> None:
+    assert list(storage.load_experiment(files["datasets"]).children) == ["one", "another"]
+
+
+def test_experiment_comes_back_identical(tmp_path: Path, files: dict[str, Path]) -> None:
+    sweep = {"perturbations": [4, 8]}
+    case = combine(tmp_path, files["optima"], sweep=sweep, linked={"inner_perturbations": "perturbations"})
+    storage.save_experiment(tmp_path / "sweep.nc", "sweep", {"case": case})
+    loaded = storage.load_experiment(tmp_path / "sweep.nc")
+    xr.testing.assert_identical(loaded["case"].to_dataset(), case)
+
+
+def test_combined_runs_stand_at_their_point_and_seed(tmp_path: Path, files: dict[str, Path]) -> None:
+    case = combine(
+        tmp_path, files["optima"], sweep={"perturbations": [4, 8]}, linked={"inner_perturbations": "perturbations"}
+    )
+    assert case["ratio"].dims == ("perturbations", "seed", "iteration")
+    assert case["cost"].dims == ("perturbations", "seed", "iteration", "task")
+    assert case["inner_perturbations"].dims == ("perturbations",)
+    for place, value in enumerate([4, 8]):
+        for seed in (3, 1):
+            run = storage.load_run(tmp_path / f"run-{place}-{seed}.nc")
+            chosen = case.sel(perturbations=value, seed=seed)
+            length = run.sizes["iteration"]
+            for name in ("ratio", "cost", "gradient_norm", "rollout_steps", "unstable_perturbations"):
+                np.testing.assert_array_equal(chosen[name].values[:length], run[name].values)
+                assert np.isnan(chosen[name].values[length:]).all()
+            np.testing.assert_array_equal(chosen["K_last"].values, run["K"].values[-1])
+            assert chosen["status"] == run.attrs["status"]
+            assert chosen["status_iteration"] == run.attrs["status_iteration"]
+    assert case["status"].sel(perturbations=8, seed=1) == "diverged"
+    assert "perturbations" not in json.loads(case.attrs["settings"])
+    assert (case.attrs["state_dim"], case.attrs["action_dim"]) == (STATE_DIM, ACTION_DIM)
+
+
+def test_swept_iterations_make_the_longest_run_the_length(tmp_path: Path, files: dict[str, Path]) -> None:
+    common = {name: value for name, value in SETTINGS.items() if name != "iterations"}
+    paths = []
+    for iterations in (2, 6):
+        paths.append(tmp_path / f"{iterations}.nc")
+        storage.save_run(paths[-1], make_history(iterations), {**common, "iterations": iterations}, 0)
+    case = storage.combine_runs(
+        paths, files["optima"], common=common, sweep={"iterations": [2, 6]}, linked={}, seeds=[0]
+    )
+    assert case.sizes["iteration"] == 7
+    assert np.isnan(case["ratio"].sel(iterations=2, seed=0)).sum() == 4
+
+
+def test_values_and_text_in_one_sweep_become_text(tmp_path: Path, files: dict[str, Path]) -> None:
+    common = {name: value for name, value in SETTINGS.items() if name != "task_batch"}
+    paths = []
+    for batch in (2, "all"):
+        paths.append(tmp_path / f"{batch}.nc")
+        storage.save_run(paths[-1], make_history(5), {**common, "task_batch": batch}, 0)
+    case = storage.combine_runs(
+        paths, files["optima"], common=common, sweep={"task_batch": [2, "all"]}, linked={}, seeds=[0]
+    )
+    assert case["task_batch"].values.tolist() == ["2", "all"]
+
+
+def test_every_variable_says_what_it_is(files: dict[str, Path]) -> None:
+    datasets = [storage.load_optima(files["optima"]), storage.load_run(files["runs"])]
+    datasets.append(xr.load_dataset(files["tasks"]))
+    datasets += [group.to_dataset() for group in storage.load_experiment(files["datasets"]).children.values()]
+    for dataset in datasets:
+        for name, variable in dataset.variables.items():
+            assert variable.attrs.get("long_name"), name
+
+
+def test_building_again_gives_identical_files_without_host_path_or_time(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    one, other = save_everything(first), save_everything(second)
+    for stage in ("tasks", "optima", "runs"):
+        xr.testing.assert_identical(xr.load_dataset(one[stage]), xr.load_dataset(other[stage]))
+    trees = [storage.load_experiment(files["datasets"]) for files in (one, other)]
+    xr.testing.assert_identical(*trees)
+    for path in one.values():
+        attributes = xr.load_dataset(path).attrs
+        text = " ".join(str(value) for value in attributes.values())
+        assert attributes["Conventions"] == storage.CONVENTIONS
+        assert {"title", "metalqr_version", "numpy_version", "scipy_version", "numba_version"} <= set(attributes)
+        assert str(tmp_path) not in text
+        assert os.uname().nodename not in text.split()
+        assert not re.search(r"\d{4}-\d{2}-\d{2}", text)
+
+
+@pytest.mark.parametrize("stage", list(LOADERS))
+def test_missing_file(stage: str, tmp_path: Path) -> None:
+    with pytest.raises(storage.StorageError, match=rf"nowhere\.nc: there is no such file; .* --cores all {stage}$"):
+        LOADERS[stage](tmp_path / "nowhere.nc")
+
+
+@pytest.mark.parametrize("stage", list(LOADERS))
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_truncated_file(stage: str, share: float, files: dict[str, Path]) -> None:
+    content = files[stage].read_bytes()
+    files[stage].write_bytes(content[: int(share * len(content))])
+    with pytest.raises(
+        storage.StorageError, match=rf"{stage}\.nc: it cannot be read as netCDF .* --cores all {stage}$"
+    ):
+        LOADERS[stage](files[stage])
+
+
+@pytest.mark.parametrize("stage", list(LOADERS))
+def test_text_file(stage: str, files: dict[str, Path]) -> None:
+    files[stage].write_text("not netCDF at all\n" * 100)
+    with pytest.raises(storage.StorageError, match=r"it cannot be read as netCDF"):
+        LOADERS[stage](files[stage])
+
+
+@pytest.mark.parametrize("stage", list(LOADERS))
+def test_file_of_another_program(stage: str, files: dict[str, Path]) -> None:
+    xr.Dataset({"temperature": ("time", [1.0, 2.0])}).to_netcdf(files[stage])
+    with pytest.raises(storage.StorageError, match=r"it was not written by metalqr; delete it"):
+        LOADERS[stage](files[stage])
+
+
+def test_file_of_another_stage(files: dict[str, Path]) -> None:
+    with pytest.raises(storage.StorageError, match=r"tasks\.nc: it belongs to the stage 'tasks'; .* all runs$"):
+        storage.load_run(files["tasks"])
+
+
+@pytest.mark.parametrize(("stage", "variable"), [("tasks", "B"), ("optima", "J0"), ("runs", "cost")])
+def test_file_without_a_variable(stage: str, variable: str, files: dict[str, Path]) -> None:
+    dataset = xr.load_dataset(files[stage]).drop_vars(variable)
+    dataset.to_netcdf(files[stage])
+    with pytest.raises(storage.StorageError, match=rf"it lacks variable {variable};"):
+        LOADERS[stage](files[stage])
+
+
+def test_file_without_an_attribute(files: dict[str, Path]) -> None:
+    dataset = xr.load_dataset(files["runs"])
+    del dataset.attrs["seed"]
+    dataset.to_netcdf(files["runs"])
+    with pytest.raises(storage.StorageError, match=r"it lacks attribute seed;"):
+        storage.load_run(files["runs"])
+
+
+def test_file_with_other_dimensions(files: dict[str, Path]) -> None:
+    dataset = xr.load_dataset(files["optima"])
+    dataset["J0"] = ("state", np.zeros(STATE_DIM))
+    dataset.to_netcdf(files["optima"])
+    with pytest.raises(storage.StorageError, match=r"J0 has the dimensions \('state',\), not \('task',\)"):
+        storage.load_optima(files["optima"])
+
+
+def test_experiment_without_a_variable_names_the_case(tmp_path: Path, files: dict[str, Path]) -> None:
+    case = combine(tmp_path, files["optima"], sweep={}, linked={}).drop_vars("ratio")
+    storage.save_experiment(files["datasets"], "figure1", {"broken": case})
+    with pytest.raises(storage.StorageError, match=r"it lacks variable ratio in its case 'broken'; .* all datasets$"):
+        storage.load_experiment(files["datasets"])
+
+
+def test_run_that_ends_before_its_status(files: dict[str, Path]) -> None:
+    xr.load_dataset(files["runs"]).isel(iteration=slice(0, 3)).to_netcdf(files["runs"])
+    with pytest.raises(storage.StorageError, match=r"it holds 3 iterations where its status says 6"):
+        storage.load_run(files["runs"])
+
+
+def test_tasks_that_are_impossible(files: dict[str, Path]) -> None:
+    dataset = xr.load_dataset(files["tasks"])
+    dataset["Q"][1] = -np.eye(STATE_DIM)
+    dataset.to_netcdf(files["tasks"])
+    with pytest.raises(storage.StorageError, match=r"impossible tasks \(task 1: Q is not positive definite"):
+        storage.load_tasks(files["tasks"])
+
+
+@pytest.mark.parametrize(("settings", "seed"), [({**SETTINGS, "perturbations": 5}, 0), (SETTINGS, 1)])
+def test_run_of_other_settings_or_seed_is_refused(
+    settings: dict[str, Any], seed: int, tmp_path: Path, files: dict[str, Path]
+) -> None:
+    storage.save_run(tmp_path / "run.nc", make_history(5), settings, seed)
+    with pytest.raises(storage.StorageError, match=r"run\.nc: it is a run of other settings or another seed"):
+        storage.combine_runs([tmp_path / "run.nc"], files["optima"], common=SETTINGS, sweep={}, linked={}, seeds=[0])
+
+
+def test_failed_write_leaves_the_old_file_and_nothing_else(
+    files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, before = files["runs"].parent, files["runs"].read_bytes()
+    names = set(folder.iterdir())
+
+    def full_disk(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(storage.StorageError, match=r"runs\.nc: cannot be written \(No space left on device\)"):
+        storage.save_run(files["runs"], make_history(3), SETTINGS, 0)
+    assert files["runs"].read_bytes() == before
+    assert set(folder.iterdir()) == names
+
+
+def test_missing_array_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    arrays = optima_arrays()
+    del arrays["J0"]
+    with pytest.raises(ValueError, match=r"a file of the stage 'optima' holds"):
+        storage.save_optima(tmp_path / "optima.nc", {}, **arrays)
+    assert not list(tmp_path.iterdir())
+
+
+def test_new_file_follows_the_umask(files: dict[str, Path]) -> None:
+    mask = os.umask(0)
+    os.umask(mask)
+    assert files["runs"].stat().st_mode & 0o777 == 0o666 & ~mask
