@@ -1,9 +1,9 @@
 """How the package compiles: decorators around ``numba.njit`` with a cache on disk that notices every change.
 
 Numba stores compiled code under the file and line of the function, and compiles it again when *that file* changes. But
-the compiled code contains the functions it calls, from other files too: after an edit of the random numbers, Numba alone
-would go on with roll-outs that contain the old ones. Here the name of a stored function carries a digest of all sources
-that can be part of it.
+the compiled code contains the functions it calls, from other files too: after an edit of the random numbers, Numba
+alone would go on with roll-outs that contain the old ones. Here the name of a stored function carries a digest of all
+sources that can be part of it.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ _DIGEST = _digest()
 
 
 def compiled(*, parallel: bool = False) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function that Python calls, once for all processes; ``parallel`` runs its ``numba.prange`` in threads."""
+    """Compile a function, once for all processes; ``parallel`` runs its ``numba.prange`` in threads."""
 
     def decorate(function: Callable[..., Any]) -> Any:
         dispatcher = numba.njit(cache=True, parallel=parallel)(function)

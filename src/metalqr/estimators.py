@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from metalqr import rollout
 from metalqr.lqr import LQRTasks
+from metalqr.lqr.quantities import gains_per_task
 from metalqr.random import Stream, perturbations, task_batch
 from metalqr.settings import MetaSettings
 
@@ -46,16 +47,22 @@ def estimate_gradient(
     -------
     ndarray, shape (I, k, d)
 
+    Raises
+    ------
+    ValueError
+        If K has neither shape, or holds something that is not finite.
+
     Examples
     --------
     >>> import numpy as np
+    >>> from metalqr import lqr
     >>> tasks = LQRTasks(A=[[[0.5]]], B=[[[1.0]]], Q=[[[1.0]]], R=[[[1.0]]], Psi=[[[1.0]]])
     >>> settings = MetaSettings(learning_rate=1.0e-3, adaptation_rate=0.0, inner_perturbations=1_000_000)
     >>> estimate = estimate_gradient(tasks, np.zeros((1, 1)), settings, Stream(0))
     >>> bool(abs(estimate - lqr.gradient(tasks, np.zeros((1, 1)))) < 0.2)
     True
     """
-    gains = np.broadcast_to(K, (tasks.count, tasks.action_dim, tasks.state_dim))[:, np.newaxis]
+    gains = gains_per_task(tasks, K)[:, np.newaxis]
     return _algorithm_1(tasks, gains, settings, stream, np.arange(tasks.count))[:, 0]
 
 
@@ -86,6 +93,11 @@ def estimate_meta_gradient(
     ndarray, shape (k, d)
         Not finite where a roll-out of an unstable policy overflowed.
 
+    Raises
+    ------
+    ValueError
+        If K does not have the shape (k, d), or holds something that is not finite.
+
     See Also
     --------
     metalqr.meta.gradient : the exact gradient that this estimates.
@@ -93,10 +105,17 @@ def estimate_meta_gradient(
     return meta_gradient_estimate(tasks, K, settings, stream).gradient
 
 
+# A roll-out of an unstable policy may overflow: the result shows it, so a warning would say nothing new.
+@np.errstate(over="ignore", invalid="ignore")
 def meta_gradient_estimate(
     tasks: LQRTasks, K: NDArray[np.float64], settings: MetaSettings, stream: Stream
 ) -> MetaGradientEstimate:
     """:func:`estimate_meta_gradient` with the work it took and the number of perturbed policies that were unstable."""
+    if np.ndim(K) != 2:
+        raise ValueError(
+            f"K has shape {np.shape(K)}, expected {(tasks.action_dim, tasks.state_dim)}: one gain for all tasks"
+        )
+    gain = gains_per_task(tasks, K)[0]
     count, radius = settings.perturbations, settings.smoothing_radius
     if settings.task_batch == "all":
         batch, weights = np.arange(tasks.count), tasks.p
@@ -105,7 +124,7 @@ def meta_gradient_estimate(
         weights = np.full(len(batch), 1.0 / len(batch))
 
     directions = perturbations(stream, len(batch), count, tasks.action_dim, tasks.state_dim, radius)
-    perturbed = K + directions
+    perturbed = gain + directions
     adapted = perturbed - settings.adaptation_rate * _algorithm_1(tasks, perturbed, settings, stream, batch)
     costs = rollout.costs(tasks, adapted, settings.rollout_length, stream, batch)
     scale = tasks.state_dim * tasks.action_dim / (radius**2 * count)

@@ -193,3 +193,19 @@ def test_unstable_perturbations_are_counted_exactly():
     expected = sum(np.count_nonzero(lqr.spectral_radius(tasks, U[:, m]) >= 1.0) for m in range(40))
     assert 0 < expected < 120
     assert estimate.unstable_perturbations == expected
+
+
+@pytest.mark.parametrize("estimate", [estimators.estimate_gradient, estimators.estimate_meta_gradient])
+@pytest.mark.parametrize(
+    ("K", "message"), [(np.zeros((3, 2)), r"K has shape \(3, 2\)"), (np.full((2, 3), np.nan), "not finite")]
+)
+def test_bad_gains_are_refused(estimate, K, message):
+    tasks = similar_tasks(seed=11, count=2, state_dim=3, action_dim=2)
+    with pytest.raises(ValueError, match=message):
+        estimate(tasks, K, SETTINGS, Stream(0))
+
+
+def test_algorithm_2_wants_one_gain_for_all_tasks():
+    tasks = similar_tasks(seed=11, count=2, state_dim=3, action_dim=2)
+    with pytest.raises(ValueError, match="one gain for all tasks"):
+        estimators.estimate_meta_gradient(tasks, np.zeros((2, 2, 3)), SETTINGS, Stream(0))

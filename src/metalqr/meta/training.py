@@ -119,9 +119,9 @@ def train(
         if iteration == settings.iterations:
             break
 
-        # Costs of unstable policies may overflow: that is seen and kept below, so it needs no warning.
+        estimate = meta_gradient_estimate(tasks, gain, settings, stream.at(iteration))
+        # Where unstable roll-outs overflowed, the estimate is not finite; that is seen and kept below.
         with np.errstate(over="ignore", invalid="ignore"):
-            estimate = meta_gradient_estimate(tasks, gain, settings, stream.at(iteration))
             gradient_norm[iteration] = np.linalg.norm(estimate.gradient)
             gain = gain - settings.learning_rate * estimate.gradient
         unstable[iteration] = estimate.unstable_perturbations
