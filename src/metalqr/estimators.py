@@ -11,7 +11,6 @@ from metalqr.lqr.quantities import gains_per_task
 from metalqr.random import Stream, perturbations, task_batch
 from metalqr.settings import MetaSettings
 
-
 # Powers up to 2^5 = 32 settle a spectral radius of up to about 0.9; beyond that eigenvalues are no slower.
 _SQUARINGS = 5
 
@@ -154,7 +153,7 @@ def _algorithm_1(
 def _count_unstable(tasks: LQRTasks, gains: NDArray[np.float64], batch: NDArray[np.int64]) -> int:
     """How many of the gains (slots, M, k, d) leave their task's closed loop unstable.
 
-    A matrix with a power of norm below 1 is stable, and squaring is much faster than eigenvalues, which decide the rest.
+    A matrix with a power of norm below 1 is stable, and squaring is much faster than eigenvalues; they decide the rest.
     """
     closed_loops = tasks.A[batch, np.newaxis] - tasks.B[batch, np.newaxis] @ gains
     undecided = closed_loops.reshape(-1, tasks.state_dim, tasks.state_dim)

@@ -1,6 +1,5 @@
 """Datasets with the form of an experiment's, but with made-up learning curves, for the tests of figures and tables."""
 
-import itertools
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -111,8 +110,7 @@ def case(
 
 def experiment(name: str, **cases: xr.Dataset) -> xr.DataTree:
     """An experiment's DataTree from its cases."""
-    tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs={"experiment": name}), **cases})
-    return tree
+    return xr.DataTree.from_dict({"/": xr.Dataset(attrs={"experiment": name}), **cases})
 
 
 def figure1_dataset(**changes: Any) -> xr.DataTree:
@@ -125,25 +123,20 @@ def figure1_dataset(**changes: Any) -> xr.DataTree:
     )
 
 
-def sweep_datasets() -> dict[str, xr.DataTree]:
-    """Five sweeps like those of the default config, some of whose runs diverged."""
+def sweep_datasets(**changes: Any) -> dict[str, xr.DataTree]:
+    """Five sweeps like those of the default config, some of whose runs diverged; ``changes`` go to each."""
     radius = {value: {"unstable": 500 * value**2.2, "noise": 0.002 / value} for value in (0.01, 0.02, 0.05, 0.1, 0.4)}
     count = {value: {"noise": 0.2 / value**0.5} for value in (10, 30, 100, 200)}
     length = {value: {"last": 0.04 + 0.3 / value} for value in (5, 15, 50, 150)}
     adapt = {value: {"last": 0.05 + 3 * value} for value in (0.0, 1e-5, 1e-3, 1e-2)}
     rate = {value: {"time_constant": 0.25 / value, "noise": min(20 * value, 0.2)} for value in (1e-4, 1e-3, 1e-2, 1e-1)}
-    gone = {(1e-1, 0): ("diverged", 90), (1e-1, 1): ("diverged", 30), (1e-1, 2): ("diverged", 7)}
-    gone |= {(1e-2, 2): ("diverged", 640)}
-    return {
-        "radius": experiment("radius", d2k2=case(sweep={"smoothing_radius": list(radius)}, by_value=radius)),
-        "perturbations": experiment("perturbations", d2k2=case(sweep={"perturbations": list(count)}, by_value=count)),
-        "length": experiment("length", d2k2=case(sweep={"rollout_length": list(length)}, by_value=length)),
-        "adaptation": experiment("adaptation", d2k2=case(sweep={"adaptation_rate": list(adapt)}, by_value=adapt)),
-        "learning": experiment("learning", d2k2=case(sweep={"learning_rate": list(rate)}, by_value=rate, ends=gone)),
+    gone = {(1e-1, 0): ("diverged", 35), (1e-1, 1): ("diverged", 20), (1e-1, 2): ("diverged", 7)}
+    gone |= {(1e-2, 2): ("diverged", 64)}
+    sweeps: dict[str, dict[str, Any]] = {
+        "radius": {"sweep": {"smoothing_radius": list(radius)}, "by_value": radius},
+        "perturbations": {"sweep": {"perturbations": list(count)}, "by_value": count},
+        "length": {"sweep": {"rollout_length": list(length)}, "by_value": length},
+        "adaptation": {"sweep": {"adaptation_rate": list(adapt)}, "by_value": adapt},
+        "learning": {"sweep": {"learning_rate": list(rate)}, "by_value": rate, "ends": gone},
     }
-
-
-def points(case_: xr.Dataset) -> list[dict[str, Any]]:
-    """The swept points of a case, as selections."""
-    names = [str(name) for name in case_["ratio"].dims if name not in ("seed", "iteration")]
-    return [dict(zip(names, values, strict=True)) for values in itertools.product(*(case_[n].values for n in names))]
+    return {name: experiment(name, d2k2=case(**sweep | changes)) for name, sweep in sweeps.items()}

@@ -1,0 +1,72 @@
+# Everything starts here: `make` lists the targets. Works with GNU make 3.81 (macOS) and newer.
+
+PYTHON ?= python3
+UV ?= uv
+# Test processes at once. Each keeps to one thread, see tests/conftest.py.
+WORKERS ?= 2
+
+BIN := .venv/bin
+# Written last, so an interrupted installation never passes for a finished one.
+STAMP := .venv/.installed
+# Wheels only, so that nothing is compiled by surprise. connection-pool, a dependency of Snakemake, has no wheel on PyPI:
+# it is built from its hashed source with the lock's own setuptools.
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input
+WHEELS_ONLY := --only-binary :all: --no-binary connection-pool
+
+.DEFAULT_GOAL := help
+.PHONY: help paper test lint lock clean .venv
+
+help: ## List the targets
+	@echo "metalqr: the paper's figures from one command. Targets:"
+	@awk -F ':.*## ' '/^[.a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo "PYTHON=python3.12 chooses the Python that .venv is made with (3.11 to 3.13)."
+
+paper: .venv ## Rebuild results/figures/figure1.pdf and everything else with the default config, then results/report.html
+	$(BIN)/snakemake --cores all
+	$(BIN)/snakemake --report results/report.html
+	@echo
+	@echo "Report:   $(CURDIR)/results/report.html"
+	@echo "Figure 1: $(CURDIR)/results/figures/figure1.pdf"
+
+test: lint ## Everything of lint, then the unit tests, the docstrings' examples and the tests of the workflow
+	$(BIN)/python -m pytest -n $(WORKERS) --doctest-modules src/metalqr tests/unit
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/workflow
+
+lint: .venv ## Check style, formatting and types; changes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+.venv: $(STAMP) ## Install the versions of requirements.lock into .venv, if it is missing or older than the lock
+
+$(STAMP): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2> /dev/null || { \
+		found=$$($(PYTHON) --version 2>&1) || found='no working Python'; \
+		echo "Error: metalqr needs Python 3.11, 3.12 or 3.13, but '$(PYTHON)' is $$found." >&2; \
+		echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; \
+		exit 1; }
+	@echo "Installing the versions of requirements.lock into .venv (once; a minute or two)"
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	sed -n '/^setuptools==/,/[^\\]$$/p' requirements.lock > .venv/setuptools.lock
+	$(PIP_INSTALL) --quiet --require-hashes $(WHEELS_ONLY) --no-deps -r .venv/setuptools.lock
+	$(PIP_INSTALL) --require-hashes $(WHEELS_ONLY) --no-build-isolation --use-pep517 -r requirements.lock
+	$(PIP_INSTALL) --quiet --no-build-isolation --no-deps --no-index --editable .
+	@touch $(STAMP)
+
+lock: ## Bring requirements.lock up to date with pyproject.toml (needs uv; UPGRADE=1 also takes newer versions)
+	@command -v $(UV) > /dev/null || { \
+		echo "Error: '$(UV)' not found; 'make lock' needs uv, see docs/installation.md." >&2; exit 1; }
+	$(UV) pip compile pyproject.toml --group build --group workflow --group test --group lint \
+		--universal --python-version 3.11 --generate-hashes --default-index https://pypi.org/simple \
+		--no-emit-index-url --no-emit-find-links --no-emit-package colorama --no-emit-package pyreadline3 \
+		$(if $(UPGRADE),--upgrade) --custom-compile-command "make lock (or: make lock UPGRADE=1)" \
+		--quiet --output-file requirements.lock
+	@echo "Now bring envs/*.yaml to the same versions; tests/unit/test_environments.py names the differences."
+
+clean: ## Remove .venv, caches and build leftovers; results/ is never touched
+	rm -rf .venv build dist src/metalqr.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage htmlcov
+	find . -path ./results -prune -o -path ./.git -prune -o -path ./.snakemake -prune -o -type d -name __pycache__ -print \
+		| while IFS= read -r cache; do rm -rf "$$cache"; done

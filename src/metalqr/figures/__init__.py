@@ -1,0 +1,10 @@
+"""The figures: one function for each, from datasets to a Matplotlib figure, and :func:`save`.
+
+No function touches Matplotlib's global state: figures are made without ``pyplot`` and styled in a context.
+"""
+
+from metalqr.figures.learning_curves import figure1
+from metalqr.figures.style import save
+from metalqr.figures.sweeps import hyperparameters
+
+__all__ = ["figure1", "hyperparameters", "save"]

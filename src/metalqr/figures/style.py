@@ -1,0 +1,103 @@
+"""One look for all figures, and files that are the same bytes every time."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import seaborn
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+_STYLE: dict[Any, Any] = {
+    **seaborn.axes_style("whitegrid"),
+    "font.family": "DejaVu Sans",  # shipped with Matplotlib, so the same on every machine
+    "font.size": 9.0,
+    "axes.titlesize": 10.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "0.9",
+    "grid.linewidth": 0.6,
+    "legend.fontsize": 8.0,
+    "legend.framealpha": 0.9,
+    "legend.edgecolor": "0.85",
+    "lines.linewidth": 1.4,
+    "savefig.dpi": 200,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "metalqr",
+}
+#: What would differ between two runs or machines is left out of the files.
+_METADATA: dict[str, dict[str, None]] = {
+    "pdf": {"CreationDate": None},
+    "svg": {"Date": None},
+    "png": {},
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Matplotlib's own defaults and the house style, whatever the user's matplotlibrc says; undone at the end."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        yield
+
+
+def round_ticks(axis: Axis, most: int = 7, whole: bool = False) -> None:
+    """Ticks at round or whole numbers; how many does not depend on the font that is set when the figure is shown."""
+    axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 5, 10], integer=whole))
+
+
+def settle(figure: Figure) -> None:
+    """Lay a figure out, once and for Agg, and keep it so.
+
+    Else every format and every further save would lay it out again, from where the last one ended, to other bytes.
+    """
+    FigureCanvasAgg(figure)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
+def save(figure: Figure, paths: Iterable[str | os.PathLike[str]]) -> None:
+    """Write a figure, the same bytes every time, to one or several files, whose suffixes choose the formats.
+
+    Every file is rendered before the first is written, and put in place by one rename: no file is ever half written.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    paths : iterable of path
+        Files that end in ``.pdf``, ``.svg`` or ``.png``. Missing folders are made.
+
+    Raises
+    ------
+    ValueError
+        If a suffix is another; nothing is written then.
+    """
+    files = [Path(path) for path in paths]
+    for path in files:
+        if path.suffix.removeprefix(".") not in _METADATA:
+            known = ", ".join(f".{name}" for name in _METADATA)
+            raise ValueError(f"{path}: cannot write a figure in the format {path.suffix!r}; use one of {known}")
+    with styled():
+        rendered = [_render(figure, path.suffix.removeprefix(".")) for path in files]
+    for path, content in zip(files, rendered, strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _render(figure: Figure, form: str) -> bytes:
+    buffer = BytesIO()
+    figure.savefig(buffer, format=form, metadata=_METADATA[form])
+    return buffer.getvalue()

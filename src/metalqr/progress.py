@@ -1,0 +1,101 @@
+"""Progress of a long run: a bar on a terminal, and a line every few seconds in a log."""
+
+import logging
+import math
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+_BAR_WIDTH = 24
+#: Shortest time between two drawings of the bar, in seconds.
+_REDRAW = 0.2
+
+
+class Progress:
+    """Reports iterations as they pass; give it to :func:`metalqr.meta.train` as ``progress``.
+
+    Parameters
+    ----------
+    iterations : int
+        The last iteration, N.
+    label : str
+        What is running, shown before the bar.
+    logger : logging.Logger
+        Receives a line at the first and the last iteration and every ``interval`` seconds between.
+    interval : float
+        Seconds between two lines in the log.
+    terminal : file, optional
+        Where the bar goes if it is a terminal. Default: standard error.
+    clock : callable, optional
+        Seconds that only grow; another one for tests.
+
+    Examples
+    --------
+    >>> import logging
+    >>> with Progress(10, "d1k1, seed 0", logging.getLogger("example")) as progress:
+    ...     for iteration in range(11):
+    ...         progress(iteration, 1.0 / (iteration + 1))
+    """
+
+    def __init__(
+        self,
+        iterations: int,
+        label: str,
+        logger: logging.Logger,
+        interval: float = 10.0,
+        terminal: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._iterations = iterations
+        self._label = label
+        self._logger = logger
+        self._interval = interval
+        self._terminal = sys.stderr if terminal is None else terminal
+        self._has_bar = self._terminal.isatty()
+        self._clock = clock
+        self._begin: tuple[float, int] | None = None
+        self._logged = self._drawn = -math.inf
+        self._shown = False
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._shown:
+            print(file=self._terminal, flush=True)
+
+    def __call__(self, iteration: int, ratio: float) -> None:
+        """Report that `iteration` was reached with the average cost difference ratio `ratio`."""
+        now = self._clock()
+        if self._begin is None:
+            self._begin = now, iteration
+        is_end = iteration >= self._iterations
+        if is_end or now - self._logged >= self._interval:
+            self._logged = now
+            left = self._left(iteration, now)
+            self._logger.info("iteration %d of %d, ratio %.4g, time left %s", iteration, self._iterations, ratio, left)
+        if self._has_bar and (is_end or now - self._drawn >= _REDRAW):
+            self._drawn = now
+            self._draw(iteration, ratio, now)
+
+    def _draw(self, iteration: int, ratio: float, now: float) -> None:
+        filled = _BAR_WIDTH * iteration // max(self._iterations, 1)
+        bar = "#" * filled + "." * (_BAR_WIDTH - filled)
+        left = self._left(iteration, now)
+        line = f"{self._label} [{bar}] {iteration}/{self._iterations}, ratio {ratio:.4f}, {left} left"
+        # One column stays free: a full line makes some terminals wrap.
+        columns = shutil.get_terminal_size().columns - 1
+        print(f"\r{line[:columns].ljust(columns)}", end="", file=self._terminal, flush=True)
+        self._shown = True
+
+    def _left(self, iteration: int, now: float) -> str:
+        assert self._begin is not None
+        begin, first = self._begin
+        if iteration == first and iteration < self._iterations:
+            return "unknown"
+        seconds = (self._iterations - iteration) * (now - begin) / max(iteration - first, 1)
+        minutes, rest = divmod(math.ceil(seconds), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

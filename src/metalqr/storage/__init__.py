@@ -1,0 +1,33 @@
+"""The files of the pipeline: xarray objects in netCDF, written whole or not at all, that say what they hold.
+
+The only module that knows file formats. Every file names its stage, its settings and the versions of the libraries, and
+holds no time, host or path: building it again gives an identical dataset.
+"""
+
+from metalqr.storage.experiments import combine_runs, load_experiment, save_experiment
+from metalqr.storage.files import StorageError
+from metalqr.storage.layout import CONVENTIONS, VARIABLES, Variable
+from metalqr.storage.runs import (
+    load_optima,
+    load_run,
+    load_tasks,
+    save_optima,
+    save_run,
+    save_tasks,
+)
+
+__all__ = [
+    "CONVENTIONS",
+    "VARIABLES",
+    "StorageError",
+    "Variable",
+    "combine_runs",
+    "load_experiment",
+    "load_optima",
+    "load_run",
+    "load_tasks",
+    "save_experiment",
+    "save_optima",
+    "save_run",
+    "save_tasks",
+]

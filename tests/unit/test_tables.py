@@ -1,0 +1,83 @@
+"""The tables: numbers worked out by hand, and their Markdown."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+from test_summaries import small_case
+
+from metalqr import tables
+
+
+def test_summary_of_a_case_worked_out_by_hand() -> None:
+    frame = tables.summary(synthetic.experiment("e", tiny=small_case()))
+    assert frame.to_dict("records") == [
+        {
+            "case": "tiny",
+            "state_dim": 1,
+            "action_dim": 1,
+            "first_ratio": 1.0,
+            "final_ratio": 0.4,  # of 0.2, 0.4 and infinity
+            "final_ratio_min": 0.2,
+            "final_ratio_max": np.inf,
+            "floor_ratio": pytest.approx(0.2),
+            "unstable_perturbations": 15,
+            "unstable_share": pytest.approx(15 / 56),
+            "rollout_steps": 20,
+            "diverged_runs": 1,
+            "runs": 3,
+        }
+    ]
+
+
+def test_summary_has_a_row_for_each_case_and_swept_value() -> None:
+    sweep = {"smoothing_radius": [0.1, 0.2], "rollout_length": [10, 20]}
+    ends = {(0.2, 10, 1): ("diverged", 4)}
+    case = synthetic.case(sweep=sweep, iterations=6, ends=ends)
+    frame = tables.summary(synthetic.experiment("e", a=case, b=case))
+    points = [(name, r, length) for name in "ab" for r in (0.1, 0.2) for length in (10, 20)]
+    assert list(frame[["case", *sweep]].itertuples(index=False, name=None)) == points
+    assert frame["diverged_runs"].tolist() == [0, 0, 1, 0] * 2
+    point = case.sel(smoothing_radius=0.1, rollout_length=20)
+    assert frame["final_ratio"][1] == np.median(point["ratio"][:, -1])
+    assert frame["final_ratio_max"][1] == point["ratio"][:, -1].max()
+    assert frame["rollout_steps"][1] == 6 * 5 * 100 * 101 * 20
+
+
+def test_markdown_of_a_summary() -> None:
+    frame = tables.summary(synthetic.experiment("e", tiny=small_case()))
+    frame.insert(1, "perturbations", [4])
+    frame["wall_time"] = ["3 min | slow"]
+    assert tables.to_markdown(frame).splitlines() == [
+        "| case | perturbations | state dim | action dim | first ratio | final ratio | range over seeds "
+        "| best single gain | unstable perturbations | roll-out steps a run | diverged runs | wall time     |",
+        "| ---- | ------------: | --------: | ---------: | ----------: | ----------: | ---------------: "
+        "| ---------------: | ---------------------: | -------------------: | ------------: | ------------- |",
+        "| tiny |             4 |         1 |          1 |        1.00 |       0.400 |       0.200 to ∞ "
+        "|            0.200 |            26.8 % (15) |                   20 |        1 of 3 | 3 min \\| slow |",
+    ]
+
+
+def test_markdown_lines_are_aligned_and_steps_readable() -> None:
+    text = tables.to_markdown(tables.summary(synthetic.figure1_dataset()))
+    assert text.endswith("|\n")
+    assert len({len(line) for line in text.splitlines()}) == 1
+    assert "3,030,000,000" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.04126, "0.0413"),
+        (1.0, "1.00"),
+        (0.9996, "1.000"),
+        (123.4, "123"),
+        (98765.4, "98,765"),
+        (3e-7, "3.00e-07"),
+        (0.0, "0"),
+        (np.inf, "∞"),
+        (np.nan, "–"),
+    ],
+)
+def test_ratios_have_three_digits(value: float, text: str) -> None:
+    assert tables.to_markdown(pd.DataFrame({"final_ratio": [value]})).splitlines()[2].strip("| ") == text
