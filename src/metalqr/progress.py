@@ -55,7 +55,8 @@ class Progress:
         self._terminal = sys.stderr if terminal is None else terminal
         self._has_bar = self._terminal.isatty()
         self._clock = clock
-        self._begin: tuple[float, int] | None = None
+        self._calls = 0
+        self._begin = 0.0, 0
         self._logged = self._drawn = -math.inf
         self._shown = False
 
@@ -69,7 +70,9 @@ class Progress:
     def __call__(self, iteration: int, ratio: float) -> None:
         """Report that `iteration` was reached with the average cost difference ratio `ratio`."""
         now = self._clock()
-        if self._begin is None:
+        # The time left is measured from the second call on: the first iteration also compiles.
+        if self._calls < 2:
+            self._calls += 1
             self._begin = now, iteration
         is_end = iteration >= self._iterations
         if is_end or now - self._logged >= self._interval:
@@ -91,7 +94,6 @@ class Progress:
         self._shown = True
 
     def _left(self, iteration: int, now: float) -> str:
-        assert self._begin is not None
         begin, first = self._begin
         if iteration == first and iteration < self._iterations:
             return "unknown"

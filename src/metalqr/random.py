@@ -244,17 +244,20 @@ def _box_muller(word_0, word_1):
 @compiled()
 def fill_normals(rows, blocks, first_block, counter_1, counter_2, address):
     """Write blocks ``first_block, ...`` of standard normals to the first ``4 * blocks`` rows of an (n, 8) array."""
+    # Words first and normals after: the two loops together would need more registers than there are.
     counter_3 = words(address[2])
     for block in range(blocks):
         word_0, word_1, word_2, word_3 = philox(
             words(first_block + block), counter_1, counter_2, counter_3, address[0], address[1]
         )
-        normal_0, normal_1 = _box_muller(word_0, word_1)
-        normal_2, normal_3 = _box_muller(word_2, word_3)
-        store(rows, BLOCK * block, normal_0)
-        store(rows, BLOCK * block + 1, normal_1)
-        store(rows, BLOCK * block + 2, normal_2)
-        store(rows, BLOCK * block + 3, normal_3)
+        store(rows, BLOCK * block, from_bits(word_0))
+        store(rows, BLOCK * block + 1, from_bits(word_1))
+        store(rows, BLOCK * block + 2, from_bits(word_2))
+        store(rows, BLOCK * block + 3, from_bits(word_3))
+    for pair in range(2 * blocks):
+        normal_0, normal_1 = _box_muller(bits(load(rows, 2 * pair)), bits(load(rows, 2 * pair + 1)))
+        store(rows, 2 * pair, normal_0)
+        store(rows, 2 * pair + 1, normal_1)
 
 
 @compiled()

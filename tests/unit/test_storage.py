@@ -14,9 +14,6 @@ from metalqr import storage
 from metalqr.lqr import LQRTasks
 from metalqr.meta import History, Status
 
-# NumPy silences this harmless message about the wheel of netCDF4 itself, but pytest's own filters come after.
-pytestmark = pytest.mark.filterwarnings("ignore:numpy.ndarray size changed:RuntimeWarning")
-
 COUNT, STATE_DIM, ACTION_DIM = 3, 2, 1
 SETTINGS = {"learning_rate": 0.001, "perturbations": 4, "inner_perturbations": 4, "iterations": 5, "task_batch": "all"}
 

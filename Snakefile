@@ -1,0 +1,55 @@
+"""The paper's numerical section: config.yaml - tasks - optima - runs - datasets - figures, tables.
+
+Targets: all (default), and each stage's name.
+"""
+
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+# Every path below starts at the Snakefile, so that the workflow runs from any folder and with --directory.
+ROOT = Path(workflow.basedir)
+sys.path.insert(0, str(ROOT / "workflow" / "lib"))
+
+from pipeline import ConfigError, Plan, Sources
+
+
+configfile: str(ROOT / "config.yaml")
+
+
+report: "workflow/report/workflow.rst"
+
+
+try:
+    plan = Plan(config)
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
+sources = Sources(ROOT)
+
+
+wildcard_constraints:
+    case="|".join(plan.cases),
+    experiment="|".join(plan.experiments),
+    setting="[0-9a-f]{12}",
+    seed="[0-9]+",
+
+
+include: "workflow/rules/tasks.smk"
+include: "workflow/rules/optima.smk"
+include: "workflow/rules/runs.smk"
+include: "workflow/rules/datasets.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/tables.smk"
+
+
+# Each stage's target asks for the files of the stages before it as well: otherwise Snakemake does not make a deleted run
+# again while everything made from it is still there.
+rule all:
+    default_target: True
+    input:
+        rules.figures.input,
+        plan.table_files,

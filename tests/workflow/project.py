@@ -1,0 +1,74 @@
+"""Running Snakemake as a user does, on a copy of the project with a tiny config."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = Path(__file__).with_name("tiny.yaml")
+PARTS = ["Snakefile", "config.yaml", "envs", "profiles", "src", "workflow"]
+
+
+@dataclass
+class Project:
+    """A copy of the project and a folder with what it made."""
+
+    root: Path
+    directory: Path
+    configs: list[Path] = field(default_factory=lambda: [TINY])
+
+    def snakemake(self, *arguments: str, succeeds: bool = True) -> str:
+        """Run Snakemake from a folder that is neither, and return all it printed."""
+        # Without PYTHONPATH, as on a fresh machine: the scripts must find the package themselves.
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        # configargparse takes all that follows a list option, so the targets come before it.
+        command = [sys.executable, "-m", "snakemake", *arguments, "--snakefile", str(self.root / "Snakefile")]
+        command += ["--directory", str(self.directory), "--configfile", *map(str, self.configs)]
+        done = subprocess.run(
+            command, cwd=self.root.parent, env=environment, capture_output=True, text=True, timeout=600, check=False
+        )
+        printed = done.stdout + done.stderr
+        assert (done.returncode == 0) == succeeds, printed
+        return printed
+
+    def planned(self) -> dict[str, list[str]]:
+        """By rule, the first output of every job that a dry run would start."""
+        jobs: dict[str, list[str]] = {}
+        rule = None
+        for line in self.snakemake("--dry-run").splitlines():
+            if match := re.match(r"(?:local)?rule (\w+):", line):
+                rule = match[1]
+            elif rule and (match := re.match(r"\s+output: ([^,\s]+)", line)):
+                jobs.setdefault(rule, []).append(match[1])
+                rule = None
+        return {rule: sorted(outputs) for rule, outputs in jobs.items()}
+
+    def overlay(self, text: str) -> "Project":
+        """The same project with one more config laid over."""
+        path = self.directory / "overlay.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return Project(self.root, self.directory, [*self.configs, path])
+
+    @contextmanager
+    def edited(self, name: str) -> Iterator[None]:
+        """One of the project's files with a comment more, while the block runs."""
+        path = self.root / name
+        before = path.read_bytes()
+        path.write_bytes(before + b"# edited\n")
+        try:
+            yield
+        finally:
+            path.write_bytes(before)
+
+    def moved(self, folder: Path) -> "Project":
+        """A copy elsewhere; of the results the times stay, as they do when a folder is moved."""
+        shutil.copytree(self.root, folder / "project")
+        shutil.copytree(self.directory, folder / "made")
+        return Project(folder / "project", folder / "made", self.configs)

@@ -1,0 +1,232 @@
+"""The whole pipeline on a tiny config: what it makes, that it makes it again the same, and what it makes again when."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import xarray as xr
+from project import Project
+
+from metalqr import storage
+
+pytestmark = pytest.mark.slow
+
+EXPERIMENTS = ["figure1", "learning_rate", "perturbations"]
+DATASETS = [f"results/datasets/{name}.nc" for name in EXPERIMENTS]
+AFTER_DATASETS = {
+    "draw_curves": ["results/figures/figure1.pdf"],
+    "draw_hyperparameters": ["results/figures/hyperparameters.pdf"],
+    "summarise_experiment": [f"results/tables/{name}.md" for name in EXPERIMENTS],
+}
+RUNS_PER_CASE = {"d1k1": 2, "d2k2": 4}
+
+
+def runs_of(plan: dict[str, list[str]]) -> dict[str, int]:
+    """Number of runs in a plan, by case."""
+    cases = [path.split("/")[2] for path in plan.get("train_policy", [])]
+    return {case: cases.count(case) for case in sorted(set(cases))}
+
+
+def after(*experiments: str) -> dict[str, list[str]]:
+    """What follows from new datasets of these experiments."""
+    plan = {
+        "collect_dataset": [f"results/datasets/{name}.nc" for name in experiments],
+        "summarise_experiment": [f"results/tables/{name}.md" for name in experiments],
+    }
+    if "figure1" in experiments:
+        plan["draw_curves"] = AFTER_DATASETS["draw_curves"]
+    if set(experiments) - {"figure1"}:
+        plan["draw_hyperparameters"] = AFTER_DATASETS["draw_hyperparameters"]
+    return plan
+
+
+def without_runs(plan: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {rule: files for rule, files in plan.items() if rule != "train_policy"}
+
+
+# --- what it makes ---------------------------------------------------------------------------------------------------
+
+
+def test_everything_is_made_under_the_directory(finished: Project) -> None:
+    made = {path.relative_to(finished.directory).as_posix() for path in finished.directory.rglob("*") if path.is_file()}
+    expected = set(DATASETS)
+    expected |= {
+        f"results/figures/{name}.{form}" for name in ("figure1", "hyperparameters") for form in ("pdf", "svg", "png")
+    }
+    expected |= {f"results/tables/{name}.{form}" for name in EXPERIMENTS for form in ("md", "csv")}
+    expected |= {f"results/{stage}/{case}.nc" for stage in ("tasks", "optima") for case in RUNS_PER_CASE}
+    assert expected <= made
+    results = {name for name in made if not name.startswith((".snakemake/", "results/logs/", "results/timings/"))}
+    assert len(results - expected) == sum(RUNS_PER_CASE.values())
+    assert not list(finished.root.rglob("results"))
+
+
+def test_every_job_has_its_log_and_its_timing(finished: Project) -> None:
+    results = finished.directory / "results"
+    jobs = 2 + 2 + sum(RUNS_PER_CASE.values()) + 3 + 2 + 3
+    assert len(list((results / "logs").rglob("*.log"))) == jobs
+    timings = list((results / "timings").rglob("*.tsv"))
+    assert len(timings) == jobs
+    assert all(float(path.read_text().splitlines()[1].split("\t")[0]) > 0 for path in timings)
+
+
+def test_log_of_a_run_shows_settings_progress_and_end(finished: Project) -> None:
+    (log, *_) = (finished.directory / "results/logs/runs/d1k1").rglob("seed-1.log")
+    text = log.read_text()
+    assert "case d1k1, seed 1, threads 1, settings {'learning_rate': 0.001" in text
+    assert "iteration 0 of 3, ratio" in text
+    assert "iteration 3 of 3, ratio" in text
+    assert text.rstrip().endswith("completed at iteration 3")
+
+
+def test_diverged_runs_are_results(finished: Project) -> None:
+    case = storage.load_experiment(finished.directory / "results/datasets/learning_rate.nc")["d2k2"].to_dataset()
+    assert case["status"].sel(learning_rate=1e-3).values.tolist() == ["completed"]
+    assert case["status"].sel(learning_rate=1e3).values.tolist() == ["diverged"]
+
+
+def test_linked_settings_move_together(finished: Project) -> None:
+    case = storage.load_experiment(finished.directory / "results/datasets/perturbations.nc")["d2k2"].to_dataset()
+    assert case["ratio"].dims == ("perturbations", "seed", "iteration")
+    assert case["inner_perturbations"].values.tolist() == case["perturbations"].values.tolist() == [3, 4]
+
+
+def test_stages_are_targets(fresh: Project) -> None:
+    printed = fresh.snakemake("--list-rules")
+    assert {"tasks", "optima", "runs", "datasets", "figures", "tables", "all"} <= set(printed.split())
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads", "experiments"), [(1, 1, ["figure1"]), (2, 2, EXPERIMENTS)], ids=["1 core", "2 threads"]
+)
+def test_cores_and_threads_change_nothing(
+    cores: int, threads: int, experiments: list[str], finished: Project, tmp_path: Path
+) -> None:
+    """The finished run had two cores and one thread a job, so two jobs at a time."""
+    other = Project(finished.root, tmp_path, finished.configs).overlay(f"execution: {{threads: {threads}}}\n")
+    figures = ["figure1"] if experiments == ["figure1"] else ["figure1", "hyperparameters"]
+    files = [f"results/figures/{name}.{form}" for name in figures for form in ("pdf", "svg", "png")]
+    other.snakemake(*files, "--cores", str(cores))
+    for name in experiments:
+        trees = [
+            storage.load_experiment(where.directory / f"results/datasets/{name}.nc") for where in (finished, other)
+        ]
+        xr.testing.assert_identical(*trees)
+    for file in files:
+        assert (finished.directory / file).read_bytes() == (tmp_path / file).read_bytes(), file
+    log = next((tmp_path / "results/logs/runs").rglob("*.log")).read_text()
+    assert f"threads {threads}," in log
+
+
+def test_report_shows_figure_caption_and_settings(finished: Project) -> None:
+    printed = finished.snakemake("--report", "results/report.html")
+    assert "ERROR" not in printed
+    assert "WARNING" not in printed
+    page = (finished.directory / "results/report.html").read_text(encoding="utf-8")
+    assert "figure1.svg" in page
+    assert "hyperparameters.svg" in page
+    assert "Figure 1 of the paper." in page
+    assert "smoothing_radius 0.05" in page
+
+
+# --- what it makes again ---------------------------------------------------------------------------------------------
+
+
+def test_nothing_after_a_finished_run(finished: Project) -> None:
+    assert finished.planned() == {}
+
+
+def test_nothing_in_a_moved_folder_with_new_times(finished: Project, tmp_path: Path) -> None:
+    moved = finished.moved(tmp_path)
+    for path in moved.root.rglob("*"):
+        os.utime(path)
+    assert moved.planned() == {}
+
+
+def test_nothing_for_how_it_runs(finished: Project) -> None:
+    assert finished.overlay("execution: {threads: 2}\n").planned() == {}
+
+
+@pytest.mark.parametrize("name", ["src/metalqr/__init__.py", "src/metalqr/tables.py", "Snakefile", "config.yaml"])
+def test_nothing_else_for_sources_that_do_not_matter(name: str, finished: Project) -> None:
+    with finished.edited(name):
+        assert set(finished.planned()) <= ({"summarise_experiment"} if name.endswith("tables.py") else set())
+
+
+def test_edited_figures_draw_the_figures_again(finished: Project) -> None:
+    with finished.edited("src/metalqr/figures/learning_curves.py"):
+        assert finished.planned() == {name: AFTER_DATASETS[name] for name in ("draw_curves", "draw_hyperparameters")}
+
+
+def test_edited_rollout_makes_the_runs_and_what_follows_again(finished: Project) -> None:
+    with finished.edited("src/metalqr/rollout.py"):
+        plan = finished.planned()
+    assert runs_of(plan) == RUNS_PER_CASE
+    assert without_runs(plan) == after(*EXPERIMENTS)
+
+
+def test_edited_script_makes_its_stage_and_what_follows_again(finished: Project) -> None:
+    with finished.edited("workflow/scripts/collect_dataset.py"):
+        assert finished.planned() == after(*EXPERIMENTS)
+
+
+def test_edited_helper_of_all_scripts_makes_everything_again(finished: Project) -> None:
+    with finished.edited("workflow/scripts/stage.py"):
+        plan = finished.planned()
+    assert runs_of(plan) == RUNS_PER_CASE
+    assert plan["generate_tasks"] == [f"results/tasks/{case}.nc" for case in RUNS_PER_CASE]
+
+
+def test_learning_rate_of_one_case(finished: Project) -> None:
+    plan = finished.overlay("cases: {d1k1: {algorithm: {learning_rate: 2.0e-3}}}\n").planned()
+    assert runs_of(plan) == {"d1k1": 2}
+    assert without_runs(plan) == after("figure1")
+
+
+def test_one_more_seed_makes_its_runs(finished: Project) -> None:
+    plan = finished.overlay("experiments: {learning_rate: {seeds: [0, 1]}}\n").planned()
+    assert runs_of(plan) == {"d2k2": 1}
+    assert without_runs(plan) == after("learning_rate")
+
+
+def test_experiment_whose_runs_all_exist_makes_none(finished: Project) -> None:
+    plan = finished.overlay("experiments: {mine: {cases: [d1k1], seeds: [1], sweep: {}}}\n").planned()
+    assert plan == {
+        "collect_dataset": ["results/datasets/mine.nc"],
+        "draw_curves": ["results/figures/mine.pdf"],
+        "summarise_experiment": ["results/tables/mine.md"],
+    }
+
+
+def test_family_of_one_case_makes_everything_of_it_again(finished: Project) -> None:
+    plan = finished.overlay("cases: {d1k1: {tasks: {spectral_radius: 0.5}}}\n").planned()
+    assert plan["generate_tasks"] == ["results/tasks/d1k1.nc"]
+    assert plan["solve_optima"] == ["results/optima/d1k1.nc"]
+    assert runs_of(plan) == {"d1k1": 2}
+    assert plan["collect_dataset"] == ["results/datasets/figure1.nc"]
+
+
+def test_initial_gain_keeps_the_tasks(finished: Project) -> None:
+    plan = finished.overlay("cases: {d1k1: {initial_gain: [[0.1]]}}\n").planned()
+    assert "generate_tasks" not in plan
+    assert plan["solve_optima"] == ["results/optima/d1k1.nc"]
+    assert runs_of(plan) == {"d1k1": 2}
+
+
+def test_one_deleted_run(finished: Project, tmp_path: Path) -> None:
+    shutil.copytree(finished.directory, tmp_path / "made")
+    other = Project(finished.root, tmp_path / "made", finished.configs)
+    (run, *_) = (other.directory / "results/runs/d1k1").rglob("seed-1.nc")
+    run.unlink()
+    plan = other.planned()
+    assert runs_of(plan) == {"d1k1": 1}
+    assert plan["train_policy"] == [run.relative_to(other.directory).as_posix()]
+    assert without_runs(plan) == after("figure1")
+
+
+def test_lint_is_silent(fresh: Project) -> None:
+    printed = fresh.snakemake("--lint")
+    assert "Congratulations, your workflow is in a good condition!" in printed
+    assert not re.search(r"^Lints for", printed, re.MULTILINE)

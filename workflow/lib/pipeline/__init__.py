@@ -1,0 +1,10 @@
+"""What the Snakefile needs beyond rules, as plain Python: the checked config, the plan of runs, the source digests.
+
+It imports nothing of `metalqr`, so that planning needs Snakemake's own environment only and starts fast.
+"""
+
+from pipeline.configuration import ConfigError, check_config
+from pipeline.plan import Plan
+from pipeline.sources import Sources
+
+__all__ = ["ConfigError", "Plan", "Sources", "check_config"]

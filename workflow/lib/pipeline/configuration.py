@@ -1,0 +1,248 @@
+"""Checking the config: the JSON schema, what a schema cannot say, and one clear line for each problem."""
+
+import difflib
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.validators import extend
+
+SCHEMA_FILE = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.yaml"
+
+#: Figure file that gathers all sweeps; an experiment of that name would write to the same files.
+HYPERPARAMETERS = "hyperparameters"
+
+_COMPARISONS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+_TYPES = {
+    "object": "a mapping (key: value)",
+    "array": "a list",
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+}
+
+
+class ConfigError(ValueError):
+    """The config is unusable; the message has one line for each problem, which begins with the key's path."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        header = "The config has a problem:" if count == 1 else f"The config has {count} problems:"
+        super().__init__("\n".join([header, *(f"  {problem}" for problem in self.problems)]))
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The config's JSON schema, `workflow/schemas/config.schema.yaml`."""
+    with SCHEMA_FILE.open(encoding="utf-8") as file:
+        return dict(yaml.safe_load(file))
+
+
+def setting_names() -> tuple[str, ...]:
+    """The algorithm's settings, in the order of the schema."""
+    return tuple(schema()["$defs"]["algorithm"]["properties"])
+
+
+def canonical_setting(name: str, value: Any) -> Any:
+    """The one form of a setting's value, so that `1` and `1.0` name the same run."""
+    if isinstance(value, str):
+        return value
+    return float(value) if schema()["$defs"]["setting"][name].get("type") == "number" else int(value)
+
+
+def check_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the whole config and return it without the keys that an overlay removed (`key: null`).
+
+    Raises
+    ------
+    ConfigError
+        With every problem found. What the schema finds comes first, alone: the later checks need its types.
+    """
+    cleaned = _without_nulls(config)
+    for problems in (_schema_problems(cleaned), _cross_problems(cleaned)):
+        found = list(dict.fromkeys(problems))
+        if found:
+            raise ConfigError(found)
+    return cleaned
+
+
+def complete_settings(config: Mapping[str, Any], case: str) -> dict[str, Any]:
+    """The algorithm's settings of a case: its own over the common ones, without what neither gives."""
+    given = {**config["algorithm"], **config["cases"][case].get("algorithm", {})}
+    return {name: canonical_setting(name, given[name]) for name in setting_names() if name in given}
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(entry) for key, entry in value.items() if entry is not None}
+    return value
+
+
+# --- the schema's problems, in words ---------------------------------------------------------------------------------
+
+
+def _is_number(_checker: Any, value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+_Validator = extend(Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine("number", _is_number))
+
+
+def _schema_problems(config: Any) -> Iterator[str]:
+    errors = sorted(
+        _Validator(schema()).iter_errors(config), key=lambda error: [str(key) for key in error.absolute_path]
+    )
+    for error in errors:
+        yield from _describe(error)
+
+
+def _describe(error: ValidationError) -> Iterator[str]:
+    path, rule = list(error.absolute_path), error.validator
+    value: Any = error.instance
+    block: Any = error.schema
+    wanted: Any = error.validator_value
+    if rule == "additionalProperties":
+        known = list(block["properties"])
+        for key in value:
+            if key not in known:
+                yield f"{_key_path([*path, key])}: unknown key; {_nearest(str(key), known)}"
+    elif rule == "required":
+        for key in wanted:
+            if key not in value:
+                yield f"{_key_path([*path, key])}: missing; add it"
+    elif rule == "type":
+        yield f"{_key_path(path)}: {_wrong_type(value, wanted)}"
+    elif rule in _COMPARISONS:
+        yield f"{_key_path(path)}: {value!r} is not {_COMPARISONS[rule]} {wanted}"
+    elif rule in ("enum", "const"):
+        choices = [wanted] if rule == "const" else list(wanted)
+        hint = _nearest(str(value), [str(choice) for choice in choices])
+        yield f"{_key_path(path)}: {value!r} is not possible; {hint}"
+    elif rule in ("minItems", "minProperties"):
+        yield f"{_key_path(path)}: empty; give at least one entry"
+    elif rule == "uniqueItems":
+        doubled = next(entry for place, entry in enumerate(value) if entry in value[:place])
+        yield f"{_key_path(path)}: {doubled!r} is listed twice"
+    elif rule in ("pattern", "maxLength"):
+        # The only patterns are those of names, which become folders and files.
+        allowed = "at most 64 letters, digits, '-' and '_', the first a letter or digit"
+        yield f"{_key_path([*path, value])}: not a name; use {allowed}"
+    else:
+        yield f"{_key_path(path)}: {error.message}"
+
+
+def _wrong_type(value: Any, wanted: str | list[str]) -> str:
+    if isinstance(wanted, list):
+        return f"{value!r} is not {' or '.join(_TYPES[kind] for kind in wanted)}"
+    if wanted not in ("number", "integer"):
+        return f"{value!r} is not {_TYPES[wanted]}"
+    if not isinstance(value, str):
+        return f"{value!r} is not {'a finite number' if wanted == 'number' else _TYPES[wanted]}"
+    try:
+        number = float(value)
+    except ValueError:
+        return f"{value!r} is text, not {_TYPES[wanted]}"
+    if wanted == "integer" and number.is_integer():
+        return f"{value!r} is text, not {_TYPES[wanted]}; write {int(number)}"
+    remedy = f"write {_yaml_number(number)} (YAML reads 1e-3 as text, 1.0e-3 as a number)"
+    return f"{value!r} is text, not {_TYPES[wanted]}; {remedy}"
+
+
+def _yaml_number(number: float) -> str:
+    """The number so that YAML 1.1 reads it as one: with a point before the exponent, and a sign in it."""
+    mantissa, exponent, power = repr(number).partition("e")
+    return f"{mantissa if '.' in mantissa else mantissa + '.0'}{exponent}{power}"
+
+
+def _key_path(path: Iterable[Any]) -> str:
+    text = ""
+    for key in path:
+        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else str(key)
+    return text or "config"
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1) or [name for name in known if len(word) > 2 and word in name]
+    return f"did you mean {close[0]}?" if close else f"possible: {', '.join(known)}"
+
+
+# --- what a schema cannot say ----------------------------------------------------------------------------------------
+
+
+def _cross_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    for case in config["cases"]:
+        yield from _case_problems(config, case)
+    for name, experiment in config["experiments"].items():
+        yield from _experiment_problems(config, name, experiment)
+
+
+def _case_problems(config: Mapping[str, Any], case: str) -> Iterator[str]:
+    block = config["cases"][case]
+    settings = complete_settings(config, case)
+    for name in setting_names():
+        if name not in settings:
+            yield f"cases.{case}.algorithm.{name}: missing; give it there or in algorithm.{name}"
+    state_dim, action_dim = block["state_dim"], block["action_dim"]
+    if block["initial_gain"] != "zero":
+        yield from _shape_problem(
+            f"cases.{case}.initial_gain", block["initial_gain"], (action_dim, state_dim), "action_dim x state_dim"
+        )
+    if block["tasks"]["family"] == "given":
+        yield from _given_task_problems(case, block["tasks"], state_dim, action_dim)
+
+
+def _given_task_problems(case: str, tasks: Mapping[str, Any], state_dim: int, action_dim: int) -> Iterator[str]:
+    square = ((state_dim, state_dim), "state_dim x state_dim")
+    shapes = dict.fromkeys(("A", "Q", "Psi", "Sigma0"), square) | {
+        "B": ((state_dim, action_dim), "state_dim x action_dim"),
+        "R": ((action_dim, action_dim), "action_dim x action_dim"),
+    }
+    count = len(tasks["A"])
+    for name, entries in tasks.items():
+        if name == "family":
+            continue
+        key = f"cases.{case}.tasks.{name}"
+        if len(entries) != count:
+            yield f"{key}: {len(entries)} tasks, but A has {count}; give one entry for each task"
+        if name in shapes:
+            for index, matrix in enumerate(entries):
+                yield from _shape_problem(f"{key}[{index}]", matrix, *shapes[name])
+
+
+def _shape_problem(key: str, matrix: list[list[float]], shape: tuple[int, int], words: str) -> Iterator[str]:
+    if len(matrix) != shape[0] or any(len(row) != shape[1] for row in matrix):
+        lengths = sorted({len(row) for row in matrix})
+        found = f"{len(matrix)} x {' or '.join(map(str, lengths))}"
+        yield f"{key}: the matrix is {found}, not {words} = {shape[0]} x {shape[1]}"
+
+
+def _experiment_problems(config: Mapping[str, Any], name: str, experiment: Mapping[str, Any]) -> Iterator[str]:
+    if name == HYPERPARAMETERS:
+        yield f"experiments.{name}: this name is kept for the figure of all sweeps; choose another"
+    for index, case in enumerate(experiment["cases"]):
+        if case not in config["cases"]:
+            hint = _nearest(case, list(config["cases"]))
+            yield f"experiments.{name}.cases[{index}]: there is no case {case!r}; {hint}"
+    sweep = experiment["sweep"]
+    for setting, values in sweep.items():
+        if not isinstance(values, str):
+            continue
+        key = f"experiments.{name}.sweep.{setting}"
+        if not isinstance(sweep.get(values), list):
+            yield f"{key}: {values!r} is not a setting with a list of values in this sweep, so nothing can move with it"
+            continue
+        rules = {"$defs": schema()["$defs"], "$ref": f"#/$defs/setting/{setting}"}
+        for problem in _linked_problems(rules, sweep[values]):
+            yield f"{key} (moves with {values}): {problem}"
+
+
+def _linked_problems(rules: Mapping[str, Any], values: list[Any]) -> Iterator[str]:
+    for value in values:
+        for error in _Validator(rules).iter_errors(value):
+            for line in _describe(error):
+                yield line.partition(": ")[2]

@@ -1,0 +1,27 @@
+rule datasets:
+    input:
+        rules.runs.input,
+        plan.dataset_files,
+
+
+rule collect_dataset:
+    input:
+        optima=plan.optima_of,
+        runs=plan.runs_of,
+    output:
+        "results/datasets/{experiment}.nc",
+    log:
+        "results/logs/datasets/{experiment}.log",
+    benchmark:
+        "results/timings/datasets/{experiment}.tsv"
+    conda:
+        "../../envs/compute.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        experiment=plan.dataset_block,
+        sources=sources.of("collect_dataset"),
+    script:
+        "../scripts/collect_dataset.py"

@@ -1,0 +1,26 @@
+rule optima:
+    input:
+        rules.tasks.input,
+        expand("results/optima/{case}.nc", case=plan.cases),
+
+
+rule solve_optima:
+    input:
+        tasks="results/tasks/{case}.nc",
+    output:
+        "results/optima/{case}.nc",
+    log:
+        "results/logs/optima/{case}.log",
+    benchmark:
+        "results/timings/optima/{case}.tsv"
+    conda:
+        "../../envs/compute.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        initial_gain=plan.initial_gain,
+        sources=sources.of("solve_optima"),
+    script:
+        "../scripts/solve_optima.py"

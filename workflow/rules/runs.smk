@@ -1,0 +1,27 @@
+rule runs:
+    input:
+        rules.optima.input,
+        plan.all_run_files(),
+
+
+rule train_policy:
+    input:
+        tasks="results/tasks/{case}.nc",
+        optima="results/optima/{case}.nc",
+    output:
+        "results/runs/{case}/{setting}/seed-{seed}.nc",
+    log:
+        "results/logs/runs/{case}/{setting}/seed-{seed}.log",
+    benchmark:
+        "results/timings/runs/{case}/{setting}/seed-{seed}.tsv"
+    conda:
+        "../../envs/compute.yaml"
+    threads: plan.threads
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    params:
+        settings=plan.settings,
+        sources=sources.of("train_policy"),
+    script:
+        "../scripts/train_policy.py"

@@ -1,0 +1,31 @@
+rule tables:
+    input:
+        rules.datasets.input,
+        plan.table_files,
+
+
+rule summarise_experiment:
+    input:
+        "results/datasets/{experiment}.nc",
+    output:
+        markdown="results/tables/{experiment}.md",
+        csv=report(
+            "results/tables/{experiment}.csv",
+            caption="../report/summary.rst",
+            category="Tables",
+            labels={"experiment": "{experiment}"},
+        ),
+    log:
+        "results/logs/tables/{experiment}.log",
+    benchmark:
+        "results/timings/tables/{experiment}.tsv"
+    conda:
+        "../../envs/compute.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        sources=sources.of("summarise_experiment"),
+    script:
+        "../scripts/summarise_experiment.py"

@@ -1,0 +1,23 @@
+rule tasks:
+    input:
+        expand("results/tasks/{case}.nc", case=plan.cases),
+
+
+rule generate_tasks:
+    output:
+        "results/tasks/{case}.nc",
+    log:
+        "results/logs/tasks/{case}.log",
+    benchmark:
+        "results/timings/tasks/{case}.tsv"
+    conda:
+        "../../envs/compute.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        case=plan.task_block,
+        sources=sources.of("generate_tasks"),
+    script:
+        "../scripts/generate_tasks.py"
