@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from metalqr import rollout
 from metalqr.lqr import LQRTasks
@@ -24,7 +24,7 @@ class MetaGradientEstimate(NamedTuple):
 
 
 def estimate_gradient(
-    tasks: LQRTasks, K: NDArray[np.float64], settings: MetaSettings, stream: Stream
+    tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, stream: Stream
 ) -> NDArray[np.float64]:
     r"""Algorithm 1, for every task at once: an estimate of the gradient of each task's cost.
 
@@ -66,7 +66,7 @@ def estimate_gradient(
 
 
 def estimate_meta_gradient(
-    tasks: LQRTasks, K: NDArray[np.float64], settings: MetaSettings, stream: Stream
+    tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, stream: Stream
 ) -> NDArray[np.float64]:
     r"""Algorithm 2: an estimate of the gradient of the meta-objective, with Algorithm 1 inside and no Hessian.
 
@@ -107,7 +107,7 @@ def estimate_meta_gradient(
 # A roll-out of an unstable policy may overflow: the result shows it, so a warning would say nothing new.
 @np.errstate(over="ignore", invalid="ignore")
 def meta_gradient_estimate(
-    tasks: LQRTasks, K: NDArray[np.float64], settings: MetaSettings, stream: Stream
+    tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, stream: Stream
 ) -> MetaGradientEstimate:
     """:func:`estimate_meta_gradient` with the work it took and the number of perturbed policies that were unstable."""
     if np.ndim(K) != 2:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 import scipy.linalg
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from metalqr.compiled import compiled, inlined
 from metalqr.lanes import LANES, doubles, element, fma, lane_numbers, load, store, words
@@ -221,7 +221,7 @@ def _costs(simulated, task_of_slot, gains, length, address):
 
 def costs(
     tasks: LQRTasks,
-    K: NDArray[np.float64],
+    K: ArrayLike,
     length: int,
     stream: Stream,
     task_of_slot: NDArray[np.int64] | None = None,
@@ -255,18 +255,23 @@ def costs(
         If the shape of ``K`` does not fit the tasks, or the sizes pass the range of the random counters.
     """
     task_of_slot = np.arange(tasks.count) if task_of_slot is None else task_of_slot
-    expected = (len(task_of_slot), tasks.action_dim, tasks.state_dim)
-    if K.ndim != 4 or (K.shape[0], *K.shape[2:]) != expected:
-        raise ValueError(
-            f"K has the shape {K.shape}; expected ({expected[0]}, M, {expected[1]}, {expected[2]}): "
-            "a gain for each task and roll-out"
-        )
-    slots, count = K.shape[:2]
-    if length < 1:
-        raise ValueError(f"length: {length} is not >= 1")
-    require_addressable(slots * count, (length + 1) * tasks.state_dim + BLOCK * tasks.state_dim)
-    gains = np.ascontiguousarray(K, dtype=np.float64).reshape(slots, count, -1)
+    gains = _flat_gains(tasks, K, len(task_of_slot), length)
     return _costs(simulation_tasks(tasks), task_of_slot, gains, length, stream.address(Purpose.ROLLOUT))
+
+
+def _flat_gains(tasks: LQRTasks, K: ArrayLike, slots: int, length: int) -> NDArray[np.float64]:
+    """Check the gains (slots, M, k, d) and the length of their roll-outs; give the gains the shape (slots, M, k d)."""
+    gains = np.ascontiguousarray(K, dtype=np.float64)
+    action_dim, state_dim = tasks.action_dim, tasks.state_dim
+    if gains.ndim != 4 or (gains.shape[0], *gains.shape[2:]) != (slots, action_dim, state_dim):
+        raise ValueError(
+            f"K has shape {gains.shape}, expected ({slots}, M, {action_dim}, {state_dim}): M gains for each task"
+        )
+    if length < 1:
+        raise ValueError(f"length: {length} is not >= 1; give the number of steps of a roll-out")
+    # Numbers are made for four steps at a time, so up to three steps more than needed.
+    require_addressable(gains.shape[0] * gains.shape[1], max((length + BLOCK) * state_dim, action_dim * state_dim))
+    return gains.reshape(slots, gains.shape[1], action_dim * state_dim)
 
 
 @compiled(parallel=True)
@@ -309,7 +314,7 @@ def _smoothed_gradients(simulated, task_of_policy, gains, perturbations, radius,
 
 def smoothed_gradients(
     tasks: LQRTasks,
-    K: NDArray[np.float64],
+    K: ArrayLike,
     perturbations: int,
     radius: float,
     length: int,
@@ -336,20 +341,23 @@ def smoothed_gradients(
     Returns
     -------
     ndarray, shape (I, P, k, d)
+
+    Raises
+    ------
+    ValueError
+        As :func:`costs`.
     """
     task_of_slot = np.arange(tasks.count) if task_of_slot is None else task_of_slot
-    slots, policies = K.shape[:2]
-    require_addressable(
-        slots * policies, max((length + 1 + BLOCK) * tasks.state_dim, tasks.state_dim * tasks.action_dim)
-    )
+    gains = _flat_gains(tasks, K, len(task_of_slot), length)
+    slots, policies, entries = gains.shape
     estimates = _smoothed_gradients(
         simulation_tasks(tasks),
         np.repeat(task_of_slot, policies),
-        np.ascontiguousarray(K, dtype=np.float64).reshape(slots * policies, -1),
+        gains.reshape(slots * policies, entries),
         perturbations,
         radius,
         length,
         stream.address(Purpose.INNER_PERTURBATION),
         stream.address(Purpose.INNER_ROLLOUT),
     )
-    return estimates.reshape(K.shape)
+    return np.asarray(estimates.reshape(slots, policies, tasks.action_dim, tasks.state_dim))

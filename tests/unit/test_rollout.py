@@ -121,7 +121,7 @@ def test_a_wildly_unstable_policy_overflows_and_harms_no_other():
 
 @pytest.mark.parametrize("shape", [(3, 2, 2), (2, 5, 2, 2), (3, 5, 2, 3)])
 def test_gains_of_a_wrong_shape_are_refused(shape):
-    with pytest.raises(ValueError, match="expected \\(3, M, 2, 2\\)"):
+    with pytest.raises(ValueError, match=r"expected \(3, M, 2, 2\)"):
         rollout.costs(random_tasks(seed=0, count=3, state_dim=2, action_dim=2), np.zeros(shape), 5, Stream(0))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from metalqr import lqr, optimal
 from metalqr.estimators import meta_gradient_estimate
@@ -61,7 +61,7 @@ class History:
 
 def train(
     tasks: LQRTasks,
-    K0: NDArray[np.float64],
+    K0: ArrayLike,
     settings: MetaSettings,
     seed: int,
     progress: Callable[[int, float], None] | None = None,
