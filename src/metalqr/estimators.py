@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from metalqr import rollout
-from metalqr.lqr import LQRTasks
-from metalqr.lqr.quantities import gains_per_task
+from metalqr.lqr import LQRTasks, common_gain, gains_per_task
 from metalqr.random import Stream, perturbations, task_batch
 from metalqr.settings import MetaSettings
 
@@ -23,9 +22,7 @@ class MetaGradientEstimate(NamedTuple):
     unstable_perturbations: int  # perturbed policies K + U_m that do not stabilise their task
 
 
-def estimate_gradient(
-    tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, stream: Stream
-) -> NDArray[np.float64]:
+def estimate_gradient(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, stream: Stream) -> NDArray[np.float64]:
     r"""Algorithm 1, for every task at once: an estimate of the gradient of each task's cost.
 
     .. math:: \tilde\nabla J_i(K) = \frac1M \sum_{m=1}^M \frac{dk}{r^2} \tilde J_i^{(\ell)}(K + U_m) U_m,
@@ -101,20 +98,14 @@ def estimate_meta_gradient(
     --------
     metalqr.meta.gradient : the exact gradient that this estimates.
     """
-    return meta_gradient_estimate(tasks, K, settings, stream).gradient
+    return estimate_with_counts(tasks, K, settings, stream).gradient
 
 
 # A roll-out of an unstable policy may overflow: the result shows it, so a warning would say nothing new.
 @np.errstate(over="ignore", invalid="ignore")
-def meta_gradient_estimate(
-    tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, stream: Stream
-) -> MetaGradientEstimate:
+def estimate_with_counts(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, stream: Stream) -> MetaGradientEstimate:
     """:func:`estimate_meta_gradient` with the work it took and the number of perturbed policies that were unstable."""
-    if np.ndim(K) != 2:
-        raise ValueError(
-            f"K has shape {np.shape(K)}, expected {(tasks.action_dim, tasks.state_dim)}: one gain for all tasks"
-        )
-    gain = gains_per_task(tasks, K)[0]
+    gain = common_gain(tasks, K)
     count, radius = settings.perturbations, settings.smoothing_radius
     if settings.task_batch == "all":
         batch, weights = np.arange(tasks.count), tasks.p

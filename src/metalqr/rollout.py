@@ -40,13 +40,17 @@ def simulation_tasks(tasks: LQRTasks) -> SimulationTasks:
     r"""The tasks in the coordinates of the simulation, computed once for each collection of tasks.
 
     With :math:`\Psi = LL^\top` and the eigenvectors V of :math:`L^\top Q L`, the state map is T = LV; with
-    :math:`R = CC^\top`, the action map is :math:`S = C^{-\top}`.
+    :math:`R = CC^\top`, the action map is :math:`S = C^{-\top}`. The signs of the eigenvectors, which another linear
+    algebra library may choose otherwise, decide which noise a roll-out sees, so they are fixed here. (Within an
+    eigenspace of several dimensions the basis stays the library's choice.)
     """
     if tasks in _KNOWN:
         return _KNOWN[tasks]
     noise = np.linalg.cholesky(tasks.Psi)
     state_cost, rotation = np.linalg.eigh(np.swapaxes(noise, -1, -2) @ tasks.Q @ noise)
-    state_map = noise @ rotation
+    generic = np.cos(np.arange(1.0, tasks.state_dim + 1.0))
+    signs = np.where(generic @ rotation < 0, -1.0, 1.0)
+    state_map = noise @ (rotation * signs[:, np.newaxis])
     action_cost = np.linalg.cholesky(tasks.R)
     # B S = B C^-T, by solving C (B S)' = B' for each task.
     scaled_input = np.stack(
@@ -224,7 +228,7 @@ def costs(
     K: ArrayLike,
     length: int,
     stream: Stream,
-    task_of_slot: NDArray[np.int64] | None = None,
+    task_of_slot: ArrayLike | None = None,
 ) -> NDArray[np.float64]:
     r"""The cost of one noisy roll-out of every policy.
 
@@ -242,7 +246,7 @@ def costs(
     length : int
         :math:`\ell`, steps of a roll-out.
     stream : Stream
-    task_of_slot : ndarray of int, optional
+    task_of_slot : array_like of int, optional
         Which task each entry of the leading dimension of ``K`` belongs to, if not every task once in order.
 
     Returns
@@ -252,11 +256,28 @@ def costs(
     Raises
     ------
     ValueError
-        If the shape of ``K`` does not fit the tasks, or the sizes pass the range of the random counters.
+        If the shape of ``K`` does not fit the tasks, a count is not a whole number >= 1, there is no such task, or the
+        sizes pass the range of the random counters.
     """
-    task_of_slot = np.arange(tasks.count) if task_of_slot is None else task_of_slot
+    task_of_slot = _slots(tasks, task_of_slot)
     gains = _flat_gains(tasks, K, len(task_of_slot), length)
     return _costs(simulation_tasks(tasks), task_of_slot, gains, length, stream.address(Purpose.ROLLOUT))
+
+
+# The compiled code checks nothing: what does not fit would read foreign memory.
+
+
+def _slots(tasks: LQRTasks, task_of_slot: ArrayLike | None) -> NDArray[np.int64]:
+    """The task of each entry of the leading dimension, checked; by default every task once in order."""
+    slots = np.asarray(np.arange(tasks.count) if task_of_slot is None else task_of_slot)
+    if slots.ndim != 1 or slots.dtype.kind not in "iu" or np.any((slots < 0) | (slots >= tasks.count)):
+        raise ValueError(f"task_of_slot: {slots.tolist()} is not a list of whole numbers from 0 to {tasks.count - 1}")
+    return slots.astype(np.int64)
+
+
+def _require_count(name: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name}: {value!r} is not a whole number >= 1")
 
 
 def _flat_gains(tasks: LQRTasks, K: ArrayLike, slots: int, length: int) -> NDArray[np.float64]:
@@ -267,8 +288,7 @@ def _flat_gains(tasks: LQRTasks, K: ArrayLike, slots: int, length: int) -> NDArr
         raise ValueError(
             f"K has shape {gains.shape}, expected ({slots}, M, {action_dim}, {state_dim}): M gains for each task"
         )
-    if length < 1:
-        raise ValueError(f"length: {length} is not >= 1; give the number of steps of a roll-out")
+    _require_count("length", length)
     # Numbers are made for four steps at a time, so up to three steps more than needed.
     require_addressable(gains.shape[0] * gains.shape[1], max((length + BLOCK) * state_dim, action_dim * state_dim))
     return gains.reshape(slots, gains.shape[1], action_dim * state_dim)
@@ -319,7 +339,7 @@ def smoothed_gradients(
     radius: float,
     length: int,
     stream: Stream,
-    task_of_slot: NDArray[np.int64] | None = None,
+    task_of_slot: ArrayLike | None = None,
 ) -> NDArray[np.float64]:
     r"""Algorithm 1 at many gains: a zeroth-order estimate of the gradient from roll-outs of perturbed policies.
 
@@ -335,7 +355,7 @@ def smoothed_gradients(
     perturbations, radius, length
         :math:`M`, :math:`r` and :math:`\ell`.
     stream : Stream
-    task_of_slot : ndarray of int, optional
+    task_of_slot : array_like of int, optional
         As in :func:`costs`.
 
     Returns
@@ -347,8 +367,9 @@ def smoothed_gradients(
     ValueError
         As :func:`costs`.
     """
-    task_of_slot = np.arange(tasks.count) if task_of_slot is None else task_of_slot
+    task_of_slot = _slots(tasks, task_of_slot)
     gains = _flat_gains(tasks, K, len(task_of_slot), length)
+    _require_count("perturbations", perturbations)
     slots, policies, entries = gains.shape
     estimates = _smoothed_gradients(
         simulation_tasks(tasks),

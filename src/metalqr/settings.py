@@ -1,11 +1,15 @@
 """The settings of Algorithms 1 to 3, validated once, so that the compiled code never sees a bad value."""
 
 import math
+import numbers
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 #: Largest value of a count that goes into a 32-bit word of the random counters (see :mod:`metalqr.random`).
 LARGEST_COUNT = 2**31 - 1
+
+#: Smoothing radii whose square neither vanishes nor overflows.
+RADIUS_RANGE = (1.0e-100, 1.0e100)
 
 
 class SettingsError(ValueError):
@@ -57,15 +61,23 @@ class MetaSettings:
     task_batch: int | Literal["all"] = "all"
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "smoothing_radius"):
-            _require_number(name, getattr(self, name), positive=True)
-        for name in ("adaptation_rate", "tolerance"):
-            _require_number(name, getattr(self, name), positive=False)
+        for name in ("learning_rate", "smoothing_radius", "adaptation_rate", "tolerance"):
+            positive = name in ("learning_rate", "smoothing_radius")
+            self._set(name, _number(name, getattr(self, name), positive=positive))
         for name in ("perturbations", "inner_perturbations", "rollout_length"):
-            _require_count(name, getattr(self, name), smallest=1)
-        _require_count("iterations", self.iterations, smallest=0)
+            self._set(name, _count(name, getattr(self, name), smallest=1))
+        self._set("iterations", _count("iterations", self.iterations, smallest=0))
         if self.task_batch != "all":
-            _require_count("task_batch", self.task_batch, smallest=1, alternative='or "all"')
+            self._set("task_batch", _count("task_batch", self.task_batch, smallest=1, alternative='or "all"'))
+        low, high = RADIUS_RANGE
+        if not low <= self.smoothing_radius <= high:
+            raise SettingsError(
+                f"smoothing_radius: {self.smoothing_radius!r} is not from {low:g} to {high:g}; choose one that is"
+            )
+
+    def _set(self, name: str, value: float | int) -> None:
+        """Put a checked value, as one of Python's own numbers, into the frozen instance."""
+        object.__setattr__(self, name, value)
 
     def as_dict(self) -> dict[str, Any]:
         """All settings by name, in the order of the class: what identifies a run beside its case and its seed."""
@@ -77,16 +89,22 @@ class MetaSettings:
         return tuple(field.name for field in fields(cls))
 
 
-def _require_number(name: str, value: Any, *, positive: bool) -> None:
+def _number(name: str, value: Any, *, positive: bool) -> float:
     allowed = "> 0" if positive else ">= 0"
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         hint = " (write 1.0e-3 in YAML: 1e-3 is read as text)" if isinstance(value, str) else ""
         raise SettingsError(f"{name}: {value!r} is not a number{hint}; give a finite number {allowed}")
     if not math.isfinite(value) or value < 0 or (positive and value == 0):
         raise SettingsError(f"{name}: {value!r} is not {allowed}; give a finite number {allowed}")
+    return float(value)
 
 
-def _require_count(name: str, value: Any, *, smallest: int, alternative: str = "") -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not smallest <= value <= LARGEST_COUNT:
+def _count(name: str, value: Any, *, smallest: int, alternative: str = "") -> int:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, numbers.Integral)
+        or not smallest <= int(value) <= LARGEST_COUNT
+    ):
         choices = " ".join(filter(None, [f"a whole number from {smallest} to {LARGEST_COUNT}", alternative]))
         raise SettingsError(f"{name}: {value!r} is not {choices}")
+    return int(value)

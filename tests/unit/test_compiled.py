@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import metalqr
+from metalqr import compiled
 
 PROGRAM = """
 import numpy as np
@@ -46,3 +47,11 @@ def test_an_edit_of_the_random_numbers_reaches_the_rollouts(tmp_path: Path) -> N
     assert hits == 0
     source.write_text(text)
     assert _run(tmp_path) == (first, 1)
+
+
+def test_every_file_with_compiled_code_is_part_of_the_digest() -> None:
+    folder = Path(metalqr.__file__).parent
+    texts = {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*.py")}
+    users = {name for name, text in texts.items() if "import numba" in text or "metalqr.lanes" in text}
+    assert users <= set(compiled._SOURCES)
+    assert {"random.py", "rollout.py"} <= users

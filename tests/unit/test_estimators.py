@@ -117,20 +117,21 @@ def test_algorithm_2_estimates_the_gradient_of_the_smoothed_meta_objective():
 
 
 def test_algorithm_2_comes_near_the_exact_meta_gradient():
-    """Two-dimensional tasks, small radius, long roll-outs: within 5 % of the gradient and 4.5 standard errors."""
-    tasks, gain, eta = similar_tasks(seed=6, count=2, state_dim=2, action_dim=2), np.zeros((2, 2)), 0.01
+    """Two-dimensional tasks, a small adaptation, long roll-outs: within 5 % of the gradient and 4.5 standard errors."""
+    tasks, gain, eta = similar_tasks(seed=6, count=2, state_dim=2, action_dim=2), np.zeros((2, 2)), 1.0e-4
     settings = dataclasses.replace(
         SETTINGS,
         adaptation_rate=eta,
-        perturbations=2000,
-        inner_perturbations=50,
-        smoothing_radius=0.05,
-        rollout_length=80,
+        perturbations=20_000,
+        inner_perturbations=10,
+        smoothing_radius=0.1,
+        rollout_length=40,
     )
     estimates = np.array([estimators.estimate_meta_gradient(tasks, gain, settings, Stream(s)) for s in range(12)])
     exact = meta.gradient(tasks, gain, eta)
     noise = estimates.std(axis=0, ddof=1) / np.sqrt(len(estimates))
     assert np.all(np.abs(estimates.mean(axis=0) - exact) < 0.05 * np.linalg.norm(exact) + 4.5 * noise)
+    assert np.all(4.5 * noise < 0.3 * np.linalg.norm(exact))
 
 
 def test_algorithm_2_is_the_algorithm_as_printed():
@@ -156,7 +157,7 @@ def test_algorithm_2_is_the_algorithm_as_printed():
             adapted = gain + U - s.adaptation_rate * gradient
             cost = twins.rollout_cost(tasks, i, adapted, s.rollout_length, 0, slot, stream.address(Purpose.ROLLOUT))
             expected += tasks.p[i] * scale * cost * U / s.perturbations
-    estimate = estimators.meta_gradient_estimate(tasks, gain, s, stream)
+    estimate = estimators.estimate_with_counts(tasks, gain, s, stream)
     assert_allclose(estimate.gradient, expected, rtol=1e-11, atol=1e-11 * np.abs(expected).max())
     assert estimate.rollout_steps == 2 * 12 * 10 * 7
 
@@ -182,13 +183,13 @@ def test_a_batch_averages_over_the_drawn_tasks():
     r = settings.smoothing_radius
     high, low = (lqr.finite_horizon_cost(tasks, gain + step, settings.rollout_length)[1] for step in (r, -r))
     _within(estimates, (high - low) / (2 * r))
-    assert estimators.meta_gradient_estimate(tasks, gain, settings, Stream(0)).rollout_steps == 3 * 20_000 * 2 * 7
+    assert estimators.estimate_with_counts(tasks, gain, settings, Stream(0)).rollout_steps == 3 * 20_000 * 2 * 7
 
 
 def test_unstable_perturbations_are_counted_exactly():
     tasks, gain = similar_tasks(seed=10, count=3, state_dim=3, action_dim=2), np.zeros((2, 3))
     settings = dataclasses.replace(SETTINGS, smoothing_radius=1.0, perturbations=40)
-    estimate = estimators.meta_gradient_estimate(tasks, gain, settings, Stream(3))
+    estimate = estimators.estimate_with_counts(tasks, gain, settings, Stream(3))
     U = perturbations(Stream(3), 3, 40, 2, 3, 1.0)
     expected = sum(np.count_nonzero(lqr.spectral_radius(tasks, U[:, m]) >= 1.0) for m in range(40))
     assert 0 < expected < 120

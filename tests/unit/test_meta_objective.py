@@ -104,7 +104,7 @@ def test_tasks_of_probability_zero_do_not_count_in_the_objective_but_in_definiti
         (
             np.zeros((3, 2, 3)),
             1e-3,
-            "K has shape (3, 2, 3), expected (2, 3): the meta-policy is one gain for all tasks",
+            "K has shape (3, 2, 3), expected (2, 3): one gain for all tasks",
         ),
         (np.zeros((2, 3)), -1.0, "adaptation_rate is -1.0; give a finite number >= 0"),
         (np.zeros((2, 3)), np.nan, "adaptation_rate is nan; give a finite number >= 0"),

@@ -1,5 +1,10 @@
 """The compiled roll-outs against a plain twin, against the exact mean they estimate, and against themselves."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numba
 import numpy as np
 import pytest
@@ -126,5 +131,56 @@ def test_gains_of_a_wrong_shape_are_refused(shape):
 
 
 def test_a_roll_out_of_no_step_is_refused():
-    with pytest.raises(ValueError, match="length: 0 is not >= 1"):
+    with pytest.raises(ValueError, match="length: 0 is not a whole number >= 1"):
         rollout.costs(random_tasks(seed=0, count=1, state_dim=1, action_dim=1), np.zeros((1, 1, 1, 1)), 0, Stream(0))
+
+
+@pytest.mark.parametrize("slots", [[0, 3], [-1, 0], [0.0, 1.0], [[0, 1]]])
+def test_tasks_that_do_not_exist_are_refused(slots):
+    tasks = random_tasks(seed=0, count=3, state_dim=2, action_dim=2)
+    with pytest.raises(ValueError, match=r"task_of_slot: .* is not a list of whole numbers from 0 to 2"):
+        rollout.costs(tasks, np.zeros((2, 4, 2, 2)), 5, Stream(0), task_of_slot=slots)
+
+
+def test_the_signs_of_eigenvectors_change_no_number(monkeypatch):
+    """Another linear algebra library may return V with columns negated; the noise of a roll-out must not follow."""
+    first = random_tasks(seed=5, count=2, state_dim=4, action_dim=2)
+    gains = _some_gains(first, 8)
+    expected = rollout.costs(first, gains, 12, Stream(1))
+    original = np.linalg.eigh
+
+    def negated(matrices):
+        values, vectors = original(matrices)
+        return values, vectors * np.array([-1.0, 1.0, -1.0, -1.0])
+
+    monkeypatch.setattr(np.linalg, "eigh", negated)
+    again = random_tasks(seed=5, count=2, state_dim=4, action_dim=2)
+    assert_allclose(rollout.costs(again, gains, 12, Stream(1)), expected, rtol=1e-12)
+
+
+MEMORY_PROGRAM = """
+import resource, sys
+import numpy as np
+from metalqr import LQRTasks, MetaSettings, Stream, estimators
+one = np.ones((1, 1, 1))
+tasks = LQRTasks(0.5 * one, one, one, one, one)
+def peak(count, length):
+    settings = MetaSettings(
+        learning_rate=1.0, adaptation_rate=0.0, perturbations=count, inner_perturbations=count, rollout_length=length
+    )
+    estimators.estimate_meta_gradient(tasks, np.zeros((1, 1)), settings, Stream(0))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(peak(10, 10), peak(500, 400))
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_perturbations_times_length():
+    """An array of M x M x l doubles would be 800 MB here; the peak may grow by 20 MB."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(rollout.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY_PROGRAM], env=environment, capture_output=True, text=True, check=True
+    )
+    before, after = map(int, done.stdout.split())
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert (after - before) * unit < 20e6

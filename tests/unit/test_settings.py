@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from metalqr.settings import LARGEST_COUNT, MetaSettings, SettingsError
@@ -29,6 +30,8 @@ def test_the_defaults_are_the_papers():
     [
         ("smoothing_radius", -1, "smoothing_radius: -1 is not > 0"),
         ("smoothing_radius", 0, "smoothing_radius: 0 is not > 0"),
+        ("smoothing_radius", 1e-200, "smoothing_radius: 1e-200 is not from 1e-100 to 1e"),
+        ("smoothing_radius", 1e200, "smoothing_radius: 1e.200 is not from 1e-100 to 1e"),
         ("learning_rate", "1e-3", "learning_rate: '1e-3' is not a number .write 1.0e-3 in YAML"),
         ("learning_rate", math.nan, "learning_rate: nan is not > 0"),
         ("adaptation_rate", -1e-9, "adaptation_rate: -1e-09 is not >= 0"),
@@ -50,3 +53,9 @@ def test_impossible_values_are_refused_by_name(name, value, message):
 def test_the_smallest_values_are_accepted():
     counts = {"perturbations": 1, "inner_perturbations": 1, "rollout_length": 1, "iterations": 0, "task_batch": 1}
     assert MetaSettings(learning_rate=5e-324, adaptation_rate=0, **counts).iterations == 0
+
+
+def test_numbers_of_numpy_become_pythons_own():
+    settings = MetaSettings(learning_rate=np.float32(0.5), adaptation_rate=0, perturbations=np.int64(3))
+    assert settings == MetaSettings(learning_rate=0.5, adaptation_rate=0.0, perturbations=3)
+    assert {type(value) for value in settings.as_dict().values()} == {float, int, str}

@@ -63,6 +63,23 @@ def gains_per_task(tasks: LQRTasks, K: ArrayLike, name: str = "K") -> FloatArray
     return np.broadcast_to(gains, per_task)
 
 
+def common_gain(tasks: LQRTasks, K: ArrayLike, name: str = "K") -> FloatArray:
+    """Check a gain meant for all tasks and copy it.
+
+    Raises
+    ------
+    ValueError
+        If it does not have the shape (k, d), or holds something that is not finite.
+    """
+    gain = np.array(K, dtype=np.float64)
+    expected = (tasks.action_dim, tasks.state_dim)
+    if gain.shape != expected:
+        raise ValueError(f"{name} has shape {gain.shape}, expected {expected}: one gain for all tasks")
+    if not np.isfinite(gain).all():
+        raise ValueError(f"{name} holds a value that is not finite; give finite numbers")
+    return gain
+
+
 class PolicyEvaluation:
     r"""Everything exact about one stabilising gain per task, computed once and shared by cost, gradient and Hessian.
 
@@ -228,6 +245,8 @@ def gradient(tasks: LQRTasks, K: ArrayLike) -> FloatArray:
     ------
     UnstablePolicyError
         If K does not stabilise every task.
+    ValueError
+        If K has another shape, or holds something that is not finite.
     """
     return evaluate(tasks, K).gradient()
 
@@ -259,6 +278,8 @@ def hessian_vector_product(tasks: LQRTasks, K: ArrayLike, X: ArrayLike) -> Float
     ------
     UnstablePolicyError
         If K does not stabilise every task.
+    ValueError
+        If K has another shape, or holds something that is not finite.
     """
     return evaluate(tasks, K).hessian_vector_product(X)
 
@@ -279,6 +300,8 @@ def state_covariance(tasks: LQRTasks, K: ArrayLike) -> FloatArray:
     ------
     UnstablePolicyError
         If K does not stabilise every task.
+    ValueError
+        If K has another shape, or holds something that is not finite.
     """
     _, solver = _stable_solver(tasks, gains_per_task(tasks, K))
     return solver.solve(tasks.Psi)
@@ -300,6 +323,8 @@ def value_matrix(tasks: LQRTasks, K: ArrayLike) -> FloatArray:
     ------
     UnstablePolicyError
         If K does not stabilise every task.
+    ValueError
+        If K has another shape, or holds something that is not finite.
     """
     gains = gains_per_task(tasks, K)
     _, solver = _stable_solver(tasks, gains)
@@ -331,7 +356,7 @@ def finite_horizon_cost(tasks: LQRTasks, K: ArrayLike, length: int) -> FloatArra
     Raises
     ------
     ValueError
-        If ``length`` is not a positive whole number.
+        If ``length`` is not a positive whole number, or K has another shape or is not finite.
     """
     _require_length(length)
     gains = gains_per_task(tasks, K)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, UnstablePolicyError, cost, is_stabilising
+from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, UnstablePolicyError, common_gain, cost, is_stabilising
 
 
 def objective(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> float:
@@ -43,7 +43,8 @@ def gradient(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> FloatArra
 
     .. math:: \nabla L(K) = \sum_i p_i (I - \eta \nabla^2 J_i(K)) [\nabla J_i(K - \eta \nabla J_i(K))],
 
-    where the Hessian acts as an operator on gains; its self-adjointness enters here.
+    where the Hessian acts as an operator on gains; its self-adjointness enters here. As for :func:`objective`, tasks of
+    probability zero do not count.
 
     Parameters
     ----------
@@ -63,6 +64,7 @@ def gradient(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> FloatArra
     ValueError
         If K has another shape or the adaptation rate is not a finite number >= 0.
     """
+    tasks = _likely(tasks)
     K, rate = _checked(tasks, K, adaptation_rate)
     evaluation = PolicyEvaluation(tasks, K)
     adapted = K - rate * evaluation.gradient()
@@ -112,6 +114,11 @@ def is_maml_stabilising(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -
     Returns
     -------
     bool
+
+    Raises
+    ------
+    ValueError
+        If K has another shape or is not finite, or the adaptation rate is not a finite number >= 0.
     """
     try:
         return bool(is_stabilising(tasks, adapted_gains(tasks, K, adaptation_rate)).all())
@@ -124,10 +131,7 @@ def _likely(tasks: LQRTasks) -> LQRTasks:
 
 
 def _checked(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> tuple[FloatArray, float]:
-    gain = np.asarray(K, dtype=np.float64)
-    expected = (tasks.action_dim, tasks.state_dim)
-    if gain.shape != expected:
-        raise ValueError(f"K has shape {gain.shape}, expected {expected}: the meta-policy is one gain for all tasks")
+    gain = common_gain(tasks, K)
     if not (np.isfinite(adaptation_rate) and adaptation_rate >= 0):
         raise ValueError(f"adaptation_rate is {adaptation_rate!r}; give a finite number >= 0")
     return gain, float(adaptation_rate)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from metalqr import lqr, optimal
-from metalqr.estimators import meta_gradient_estimate
-from metalqr.lqr import LQRTasks, UnstablePolicyError
+from metalqr.estimators import estimate_with_counts
+from metalqr.lqr import LQRTasks, UnstablePolicyError, common_gain
 from metalqr.random import Stream
 from metalqr.settings import MetaSettings
 
@@ -38,9 +38,10 @@ class History:
     ratio : ndarray, shape (n + 1,)
         :math:`\sum_i (J_i(K_n) - J_i^*) / \sum_i J_i^*`, the quantity of Figure 1.
     gradient_norm : ndarray, shape (n + 1,)
-        :math:`\|\tilde\nabla L(K_n)\|_F`; not a number at the last gain if no estimate was made there.
+        :math:`\|\tilde\nabla L(K_n)\|_F`; infinite where roll-outs overflowed, and not a number at the last gain if no
+        estimate was made there.
     rollout_steps : ndarray of int, shape (n + 1,)
-        Simulated steps spent to reach :math:`K_n`.
+        Simulated steps spent to reach :math:`K_n`; those of an estimate that led to no further gain are not among them.
     unstable_perturbations : ndarray of int, shape (n + 1,)
         How many of the perturbed policies :math:`K_n + U_m` of Algorithm 2 did not stabilise their task; 0 at the last
         gain if no estimate was made there. Their cost over a finite roll-out is finite, so the algorithm uses it.
@@ -68,9 +69,9 @@ def train(
 ) -> History:
     r"""Algorithm 3: :math:`K_{n+1} = K_n - \alpha \tilde\nabla L(K_n)` from :math:`K_0`, at most N times.
 
-    It ends early when :math:`\|\tilde\nabla L(K_n)\|_F \le \varepsilon` (the paper prints the opposite inequality), and
-    when a gain leaves the stabilising set of a task or a value stops being finite. The last is a result and no error:
-    the history up to there is kept, the first gain outside included.
+    It ends early when :math:`\|\tilde\nabla L(K_n)\|_F \le \varepsilon` (the paper prints the opposite inequality). It
+    also ends when a gain leaves the stabilising set of a task, even one of probability zero, or a value stops being
+    finite; that is a result and no error, and the history is kept, the first gain outside included.
 
     Parameters
     ----------
@@ -91,8 +92,10 @@ def train(
     ------
     UnstablePolicyError
         If ``K0`` does not stabilise every task.
+    ValueError
+        If ``K0`` does not have the shape (k, d), or holds something that is not finite.
     """
-    gain = np.array(K0, dtype=np.float64)
+    gain = common_gain(tasks, K0, "K0")
     radii = lqr.spectral_radius(tasks, gain)
     if np.any(radii >= 1.0):
         unstable_tasks = np.flatnonzero(radii >= 1.0)
@@ -119,10 +122,11 @@ def train(
         if iteration == settings.iterations:
             break
 
-        estimate = meta_gradient_estimate(tasks, gain, settings, stream.at(iteration))
+        estimate = estimate_with_counts(tasks, gain, settings, stream.at(iteration))
         # Where unstable roll-outs overflowed, the estimate is not finite; that is seen and kept below.
         with np.errstate(over="ignore", invalid="ignore"):
-            gradient_norm[iteration] = np.linalg.norm(estimate.gradient)
+            norm = np.linalg.norm(estimate.gradient)
+            gradient_norm[iteration] = norm if np.isfinite(norm) else np.inf
             gain = gain - settings.learning_rate * estimate.gradient
         unstable[iteration] = estimate.unstable_perturbations
         if gradient_norm[iteration] <= settings.tolerance:

@@ -1,13 +1,13 @@
-"""The best single gain for all tasks: the floor that no policy common to all tasks can pass."""
+"""The best single gain for all tasks: the floor that no gain common to all tasks can pass."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError, cost, spectral_radius
+from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError, common_gain, cost, spectral_radius
 from metalqr.optimal.descent import descend, mean_cost
-from metalqr.optimal.stabilising import as_gain, candidate_gains, stabilising_gain
+from metalqr.optimal.stabilising import candidate_gains, stabilising_gain
 
 #: Relative gradient norm at which the descent stops.
 GRADIENT_TOLERANCE = 1e-10
@@ -83,7 +83,7 @@ def shared_gain(tasks: LQRTasks, start: ArrayLike | None = None) -> SharedGain:
     if start is None:
         starts = sorted(_starts(weighted), key=lambda gain: mean_cost(weighted, gain))[:MOST_STARTS]
     else:
-        given = as_gain(weighted, start, "start")
+        given = common_gain(weighted, start, "start")
         radii = spectral_radius(weighted, given)
         if not np.all(radii < 1.0):
             unstable = np.flatnonzero(~(radii < 1.0))

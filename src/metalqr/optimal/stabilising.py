@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metalqr.lqr import FloatArray, LQRTasks, is_stabilising, spectral_radius
+from metalqr.lqr import FloatArray, LQRTasks, common_gain, is_stabilising, spectral_radius
 from metalqr.optimal.descent import descend
 from metalqr.optimal.riccati import NotStabilisableError, optimal_gains
 
@@ -61,7 +61,7 @@ def stabilising_gain(tasks: LQRTasks, start: ArrayLike | None = None) -> FloatAr
     ...     print(str(error)[:92])
     no gain stabilises all tasks: task 0 needs K in (0.5, 1), task 1 needs K in (-2, 0), and the
     """
-    first = [] if start is None else [as_gain(tasks, start, "start")]
+    first = [] if start is None else [common_gain(tasks, start, "start")]
     for gain in [*first, np.zeros((tasks.action_dim, tasks.state_dim))]:
         if is_stabilising(tasks, gain).all():
             return gain
@@ -124,17 +124,6 @@ def candidate_gains(tasks: LQRTasks) -> list[tuple[str, FloatArray]]:
         ("the mean of the optima", optima.mean(axis=0)),
         ("the mean of the optima weighted with p", np.tensordot(tasks.p, optima, axes=1)),
     ]
-
-
-def as_gain(tasks: LQRTasks, K: ArrayLike, name: str) -> FloatArray:
-    """Check a gain meant for all tasks and copy it."""
-    gain = np.array(K, dtype=np.float64)
-    expected = (tasks.action_dim, tasks.state_dim)
-    if gain.shape != expected:
-        raise ValueError(f"{name} has shape {gain.shape}, expected {expected}: one gain for all tasks")
-    if not np.isfinite(gain).all():
-        raise ValueError(f"{name} holds a value that is not finite; give finite numbers")
-    return gain
 
 
 def _middle_of_intervals(tasks: LQRTasks) -> FloatArray:
