@@ -9,7 +9,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
-min_version("9.0")
+min_version("9.20")
 
 # Every path below starts at the Snakefile, so that the workflow runs from any folder and with --directory.
 ROOT = Path(workflow.basedir)
@@ -28,6 +28,9 @@ try:
     plan = Plan(config)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
+# The captions of the report read the config, and an overlay's `key: null` must not reach them.
+config.clear()
+config.update(plan.config)
 sources = Sources(ROOT)
 
 

@@ -2,13 +2,14 @@
 
 import itertools
 import math
+import os
 from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 import xarray as xr
 
-from metalqr import summaries
+from metalqr import atomic, summaries
 
 #: Headings of the Markdown table for the columns of :func:`summary`; other columns are headed by their names.
 HEADINGS = {
@@ -96,6 +97,20 @@ def to_markdown(frame: pd.DataFrame) -> str:
     ]
     rule = " | ".join("-" * (w - 1) + (":" if right else "-") for w, (_, _, right) in zip(widths, columns, strict=True))
     return "".join(f"| {line} |\n" for line in [text[0], rule, *text[1:]])
+
+
+def save(frame: pd.DataFrame, *, markdown: str | os.PathLike[str], csv: str | os.PathLike[str]) -> None:
+    """Write a table of :func:`summary`: as Markdown to read, as CSV to compute with. No file is ever half written.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+    markdown, csv : path
+        The two files. Missing folders are made.
+    """
+    contents = {markdown: to_markdown(frame), csv: frame.to_csv(index=False, lineterminator="\n")}
+    for path, text in contents.items():
+        atomic.write(path, text.encode())
 
 
 def _outcome(point: xr.Dataset) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+import metalqr
 from metalqr.families import GIVEN_LEVELS, OPTIONAL_GIVEN, FamilySettings
 from metalqr.settings import MetaSettings
 from pipeline import ConfigError, Plan, Sources, check_config
@@ -188,6 +189,31 @@ def test_schema_fills_nothing_in() -> None:
             {"smoothing_radius": [0.5], "perturbations": "smoothing_radius"},
             "experiments.figure1.sweep.perturbations (moves with smoothing_radius): 0.5 is not a whole number",
         ),
+        ("seed", 2025.0, "seed: 2025.0 is not a whole number; write 2025"),
+        ("experiments.figure1.seeds", [0.0], "experiments.figure1.seeds[0]: 0.0 is not a whole number; write 0"),
+        ("cases.d1k1.state_dim", 1.0, "cases.d1k1.state_dim: 1.0 is not a whole number; write 1"),
+        ("cases.d1k1.tasks.count", 5.0, "cases.d1k1.tasks.count: 5.0 is not a whole number; write 5"),
+        ("algorithm.tolerance", 10**400, f"algorithm.tolerance: 1{59 * '0'}... is too large"),
+        ("seed", 10**400, f"seed: 1{59 * '0'}... is too large"),
+        ("algorithm.tolerance", "9" * 400, "algorithm.tolerance: '99999"),
+        ("algorithm.smoothing_radius", 1e-101, "algorithm.smoothing_radius: 1e-101 is not >= 1e-100"),
+        ("algorithm.smoothing_radius", 1e101, "algorithm.smoothing_radius: 1e+101 is not <= 1e+100"),
+        (
+            "cases.d1k1.tasks.uniform_low",
+            2,
+            "cases.d1k1.tasks.uniform_low: 2 is not < uniform_high, which is 1.0",
+        ),
+        ("cases.d1k1\n", {}, "cases.'d1k1\\n': not a name; use at most"),
+        (
+            "experiments.Hyperparameters",
+            {"cases": ["d1k1"], "seeds": [0], "sweep": {}},
+            "experiments.Hyperparameters: this name is kept for the figure",
+        ),
+        (
+            "experiments.Figure1",
+            {"cases": ["d1k1"], "seeds": [0], "sweep": {}},
+            "experiments.Figure1: differs from figure1 in capitals only, so they share files on macOS",
+        ),
         ("execution.threads", 0, "execution.threads: 0 is not >= 1"),
         ("execution.cores", 2, "execution.cores: unknown key; possible: threads"),
         (
@@ -202,7 +228,7 @@ def test_each_problem_is_one_line_that_begins_with_its_key(
 ) -> None:
     found = problems(changed(config, key, value))
     assert found[0].startswith(message)
-    assert all("\n" not in line for line in found)
+    assert all("\n" not in line and len(line) < 500 for line in found)
 
 
 def test_all_problems_at_once(config: dict[str, Any]) -> None:
@@ -244,6 +270,20 @@ def test_given_tasks_are_possible(config: dict[str, Any]) -> None:
 )
 def test_problems_of_given_tasks(config: dict[str, Any], name: str, value: Any, message: str) -> None:
     assert problems(changed(config, "cases.d1k1.tasks", {**GIVEN, name: value}))[0].startswith(message)
+
+
+def test_spelling_and_order_of_a_task_block_change_nothing(config: dict[str, Any]) -> None:
+    tasks = config["cases"]["d1k1"]["tasks"]
+    other = changed(config, "cases.d1k1.tasks", dict(reversed({**tasks, "noise_trace": 1}.items())))
+    other = changed(other, "cases.d1k1.initial_gain", [[0]])
+    config = changed(config, "cases.d1k1.initial_gain", [[0.0]])
+    wildcards = SimpleNamespace(case="d1k1")
+    # Snakemake compares params by their text.
+    assert repr(Plan(other).task_block(wildcards)) == repr(Plan(config).task_block(wildcards))
+    assert repr(Plan(other).initial_gain(wildcards)) == repr(Plan(config).initial_gain(wildcards))
+    block = Plan(config).task_block(wildcards)["tasks"]
+    assert isinstance(block["count"], int)
+    FamilySettings(**{name: value for name, value in block.items() if name != "family"})
 
 
 def test_null_removes_what_an_overlay_does_not_want(config: dict[str, Any]) -> None:
@@ -355,7 +395,7 @@ def project(tmp_path: Path) -> Path:
 
 def test_sources_follow_every_kind_of_import(project: Path) -> None:
     found = {Path(name).stem if "__init__" not in name else name for name in Sources(project, "pkg").of("train")}
-    assert found == {"train", "helper", "base", "src/pkg/meta/__init__.py", "training", "rollout", "deep", "late"}
+    assert found == {"train", "helper", "base", "training", "rollout", "deep", "late"}
 
 
 def test_sources_leave_out_the_packages_own_init_and_other_libraries(project: Path) -> None:
@@ -377,6 +417,54 @@ def test_sources_change_with_contents_only(project: Path) -> None:
     assert {name for name in before if before[name] != after[name]} == {"src/pkg/figures.py"}
 
 
+def test_init_with_code_of_its_own_counts(project: Path) -> None:
+    with (project / "src/pkg/meta/__init__.py").open("a") as file:
+        file.write("from pkg import unstable\nunstable.setting = 1\n")
+    (project / "src/pkg/unstable.py").write_text("")
+    assert {"src/pkg/meta/__init__.py", "src/pkg/unstable.py"} <= set(Sources(project, "pkg").of("train"))
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("from pkg import kit\nkit.one()\n", {"one"}),
+        ("from pkg import kit as tools\ntools.one(tools.two)\n", {"one", "two"}),
+        ("from pkg.kit import second\n", {"two"}),
+        ("from pkg.kit import *\n", {"one", "two"}),
+        ("from pkg import kit\nkit.one()\nuse(kit)\n", {"one", "two"}),
+        ("import pkg.kit\n", {"one", "two"}),
+        ("from pkg.kit import one\n", {"one"}),
+    ],
+)
+def test_only_the_used_names_of_a_gathering_package_count(code: str, expected: set[str], project: Path) -> None:
+    (project / "src/pkg/kit").mkdir()
+    (project / "src/pkg/kit/__init__.py").write_text(
+        '"""A kit."""\n\nfrom pkg.kit.one import one\nfrom .two import two as second\nfrom .two import two\n\n'
+        '__all__ = ["one", "second", "two"]\n'
+    )
+    for name in ("one", "two"):
+        (project / f"src/pkg/kit/{name}.py").write_text(f"def {name}(): ...\n")
+    (project / "workflow/scripts/use.py").write_text(code)
+    assert {Path(name).stem for name in Sources(project, "pkg").of("use")} == {"use", *expected}
+
+
+def test_versions_are_those_of_the_environment_and_the_package() -> None:
+    versions = Sources(ROOT).versions("figures")
+    pins = yaml.safe_load((ROOT / "envs/figures.yaml").read_text(encoding="utf-8"))["dependencies"]
+    assert {f"{name} {pin}" for name, pin in versions.items() if name != "metalqr"} == set(pins)
+    assert versions["metalqr"] == metalqr.__version__
+
+
+def test_every_rule_has_the_versions_of_its_environment() -> None:
+    found = []
+    for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        text = path.read_text(encoding="utf-8")
+        environments = re.findall(r'envs/(\w+)\.yaml"', text)
+        assert re.findall(r'versions=sources\.versions\("(\w+)"\)', text) == environments, path.name
+        found += environments
+    assert len(found) == len([path for path in Sources(ROOT).scripts.glob("*.py") if path.stem != "stage"])
+
+
 def test_sources_of_the_scripts() -> None:
     """What must not start the runs again is not among their sources, and the other way round."""
     sources = Sources(ROOT)
@@ -387,3 +475,9 @@ def test_sources_of_the_scripts() -> None:
     assert with_rollout == {"train_policy"}
     assert with_figures == {"draw_curves", "draw_hyperparameters"}
     assert {"src/metalqr/random.py", "src/metalqr/estimators.py", "src/metalqr/settings.py"} <= reached["train_policy"]
+    assert (
+        not {f"src/metalqr/optimal/{name}.py" for name in ("shared", "stabilising", "descent")}
+        & reached["train_policy"]
+    )
+    with_datasets = {script for script, files in reached.items() if "src/metalqr/storage/experiments.py" in files}
+    assert with_datasets == {"collect_dataset", "draw_curves", "draw_hyperparameters", "summarise_experiment"}

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from metalqr.meta import History, Status
 
 COUNT, STATE_DIM, ACTION_DIM = 3, 2, 1
 SETTINGS = {"learning_rate": 0.001, "perturbations": 4, "inner_perturbations": 4, "iterations": 5, "task_batch": "all"}
+
+LAYOUTS = {layout.stage: layout for layout in (storage.TASKS, storage.OPTIMA, storage.RUNS, storage.DATASETS)}
 
 
 def make_tasks() -> LQRTasks:
@@ -59,10 +63,10 @@ def optima_arrays() -> dict[str, Any]:
 
 
 def save_everything(folder: Path) -> dict[str, Path]:
-    files = {stage: folder / f"{stage}.nc" for stage in storage.VARIABLES}
-    storage.save_tasks(files["tasks"], make_tasks(), {"family": "given"})
-    storage.save_optima(files["optima"], {"initial_gain": "zero"}, **optima_arrays())
-    storage.save_run(files["runs"], make_history(5), SETTINGS, 7)
+    files = {stage: folder / f"{stage}.nc" for stage in LAYOUTS}
+    storage.save_tasks(files["tasks"], make_tasks(), {"family": "given"}, case="one")
+    storage.save_optima(files["optima"], {"initial_gain": "zero"}, case="one", **optima_arrays())
+    storage.save_run(files["runs"], make_history(5), SETTINGS, 7, case="one")
     case = combine(folder, files["optima"], sweep={}, linked={})
     storage.save_experiment(files["datasets"], "figure1", {"one": case, "another": case})
     return files
@@ -81,8 +85,8 @@ def combine(folder: Path, optima: Path, sweep: dict[str, list[Any]], linked: dic
             history = make_history(
                 2 if diverged else 5, Status.DIVERGED if diverged else Status.COMPLETED, place + seed / 10
             )
-            storage.save_run(paths[-1], history, settings, seed)
-    return storage.combine_runs(paths, optima, common=common, sweep=sweep, linked=linked, seeds=[3, 1])
+            storage.save_run(paths[-1], history, settings, seed, case="one")
+    return storage.combine_runs(paths, optima, case="one", common=common, sweep=sweep, linked=linked, seeds=[3, 1])
 
 
 LOADERS = {
@@ -100,7 +104,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
 
 def test_tasks_come_back_to_the_last_bit(files: dict[str, Path]) -> None:
     tasks, loaded = make_tasks(), storage.load_tasks(files["tasks"])
-    for name in storage.VARIABLES["tasks"]:
+    for name in storage.TASKS.variables:
         np.testing.assert_array_equal(getattr(loaded, name), getattr(tasks, name))
 
 
@@ -112,7 +116,7 @@ def test_optima_come_back_to_the_last_bit(files: dict[str, Path]) -> None:
 
 def test_run_comes_back_to_the_last_bit_with_its_identity(files: dict[str, Path]) -> None:
     history, loaded = make_history(5), storage.load_run(files["runs"])
-    for name in storage.VARIABLES["runs"]:
+    for name in storage.RUNS.variables:
         np.testing.assert_array_equal(loaded[name].values, getattr(history, name))
     assert loaded["rollout_steps"].dtype == np.int64
     assert json.loads(loaded.attrs["settings"]) == SETTINGS
@@ -160,9 +164,9 @@ def test_swept_iterations_make_the_longest_run_the_length(tmp_path: Path, files:
     paths = []
     for iterations in (2, 6):
         paths.append(tmp_path / f"{iterations}.nc")
-        storage.save_run(paths[-1], make_history(iterations), {**common, "iterations": iterations}, 0)
+        storage.save_run(paths[-1], make_history(iterations), {**common, "iterations": iterations}, 0, case="one")
     case = storage.combine_runs(
-        paths, files["optima"], common=common, sweep={"iterations": [2, 6]}, linked={}, seeds=[0]
+        paths, files["optima"], case="one", common=common, sweep={"iterations": [2, 6]}, linked={}, seeds=[0]
     )
     assert case.sizes["iteration"] == 7
     assert np.isnan(case["ratio"].sel(iterations=2, seed=0)).sum() == 4
@@ -173,9 +177,9 @@ def test_values_and_text_in_one_sweep_become_text(tmp_path: Path, files: dict[st
     paths = []
     for batch in (2, "all"):
         paths.append(tmp_path / f"{batch}.nc")
-        storage.save_run(paths[-1], make_history(5), {**common, "task_batch": batch}, 0)
+        storage.save_run(paths[-1], make_history(5), {**common, "task_batch": batch}, 0, case="one")
     case = storage.combine_runs(
-        paths, files["optima"], common=common, sweep={"task_batch": [2, "all"]}, linked={}, seeds=[0]
+        paths, files["optima"], case="one", common=common, sweep={"task_batch": [2, "all"]}, linked={}, seeds=[0]
     )
     assert case["task_batch"].values.tolist() == ["2", "all"]
 
@@ -291,9 +295,11 @@ def test_tasks_that_are_impossible(files: dict[str, Path]) -> None:
 def test_run_of_other_settings_or_seed_is_refused(
     settings: dict[str, Any], seed: int, tmp_path: Path, files: dict[str, Path]
 ) -> None:
-    storage.save_run(tmp_path / "run.nc", make_history(5), settings, seed)
+    storage.save_run(tmp_path / "run.nc", make_history(5), settings, seed, case="one")
     with pytest.raises(storage.StorageError, match=r"run\.nc: it is a run of other settings or another seed"):
-        storage.combine_runs([tmp_path / "run.nc"], files["optima"], common=SETTINGS, sweep={}, linked={}, seeds=[0])
+        storage.combine_runs(
+            [tmp_path / "run.nc"], files["optima"], case="one", common=SETTINGS, sweep={}, linked={}, seeds=[0]
+        )
 
 
 def test_failed_write_leaves_the_old_file_and_nothing_else(
@@ -307,7 +313,7 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(
 
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(storage.StorageError, match=r"runs\.nc: cannot be written \(No space left on device\)"):
-        storage.save_run(files["runs"], make_history(3), SETTINGS, 0)
+        storage.save_run(files["runs"], make_history(3), SETTINGS, 0, case="one")
     assert files["runs"].read_bytes() == before
     assert set(folder.iterdir()) == names
 
@@ -316,7 +322,7 @@ def test_missing_array_is_refused_before_anything_is_written(tmp_path: Path) -> 
     arrays = optima_arrays()
     del arrays["J0"]
     with pytest.raises(ValueError, match=r"a file of the stage 'optima' holds"):
-        storage.save_optima(tmp_path / "optima.nc", {}, **arrays)
+        storage.save_optima(tmp_path / "optima.nc", {}, case="one", **arrays)
     assert not list(tmp_path.iterdir())
 
 
@@ -324,3 +330,65 @@ def test_new_file_follows_the_umask(files: dict[str, Path]) -> None:
     mask = os.umask(0)
     os.umask(mask)
     assert files["runs"].stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+@pytest.mark.parametrize("stage", ["tasks", "optima", "runs"])
+def test_file_of_another_case(stage: str, files: dict[str, Path]) -> None:
+    LOADERS[stage](files[stage], "one")
+    with pytest.raises(storage.StorageError, match=rf"{stage}\.nc: it belongs to the case 'one', not 'two'; delete it"):
+        LOADERS[stage](files[stage], "two")
+
+
+def test_run_of_another_case_is_refused(tmp_path: Path, files: dict[str, Path]) -> None:
+    storage.save_run(tmp_path / "run.nc", make_history(5), SETTINGS, 0, case="two")
+    with pytest.raises(storage.StorageError, match=r"run\.nc: it belongs to the case 'two', not 'one'"):
+        storage.combine_runs(
+            [tmp_path / "run.nc"], files["optima"], case="one", common=SETTINGS, sweep={}, linked={}, seeds=[0]
+        )
+
+
+@pytest.mark.parametrize(("dimension", "size"), [("state", STATE_DIM), ("task", COUNT)])
+def test_run_of_other_dimensions_is_refused(dimension: str, size: int, tmp_path: Path, files: dict[str, Path]) -> None:
+    """NumPy would spread a gain of shape (1, 1) over the (1, 2) of the case."""
+    storage.save_run(tmp_path / "whole.nc", make_history(5), SETTINGS, 0, case="one")
+    xr.load_dataset(tmp_path / "whole.nc").isel({dimension: slice(0, 1)}).to_netcdf(tmp_path / "run.nc")
+    with pytest.raises(storage.StorageError, match=rf"run\.nc: its dimension {dimension} is 1, but {size} in"):
+        storage.combine_runs(
+            [tmp_path / "run.nc"], files["optima"], case="one", common=SETTINGS, sweep={}, linked={}, seeds=[0]
+        )
+
+
+FULL_DISK = """
+import resource, sys
+import numpy as np
+from metalqr import storage
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+draw = np.random.default_rng(0).normal
+arrays = {name: draw(size=[50] * len(spec.dims)) for name, spec in storage.OPTIMA.variables.items()}
+try:
+    storage.save_optima(sys.argv[1], {}, case="one", **arrays)
+except storage.StorageError as error:
+    print(error)
+"""
+
+
+def test_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    path = [str(Path(storage.__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+    target = tmp_path / "made" / "optima.nc"
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(target)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{target}: cannot be written (")
+    assert not list(target.parent.iterdir())
+
+
+def test_error_without_a_message_still_has_a_reason(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(xr, "load_dataset", fail)
+    with pytest.raises(storage.StorageError, match=r"it cannot be read as netCDF \(RuntimeError\)"):
+        storage.load_run(files["runs"])

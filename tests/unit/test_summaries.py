@@ -99,6 +99,6 @@ def test_cases_say_what_a_dataset_lacks() -> None:
 
 def test_synthetic_cases_have_what_stored_cases_have() -> None:
     """The tests of figures and tables would mean little if the pipeline wrote something else."""
-    stored = storage.VARIABLES["datasets"]
+    stored = storage.DATASETS.variables
     for name, variable in synthetic.case(sweep={"smoothing_radius": [0.1]}, iterations=3).data_vars.items():
         assert variable.dims[-len(stored[name].dims) or len(variable.dims) :] == stored[name].dims

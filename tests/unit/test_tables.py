@@ -1,5 +1,8 @@
 """The tables: numbers worked out by hand, and their Markdown."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -81,3 +84,20 @@ def test_markdown_lines_are_aligned_and_steps_readable() -> None:
 )
 def test_ratios_have_three_digits(value: float, text: str) -> None:
     assert tables.to_markdown(pd.DataFrame({"final_ratio": [value]})).splitlines()[2].strip("| ") == text
+
+
+def test_failed_write_keeps_the_old_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    markdown, csv = tmp_path / "made" / "table.md", tmp_path / "made" / "table.csv"
+    frame = tables.summary(synthetic.experiment("e", tiny=small_case()))
+    tables.save(frame, markdown=markdown, csv=csv)
+    assert markdown.read_text(encoding="utf-8") == tables.to_markdown(frame)
+    assert pd.read_csv(csv)["case"].tolist() == ["tiny"]
+    before = {path: path.read_bytes() for path in markdown.parent.iterdir()}
+
+    def full_disk(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        tables.save(frame.assign(runs=7), markdown=markdown, csv=csv)
+    assert {path: path.read_bytes() for path in markdown.parent.iterdir()} == before

@@ -121,7 +121,10 @@ def test_cores_and_threads_change_nothing(
 
 
 def test_report_shows_figure_caption_and_settings(finished: Project) -> None:
-    printed = finished.snakemake("--report", "results/report.html")
+    # With the rates in another place, which are the same, so that the finished runs are those of this config.
+    rates = "{learning_rate: 1.0e-3, adaptation_rate: 1.0e-5}"
+    other = finished.overlay(f"algorithm: {rates}\ncases: {{d1k1: {{algorithm: null}}}}\n")
+    printed = other.snakemake("--report", "results/report.html")
     assert "ERROR" not in printed
     assert "WARNING" not in printed
     page = (finished.directory / "results/report.html").read_text(encoding="utf-8")
@@ -152,7 +155,23 @@ def test_nothing_for_how_it_runs(finished: Project) -> None:
 @pytest.mark.parametrize("name", ["src/metalqr/__init__.py", "src/metalqr/tables.py", "Snakefile", "config.yaml"])
 def test_nothing_else_for_sources_that_do_not_matter(name: str, finished: Project) -> None:
     with finished.edited(name):
-        assert set(finished.planned()) <= ({"summarise_experiment"} if name.endswith("tables.py") else set())
+        tables = {"summarise_experiment": AFTER_DATASETS["summarise_experiment"]}
+        assert finished.planned() == (tables if name.endswith("tables.py") else {})
+
+
+def test_edited_layout_of_datasets_keeps_the_runs(finished: Project) -> None:
+    with finished.edited("src/metalqr/storage/experiments.py"):
+        assert finished.planned() == after(*EXPERIMENTS)
+
+
+def test_another_library_version_makes_its_stages_again(finished: Project) -> None:
+    path = finished.root / "envs/figures.yaml"
+    before = path.read_text(encoding="utf-8")
+    try:
+        path.write_text(before.replace("seaborn ==", "seaborn ==9."), encoding="utf-8")
+        assert finished.planned() == {name: AFTER_DATASETS[name] for name in ("draw_curves", "draw_hyperparameters")}
+    finally:
+        path.write_text(before, encoding="utf-8")
 
 
 def test_edited_figures_draw_the_figures_again(finished: Project) -> None:

@@ -18,10 +18,11 @@ rule collect_dataset:
         "../../envs/compute.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=2000,
         runtime=60,
     params:
         experiment=plan.dataset_block,
         sources=sources.of("collect_dataset"),
+        versions=sources.versions("compute"),
     script:
         "../scripts/collect_dataset.py"

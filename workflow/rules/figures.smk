@@ -26,10 +26,11 @@ rule draw_curves:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=1000,
         runtime=10,
     params:
         sources=sources.of("draw_curves"),
+        versions=sources.versions("figures"),
     script:
         "../scripts/draw_curves.py"
 
@@ -54,10 +55,11 @@ rule draw_hyperparameters:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=2000,
         runtime=10,
     params:
         experiments=list(plan.sweeps),
         sources=sources.of("draw_hyperparameters"),
+        versions=sources.versions("figures"),
     script:
         "../scripts/draw_hyperparameters.py"

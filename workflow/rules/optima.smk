@@ -17,10 +17,11 @@ rule solve_optima:
         "../../envs/compute.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=500,
         runtime=30,
     params:
         initial_gain=plan.initial_gain,
         sources=sources.of("solve_optima"),
+        versions=sources.versions("compute"),
     script:
         "../scripts/solve_optima.py"

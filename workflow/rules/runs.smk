@@ -18,10 +18,11 @@ rule train_policy:
         "../../envs/compute.yaml"
     threads: plan.threads
     resources:
-        mem_mb=2000,
+        mem_mb=500,
         runtime=240,
     params:
         settings=plan.settings,
         sources=sources.of("train_policy"),
+        versions=sources.versions("compute"),
     script:
         "../scripts/train_policy.py"

@@ -23,9 +23,10 @@ rule summarise_experiment:
         "../../envs/compute.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=1000,
         runtime=10,
     params:
         sources=sources.of("summarise_experiment"),
+        versions=sources.versions("compute"),
     script:
         "../scripts/summarise_experiment.py"

@@ -14,10 +14,11 @@ rule generate_tasks:
         "../../envs/compute.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=500,
         runtime=10,
     params:
         case=plan.task_block,
         sources=sources.of("generate_tasks"),
+        versions=sources.versions("compute"),
     script:
         "../scripts/generate_tasks.py"

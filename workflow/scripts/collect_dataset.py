@@ -12,6 +12,7 @@ for place, (case, common) in enumerate(experiment["cases"].items()):
     cases[case] = storage.combine_runs(
         snakemake.input.runs[place * runs_per_case : (place + 1) * runs_per_case],
         snakemake.input.optima[place],
+        case=case,
         common=common,
         sweep=experiment["sweep"],
         linked=experiment["linked"],

@@ -12,4 +12,4 @@ if case["tasks"]["family"] == "given":
 else:
     settings = families.FamilySettings(**entries)
     tasks = families.similar_tasks(case["state_dim"], case["action_dim"], settings, case["seed"])
-storage.save_tasks(snakemake.output[0], tasks, case)
+storage.save_tasks(snakemake.output[0], tasks, case, case=snakemake.wildcards.case)

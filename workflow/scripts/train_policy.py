@@ -8,8 +8,8 @@ import logging
 from metalqr import MetaSettings, meta, storage
 from metalqr.progress import Progress
 
-tasks = storage.load_tasks(snakemake.input.tasks)
-initial_gain = storage.load_optima(snakemake.input.optima)["K0"].values
+tasks = storage.load_tasks(snakemake.input.tasks, snakemake.wildcards.case)
+initial_gain = storage.load_optima(snakemake.input.optima, snakemake.wildcards.case)["K0"].values
 settings = MetaSettings(**snakemake.params.settings)
 seed = int(snakemake.wildcards.seed)
 log = logging.getLogger("train_policy")
@@ -19,4 +19,4 @@ log.info(
 with Progress(settings.iterations, f"{snakemake.wildcards.case}, seed {seed}", log) as progress:
     history = meta.train(tasks, initial_gain, settings, seed, progress)
 log.info("%s at iteration %d", history.status, history.status_iteration)
-storage.save_run(snakemake.output[0], history, settings.as_dict(), seed)
+storage.save_run(snakemake.output[0], history, settings.as_dict(), seed, case=snakemake.wildcards.case)

@@ -14,6 +14,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from metalqr import atomic
+
 _STYLE: dict[Any, Any] = {
     **seaborn.axes_style("whitegrid"),
     "font.family": "DejaVu Sans",  # shipped with Matplotlib, so the same on every machine
@@ -27,7 +29,7 @@ _STYLE: dict[Any, Any] = {
     "legend.framealpha": 0.9,
     "legend.edgecolor": "0.85",
     "lines.linewidth": 1.4,
-    "savefig.dpi": 200,
+    "savefig.dpi": 150,
     "pdf.fonttype": 42,
     "svg.fonttype": "path",
     "svg.hashsalt": "metalqr",
@@ -88,13 +90,7 @@ def save(figure: Figure, paths: Iterable[str | os.PathLike[str]]) -> None:
     with styled():
         rendered = [_render(figure, path.suffix.removeprefix(".")) for path in files]
     for path, content in zip(files, rendered, strict=True):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        atomic.write(path, content)
 
 
 def _render(figure: Figure, form: str) -> bytes:

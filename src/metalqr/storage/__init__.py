@@ -4,9 +4,9 @@ The only module that knows file formats. Every file names its stage, its setting
 holds no time, host or path: building it again gives an identical dataset.
 """
 
-from metalqr.storage.experiments import combine_runs, load_experiment, save_experiment
+from metalqr.storage.experiments import DATASETS, combine_runs, load_experiment, save_experiment
 from metalqr.storage.files import StorageError
-from metalqr.storage.layout import CONVENTIONS, VARIABLES, Variable
+from metalqr.storage.layout import CONVENTIONS, OPTIMA, RUNS, TASKS, Layout, Variable
 from metalqr.storage.runs import (
     load_optima,
     load_run,
@@ -18,7 +18,11 @@ from metalqr.storage.runs import (
 
 __all__ = [
     "CONVENTIONS",
-    "VARIABLES",
+    "DATASETS",
+    "OPTIMA",
+    "RUNS",
+    "TASKS",
+    "Layout",
     "StorageError",
     "Variable",
     "combine_runs",

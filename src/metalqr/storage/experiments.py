@@ -1,6 +1,7 @@
 """The files of experiments: many runs as one dataset, with the swept settings and the seed as dimensions."""
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,14 +10,44 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from metalqr.storage.files import PathLike, load_tree, provenance, save, unusable
-from metalqr.storage.layout import COORDINATES, PER_RUN, TASK_COSTS, VARIABLES
+from metalqr.storage.layout import ITERATION, PER_RUN, TASK_COSTS, Layout, Variable
 from metalqr.storage.runs import load_optima, load_run
+
+#: What the file of an experiment holds in each of its groups.
+DATASETS = Layout(
+    "datasets",
+    "An experiment: runs by case, swept settings and seed",
+    {
+        **PER_RUN,
+        **TASK_COSTS,
+        "K_last": Variable(("action", "state"), "last gain of the run"),
+        "status": Variable((), "how the run ended: completed, tolerance or diverged"),
+        "status_iteration": Variable((), "last iteration of the run"),
+    },
+    ("settings", "state_dim", "action_dim"),
+)
+
+#: The coordinates of datasets.
+COORDINATES = {
+    "iteration": ITERATION,
+    "seed": Variable(("seed",), "seed of the run's random numbers"),
+    "learning_rate": Variable(("learning_rate",), "learning rate alpha of the outer loop"),
+    "adaptation_rate": Variable(("adaptation_rate",), "adaptation rate eta"),
+    "perturbations": Variable(("perturbations",), "perturbed policies per task (outer M)"),
+    "inner_perturbations": Variable(("inner_perturbations",), "perturbations of each perturbed policy (inner M)"),
+    "smoothing_radius": Variable(("smoothing_radius",), "smoothing radius r"),
+    "rollout_length": Variable(("rollout_length",), "length of a roll-out", "steps"),
+    "iterations": Variable(("iterations",), "largest number of iterations N"),
+    "tolerance": Variable(("tolerance",), "norm of the estimated meta-gradient at which training stops"),
+    "task_batch": Variable(("task_batch",), "tasks drawn at every iteration"),
+}
 
 
 def combine_runs(
     runs: Iterable[PathLike],
     optima: PathLike,
     *,
+    case: str,
     common: Mapping[str, Any],
     sweep: Mapping[str, Sequence[Any]],
     linked: Mapping[str, str],
@@ -33,6 +64,8 @@ def combine_runs(
         Files of :func:`save_run`, the last swept setting slower than the seed, the first the slowest.
     optima : path
         File of :func:`save_optima`.
+    case : str
+        Name of the case, which every file must have.
     common : mapping
         The algorithm's settings that are not swept.
     sweep : mapping of str to sequence
@@ -48,9 +81,10 @@ def combine_runs(
     Raises
     ------
     StorageError
-        If a file is unusable, or is a run of other settings or another seed than its place asks for.
+        If a file is unusable, or is of another case, other settings, another seed or other dimensions than
+        its place asks for.
     """
-    exact = load_optima(optima)
+    exact = load_optima(optima, case)
     shape = (*(len(values) for values in sweep.values()), len(seeds))
     dims = (*sweep, "seed")
     length = 1 + max(sweep.get("iterations", [common.get("iterations", 0)]))
@@ -61,17 +95,25 @@ def combine_runs(
         "task": exact.sizes["task"],
         **{name: exact.sizes[name] for name in ("action", "state")},
     }
-    table = {name: VARIABLES["datasets"][name] for name in (*PER_RUN, "K_last")}
+    table = {name: DATASETS.variables[name] for name in (*PER_RUN, "K_last")}
     arrays = {name: np.full((*shape, *(sizes[dim] for dim in table[name].dims)), np.nan) for name in table}
     status = np.full(shape, "", dtype=object)
     last = np.zeros(shape, dtype=np.int64)
 
     for index, path in zip(np.ndindex(shape), runs, strict=True):
-        run = load_run(path)
+        run = load_run(path, case)
         point = {name: values[place] for (name, values), place in zip(sweep.items(), index, strict=False)}
         wanted = {**common, **point, **{name: point[axis] for name, axis in linked.items()}}
         if json.loads(run.attrs["settings"]) != wanted or run.attrs["seed"] != seeds[index[-1]]:
             raise unusable(path, "runs", "it is a run of other settings or another seed")
+        # Checked, because NumPy would spread a smaller array over a larger one without a word.
+        for name in ("action", "state", "task"):
+            if run.sizes[name] != sizes[name]:
+                reason = f"its dimension {name} is {run.sizes[name]}, but {sizes[name]} in {os.fspath(optima)}"
+                raise unusable(path, "runs", reason)
+        if run.sizes["iteration"] > length:
+            reason = f"it holds {run.sizes['iteration']} iterations where its settings allow {length}"
+            raise unusable(path, "runs", reason)
         for name in PER_RUN:
             arrays[name][index][: run.sizes["iteration"]] = run[name].values
         arrays["K_last"][index] = run["K"].values[-1]
@@ -87,7 +129,7 @@ def combine_runs(
     for name, axis in {**{name: name for name in sweep}, **linked}.items():
         coordinates[name] = ((axis,), _coordinate(sweep[axis]))
     dataset = xr.Dataset(variables, coordinates)
-    described = {**COORDINATES, **VARIABLES["datasets"]}
+    described = {**COORDINATES, **DATASETS.variables}
     for key, variable in dataset.variables.items():
         variable.attrs.update(described[str(key)].attributes)
     dataset.attrs = {
@@ -106,7 +148,7 @@ def save_experiment(path: PathLike, experiment: str, cases: Mapping[str, xr.Data
     StorageError
         If the file cannot be written.
     """
-    root = xr.Dataset(attrs={**provenance("datasets"), "experiment": experiment})
+    root = xr.Dataset(attrs={**provenance(DATASETS), "experiment": experiment})
     save(path, xr.DataTree.from_dict({"/": root, **cases}))
 
 
@@ -118,7 +160,7 @@ def load_experiment(path: PathLike) -> xr.DataTree:
     StorageError
         If the file is missing, unreadable, foreign or incomplete.
     """
-    return load_tree(path, "datasets")
+    return load_tree(path, DATASETS)
 
 
 def _coordinate(values: Sequence[Any]) -> NDArray[Any]:

@@ -1,4 +1,7 @@
-"""What each stage's files hold: variables with their dimensions, descriptions and units, and attributes."""
+"""What the files of tasks, optima and runs hold: variables with their dimensions, descriptions and units, attributes.
+
+That of experiments is in `experiments.py`, so that the runs do not depend on it.
+"""
 
 from typing import NamedTuple
 
@@ -18,6 +21,15 @@ class Variable(NamedTuple):
         return {"long_name": self.long_name} | ({"units": self.units} if self.units else {})
 
 
+class Layout(NamedTuple):
+    """What the files of a stage hold; the attributes are those beside the ones of every file."""
+
+    stage: str
+    title: str
+    variables: dict[str, Variable]
+    attributes: tuple[str, ...]
+
+
 PER_RUN = {
     "cost": Variable(("iteration", "task"), "exact cost J_i(K_n)"),
     "ratio": Variable(("iteration",), "average cost difference ratio sum_i (J_i(K_n) - J_i*) / sum_i J_i*", "1"),
@@ -31,9 +43,10 @@ TASK_COSTS = {
     "J_shared": Variable(("task",), "cost of the best single gain"),
 }
 
-#: The variables of each stage's files.
-VARIABLES: dict[str, dict[str, Variable]] = {
-    "tasks": {
+TASKS = Layout(
+    "tasks",
+    "Linear quadratic regulator tasks",
+    {
         "A": Variable(("task", "state", "state_2"), "state matrix"),
         "B": Variable(("task", "state", "action"), "input matrix"),
         "Q": Variable(("task", "state", "state_2"), "state weight"),
@@ -42,47 +55,26 @@ VARIABLES: dict[str, dict[str, Variable]] = {
         "Sigma0": Variable(("task", "state", "state_2"), "covariance of the initial state"),
         "p": Variable(("task",), "probability of the task", "1"),
     },
-    "optima": {
+    ("case", "settings"),
+)
+OPTIMA = Layout(
+    "optima",
+    "Exact optima of the tasks",
+    {
         "K_star": Variable(("task", "action", "state"), "optimal gain of each task"),
         "P_star": Variable(("task", "state", "state_2"), "solution of each task's Riccati equation"),
         "K0": Variable(("action", "state"), "initial gain"),
         "K_shared": Variable(("action", "state"), "best single gain for all tasks"),
         **TASK_COSTS,
     },
-    "runs": {"K": Variable(("iteration", "action", "state"), "gain K_n"), **PER_RUN},
-    "datasets": {
-        **PER_RUN,
-        **TASK_COSTS,
-        "K_last": Variable(("action", "state"), "last gain of the run"),
-        "status": Variable((), "how the run ended: completed, tolerance or diverged"),
-        "status_iteration": Variable((), "last iteration of the run"),
-    },
-}
+    ("case", "settings"),
+)
+RUNS = Layout(
+    "runs",
+    "A run of meta-policy optimisation",
+    {"K": Variable(("iteration", "action", "state"), "gain K_n"), **PER_RUN},
+    ("case", "settings", "seed", "status", "status_iteration"),
+)
 
-TITLES = {
-    "tasks": "Linear quadratic regulator tasks",
-    "optima": "Exact optima of the tasks",
-    "runs": "A run of meta-policy optimisation",
-    "datasets": "An experiment: runs by case, swept settings and seed",
-}
-ATTRIBUTES = {
-    "tasks": ("settings",),
-    "optima": ("settings",),
-    "runs": ("settings", "seed", "status", "status_iteration"),
-    "datasets": ("settings", "state_dim", "action_dim"),
-}
-
-#: The coordinates of runs and datasets.
-COORDINATES = {
-    "iteration": Variable(("iteration",), "iteration; 0 is the initial gain"),
-    "seed": Variable(("seed",), "seed of the run's random numbers"),
-    "learning_rate": Variable(("learning_rate",), "learning rate alpha of the outer loop"),
-    "adaptation_rate": Variable(("adaptation_rate",), "adaptation rate eta"),
-    "perturbations": Variable(("perturbations",), "perturbed policies per task (outer M)"),
-    "inner_perturbations": Variable(("inner_perturbations",), "perturbations of each perturbed policy (inner M)"),
-    "smoothing_radius": Variable(("smoothing_radius",), "smoothing radius r"),
-    "rollout_length": Variable(("rollout_length",), "length of a roll-out", "steps"),
-    "iterations": Variable(("iterations",), "largest number of iterations N"),
-    "tolerance": Variable(("tolerance",), "norm of the estimated meta-gradient at which training stops"),
-    "task_batch": Variable(("task_batch",), "tasks drawn at every iteration"),
-}
+#: The coordinate of runs and datasets.
+ITERATION = Variable(("iteration",), "iteration; 0 is the initial gain")

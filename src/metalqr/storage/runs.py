@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from metalqr.lqr import LQRTasks
 from metalqr.storage.files import PathLike, load, provenance, save, unusable
-from metalqr.storage.layout import COORDINATES, VARIABLES
+from metalqr.storage.layout import ITERATION, OPTIMA, RUNS, TASKS, Layout
 
 if (
     TYPE_CHECKING
@@ -18,7 +18,7 @@ if (
     from metalqr.meta import History
 
 
-def save_tasks(path: PathLike, tasks: LQRTasks, settings: Mapping[str, Any]) -> None:
+def save_tasks(path: PathLike, tasks: LQRTasks, settings: Mapping[str, Any], *, case: str) -> None:
     """Write the tasks with the settings (dimensions, family, seed) that they were made from.
 
     Parameters
@@ -27,54 +27,56 @@ def save_tasks(path: PathLike, tasks: LQRTasks, settings: Mapping[str, Any]) -> 
     tasks : LQRTasks
     settings : mapping
         Kept as JSON in the attribute ``settings``.
+    case : str
+        Name of the case.
 
     Raises
     ------
     StorageError
         If the file cannot be written; an older file is left as it was.
     """
-    arrays = {name: getattr(tasks, name) for name in VARIABLES["tasks"]}
-    save(path, _dataset("tasks", arrays, {"settings": json.dumps(settings)}))
+    arrays = {name: getattr(tasks, name) for name in TASKS.variables}
+    save(path, _dataset(TASKS, arrays, {"case": case, "settings": json.dumps(settings)}))
 
 
-def load_tasks(path: PathLike) -> LQRTasks:
-    """Read the tasks of :func:`save_tasks` and check them again.
+def load_tasks(path: PathLike, case: str | None = None) -> LQRTasks:
+    """Read the tasks of :func:`save_tasks` and check them again; with `case`, also that they are of this case.
 
     Raises
     ------
     StorageError
-        If the file is missing, unreadable, foreign or incomplete, or if its matrices are not tasks.
+        If the file is missing, unreadable, foreign, incomplete or of another case, or if its matrices are not tasks.
     """
-    dataset = load(path, "tasks")
+    dataset = load(path, TASKS, case)
     try:
-        return LQRTasks(**{name: dataset[name].values for name in VARIABLES["tasks"]})
+        return LQRTasks(**{name: dataset[name].values for name in TASKS.variables})
     except ValueError as error:
         raise unusable(path, "tasks", f"it holds impossible tasks ({error})") from error
 
 
-def save_optima(path: PathLike, settings: Mapping[str, Any], **arrays: NDArray[np.float64]) -> None:
-    """Write the exact reference values of a case, under the names of ``VARIABLES["optima"]``.
+def save_optima(path: PathLike, settings: Mapping[str, Any], *, case: str, **arrays: NDArray[np.float64]) -> None:
+    """Write the exact reference values of a case, under the names of ``OPTIMA.variables``.
 
     Raises
     ------
     StorageError
         If the file cannot be written.
     """
-    save(path, _dataset("optima", arrays, {"settings": json.dumps(settings)}))
+    save(path, _dataset(OPTIMA, arrays, {"case": case, "settings": json.dumps(settings)}))
 
 
-def load_optima(path: PathLike) -> xr.Dataset:
-    """Read the file of :func:`save_optima`.
+def load_optima(path: PathLike, case: str | None = None) -> xr.Dataset:
+    """Read the file of :func:`save_optima`; with `case`, check that it is of this case.
 
     Raises
     ------
     StorageError
-        If the file is missing, unreadable, foreign or incomplete.
+        If the file is missing, unreadable, foreign, incomplete or of another case.
     """
-    return load(path, "optima")
+    return load(path, OPTIMA, case)
 
 
-def save_run(path: PathLike, history: "History", settings: Mapping[str, Any], seed: int) -> None:
+def save_run(path: PathLike, history: "History", settings: Mapping[str, Any], seed: int, *, case: str) -> None:
     """Write a training run.
 
     Parameters
@@ -84,46 +86,47 @@ def save_run(path: PathLike, history: "History", settings: Mapping[str, Any], se
     settings : mapping
         Every setting of the algorithm by name.
     seed : int
+    case : str
+        Name of the case.
 
     Raises
     ------
     StorageError
         If the file cannot be written.
     """
-    arrays = {name: getattr(history, name) for name in VARIABLES["runs"]}
+    arrays = {name: getattr(history, name) for name in RUNS.variables}
     attributes = {
+        "case": case,
         "settings": json.dumps(settings),
         "seed": seed,
         "status": str(history.status),
         "status_iteration": history.status_iteration,
     }
-    dataset = _dataset("runs", arrays, attributes)
+    dataset = _dataset(RUNS, arrays, attributes)
     save(
         path,
-        dataset.assign_coords(
-            iteration=("iteration", np.arange(dataset.sizes["iteration"]), COORDINATES["iteration"].attributes)
-        ),
+        dataset.assign_coords(iteration=("iteration", np.arange(dataset.sizes["iteration"]), ITERATION.attributes)),
     )
 
 
-def load_run(path: PathLike) -> xr.Dataset:
-    """Read a run of :func:`save_run`; its settings, seed and status are attributes.
+def load_run(path: PathLike, case: str | None = None) -> xr.Dataset:
+    """Read a run of :func:`save_run`; its case, settings, seed and status are attributes. With `case`, check that too.
 
     Raises
     ------
     StorageError
-        If the file is missing, unreadable, foreign or incomplete.
+        If the file is missing, unreadable, foreign, incomplete or of another case.
     """
-    dataset = load(path, "runs")
+    dataset = load(path, RUNS, case)
     if dataset.sizes["iteration"] != dataset.attrs["status_iteration"] + 1:
         found, wanted = dataset.sizes["iteration"], dataset.attrs["status_iteration"] + 1
         raise unusable(path, "runs", f"it holds {found} iterations where its status says {wanted}")
     return dataset
 
 
-def _dataset(stage: str, arrays: Mapping[str, Any], attributes: Mapping[str, Any]) -> xr.Dataset:
-    table = VARIABLES[stage]
+def _dataset(layout: Layout, arrays: Mapping[str, Any], attributes: Mapping[str, Any]) -> xr.Dataset:
+    table = layout.variables
     if set(arrays) != set(table):
-        raise ValueError(f"a file of the stage {stage!r} holds {', '.join(table)}; got {', '.join(arrays)}")
+        raise ValueError(f"a file of the stage {layout.stage!r} holds {', '.join(table)}; got {', '.join(arrays)}")
     variables = {name: (spec.dims, np.array(arrays[name]), spec.attributes) for name, spec in table.items()}
-    return xr.Dataset(variables, attrs={**provenance(stage), **attributes})
+    return xr.Dataset(variables, attrs={**provenance(layout), **attributes})

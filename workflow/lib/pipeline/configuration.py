@@ -16,6 +16,9 @@ SCHEMA_FILE = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.y
 #: Figure file that gathers all sweeps; an experiment of that name would write to the same files.
 HYPERPARAMETERS = "hyperparameters"
 
+#: Characters of a value that a message shows in full.
+LONGEST_VALUE = 120
+
 _COMPARISONS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 _TYPES = {
     "object": "a mapping (key: value)",
@@ -71,6 +74,15 @@ def check_config(config: Mapping[str, Any]) -> dict[str, Any]:
     return cleaned
 
 
+def canonical_block(value: Any) -> Any:
+    """The one form of a block or matrix: keys in order, and `1` as `1.0`. A `count` stays whole."""
+    if isinstance(value, Mapping):
+        return {key: value[key] if key == "count" else canonical_block(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [canonical_block(entry) for entry in value]
+    return value if isinstance(value, str) else float(value)
+
+
 def complete_settings(config: Mapping[str, Any], case: str) -> dict[str, Any]:
     """The algorithm's settings of a case: its own over the common ones, without what neither gives."""
     given = {**config["algorithm"], **config["cases"][case].get("algorithm", {})}
@@ -87,10 +99,23 @@ def _without_nulls(value: Any) -> Any:
 
 
 def _is_number(_checker: Any, value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond the range of doubles
+        return False
 
 
-_Validator = extend(Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine("number", _is_number))
+def _is_integer(checker: Any, value: Any) -> bool:
+    """Unlike JSON Schema, not 1.0 as well: a seed of that kind would name another file and start other runs."""
+    return isinstance(value, int) and _is_number(checker, value)
+
+
+_Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many({"number": _is_number, "integer": _is_integer}),
+)
 
 
 def _schema_problems(config: Any) -> Iterator[str]:
@@ -118,16 +143,18 @@ def _describe(error: ValidationError) -> Iterator[str]:
     elif rule == "type":
         yield f"{_key_path(path)}: {_wrong_type(value, wanted)}"
     elif rule in _COMPARISONS:
-        yield f"{_key_path(path)}: {value!r} is not {_COMPARISONS[rule]} {wanted}"
+        if rule == "minimum" and value <= block.get("exclusiveMinimum", -math.inf):
+            return  # said already
+        yield f"{_key_path(path)}: {_shown(value)} is not {_COMPARISONS[rule]} {wanted}"
     elif rule in ("enum", "const"):
         choices = [wanted] if rule == "const" else list(wanted)
         hint = _nearest(str(value), [str(choice) for choice in choices])
-        yield f"{_key_path(path)}: {value!r} is not possible; {hint}"
+        yield f"{_key_path(path)}: {_shown(value)} is not possible; {hint}"
     elif rule in ("minItems", "minProperties"):
         yield f"{_key_path(path)}: empty; give at least one entry"
     elif rule == "uniqueItems":
         doubled = next(entry for place, entry in enumerate(value) if entry in value[:place])
-        yield f"{_key_path(path)}: {doubled!r} is listed twice"
+        yield f"{_key_path(path)}: {_shown(doubled)} is listed twice"
     elif rule in ("pattern", "maxLength"):
         # The only patterns are those of names, which become folders and files.
         allowed = "at most 64 letters, digits, '-' and '_', the first a letter or digit"
@@ -137,20 +164,33 @@ def _describe(error: ValidationError) -> Iterator[str]:
 
 
 def _wrong_type(value: Any, wanted: str | list[str]) -> str:
+    shown = _shown(value)
     if isinstance(wanted, list):
-        return f"{value!r} is not {' or '.join(_TYPES[kind] for kind in wanted)}"
+        return f"{shown} is not {' or '.join(_TYPES[kind] for kind in wanted)}"
     if wanted not in ("number", "integer"):
-        return f"{value!r} is not {_TYPES[wanted]}"
+        return f"{shown} is not {_TYPES[wanted]}"
+    if wanted == "integer" and isinstance(value, float) and value.is_integer():
+        return f"{shown} is not {_TYPES[wanted]}; write {_shown(int(value))}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{shown} is too large for a computer's numbers"
     if not isinstance(value, str):
-        return f"{value!r} is not {'a finite number' if wanted == 'number' else _TYPES[wanted]}"
+        return f"{shown} is not {'a finite number' if wanted == 'number' else _TYPES[wanted]}"
     try:
         number = float(value)
     except ValueError:
-        return f"{value!r} is text, not {_TYPES[wanted]}"
+        number = math.nan
     if wanted == "integer" and number.is_integer():
-        return f"{value!r} is text, not {_TYPES[wanted]}; write {int(number)}"
+        return f"{shown} is text, not {_TYPES[wanted]}; write {_shown(int(number))}"
+    if wanted == "integer" or not math.isfinite(number):
+        return f"{shown} is text, not {_TYPES[wanted]}"
     remedy = f"write {_yaml_number(number)} (YAML reads 1e-3 as text, 1.0e-3 as a number)"
-    return f"{value!r} is text, not {_TYPES[wanted]}; {remedy}"
+    return f"{shown} is text, not {_TYPES[wanted]}; {remedy}"
+
+
+def _shown(value: Any) -> str:
+    """The value as Python writes it, cut to a length that fits into a line."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE // 2]}..."
 
 
 def _yaml_number(number: float) -> str:
@@ -162,7 +202,8 @@ def _yaml_number(number: float) -> str:
 def _key_path(path: Iterable[Any]) -> str:
     text = ""
     for key in path:
-        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else str(key)
+        word = str(key) if str(key).isprintable() else repr(key)
+        text += f"[{key}]" if isinstance(key, int) else f".{word}" if text else word
     return text or "config"
 
 
@@ -175,10 +216,22 @@ def _nearest(word: str, known: list[str]) -> str:
 
 
 def _cross_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    for kind in ("cases", "experiments"):
+        yield from _name_problems(kind, config[kind])
     for case in config["cases"]:
         yield from _case_problems(config, case)
     for name, experiment in config["experiments"].items():
         yield from _experiment_problems(config, name, experiment)
+
+
+def _name_problems(kind: str, names: Iterable[str]) -> Iterator[str]:
+    """Names that share their files where the file system does not tell capitals from small letters, as on macOS."""
+    known: dict[str, str] = {}
+    for name in names:
+        other = known.setdefault(name.lower(), name)
+        if other != name:
+            reason = f"differs from {other} in capitals only, so they share files on macOS"
+            yield f"{kind}.{name}: {reason}; choose another name"
 
 
 def _case_problems(config: Mapping[str, Any], case: str) -> Iterator[str]:
@@ -194,6 +247,9 @@ def _case_problems(config: Mapping[str, Any], case: str) -> Iterator[str]:
         )
     if block["tasks"]["family"] == "given":
         yield from _given_task_problems(case, block["tasks"], state_dim, action_dim)
+    elif not block["tasks"]["uniform_low"] < block["tasks"]["uniform_high"]:
+        low, high = block["tasks"]["uniform_low"], block["tasks"]["uniform_high"]
+        yield f"cases.{case}.tasks.uniform_low: {low!r} is not < uniform_high, which is {high!r}"
 
 
 def _given_task_problems(case: str, tasks: Mapping[str, Any], state_dim: int, action_dim: int) -> Iterator[str]:
@@ -222,7 +278,7 @@ def _shape_problem(key: str, matrix: list[list[float]], shape: tuple[int, int], 
 
 
 def _experiment_problems(config: Mapping[str, Any], name: str, experiment: Mapping[str, Any]) -> Iterator[str]:
-    if name == HYPERPARAMETERS:
+    if name.lower() == HYPERPARAMETERS:
         yield f"experiments.{name}: this name is kept for the figure of all sweeps; choose another"
     for index, case in enumerate(experiment["cases"]):
         if case not in config["cases"]:

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from pipeline.configuration import HYPERPARAMETERS, ConfigError, canonical_setting, check_config, complete_settings
+from pipeline.configuration import (
+    HYPERPARAMETERS,
+    ConfigError,
+    canonical_block,
+    canonical_setting,
+    check_config,
+    complete_settings,
+)
 
 DIGEST_LENGTH = 12
 OPTIMA_FILE = "results/optima/{case}.nc"
@@ -111,12 +118,12 @@ class Plan:
     def task_block(self, wildcards: Any) -> dict[str, Any]:
         """The case's task family with its dimensions, and the seed where the family is random."""
         block = self.config["cases"][wildcards.case]
-        chosen = {key: block[key] for key in ("state_dim", "action_dim", "tasks")}
+        chosen = {key: block[key] for key in ("state_dim", "action_dim")} | {"tasks": canonical_block(block["tasks"])}
         return chosen if block["tasks"]["family"] == "given" else {**chosen, "seed": self.config["seed"]}
 
     def initial_gain(self, wildcards: Any) -> Any:
         """`"zero"` or the rows of K_0."""
-        return self.config["cases"][wildcards.case]["initial_gain"]
+        return canonical_block(self.config["cases"][wildcards.case]["initial_gain"])
 
     def settings(self, wildcards: Any) -> dict[str, Any]:
         """The algorithm's settings behind a run's digest."""

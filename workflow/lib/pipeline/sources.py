@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import yaml
+
 DIGEST_LENGTH = 12
 
 
@@ -19,9 +21,11 @@ DIGEST_LENGTH = 12
 class Sources:
     """The project's own sources: a package under `src/`, and the scripts with the helper they share.
 
-    Imports under `if TYPE_CHECKING:` do not count: they never run. `PACKAGE/__init__.py` itself is neither counted nor
-    followed: it only gathers names, and would tie every script to every module. A name that it gathers (`from metalqr
-    import LQRTasks`) counts as the module which defines it.
+    Imports under `if TYPE_CHECKING:` do not count: they never run. An `__init__.py` that only gathers names (imports,
+    `__all__` and `__version__`, nothing else) is neither counted nor followed, since it would tie every script to every
+    module: a name that it gathers (`from metalqr import LQRTasks`, or `optimal.shared_gain` after `from metalqr import
+    optimal`) counts as the module which defines it. One with other code counts like any module. A package is taken to
+    be used under the name by which the same file imports it.
 
     Parameters
     ----------
@@ -42,8 +46,19 @@ class Sources:
             file = waiting.pop()
             if file not in found:
                 found[file] = None
-                waiting.extend(self._imported(file))
-        return {file.relative_to(self.root).as_posix(): self._digest(file) for file in sorted(found)}
+                waiting.extend(self._read(file)[1])
+        return {file.relative_to(self.root).as_posix(): self._read(file)[0] for file in sorted(found)}
+
+    def versions(self, environment: str) -> dict[str, str]:
+        """What `envs/ENVIRONMENT.yaml` pins, and the package's own version.
+
+        The file has the versions of requirements.lock, so this holds for an installation with pip too.
+        """
+        content = yaml.safe_load((self.root / "envs" / f"{environment}.yaml").read_text(encoding="utf-8"))
+        pins = {name: pin for name, _, pin in (entry.partition(" ") for entry in content["dependencies"])}
+        tree = ast.parse((self.root / "src" / self.package / "__init__.py").read_bytes())
+        values = [node.value for node in tree.body if isinstance(node, ast.Assign) and _assigned(node) == "__version__"]
+        return dict(sorted({**pins, self.package: ast.literal_eval(values[0])}.items()))
 
     @property
     def scripts(self) -> Path:
@@ -55,28 +70,11 @@ class Sources:
         return {}
 
     @cached_property
-    def _gathered(self) -> dict[str, Path]:
-        """Names that the package's `__init__` imports, with the file each comes from."""
-        init = self.root / "src" / self.package / "__init__.py"
-        if not init.is_file():
-            return {}
-        names = {}
-        for node in ast.walk(ast.parse(init.read_bytes())):
-            if isinstance(node, ast.ImportFrom):
-                module = self._absolute(node, init)
-                for alias in node.names:
-                    file = self._file(f"{module}.{alias.name}") or self._file(module)
-                    if file:
-                        names[alias.asname or alias.name] = file
-        return names
-
-    def _digest(self, file: Path) -> str:
-        return self._read(file)[0]
-
-    def _imported(self, file: Path) -> tuple[Path, ...]:
-        return self._read(file)[1]
+    def _gatherings(self) -> dict[str, dict[str, tuple[str, str]] | None]:
+        return {}
 
     def _read(self, file: Path) -> tuple[str, tuple[Path, ...]]:
+        """The file's digest and the files that it imports."""
         if file not in self._cache:
             content = file.read_bytes()
             digest = hashlib.sha256(content).hexdigest()[:DIGEST_LENGTH]
@@ -84,18 +82,67 @@ class Sources:
         return self._cache[file]
 
     def _imports(self, tree: ast.Module, file: Path) -> Iterator[Path]:
-        for node in _run_nodes(tree):
+        nodes = list(_run_nodes(tree))
+        for node in nodes:
             if isinstance(node, ast.Import):
                 for alias in node.names:
-                    yield from self._files(alias.name)
+                    yield from self._whole(alias.name)
             elif isinstance(node, ast.ImportFrom):
                 module = self._absolute(node, file)
-                yield from self._files(module)
                 for alias in node.names:
-                    name = f"{module}.{alias.name}"
-                    yield from self._files(name)
-                    if module == self.package and self._file(name) is None and alias.name in self._gathered:
-                        yield self._gathered[alias.name]
+                    names = self._gathered(f"{module}.{alias.name}")
+                    used = None if names is None else _attributes(nodes, alias.asname or alias.name)
+                    if used is None:
+                        yield from self._name(module, alias.name)
+                    else:
+                        for name in sorted(used):
+                            yield from self._name(f"{module}.{alias.name}", name)
+
+    def _name(self, module: str, name: str) -> Iterator[Path]:
+        """The files behind a name of a module; the name may be a module as well, or `*`."""
+        gathered = self._gathered(module)
+        if gathered is not None and name == "*":
+            yield from self._whole(module)
+        elif gathered and gathered.get(name, (module, name)) != (module, name):
+            yield from self._around(module)
+            yield from self._name(*gathered[name])
+        elif self._file(f"{module}.{name}"):
+            yield from self._whole(f"{module}.{name}")
+        else:
+            yield from self._around(module)
+
+    def _whole(self, module: str) -> Iterator[Path]:
+        """The files behind a module: its own, or those that a gathering package gathers."""
+        yield from self._around(module)
+        for origin in (self._gathered(module) or {}).values():
+            if origin[0] != module or self._file(".".join(origin)):
+                yield from self._name(*origin)
+
+    def _around(self, module: str) -> Iterator[Path]:
+        """The file of a module and those of the packages around it, which Python runs first; not the gathering ones."""
+        parts = module.split(".")
+        for length in range(1, len(parts) + 1):
+            part = ".".join(parts[:length])
+            file = self._file(part)
+            if file and self._gathered(part) is None:
+                yield file
+
+    def _gathered(self, module: str) -> dict[str, tuple[str, str]] | None:
+        """The names that a package's `__init__` gathers, with module and name there; None for other modules."""
+        if module not in self._gatherings:
+            file = self._file(module)
+            self._gatherings[module] = self._gathers(file) if file and file.name == "__init__.py" else None
+        return self._gatherings[module]
+
+    def _gathers(self, file: Path) -> dict[str, tuple[str, str]] | None:
+        names: dict[str, tuple[str, str]] = {}
+        for node in ast.parse(file.read_bytes(), file.name).body:
+            if isinstance(node, ast.ImportFrom) and all(alias.name != "*" for alias in node.names):
+                module = self._absolute(node, file)
+                names |= {alias.asname or alias.name: (module, alias.name) for alias in node.names}
+            elif not _is_docstring(node) and _assigned(node) not in ("__all__", "__version__"):
+                return None
+        return names
 
     def _absolute(self, node: ast.ImportFrom, file: Path) -> str:
         """The full name of the module that a `from ... import` names, also for a relative one."""
@@ -107,24 +154,34 @@ class Sources:
         parents = folder.relative_to(self.root / "src").parts
         return ".".join([*parents, *([node.module] if node.module else [])])
 
-    def _files(self, module: str) -> Iterator[Path]:
-        """The file of a module and those of the packages around it, which Python runs first."""
-        parts = module.split(".")
-        for length in range(1, len(parts) + 1):
-            file = self._file(".".join(parts[:length]))
-            if file:
-                yield file
-
     def _file(self, module: str) -> Path | None:
-        """The project's file behind a module's full name; None for other libraries and the package's own `__init__`."""
-        if module == self.package:
-            return None
+        """The project's file behind a module's full name; None for other libraries."""
         for folder in (self.root / "src", self.scripts):
             path = folder.joinpath(*module.split("."))
             for file in (path.with_suffix(".py"), path / "__init__.py"):
                 if file.is_file():
                     return file
         return None
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _assigned(node: ast.stmt) -> str | None:
+    """The name that a plain assignment gives a constant, or a list of constants."""
+    if not isinstance(node, ast.Assign) or len(node.targets) != 1 or not isinstance(node.targets[0], ast.Name):
+        return None
+    entries = node.value.elts if isinstance(node.value, ast.List | ast.Tuple) else [node.value]
+    return node.targets[0].id if all(isinstance(entry, ast.Constant) for entry in entries) else None
+
+
+def _attributes(nodes: list[ast.AST], name: str) -> set[str] | None:
+    """The attributes that are taken of a name; None if it is also used as a whole."""
+    owners = [node for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
+    taken = {id(node.value): node.attr for node in owners}
+    uses = [node for node in nodes if isinstance(node, ast.Name) and node.id == name]
+    return {taken[id(use)] for use in uses} if all(id(use) in taken for use in uses) else None
 
 
 def _run_nodes(tree: ast.AST) -> Iterator[ast.AST]:
