@@ -12,6 +12,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from snakemake.utils import update_config
 
 import metalqr
 from metalqr.families import GIVEN_LEVELS, OPTIONAL_GIVEN, FamilySettings
@@ -481,3 +482,17 @@ def test_sources_of_the_scripts() -> None:
     )
     with_datasets = {script for script, files in reached.items() if "src/metalqr/storage/experiments.py" in files}
     assert with_datasets == {"collect_dataset", "draw_curves", "draw_hyperparameters", "summarise_experiment"}
+
+
+def test_the_examples_of_the_documentation_are_accepted(config: dict[str, Any]) -> None:
+    """Each YAML block of docs/configuration.md, laid over config.yaml as Snakemake does it."""
+    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    examples = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)]
+    assert len(examples) == 2
+    for example in examples:
+        overlaid = copy.deepcopy(config)
+        update_config(overlaid, example)
+        plan = Plan(overlaid)
+        (name,) = (name for name, block in example["experiments"].items() if block is not None)
+        count = {"short_rollouts": 30, "pendulum": 3}[name]
+        assert len(plan.run_files(name)) == count
