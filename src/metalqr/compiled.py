@@ -14,7 +14,7 @@ from typing import Any
 import numba
 from numba.core.caching import IndexDataCacheFile
 
-_SOURCES = ("compiled.py", "lanes.py", "random.py", "rollout.py")
+_SOURCES = ("compiled.py", "kernel.py", "lanes.py", "normals.py", "random.py")
 
 
 def _digest() -> str:

@@ -1,97 +1,128 @@
-"""Vectors of eight lanes for compiled code: what the roll-outs compute with.
+"""Vectors of lanes for compiled code: what the roll-outs compute with.
 
 Numba compiles scalar code and leaves it to LLVM to find the vectors in it, which fails for the loops that matter here:
 a small matrix product keeps its sums in registers only if the sums are *variables* and not array elements. So this
-module gives Numba two value types, eight doubles and eight 64-bit words, with the usual operators. A lane is a
-roll-out. LLVM maps the eight lanes to whatever the processor has (one AVX-512 register, two of AVX2, four of NEON); the
+module gives Numba vector types with the usual operators. A lane is a roll-out.
+
+=============  ======================================================
+:data:`DOUBLES`  8 doubles, for ``precision: float64``
+:data:`WORDS`    8 64-bit words, as long as eight doubles
+:data:`FLOATS`   16 single-precision floats, for ``precision: float32``
+:data:`SHORTS`   16 32-bit words, as long as sixteen floats
+=============  ======================================================
+
+LLVM maps the 64 bytes of a vector to whatever the processor has (one AVX-512 register, two of AVX2, four of NEON). The
 numbers do not depend on that choice, because lanes never mix and every rounding is explicit: ``fma`` rounds once,
-``a * b + c`` twice, on every processor.
+``a * b + c`` twice, on every processor. In an operation one of the operands may be a scalar: it is put in every lane.
 
 Only compiled code (``numba.njit``) can use what is defined here.
 """
 
+import functools
 import operator
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
+from numpy.typing import DTypeLike
 
-LANES = 8
-
-_DOUBLES_IR = ir.VectorType(ir.DoubleType(), LANES)
-_WORDS_IR = ir.VectorType(ir.IntType(64), LANES)
+#: Bytes of a vector.
+VECTOR = 64
 
 
 class LanesType(types.Type):
-    """Numba type of a vector of :data:`LANES` lanes."""
+    """Numba type of a vector; ``scalar`` is the type of one lane, ``suffix`` how LLVM calls the vector."""
+
+    def __init__(self, name: str, scalar: Any, element: ir.Type, suffix: str) -> None:
+        self.scalar, self.count, self.suffix = scalar, VECTOR * 8 // scalar.bitwidth, suffix
+        self.ir = ir.VectorType(element, self.count)
+        super().__init__(name=name)
+
+    @property
+    def key(self) -> str:
+        """What Numba compares types by."""
+        return self.name
 
 
-class _DoublesType(LanesType):
-    def __init__(self) -> None:
-        super().__init__(name=f"doubles{LANES}")
-
-
-class _WordsType(LanesType):
-    def __init__(self) -> None:
-        super().__init__(name=f"words{LANES}")
-
-
-@register_model(_DoublesType)
-class _DoublesModel(models.PrimitiveModel):
+@register_model(LanesType)
+class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, lanes_type: LanesType) -> None:
-        super().__init__(manager, lanes_type, _DOUBLES_IR)
+        super().__init__(manager, lanes_type, lanes_type.ir)
 
 
-@register_model(_WordsType)
-class _WordsModel(models.PrimitiveModel):
-    def __init__(self, manager: Any, lanes_type: LanesType) -> None:
-        super().__init__(manager, lanes_type, _WORDS_IR)
+DOUBLES = LanesType("doubles", types.float64, ir.DoubleType(), "v8f64")
+WORDS = LanesType("words", types.int64, ir.IntType(64), "v8i64")
+FLOATS = LanesType("floats", types.float32, ir.FloatType(), "v16f32")
+SHORTS = LanesType("shorts", types.int32, ir.IntType(32), "v16i32")
+
+_VECTOR_OF = {lanes_type.scalar: lanes_type for lanes_type in (DOUBLES, FLOATS, WORDS, SHORTS)}
+#: The words as long as the numbers.
+_BITS_OF = {DOUBLES: WORDS, FLOATS: SHORTS}
 
 
-DOUBLES = _DoublesType()
-WORDS = _WordsType()
+def lanes(dtype: DTypeLike) -> int:
+    """How many lanes a vector of this type has."""
+    return VECTOR // np.dtype(dtype).itemsize
+
+
+def _splat(context: Any, builder: Any, value: Any, scalar_type: Any, lanes_type: LanesType) -> Any:
+    """A scalar in every lane."""
+    scalar = context.cast(builder, value, scalar_type, lanes_type.scalar)
+    undefined = ir.Constant(lanes_type.ir, ir.Undefined)
+    first = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), lanes_type.count), [0] * lanes_type.count)
+    return builder.shuffle_vector(first, undefined, mask)
+
+
+def _as_vector(context: Any, builder: Any, value: Any, value_type: Any, lanes_type: LanesType) -> Any:
+    if value_type == lanes_type:
+        return value
+    return _splat(context, builder, value, value_type, lanes_type)
 
 
 def _define_operator(function: Callable[..., Any], lanes_type: LanesType, instruction: str) -> None:
-    """Teach Numba one binary operator between two vectors of the same type: one LLVM instruction."""
+    """Teach Numba one binary operator between two vectors, or a vector and a scalar: one LLVM instruction."""
+    scalar = types.float64 if lanes_type in _BITS_OF else types.int64
+    arguments = [(lanes_type, lanes_type), (lanes_type, scalar), (scalar, lanes_type)]
 
     @infer_global(function)
     class _Template(ConcreteTemplate):
-        cases: ClassVar = [signature(lanes_type, lanes_type, lanes_type)]
+        cases: ClassVar = [signature(lanes_type, *pair) for pair in arguments]
 
-    @lower_builtin(function, lanes_type, lanes_type)
     def _lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return getattr(builder, instruction)(*args)
+        vectors = [
+            _as_vector(context, builder, arg, given, lanes_type) for arg, given in zip(args, sig.args, strict=True)
+        ]
+        return getattr(builder, instruction)(*vectors)
+
+    for pair in arguments:
+        lower_builtin(function, *pair)(_lower)
 
 
-for _function, _instruction in [
-    (operator.add, "fadd"),
-    (operator.sub, "fsub"),
-    (operator.mul, "fmul"),
-    (operator.truediv, "fdiv"),
-]:
-    _define_operator(_function, DOUBLES, _instruction)
-for _function, _instruction in [
-    (operator.add, "add"),
-    (operator.sub, "sub"),
-    (operator.mul, "mul"),
-    (operator.and_, "and_"),
-    (operator.or_, "or_"),
-    (operator.xor, "xor"),
-    (operator.lshift, "shl"),
-    (operator.rshift, "lshr"),
-]:
-    _define_operator(_function, WORDS, _instruction)
-
-
-def _splat(builder: Any, scalar: Any, vector_ir: ir.VectorType) -> Any:
-    undefined = ir.Constant(vector_ir, ir.Undefined)
-    first = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
-    mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-    return builder.shuffle_vector(first, undefined, mask)
+for _numbers in (DOUBLES, FLOATS):
+    for _function, _instruction in [
+        (operator.add, "fadd"),
+        (operator.sub, "fsub"),
+        (operator.mul, "fmul"),
+        (operator.truediv, "fdiv"),
+    ]:
+        _define_operator(_function, _numbers, _instruction)
+for _integers in (WORDS, SHORTS):
+    for _function, _instruction in [
+        (operator.add, "add"),
+        (operator.sub, "sub"),
+        (operator.mul, "mul"),
+        (operator.and_, "and_"),
+        (operator.or_, "or_"),
+        (operator.xor, "xor"),
+        (operator.lshift, "shl"),
+        (operator.rshift, "lshr"),
+    ]:
+        _define_operator(_function, _integers, _instruction)
 
 
 def _element_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
@@ -99,104 +130,236 @@ def _element_pointer(context: Any, builder: Any, array_type: Any, array: Any, in
     return builder.gep(data, [index])
 
 
-def _call_llvm(builder: Any, name: str, args: Any) -> Any:
-    """Call an LLVM intrinsic from doubles to doubles, lane by lane."""
-    function_type = ir.FunctionType(_DOUBLES_IR, [_DOUBLES_IR] * len(args))
-    function = cgutils.get_or_insert_function(builder.module, function_type, f"{name}.v{LANES}f64")
-    return builder.call(function, args)
+def _row_pointer(context: Any, builder: Any, array_type: Any, array: Any, row: Any, lanes_type: LanesType) -> Any:
+    index = builder.mul(row, ir.Constant(row.type, lanes_type.count))
+    pointer = _element_pointer(context, builder, array_type, array, index)
+    return builder.bitcast(pointer, lanes_type.ir.as_pointer())
 
 
 @intrinsic
-def doubles(typing: Any, scalar: Any) -> Any:
-    """A float in every lane."""
-    return DOUBLES(types.float64), lambda context, builder, sig, args: _splat(builder, args[0], _DOUBLES_IR)
+def filled(typing: Any, array: Any, scalar: Any) -> Any:
+    """A scalar in every lane of a vector as the rows of an array have it."""
+    lanes_type = _VECTOR_OF[array.dtype]
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _splat(context, builder, args[1], sig.args[1], lanes_type)
+
+    return lanes_type(array, scalar), generate
 
 
 @intrinsic
 def words(typing: Any, scalar: Any) -> Any:
-    """An integer in every lane."""
-    return WORDS(types.int64), lambda context, builder, sig, args: _splat(builder, args[0], _WORDS_IR)
+    """An integer in every lane of :data:`WORDS`."""
+    return WORDS(types.int64), lambda context, builder, sig, args: _splat(context, builder, args[0], types.int64, WORDS)
 
 
 @intrinsic
 def lane_numbers(typing: Any) -> Any:
     """The words 0, 1, ..., 7."""
-    return WORDS(), lambda context, builder, sig, args: ir.Constant(_WORDS_IR, list(range(LANES)))
+    return WORDS(), lambda context, builder, sig, args: ir.Constant(WORDS.ir, list(range(WORDS.count)))
 
 
 @intrinsic
 def element(typing: Any, array: Any, index: Any) -> Any:
-    """``array.flat[index]`` in every lane, for a C-contiguous float64 array; the index is not checked."""
+    """``array.flat[index]`` in every lane, for a C-contiguous array of numbers or words; the index is not checked."""
+    lanes_type = _VECTOR_OF[array.dtype]
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         pointer = _element_pointer(context, builder, sig.args[0], args[0], args[1])
-        return _splat(builder, builder.load(pointer), _DOUBLES_IR)
+        return _splat(context, builder, builder.load(pointer), lanes_type.scalar, lanes_type)
 
-    return DOUBLES(array, types.intp), generate
+    return lanes_type(array, types.intp), generate
 
 
 @intrinsic
 def load(typing: Any, array: Any, row: Any) -> Any:
-    """Row ``row`` of a C-contiguous float64 array whose last dimension is the lanes; the row is not checked."""
+    """Row ``row`` of a C-contiguous array whose last dimension is the lanes; the row is not checked."""
+    lanes_type = _VECTOR_OF[array.dtype]
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        index = builder.mul(args[1], ir.Constant(args[1].type, LANES))
-        pointer = _element_pointer(context, builder, sig.args[0], args[0], index)
-        return builder.load(builder.bitcast(pointer, _DOUBLES_IR.as_pointer()), align=8)
+        pointer = _row_pointer(context, builder, sig.args[0], *args, lanes_type)
+        return builder.load(pointer, align=lanes_type.scalar.bitwidth // 8)
 
-    return DOUBLES(array, types.intp), generate
+    return lanes_type(array, types.intp), generate
 
 
 @intrinsic
 def store(typing: Any, array: Any, row: Any, value: Any) -> Any:
-    """Write a vector to row ``row`` of a C-contiguous float64 array whose last dimension is the lanes."""
+    """Write a vector to row ``row`` of a C-contiguous array whose last dimension is the lanes."""
+    lanes_type = _VECTOR_OF[array.dtype]
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        index = builder.mul(args[1], ir.Constant(args[1].type, LANES))
-        pointer = _element_pointer(context, builder, sig.args[0], args[0], index)
-        builder.store(args[2], builder.bitcast(pointer, _DOUBLES_IR.as_pointer()), align=8)
+        pointer = _row_pointer(context, builder, sig.args[0], args[0], args[1], lanes_type)
+        builder.store(args[2], pointer, align=lanes_type.scalar.bitwidth // 8)
         return context.get_dummy_value()
 
-    return types.void(array, types.intp, DOUBLES), generate
+    return types.void(array, types.intp, lanes_type), generate
+
+
+def _call_llvm(builder: Any, name: str, lanes_type: LanesType, args: Any) -> Any:
+    """Call an LLVM intrinsic from vectors to a vector of the same type, lane by lane."""
+    function_type = ir.FunctionType(lanes_type.ir, [lanes_type.ir] * len(args))
+    function = cgutils.get_or_insert_function(builder.module, function_type, f"{name}.{lanes_type.suffix}")
+    return builder.call(function, args)
+
+
+@intrinsic
+def loaded(typing: Any, array: Any, row: Any, like: Any) -> Any:
+    """Rows ``row, row + 1, ...`` as a tuple of vectors as long as the tuple ``like``."""
+    lanes_type = _VECTOR_OF[array.dtype]
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = _row_pointer(context, builder, sig.args[0], args[0], args[1], lanes_type)
+        offsets = [ir.Constant(ir.IntType(64), n) for n in range(len(like))]
+        align = lanes_type.scalar.bitwidth // 8
+        vectors = [builder.load(builder.gep(pointer, [offset]), align=align) for offset in offsets]
+        return context.make_tuple(builder, sig.return_type, vectors)
+
+    return types.UniTuple(lanes_type, len(like))(array, types.intp, like), generate
+
+
+@intrinsic
+def zeros(typing: Any, array: Any, like: Any) -> Any:
+    """A tuple, as long as ``like``, of vectors of zeros as the rows of an array have it."""
+    lanes_type = _VECTOR_OF[array.dtype]
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return context.make_tuple(builder, sig.return_type, [ir.Constant(lanes_type.ir, None)] * len(like))
+
+    return types.UniTuple(lanes_type, len(like))(array, like), generate
+
+
+@intrinsic
+def stored(typing: Any, array: Any, row: Any, vectors: Any) -> Any:
+    """Write a tuple of vectors to rows ``row, row + 1, ...``."""
+    lanes_type = _VECTOR_OF[array.dtype]
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = _row_pointer(context, builder, sig.args[0], args[0], args[1], lanes_type)
+        for n, vector in enumerate(cgutils.unpack_tuple(builder, args[2])):
+            offset = ir.Constant(ir.IntType(64), n)
+            builder.store(vector, builder.gep(pointer, [offset]), align=lanes_type.scalar.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vectors), generate
+
+
+@intrinsic
+def elements(typing: Any, array: Any, index: Any, like: Any) -> Any:
+    """Elements ``index, index + 1, ...`` of ``array.flat``, each in every lane, as a tuple as long as ``like``."""
+    lanes_type = _VECTOR_OF[array.dtype]
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = _element_pointer(context, builder, sig.args[0], args[0], args[1])
+        scalars = [builder.load(builder.gep(pointer, [ir.Constant(ir.IntType(64), n)])) for n in range(len(like))]
+        vectors = [_splat(context, builder, scalar, lanes_type.scalar, lanes_type) for scalar in scalars]
+        return context.make_tuple(builder, sig.return_type, vectors)
+
+    return types.UniTuple(lanes_type, len(like))(array, types.intp, like), generate
+
+
+@intrinsic
+def multiplied(typing: Any, matrix: Any, vector: Any, start: Any) -> Any:
+    """``start + matrix @ vector`` for tuples of vectors, the matrix column by column."""
+    lanes_type = vector.dtype
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        factors, x, sums = (cgutils.unpack_tuple(builder, arg) for arg in args)
+        for column, entry in enumerate(x):
+            for row in range(len(start)):
+                triple = [factors[column * len(start) + row], entry, sums[row]]
+                sums[row] = _call_llvm(builder, "llvm.fma", lanes_type, triple)
+        return context.make_tuple(builder, sig.return_type, sums)
+
+    return start(matrix, vector, start), generate
+
+
+@intrinsic
+def scaled(typing: Any, factors: Any, vectors: Any) -> Any:
+    """The products of two tuples of vectors, entry by entry."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pairs = zip(*(cgutils.unpack_tuple(builder, arg) for arg in args), strict=True)
+        return context.make_tuple(builder, sig.return_type, [builder.fmul(*pair) for pair in pairs])
+
+    return vectors(factors, vectors), generate
+
+
+@intrinsic
+def fused(typing: Any, factors: Any, vectors: Any, sums: Any) -> Any:
+    """``factors * vectors + sums`` for tuples of vectors, entry by entry, with one rounding each."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        triples = zip(*(cgutils.unpack_tuple(builder, arg) for arg in args), strict=True)
+        results = [_call_llvm(builder, "llvm.fma", sums.dtype, triple) for triple in triples]
+        return context.make_tuple(builder, sig.return_type, results)
+
+    return sums(factors, vectors, sums), generate
+
+
+@intrinsic
+def summed(typing: Any, vectors: Any) -> Any:
+    """The sum of a tuple of vectors, from the first to the last."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return functools.reduce(builder.fadd, cgutils.unpack_tuple(builder, args[0]))
+
+    return vectors.dtype(vectors), generate
 
 
 @intrinsic
 def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
-    """``a * b + c`` with one rounding."""
+    """``a * b + c`` with one rounding; at least one of the three is a vector."""
+    lanes_type = next(given for given in (a, b, c) if isinstance(given, LanesType))
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _call_llvm(builder, "llvm.fma", args)
+        vectors = [
+            _as_vector(context, builder, arg, given, lanes_type) for arg, given in zip(args, sig.args, strict=True)
+        ]
+        return _call_llvm(builder, "llvm.fma", lanes_type, vectors)
 
-    return DOUBLES(DOUBLES, DOUBLES, DOUBLES), generate
+    return lanes_type(*(given if given == lanes_type else types.float64 for given in (a, b, c))), generate
 
 
 @intrinsic
 def sqrt(typing: Any, a: Any) -> Any:
     """The square root of every lane."""
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _call_llvm(builder, "llvm.sqrt", args)
-
-    return DOUBLES(DOUBLES), generate
+    return a(a), lambda context, builder, sig, args: _call_llvm(builder, "llvm.sqrt", sig.args[0], args)
 
 
 @intrinsic
 def bits(typing: Any, a: Any) -> Any:
-    """The 64 bits of every double."""
-    return WORDS(DOUBLES), lambda context, builder, sig, args: builder.bitcast(args[0], _WORDS_IR)
+    """The bits of every number, as a word of the same length."""
+    target = _BITS_OF[a]
+    return target(a), lambda context, builder, sig, args: builder.bitcast(args[0], target.ir)
 
 
 @intrinsic
 def from_bits(typing: Any, a: Any) -> Any:
-    """The doubles with these 64 bits."""
-    return DOUBLES(WORDS), lambda context, builder, sig, args: builder.bitcast(args[0], _DOUBLES_IR)
+    """The numbers with these bits."""
+    target = DOUBLES if a == WORDS else FLOATS
+    return target(a), lambda context, builder, sig, args: builder.bitcast(args[0], target.ir)
 
 
 @intrinsic
-def where_less(typing: Any, a: Any, b: Any, yes: Any, no: Any) -> Any:
-    """``yes`` in the lanes where the word a < b (signed), ``no`` in the others."""
+def interleaved(typing: Any, even: Any, odd: Any) -> Any:
+    """Sixteen 32-bit words: the low halves of ``even`` in the even lanes, of ``odd`` in the odd ones."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.select(builder.icmp_signed("<", args[0], args[1]), args[2], args[3])
+        low = builder.and_(args[0], ir.Constant(WORDS.ir, [0xFFFFFFFF] * WORDS.count))
+        high = builder.shl(args[1], ir.Constant(WORDS.ir, [32] * WORDS.count))
+        return builder.bitcast(builder.or_(low, high), SHORTS.ir)
 
-    return DOUBLES(WORDS, WORDS, DOUBLES, DOUBLES), generate
+    return SHORTS(WORDS, WORDS), generate
+
+
+@intrinsic
+def unsigned_to_float(typing: Any, a: Any) -> Any:
+    """The unsigned 32-bit words as floats, rounded to nearest."""
+    return FLOATS(SHORTS), lambda context, builder, sig, args: builder.uitofp(args[0], FLOATS.ir)
+
+
+@intrinsic
+def signed_to_float(typing: Any, a: Any) -> Any:
+    """The signed 32-bit words as floats, rounded to nearest."""
+    return FLOATS(SHORTS), lambda context, builder, sig, args: builder.sitofp(args[0], FLOATS.ir)

@@ -149,7 +149,9 @@ def test_algorithm_2_is_the_algorithm_as_printed():
             U = twins.direction((2, 3), s.smoothing_radius, 0, slot, stream.address(Purpose.PERTURBATION))
             gradient = np.zeros((2, 3))
             for n in range(s.inner_perturbations):
-                V = twins.direction((2, 3), s.smoothing_radius, n, slot, stream.address(Purpose.INNER_PERTURBATION))
+                V = twins.inner_direction(
+                    tasks, i, s.smoothing_radius, n, slot, stream.address(Purpose.INNER_PERTURBATION)
+                )
                 cost = twins.rollout_cost(
                     tasks, i, gain + U + V, s.rollout_length, n, slot, stream.address(Purpose.INNER_ROLLOUT)
                 )

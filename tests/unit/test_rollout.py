@@ -46,7 +46,7 @@ def test_smoothed_gradients_agree_with_the_plain_twin(state_dim, action_dim):
         for p in range(3):
             expected = np.zeros((action_dim, state_dim))
             for m in range(perturbed):
-                U = twins.direction((action_dim, state_dim), radius, m, 3 * i + p, directions_at)
+                U = twins.inner_direction(tasks, i, radius, m, 3 * i + p, directions_at)
                 cost = twins.rollout_cost(tasks, i, gains[i, p] + U, length, m, 3 * i + p, rollouts_at)
                 expected += state_dim * action_dim / radius**2 * cost * U / perturbed
             assert_allclose(estimates[i, p], expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max())
@@ -143,19 +143,27 @@ def test_tasks_that_do_not_exist_are_refused(slots):
 
 
 def test_the_signs_of_eigenvectors_change_no_number(monkeypatch):
-    """Another linear algebra library may return V with columns negated; the noise of a roll-out must not follow."""
+    """Another linear algebra library may negate eigenvectors or rows of a QR factor; the noise must not follow."""
     first = random_tasks(seed=5, count=2, state_dim=4, action_dim=2)
     gains = _some_gains(first, 8)
     expected = rollout.costs(first, gains, 12, Stream(1))
-    original = np.linalg.eigh
+    estimates = rollout.smoothed_gradients(first, gains, 9, 0.1, 12, Stream(1))
+    eigh, qr = np.linalg.eigh, np.linalg.qr
+    signs = np.array([-1.0, 1.0, -1.0, -1.0])
 
-    def negated(matrices):
-        values, vectors = original(matrices)
-        return values, vectors * np.array([-1.0, 1.0, -1.0, -1.0])
+    def negated_eigenvectors(matrices):
+        values, vectors = eigh(matrices)
+        return values, vectors * signs[: len(vectors[0])]
 
-    monkeypatch.setattr(np.linalg, "eigh", negated)
+    def negated_factors(matrices):
+        orthogonal, triangular = qr(matrices)
+        return orthogonal * signs, signs[:, np.newaxis] * triangular
+
+    monkeypatch.setattr(np.linalg, "eigh", negated_eigenvectors)
+    monkeypatch.setattr(np.linalg, "qr", negated_factors)
     again = random_tasks(seed=5, count=2, state_dim=4, action_dim=2)
     assert_allclose(rollout.costs(again, gains, 12, Stream(1)), expected, rtol=1e-12)
+    assert_allclose(rollout.smoothed_gradients(again, gains, 9, 0.1, 12, Stream(1)), estimates, rtol=1e-9)
 
 
 MEMORY_PROGRAM = """

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from metalqr.coordinates import simulation_tasks
 from metalqr.lqr import LQRTasks
-from metalqr.rollout import simulation_tasks
 
 Array = NDArray[np.float64]
 
@@ -21,19 +21,32 @@ def philox(counter: Sequence[int], key: Sequence[int]) -> list[int]:
     return [c0, c1, c2, c3]
 
 
-def normals(count: int, counter_1: int, counter_2: int, address: Array) -> Array:
+def box_muller(radius_word: NDArray[np.int64], angle_word: NDArray[np.int64]) -> Array:
+    """Two normals, in the last dimension, from each pair of words: 30 bits of a quarter turn, and two signs."""
+    radius = np.sqrt(-2.0 * np.log((radius_word + 0.5) / 2**32))
+    angle = np.pi / 2 * (angle_word % 2**30 + 0.5) / 2**30
+    signs = 1 - 2 * np.stack([angle_word >> 31, angle_word >> 30 & 1], axis=-1)
+    return signs * np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
+
+
+def normals(count: int, counter_1: int, counter_2: int, address: NDArray[np.int64]) -> Array:
     """The first ``count`` normals at an address: Box-Muller on the words of consecutive blocks."""
-    blocks = [philox((b, counter_1, counter_2, int(address[2])), address[:2].tolist()) for b in range(-(-count // 4))]
-    words = np.array(blocks, dtype=np.float64).reshape(-1, 2)
-    radius = np.sqrt(-2.0 * np.log((words[:, 0] + 0.5) / 2**32))
-    angle = 2.0 * np.pi * (words[:, 1] + 0.5) / 2**32 - np.pi / 4
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).ravel()[:count]
+    iteration, *key = address[:3].tolist()
+    blocks = [philox((block, counter_1, counter_2, iteration), key) for block in range(-(-count // 4))]
+    return box_muller(*np.array(blocks).reshape(-1, 2).T).ravel()[:count]
 
 
 def direction(shape: tuple[int, int], radius: float, counter_1: int, counter_2: int, address: Array) -> Array:
-    """A perturbation on the sphere."""
+    """A perturbation of Algorithm 2 on the sphere."""
     vector = normals(shape[0] * shape[1], counter_1, counter_2, address)
     return (radius * vector / np.linalg.norm(vector)).reshape(shape)
+
+
+def inner_direction(tasks: LQRTasks, task: int, radius: float, counter_1: int, counter_2: int, address: Array) -> Array:
+    """A perturbation of Algorithm 1: the coordinates of the simulation turn it, column by column."""
+    simulated = simulation_tasks(tasks)
+    turned = direction((tasks.state_dim, tasks.action_dim), radius, counter_1, counter_2, address).T
+    return simulated.action_rotation[task] @ turned @ simulated.state_rotation[task].T
 
 
 def rollout_cost(
@@ -42,7 +55,7 @@ def rollout_cost(
     """One roll-out in the task's own coordinates, with the noise of the compiled one."""
     A, B, Q, R, d = tasks.A[task], tasks.B[task], tasks.Q[task], tasks.R[task], tasks.state_dim
     noise = normals((length + 1) * d, counter_1, counter_2, address).reshape(length + 1, d)
-    state_map = simulation_tasks(tasks).state_map[task].T
+    state_map = simulation_tasks(tasks).state_map[task]
     np.testing.assert_allclose(state_map @ state_map.T, tasks.Psi[task], atol=1e-13)
     x, cost = np.linalg.cholesky(tasks.Sigma0[task]) @ noise[0], 0.0
     for w in noise[1:] @ state_map.T:
