@@ -125,9 +125,14 @@ def _simulate(shape, simulated, task, gains, length, start, address, work):
 
 @overload(_simulate, jit_options={"forceinline": True})
 def _simulate_generate(shape, simulated, task, gains, length, start, address, work):
-    return _simulate_in_memory if isinstance(shape, types.NoneType) else _simulate_in_registers
+    if isinstance(shape, types.NoneType):
+        return lambda shape, simulated, task, gains, length, start, address, work: _simulate_in_memory(
+            shape, simulated, task, gains, length, start, address, work
+        )
+    return _simulate_in_registers
 
 
+@compiled()
 def _simulate_in_memory(shape, simulated, task, gains, length, start, address, work):
     state, noise = work
     state_dim = simulated.state_cost.shape[1]
@@ -187,22 +192,22 @@ def _simulate_in_registers(shape, simulated, task, gains, length, start, address
 
 
 @inlined
-def _transformed(left, left_transposed, matrix, right, right_transposed):
-    """``left @ matrix @ right``, each factor transposed where its flag says so; plain loops, once for a policy."""
+def _transform(left, left_transposed, matrix, right, right_transposed, result):
+    """``result = left @ matrix @ right``, each factor transposed where its flag says so; once for a policy."""
     rows, columns = matrix.shape
     partial = np.zeros((rows, columns))
-    result = np.zeros((rows, columns))
     for row in range(rows):
         for inner in range(columns):
             for column in range(columns):
                 factor = right[column, inner] if right_transposed else right[inner, column]
                 partial[row, column] += matrix[row, inner] * factor
     for row in range(rows):
+        for column in range(columns):
+            result[row, column] = 0.0
         for inner in range(rows):
             factor = left[inner, row] if left_transposed else left[row, inner]
             for column in range(columns):
                 result[row, column] += factor * partial[inner, column]
-    return result
 
 
 @inlined
@@ -243,13 +248,15 @@ def _kernels(shape: tuple[tuple[int, ...], ...] | None) -> Kernels:
             slot = job // blocks
             first = (job % blocks) * lanes
             task = task_of_slot[slot]
+            action_rotation = simulated.action_rotation[task]
+            gain = np.empty((action_dim, state_dim))
             own = work_rows(action_dim * state_dim, simulated.transition)
             work = _work(simulated)
             result = work_rows(1, simulated.transition)
             for lane in range(lanes):
                 # Lanes past the end repeat the last policy; their costs are not used.
-                gain = gains[slot, min(first + lane, count - 1)]
-                gain = _transformed(simulated.action_rotation[task], True, gain, simulated.state_map[task], False)
+                policy = min(first + lane, count - 1)
+                _transform(action_rotation, True, gains[slot, policy], simulated.state_map[task], False, gain)
                 for row in range(action_dim):
                     for column in range(state_dim):
                         own[column * action_dim + row, lane] = gain[row, column]
@@ -269,7 +276,8 @@ def _kernels(shape: tuple[tuple[int, ...], ...] | None) -> Kernels:
         for policy in numba.prange(policies):
             task = task_of_policy[policy]
             action_rotation, state_rotation = simulated.action_rotation[task], simulated.state_rotation[task]
-            gain = _transformed(action_rotation, True, gains[policy], simulated.state_map[task], False)
+            gain = np.empty((action_dim, state_dim))
+            _transform(action_rotation, True, gains[policy], simulated.state_map[task], False, gain)
             directions = work_rows(entries + BLOCK, simulated.transition)
             own = work_rows(entries, simulated.transition)
             sums = work_rows(entries, simulated.transition)
@@ -306,7 +314,7 @@ def _kernels(shape: tuple[tuple[int, ...], ...] | None) -> Kernels:
                     for lane in range(lanes):
                         estimate[row, column] += sums[column * action_dim + row, lane]
                     estimate[row, column] *= entries / (radius**2 * perturbations)
-            estimates[policy] = _transformed(action_rotation, False, estimate, state_rotation, True)
+            _transform(action_rotation, False, estimate, state_rotation, True, estimates[policy])
         return estimates
 
     return Kernels(costs, smoothed_gradients)

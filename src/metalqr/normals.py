@@ -14,7 +14,7 @@ import numba
 import numpy as np
 from numba.extending import overload
 
-from metalqr.compiled import inlined
+from metalqr.compiled import compiled, inlined
 from metalqr.lanes import (
     VECTOR,
     bits,
@@ -263,7 +263,7 @@ def _box_muller_generate(rows, radius, word):
     return lambda rows, radius, word: _box_muller_single(radius, word)
 
 
-@inlined
+@compiled()
 def fill_normals(rows, blocks, first_block, start, address):
     """Write blocks ``first_block, ...`` of standard normals to the first ``4 * blocks`` rows.
 
