@@ -36,7 +36,8 @@ def estimate_gradient(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, str
     K : ndarray, shape (k, d) or (I, k, d)
         One gain for all tasks, or one for each.
     settings : MetaSettings
-        Of these, ``inner_perturbations`` (M), ``smoothing_radius`` (r) and ``rollout_length`` (:math:`\ell`).
+        Of these, ``inner_perturbations`` (M), ``smoothing_radius`` (r), ``rollout_length`` (:math:`\ell`) and
+        ``precision``.
     stream : Stream
 
     Returns
@@ -116,7 +117,7 @@ def estimate_with_counts(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, 
     directions = perturbations(stream, len(batch), count, tasks.action_dim, tasks.state_dim, radius)
     perturbed = gain + directions
     adapted = perturbed - settings.adaptation_rate * _algorithm_1(tasks, perturbed, settings, stream, batch)
-    costs = rollout.costs(tasks, adapted, settings.rollout_length, stream, batch)
+    costs = rollout.costs(tasks, adapted, settings.rollout_length, stream, batch, settings.precision)
     scale = tasks.state_dim * tasks.action_dim / (radius**2 * count)
     gradient = scale * np.einsum("i,im,imkd->kd", weights, costs, directions)
     steps = len(batch) * count * (settings.inner_perturbations + 1) * settings.rollout_length
@@ -138,6 +139,7 @@ def _algorithm_1(
         settings.rollout_length,
         stream,
         batch,
+        settings.precision,
     )
 
 

@@ -7,6 +7,7 @@ from metalqr.coordinates import simulation_tasks
 from metalqr.kernel import kernels
 from metalqr.lqr import LQRTasks
 from metalqr.random import BLOCK, Purpose, Stream, require_addressable
+from metalqr.settings import require_precision
 
 
 def costs(
@@ -35,6 +36,8 @@ def costs(
     stream : Stream
     task_of_slot : array_like of int, optional
         Which task each entry of the leading dimension of ``K`` belongs to, if not every task once in order.
+    precision : {"float64", "float32"}
+        Of the simulation; the noise is the same numbers, rounded.
 
     Returns
     -------
@@ -43,9 +46,10 @@ def costs(
     Raises
     ------
     ValueError
-        If the shape of ``K`` does not fit the tasks, a count is not a whole number >= 1, there is no such task, or the
-        sizes pass the range of the random counters.
+        If the shape of ``K`` does not fit the tasks, a count is not a whole number >= 1, there is no such task, the
+        sizes pass the range of the random counters, or there is no such precision.
     """
+    require_precision(precision)
     task_of_slot = _slots(tasks, task_of_slot)
     gains = _gains(tasks, K, len(task_of_slot), length)
     return kernels(tasks.state_dim, tasks.action_dim).costs(
@@ -115,6 +119,8 @@ def smoothed_gradients(
     stream : Stream
     task_of_slot : array_like of int, optional
         As in :func:`costs`.
+    precision : {"float64", "float32"}
+        As in :func:`costs`.
 
     Returns
     -------
@@ -125,6 +131,7 @@ def smoothed_gradients(
     ValueError
         As :func:`costs`.
     """
+    require_precision(precision)
     task_of_slot = _slots(tasks, task_of_slot)
     gains = _gains(tasks, K, len(task_of_slot), length, perturbations)
     slots, policies, action_dim, state_dim = gains.shape

@@ -8,8 +8,8 @@ from typing import Any, Literal
 #: Largest value of a count that goes into a 32-bit word of the random counters (see :mod:`metalqr.random`).
 LARGEST_COUNT = 2**31 - 1
 
-#: Smoothing radii whose square neither vanishes nor overflows.
-RADIUS_RANGE = (1.0e-100, 1.0e100)
+#: Smoothing radii whose square neither vanishes nor overflows, and of which a rounding of K + U leaves enough.
+RADIUS_RANGE = {"float64": (1.0e-100, 1.0e100), "float32": (1.0e-3, 1.0e3)}
 
 
 class SettingsError(ValueError):
@@ -43,6 +43,8 @@ class MetaSettings:
     task_batch : int or "all"
         Size of the batch :math:`T_n` drawn from ``p`` (with replacement) at every iteration, or ``"all"``: every task
         once, weighted with ``p``.
+    precision : {"float64", "float32"}
+        Of the simulated roll-outs. Gains, their updates and exact costs are always double.
 
     Raises
     ------
@@ -59,6 +61,7 @@ class MetaSettings:
     iterations: int = 1200
     tolerance: float = 0.0
     task_batch: int | Literal["all"] = "all"
+    precision: Literal["float64", "float32"] = "float64"
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "smoothing_radius", "adaptation_rate", "tolerance"):
@@ -69,10 +72,12 @@ class MetaSettings:
         self._set("iterations", _count("iterations", self.iterations, smallest=0))
         if self.task_batch != "all":
             self._set("task_batch", _count("task_batch", self.task_batch, smallest=1, alternative='or "all"'))
-        low, high = RADIUS_RANGE
+        require_precision(self.precision)
+        low, high = RADIUS_RANGE[self.precision]
         if not low <= self.smoothing_radius <= high:
             raise SettingsError(
-                f"smoothing_radius: {self.smoothing_radius!r} is not from {low:g} to {high:g}; choose one that is"
+                f"smoothing_radius: {self.smoothing_radius!r} is not from {low:g} to {high:g}, the range in "
+                f"precision {self.precision}; choose one that is"
             )
 
     def _set(self, name: str, value: float | int) -> None:
@@ -87,6 +92,18 @@ class MetaSettings:
     def names(cls) -> tuple[str, ...]:
         """The names of all settings, in order."""
         return tuple(field.name for field in fields(cls))
+
+
+def require_precision(value: Any) -> None:
+    """Refuse what is not a precision that roll-outs can be simulated in.
+
+    Raises
+    ------
+    SettingsError
+        If it is neither ``"float64"`` nor ``"float32"``.
+    """
+    if value not in RADIUS_RANGE:
+        raise SettingsError(f"precision: {value!r} is not float64 or float32")
 
 
 def _number(name: str, value: Any, *, positive: bool) -> float:

@@ -17,6 +17,7 @@ SETTINGS: dict[str, Any] = {
     "iterations": 1200,
     "tolerance": 0.0,
     "task_batch": "all",
+    "precision": "float64",
 }
 
 

@@ -16,7 +16,7 @@ from snakemake.utils import update_config
 
 import metalqr
 from metalqr.families import GIVEN_LEVELS, OPTIONAL_GIVEN, FamilySettings
-from metalqr.settings import MetaSettings
+from metalqr.settings import RADIUS_RANGE, MetaSettings
 from pipeline import ConfigError, Plan, Sources, check_config
 from pipeline.configuration import schema, setting_names
 from pipeline.plan import setting_digest
@@ -319,12 +319,37 @@ def test_any_other_value_is_another_digest(name: str, value: int) -> None:
 def test_digest_of_the_papers_settings_stays() -> None:
     """A changed digest would make every run again: only do that on purpose."""
     settings = MetaSettings(learning_rate=1e-3, adaptation_rate=1e-5).as_dict()
-    assert setting_digest(settings) == "1300e99657c0"
+    assert setting_digest(settings) == "1f797dbd2689"
+
+
+@pytest.mark.parametrize(
+    ("common", "sweep", "refused"),
+    [
+        ({"precision": "float32"}, {"smoothing_radius": [0.1, 1e-4]}, True),
+        ({"precision": "float32", "smoothing_radius": 1e4}, {}, True),
+        ({"smoothing_radius": 1e-4}, {"precision": ["float64", "float32"]}, True),
+        ({"smoothing_radius": 1e-4}, {"perturbations": [1, 2]}, False),
+        ({"precision": "float32"}, {"smoothing_radius": [1e-3, 1e3]}, False),
+    ],
+)
+def test_radii_that_single_precision_rounds_away_are_refused(
+    config: dict[str, Any], common: dict[str, Any], sweep: dict[str, Any], refused: bool
+) -> None:
+    config = changed(config, "experiments", {"mine": {"cases": ["d1k1"], "seeds": [0], "sweep": sweep}})
+    config["algorithm"].update(common)
+    limits = schema()["$defs"]["single_precision_radius"]
+    assert (limits["minimum"], limits["maximum"]) == RADIUS_RANGE["float32"]
+    if not refused:
+        check_config(config)
+        return
+    with pytest.raises(ConfigError, match=r"experiments.mine: smoothing_radius .* in single precision; choose another"):
+        check_config(config)
 
 
 @pytest.mark.parametrize("name", MetaSettings.names())
 def test_every_setting_can_be_swept(config: dict[str, Any], name: str) -> None:
-    experiment = {"cases": ["d1k1"], "seeds": [5, 6], "sweep": {name: [2, 3]}}
+    first, second = ["float64", "float32"] if name == "precision" else [2, 3]
+    experiment = {"cases": ["d1k1"], "seeds": [5, 6], "sweep": {name: [first, second]}}
     plan = Plan(changed(config, "experiments.mine", experiment))
     paths = plan.run_files("mine")
     assert len(set(paths)) == 4
@@ -332,7 +357,7 @@ def test_every_setting_can_be_swept(config: dict[str, Any], name: str) -> None:
     for path in paths:
         _, _, case, setting, seed = path.split("/")
         values.append((plan.settings(SimpleNamespace(case=case, setting=setting))[name], seed))
-    assert values == [(2, "seed-5.nc"), (2, "seed-6.nc"), (3, "seed-5.nc"), (3, "seed-6.nc")]
+    assert values == [(value, f"seed-{seed}.nc") for value in (first, second) for seed in (5, 6)]
 
 
 def test_sweep_is_a_product_with_the_last_axis_fastest(config: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ def test_the_defaults_are_the_papers():
         "iterations": 1200,
         "tolerance": 0.0,
         "task_batch": "all",
+        "precision": "float64",
     }
     assert tuple(settings.as_dict()) == MetaSettings.names()
 
@@ -43,11 +44,18 @@ def test_the_defaults_are_the_papers():
         ("iterations", -1, "iterations: -1 is not a whole number from 0"),
         ("task_batch", "some", "task_batch: 'some' is not a whole number from 1 to 2147483647 or \"all\""),
         ("task_batch", 0, "task_batch: 0 is not"),
+        ("precision", "single", "precision: 'single' is not float64 or float32"),
     ],
 )
 def test_impossible_values_are_refused_by_name(name, value, message):
     with pytest.raises(SettingsError, match=message):
         MetaSettings(**{**STEPS, name: value})
+
+
+def test_a_perturbation_that_single_precision_would_round_away_is_refused():
+    MetaSettings(**STEPS, precision="float32", smoothing_radius=1e-3)
+    with pytest.raises(SettingsError, match=r"smoothing_radius: 0.0001 is not from 0.001 to 1000, .* float32"):
+        MetaSettings(**STEPS, precision="float32", smoothing_radius=1e-4)
 
 
 def test_the_smallest_values_are_accepted():

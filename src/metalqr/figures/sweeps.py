@@ -33,6 +33,7 @@ SETTING_LABELS = {
     "iterations": ("iterations", "N"),
     "tolerance": ("tolerance", r"\varepsilon"),
     "task_batch": ("task batch", r"|\mathcal{T}_n|"),
+    "precision": ("precision", r"\mathrm{type}"),
 }
 #: A ratio of values from which a logarithmic axis reads better than a linear one.
 LOGARITHMIC_FROM = 5.0

@@ -40,6 +40,7 @@ COORDINATES = {
     "iterations": Variable(("iterations",), "largest number of iterations N"),
     "tolerance": Variable(("tolerance",), "norm of the estimated meta-gradient at which training stops"),
     "task_batch": Variable(("task_batch",), "tasks drawn at every iteration"),
+    "precision": Variable(("precision",), "precision of the simulated roll-outs"),
 }
 
 
@@ -164,5 +165,5 @@ def load_experiment(path: PathLike) -> xr.DataTree:
 
 
 def _coordinate(values: Sequence[Any]) -> NDArray[Any]:
-    """The values of a swept setting; all as text if one is (task_batch: all)."""
+    """The values of a swept setting; all as text if one is (task_batch: all, precision)."""
     return np.array([str(value) for value in values] if any(isinstance(value, str) for value in values) else values)

@@ -293,11 +293,24 @@ def _experiment_problems(config: Mapping[str, Any], name: str, experiment: Mappi
             yield f"{key}: {values!r} is not a setting with a list of values in this sweep, so nothing can move with it"
             continue
         rules = {"$defs": schema()["$defs"], "$ref": f"#/$defs/setting/{setting}"}
-        for problem in _linked_problems(rules, sweep[values]):
+        for problem in _value_problems(rules, sweep[values]):
             yield f"{key} (moves with {values}): {problem}"
+    for case in filter(config["cases"].__contains__, experiment["cases"]):
+        yield from _precision_problems(f"experiments.{name}", sweep, complete_settings(config, case))
 
 
-def _linked_problems(rules: Mapping[str, Any], values: list[Any]) -> Iterator[str]:
+def _precision_problems(key: str, sweep: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
+    """Smoothing radii of which single precision would round too much away."""
+    if "float32" not in sweep.get("precision", [settings.get("precision")]):
+        return
+    radii = sweep.get("smoothing_radius", [settings.get("smoothing_radius")])
+    if isinstance(radii, list):
+        rules = {"$defs": schema()["$defs"], "$ref": "#/$defs/single_precision_radius"}
+        for problem in _value_problems(rules, radii):
+            yield f"{key}: smoothing_radius {problem} in single precision; choose another or precision: float64"
+
+
+def _value_problems(rules: Mapping[str, Any], values: list[Any]) -> Iterator[str]:
     for value in values:
         for error in _Validator(rules).iter_errors(value):
             for line in _describe(error):
