@@ -1,12 +1,15 @@
 """The cache of compiled code: it must notice a change in any file that the compiled code contains."""
 
+import multiprocessing
 import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
+from numba.core import caching
 
 import metalqr
 from metalqr import compiled
@@ -47,6 +50,52 @@ def test_an_edit_of_the_random_numbers_reaches_the_rollouts(tmp_path: Path) -> N
     assert hits == 0
     source.write_text(text)
     assert _run(tmp_path) == (first, 1)
+
+
+def _save_and_load(folder: Path, worker: int) -> list[tuple[int, int]]:
+    store = compiled._Store(folder, "function")
+    for key in range(200):
+        store.save(("signature", key if key % 2 else 1000 * worker + key), key)
+    return [(key, store.load(("signature", key))) for key in range(1, 200, 2)]
+
+
+def test_processes_that_start_together_get_the_code_of_their_own_signatures(tmp_path: Path) -> None:
+    """All write the odd keys, each its own even ones. Numba's index would give code of another signature."""
+    with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for found in pool.map(_save_and_load, [tmp_path] * 4, range(4)):
+            assert found == [(key, key) for key in range(1, 200, 2)]
+    store = compiled._Store(tmp_path, "function")
+    assert all(store.load(("signature", 1000 * worker + key)) == key for worker in range(4) for key in range(0, 200, 2))
+    assert not list(tmp_path.glob("*.tmp"))
+    store.flush()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x05", b"not a pickle"])
+def test_a_damaged_file_counts_as_none(tmp_path: Path, content: bytes) -> None:
+    store = compiled._Store(tmp_path, "function")
+    store.save("key", 7)
+    [path] = tmp_path.iterdir()
+    path.write_bytes(content)
+    assert store.load("key") is None
+    store.save("key", 7)
+    assert store.load("key") == 7
+
+
+def test_a_folder_that_cannot_be_written_costs_time_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in place of a folder")
+    with pytest.warns(RuntimeWarning, match="cannot be stored .* set NUMBA_CACHE_DIR"):
+        compiled._Store(tmp_path / "file", "function").save("key", 7)
+
+
+def test_without_any_folder_code_is_compiled_in_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(locator: object) -> None:
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(caching._CacheLocator, "ensure_cache_path", refuse)
+    with pytest.warns(RuntimeWarning, match="cannot be stored .* set NUMBA_CACHE_DIR"):
+        double = compiled.compiled()(lambda x: x + x)
+    assert double(2.0) == 4.0
 
 
 def test_every_file_with_compiled_code_is_part_of_the_digest() -> None:
