@@ -32,6 +32,7 @@ from metalqr.lanes import (
     store,
     stored,
     summed,
+    weighted_gram,
     zeros,
 )
 from metalqr.normals import BLOCK, fill_directions, fill_normals, rollout_start, work_rows
@@ -119,7 +120,7 @@ def _simulate(shape, simulated, task, gains, length, start, address, work):
     """Average cost over steps 1 to ``length`` of a vector of roll-outs of one task.
 
     Each lane has its own gain (``gains``, k d rows) and noise. ``work`` is (state, noise); ``shape`` is None, or for
-    small dimensions two tuples as long as state and action, for code in which both stay in registers.
+    small dimensions tuples as long as y, v, K and A, for code in which all of them stay in registers.
     """
 
 
@@ -163,31 +164,37 @@ def _simulate_in_memory(shape, simulated, task, gains, length, start, address, w
 
 
 def _simulate_in_registers(shape, simulated, task, gains, length, start, address, work):
-    state_like, action_like, gain_like, transition_like, start_like = shape
+    # With A - BK and the cost Q + K'RK of each lane a step needs neither the action nor its cost.
+    state_like, action_like, gain_like, square_like = shape
     _, noise = work
     state_dim = len(state_like)
+    transition = task * (len(square_like) + len(gain_like))
     gain = loaded(gains, 0, gain_like)
-    transition = elements(simulated.transition, task * len(transition_like), transition_like)
-    state_cost = elements(simulated.state_cost, task * state_dim, state_like)
-    action_cost = elements(simulated.action_cost, task * len(action_like), action_like)
+    closed_loop = multiplied(
+        elements(simulated.transition, transition + len(square_like), gain_like),
+        gain,
+        elements(simulated.transition, transition, square_like),
+    )
+    cost = weighted_gram(
+        gain,
+        elements(simulated.action_cost, task * len(action_like), action_like),
+        elements(simulated.state_cost, task * state_dim, state_like),
+    )
+    nothing = zeros(noise, state_like)
     batch = _noise_steps(state_dim)
     total = zeros(noise, (0,))
-    state = zeros(noise, state_like)
-    action = zeros(noise, action_like)
+    state = nothing
     for first in range(0, length + 1, batch):
         steps = min(batch, length + 1 - first)
         _fill_noise(noise, first, steps, state_dim, start, address)
         for step in range(steps):
             normals = loaded(noise, step * state_dim, state_like)
             if first + step == 0:
-                initial = elements(simulated.start, task * len(start_like), start_like)
-                state = multiplied(initial, normals, zeros(noise, state_like))
+                initial = elements(simulated.start, task * len(square_like), square_like)
+                state = multiplied(initial, normals, nothing)
             else:
-                state = multiplied(transition, state + action, normals)
-                total = multiplied(scaled(state_cost, state), state, total)
-            action = multiplied(gain, state, zeros(noise, action_like))
-            if first + step > 0:
-                total = multiplied(scaled(action_cost, action), action, total)
+                state = multiplied(closed_loop, state, normals)
+                total = multiplied(multiplied(cost, state, nothing), state, total)
     return total[0] / filled(noise, length)
 
 
@@ -231,7 +238,7 @@ class Kernels(NamedTuple):
 def kernels(state_dim: int, action_dim: int) -> Kernels:
     """The compiled code for these dimensions: small ones have their own, all others share one."""
     small = max(state_dim, action_dim) <= _LARGEST_IN_REGISTERS
-    lengths = (state_dim, action_dim, action_dim * state_dim, state_dim * (state_dim + action_dim), state_dim**2)
+    lengths = (state_dim, action_dim, action_dim * state_dim, state_dim**2)
     return _kernels(tuple((0,) * length for length in lengths) if small else None)
 
 

@@ -19,6 +19,8 @@ Only compiled code (``numba.njit``) can use what is defined here.
 """
 
 import functools
+import itertools
+import math
 import operator
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -259,19 +261,44 @@ def elements(typing: Any, array: Any, index: Any, like: Any) -> Any:
 
 
 @intrinsic
-def multiplied(typing: Any, matrix: Any, vector: Any, start: Any) -> Any:
-    """``start + matrix @ vector`` for tuples of vectors, the matrix column by column."""
-    lanes_type = vector.dtype
+def multiplied(typing: Any, left: Any, right: Any, start: Any) -> Any:
+    """``start + left @ right`` for matrices by columns, each a tuple of vectors; ``right`` may be one column.
+
+    The shapes follow from the lengths: those of (m, p), (p, n) and (m, n) give p.
+    """
+    inner = math.isqrt(len(left) * len(right) // len(start))
+    rows, columns = len(left) // inner, len(right) // inner
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        factors, x, sums = (cgutils.unpack_tuple(builder, arg) for arg in args)
-        for column, entry in enumerate(x):
-            for row in range(len(start)):
-                triple = [factors[column * len(start) + row], entry, sums[row]]
-                sums[row] = _call_llvm(builder, "llvm.fma", lanes_type, triple)
+        left_entries, right_entries, sums = (cgutils.unpack_tuple(builder, arg) for arg in args)
+        for p, column, row in itertools.product(range(inner), range(columns), range(rows)):
+            place = column * rows + row
+            triple = [left_entries[p * rows + row], right_entries[column * inner + p], sums[place]]
+            sums[place] = _call_llvm(builder, "llvm.fma", start.dtype, triple)
         return context.make_tuple(builder, sig.return_type, sums)
 
-    return start(matrix, vector, start), generate
+    return start(left, right, start), generate
+
+
+@intrinsic
+def weighted_gram(typing: Any, matrix: Any, weights: Any, start: Any) -> Any:
+    """``diag(start) + matrix' diag(weights) matrix`` for a matrix by columns, all tuples of vectors."""
+    inner, columns = len(weights), len(start)
+    result_type = types.UniTuple(start.dtype, columns**2)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        entries, factors, diagonal = (cgutils.unpack_tuple(builder, arg) for arg in args)
+        zero = ir.Constant(start.dtype.ir, None)
+        result = []
+        for column, row in itertools.product(range(columns), repeat=2):
+            entry = diagonal[row] if row == column else zero
+            for p in range(inner):
+                scaled_entry = builder.fmul(factors[p], entries[row * inner + p])
+                entry = _call_llvm(builder, "llvm.fma", start.dtype, [scaled_entry, entries[column * inner + p], entry])
+            result.append(entry)
+        return context.make_tuple(builder, sig.return_type, result)
+
+    return result_type(matrix, weights, start), generate
 
 
 @intrinsic
