@@ -8,13 +8,19 @@ WORKERS ?= 2
 BIN := .venv/bin
 # Written last, so an interrupted installation never passes for a finished one.
 STAMP := .venv/.installed
+BENCH_STAMP := .venv/.installed-bench
 # Wheels only, so that nothing is compiled by surprise. connection-pool, a dependency of Snakemake, has no wheel on PyPI:
 # it is built from its hashed source with the lock's own setuptools.
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input
 WHEELS_ONLY := --only-binary :all: --no-binary connection-pool
+# One version of each package for all platforms, with the hashes of all its files, and no trace of where it came from.
+COMPILE_LOCK = $(UV) pip compile --universal --python-version 3.11 --generate-hashes \
+	--default-index https://pypi.org/simple --no-emit-index-url --no-emit-find-links \
+	--no-emit-package colorama --no-emit-package pyreadline3 $(if $(UPGRADE),--upgrade) \
+	--custom-compile-command "make lock (or: make lock UPGRADE=1)" --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help paper test lint lock clean .venv
+.PHONY: help paper test lint bench lock clean .venv
 
 help: ## List the targets
 	@echo "metalqr: the paper's figures from one command. Targets:"
@@ -39,6 +45,9 @@ lint: .venv ## Check style, formatting and types; changes nothing
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
+bench: .venv $(BENCH_STAMP) ## Time metalqr beside NumPy, JAX and a plain loop, into results/benchmarks/ (some minutes)
+	$(BIN)/python -m benchmarks
+
 .venv: $(STAMP) ## Install the versions of requirements.lock into .venv, if it is missing or older than the lock
 
 $(STAMP): requirements.lock
@@ -56,14 +65,18 @@ $(STAMP): requirements.lock
 	$(PIP_INSTALL) --quiet --no-build-isolation --no-deps --no-index --editable .
 	@touch $(STAMP)
 
-lock: ## Bring requirements.lock up to date with pyproject.toml (needs uv; UPGRADE=1 also takes newer versions)
+# JAX, which nothing but the benchmarks uses, goes into the same folder: the versions in both locks are the same.
+$(BENCH_STAMP): $(STAMP) requirements-bench.lock
+	@echo "Installing the versions of requirements-bench.lock into .venv"
+	$(PIP_INSTALL) --require-hashes --only-binary :all: -r requirements-bench.lock
+	@touch $(BENCH_STAMP)
+
+lock: ## Bring both locks up to date with pyproject.toml (needs uv; UPGRADE=1 also takes newer versions)
 	@command -v $(UV) > /dev/null || { \
 		echo "Error: '$(UV)' not found; 'make lock' needs uv, see docs/installation.md." >&2; exit 1; }
-	$(UV) pip compile pyproject.toml --group build --group workflow --group test --group lint \
-		--universal --python-version 3.11 --generate-hashes --default-index https://pypi.org/simple \
-		--no-emit-index-url --no-emit-find-links --no-emit-package colorama --no-emit-package pyreadline3 \
-		$(if $(UPGRADE),--upgrade) --custom-compile-command "make lock (or: make lock UPGRADE=1)" \
-		--quiet --output-file requirements.lock
+	$(COMPILE_LOCK) pyproject.toml --group build --group workflow --group test --group lint \
+		--output-file requirements.lock
+	$(COMPILE_LOCK) --group bench --constraints requirements.lock --output-file requirements-bench.lock
 	@echo "Now bring envs/*.yaml to the same versions; tests/unit/test_environments.py names the differences."
 
 clean: ## Remove .venv, caches and build leftovers; results/ is never touched

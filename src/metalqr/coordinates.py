@@ -14,7 +14,7 @@ import weakref
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from metalqr.lqr import LQRTasks
 
@@ -36,26 +36,25 @@ class SimulationTasks(NamedTuple):
     action_rotation: NDArray[np.float64]  # (I, k, k): V
 
 
-_KNOWN: weakref.WeakKeyDictionary[LQRTasks, dict[np.dtype[np.floating], SimulationTasks]] = weakref.WeakKeyDictionary()
+_KNOWN: weakref.WeakKeyDictionary[LQRTasks, dict[str, SimulationTasks]] = weakref.WeakKeyDictionary()
 
 
-def simulation_tasks(tasks: LQRTasks, dtype: DTypeLike = np.float64) -> SimulationTasks:
+def simulation_tasks(tasks: LQRTasks, precision: str = "float64") -> SimulationTasks:
     r"""The tasks in the coordinates of the simulation, computed once for each collection of tasks.
 
     With :math:`\Psi = LL^\top` and the eigenvectors E of :math:`L^\top Q L`, the state map is T = LE; V are the
     eigenvectors of R. The signs of eigenvectors and of H, which another linear algebra library may choose otherwise,
     decide which noise a roll-out sees, so they are fixed here. (Within an eigenspace of several dimensions the basis
-    stays the library's choice.) Everything is computed in double precision and rounded once to ``dtype``.
+    stays the library's choice.) Everything is computed in double precision and rounded once to ``precision``.
     """
     known = _KNOWN.setdefault(tasks, {})
-    dtype = np.dtype(dtype)
-    if dtype not in known:
+    if precision not in known:
         exact = _in_coordinates(tasks)
-        known[dtype] = SimulationTasks(
-            *(np.ascontiguousarray(array, dtype) for array in exact[:5]),
+        known[precision] = SimulationTasks(
+            *(np.ascontiguousarray(array, precision) for array in exact[:5]),
             *(np.ascontiguousarray(array) for array in exact[5:]),
         )
-    return known[dtype]
+    return known[precision]
 
 
 def _eigenvectors(matrices: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

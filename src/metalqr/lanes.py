@@ -179,7 +179,7 @@ def load(typing: Any, array: Any, row: Any) -> Any:
     lanes_type = _VECTOR_OF[array.dtype]
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        pointer = _row_pointer(context, builder, sig.args[0], *args, lanes_type)
+        pointer = _row_pointer(context, builder, sig.args[0], args[0], args[1], lanes_type)
         return builder.load(pointer, align=lanes_type.scalar.bitwidth // 8)
 
     return lanes_type(array, types.intp), generate

@@ -6,7 +6,8 @@ from numpy.typing import ArrayLike, NDArray
 from metalqr.coordinates import simulation_tasks
 from metalqr.kernel import kernels
 from metalqr.lqr import LQRTasks
-from metalqr.random import BLOCK, Purpose, Stream, require_addressable
+from metalqr.normals import BLOCK
+from metalqr.random import Purpose, Stream, require_addressable
 from metalqr.settings import require_precision
 
 

@@ -1,4 +1,4 @@
-"""One set of versions: pyproject.toml, requirements.lock and envs/*.yaml, and what the code imports, agree."""
+"""One set of versions: pyproject.toml, the two locks and envs/*.yaml, and what the code imports, agree."""
 
 import ast
 import re
@@ -17,6 +17,9 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "metalqr"
+LOCK, BENCH_LOCK = ROOT / "requirements.lock", ROOT / "requirements-bench.lock"
+#: The dependency group that only `make bench` installs, from a lock of its own.
+BENCH_GROUP = "bench"
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 
 # Conda names that differ from PyPI's.
@@ -43,9 +46,9 @@ def project() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
-def locked_requirements() -> list[tuple[Requirement, list[str]]]:
-    """Return every entry of the lock with its hashes."""
-    text = (ROOT / "requirements.lock").read_text().replace("\\\n", " ")
+def locked_requirements(lock: Path = LOCK) -> list[tuple[Requirement, list[str]]]:
+    """Return every entry of a lock with its hashes."""
+    text = lock.read_text().replace("\\\n", " ")
     lines = [line.split() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     entries = []
     for words in lines:
@@ -54,15 +57,15 @@ def locked_requirements() -> list[tuple[Requirement, list[str]]]:
     return entries
 
 
-def locked_versions() -> dict[str, str]:
-    """Return the version of every package in the lock, which must be one for all platforms."""
+def locked_versions(lock: Path = LOCK) -> dict[str, str]:
+    """Return the version of every package in a lock, which must be one for all platforms."""
     versions: dict[str, str] = {}
-    for requirement, _ in locked_requirements():
+    for requirement, _ in locked_requirements(lock):
         pins = list(requirement.specifier)
-        assert len(pins) == 1, f"requirements.lock: {requirement} is not one version"
-        assert pins[0].operator == "==", f"requirements.lock: {requirement} is not pinned"
+        assert len(pins) == 1, f"{lock.name}: {requirement} is not one version"
+        assert pins[0].operator == "==", f"{lock.name}: {requirement} is not pinned"
         name = canonicalize_name(requirement.name)
-        assert name not in versions, f"requirements.lock: {name} appears twice"
+        assert name not in versions, f"{lock.name}: {name} appears twice"
         versions[name] = pins[0].version
     return versions
 
@@ -88,7 +91,7 @@ def imported_distributions(paths: Iterable[Path]) -> set[str]:
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                 yield node.module
 
-    ours = {"metalqr", "pipeline", "__main__"} | {path.stem for path in (ROOT / "workflow" / "scripts").glob("*.py")}
+    ours = {"benchmarks", "metalqr", "pipeline", "__main__"} | {path.stem for path in (ROOT / "workflow" / "scripts").glob("*.py")}
     tops = {module.partition(".")[0] for path in paths for module in modules(ast.parse(path.read_text()))}
     return {canonicalize_name(DISTRIBUTIONS.get(top, top)) for top in tops - ours - set(sys.stdlib_module_names)}
 
@@ -98,8 +101,9 @@ def drawing_files() -> set[Path]:
     return {PACKAGE / "figures.py", *(PACKAGE / "figures").rglob("*.py")}
 
 
-def test_every_entry_of_the_lock_has_hashes():
-    entries = locked_requirements()
+@pytest.mark.parametrize("lock", [LOCK, BENCH_LOCK], ids=lambda lock: lock.stem)
+def test_every_entry_of_a_lock_has_hashes(lock):
+    entries = locked_requirements(lock)
     assert entries
     missing = [str(requirement) for requirement, hashes in entries if not hashes]
     assert not missing
@@ -107,27 +111,45 @@ def test_every_entry_of_the_lock_has_hashes():
         assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", value) for value in hashes), requirement
 
 
-def test_the_lock_names_no_index_and_no_path():
-    text = (ROOT / "requirements.lock").read_text()
+@pytest.mark.parametrize("lock", [LOCK, BENCH_LOCK], ids=lambda lock: lock.stem)
+def test_a_lock_names_no_index_and_no_path(lock):
+    text = lock.read_text()
     assert not re.search(r"--(extra-)?index-url|--find-links|--trusted-host|\w+://|@ |^-e|^\s*/", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("platform", PLATFORMS, ids=lambda p: "-".join(list(p.values())[:3]))
-def test_the_lock_satisfies_pyproject_on_every_platform(platform):
-    versions = {
-        canonicalize_name(requirement.name): next(iter(requirement.specifier)).version
-        for requirement, _ in locked_requirements()
-        if requirement.marker is None or requirement.marker.evaluate(platform)
-    }
+def test_the_locks_satisfy_pyproject_on_every_platform(platform):
     settings = project()
+    groups = settings["dependency-groups"]
     wanted = [*settings["project"]["dependencies"], *settings["build-system"]["requires"]]
-    wanted += [entry for group in settings["dependency-groups"].values() for entry in group]
-    for requirement in map(Requirement, wanted):
-        version = versions.get(canonicalize_name(requirement.name))
-        assert version is not None, f"requirements.lock lacks {requirement}; run `make lock`"
-        assert requirement.specifier.contains(version, prereleases=True), (
-            f"requirements.lock has {requirement.name} {version}, pyproject.toml wants {requirement}; run `make lock`"
-        )
+    wanted += [entry for name, group in groups.items() if name != BENCH_GROUP for entry in group]
+    for lock, entries in ((LOCK, wanted), (BENCH_LOCK, groups[BENCH_GROUP])):
+        versions = {
+            canonicalize_name(requirement.name): next(iter(requirement.specifier)).version
+            for requirement, _ in locked_requirements(lock)
+            if requirement.marker is None or requirement.marker.evaluate(platform)
+        }
+        for requirement in map(Requirement, entries):
+            version = versions.get(canonicalize_name(requirement.name))
+            assert version is not None, f"{lock.name} lacks {requirement}; run `make lock`"
+            assert requirement.specifier.contains(version, prereleases=True), (
+                f"{lock.name} has {requirement.name} {version}, pyproject.toml wants {requirement}; run `make lock`"
+            )
+
+
+def test_the_two_locks_have_no_package_in_different_versions():
+    versions, more = locked_versions(), locked_versions(BENCH_LOCK)
+    assert versions.keys() & more.keys()
+    assert {name: more[name] for name in versions.keys() & more.keys() if more[name] != versions[name]} == {}
+
+
+def test_only_the_benchmarks_need_what_only_they_install():
+    added = locked_versions(BENCH_LOCK).keys() - locked_versions().keys()
+    imported = imported_distributions((ROOT / "benchmarks").rglob("*.py"))
+    declared = {canonicalize_name(Requirement(entry).name) for entry in project()["dependency-groups"][BENCH_GROUP]}
+    assert imported - locked_versions().keys() == declared
+    others = [path for folder in ("src", "workflow", "tests") for path in (ROOT / folder).rglob("*.py")]
+    assert not imported_distributions(others) & added
 
 
 def test_the_lock_holds_the_versions_that_conda_has_too():
