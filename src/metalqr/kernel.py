@@ -97,13 +97,6 @@ def _clear(rows, first, count):
 
 
 @inlined
-def _act(gains, action_dim, state_dim, state):
-    """Write K y below y in ``state``, with a gain of its own in every lane."""
-    _clear(state, state_dim, action_dim)
-    _multiply_own(gains, 0, action_dim, state_dim, state, 0, state, state_dim)
-
-
-@inlined
 def _noise_steps(state_dim):
     """For how many steps noise is made at a time: a multiple of a block, so that no number is left over."""
     return BLOCK * max(1, _NOISE_ROWS // (BLOCK * state_dim))
@@ -149,17 +142,19 @@ def _simulate_in_memory(shape, simulated, task, gains, length, start, address, w
             if first + step == 0:
                 _clear(state, 0, state_dim)
                 _multiply_shared(simulated.start, task * state_dim**2, state_dim, state_dim, noise, 0, state, 0)
-                _act(gains, action_dim, state_dim, state)
             else:
                 _multiply_shared(
                     simulated.transition, task * state_dim * columns, state_dim, columns, state, 0, noise, now
                 )
                 for row in range(state_dim):
                     store(state, row, load(noise, now + row))
-                _act(gains, action_dim, state_dim, state)
-                state_cost = _weighted_squares(simulated.state_cost, task * state_dim, state_dim, state, 0)
-                action_cost = _weighted_squares(simulated.action_cost, task * action_dim, action_dim, state, state_dim)
-                total = total + state_cost + action_cost
+            _clear(state, state_dim, action_dim)
+            _multiply_own(gains, 0, action_dim, state_dim, state, 0, state, state_dim)
+            if first + step > 0:
+                total = total + _weighted_squares(simulated.state_cost, task * state_dim, state_dim, state, 0)
+                total = total + _weighted_squares(
+                    simulated.action_cost, task * action_dim, action_dim, state, state_dim
+                )
     return total / filled(state, length)
 
 

@@ -91,7 +91,9 @@ def imported_distributions(paths: Iterable[Path]) -> set[str]:
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                 yield node.module
 
-    ours = {"benchmarks", "metalqr", "pipeline", "__main__"} | {path.stem for path in (ROOT / "workflow" / "scripts").glob("*.py")}
+    ours = {"benchmarks", "metalqr", "pipeline", "__main__"} | {
+        path.stem for path in (ROOT / "workflow" / "scripts").glob("*.py")
+    }
     tops = {module.partition(".")[0] for path in paths for module in modules(ast.parse(path.read_text()))}
     return {canonicalize_name(DISTRIBUTIONS.get(top, top)) for top in tops - ours - set(sys.stdlib_module_names)}
 
