@@ -1,0 +1,88 @@
+"""Start-up time and memory of a training job, each measured in a process of its own.
+
+``python -m benchmarks.resources`` is that process: it trains once and prints when it was how far, and its memory.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.work import Work
+from metalqr import MetaSettings, meta, storage
+
+_MIB = 2**20
+
+
+class Startup(NamedTuple):
+    """Seconds from the start of a process."""
+
+    to_first_iteration: float  # Python, imports, tasks, compiled code
+    iteration: float  # a later one
+
+
+class Memory(NamedTuple):
+    """Peak memory of a training beyond what the process had before, in MiB."""
+
+    iterations: int
+    rollout_length: int
+    whole: float  # of the process
+    per_thread: float
+
+
+def startup(work: Work) -> Startup:
+    """Start-up of a job whose compiled code is stored: the least of three."""
+    times = []
+    for _ in range(3):
+        start = time.monotonic()
+        times.append((start, *_train(work.at(iterations=2))["seconds"]))
+    iteration = min(last - first for *_, first, last in times)
+    return Startup(min(first - start for start, _, first, _ in times) - iteration, iteration)
+
+
+def memory(work: Work, threads: int) -> Memory:
+    """Memory of a training with the threads of this process."""
+    measured = _train(work)
+    growth = (measured["peak"] - measured["before"]) / threads
+    return Memory(work.settings.iterations, work.settings.rollout_length, measured["peak"] / _MIB, growth / _MIB)
+
+
+def _train(work: Work) -> dict[str, Any]:
+    """Run this module in a process of its own, with the threads of this one."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "tasks.nc"
+        storage.save_tasks(path, work.tasks, {}, case=work.name)
+        command = [sys.executable, "-m", "benchmarks.resources", str(path), json.dumps(work.settings.as_dict())]
+        finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return dict(json.loads(finished.stdout))
+
+
+def _peak_memory() -> int:
+    """Largest resident memory of this process so far, in bytes.
+
+    Linux hands ``ru_maxrss`` on from the process that started this one, so there the process' own record is read.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _child(path: str, settings: dict[str, Any]) -> None:
+    tasks = storage.load_tasks(path)
+    before = _peak_memory()
+    seconds: list[float] = []
+    gain = np.zeros((tasks.action_dim, tasks.state_dim))
+    meta.train(tasks, gain, MetaSettings(**settings), 0, lambda iteration, ratio: seconds.append(time.monotonic()))
+    print(json.dumps({"seconds": seconds, "before": before, "peak": _peak_memory()}))
+
+
+if __name__ == "__main__":
+    _child(sys.argv[1], json.loads(sys.argv[2]))

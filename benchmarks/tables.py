@@ -1,0 +1,75 @@
+"""The tables of the results folder in Markdown."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from benchmarks.agreement import BOUND, Agreement
+from benchmarks.resources import Memory, Startup
+
+
+def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]], names: int = 1) -> str:
+    """A table with the first columns, the ``names``, to the left and all others to the right."""
+    widths = [max(3, *map(len, column)) for column in zip(headings, *rows, strict=True)]
+    aligned = [
+        [
+            cell.ljust(width) if place < names else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        for line in (headings, *rows)
+    ]
+    rule = ["-" * width if place < names else "-" * (width - 1) + ":" for place, width in enumerate(widths)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in (aligned[0], rule, *aligned[1:]))
+
+
+def timings(frame: pd.DataFrame, description: str, work: str) -> str:
+    """The main table: how long one iteration takes each contestant."""
+    rows = [
+        [
+            f"({row['state_dim']}, {row['action_dim']})",
+            row["contestant"],
+            significant(row["seconds"]),
+            significant(row["steps_per_second"] / 1e6),
+            significant(row["times_metalqr"]),
+            f"{row['limit_share']:.0%}" if row["contestant"] == "metalqr" else "",
+        ]
+        for row in frame.to_dict("records")
+    ]
+    headings = ["(d, k)", "way", "s an iteration", "million steps/s", "times metalqr", "of the arithmetic limit"]
+    return f"{description}.\n\n{work}\n\n{markdown(headings, rows, names=2)}"
+
+
+def agreement(cases: Mapping[str, Mapping[str, Agreement]]) -> str:
+    """How well the means agree."""
+    rows = [
+        [case, name, significant(found.mean), significant(found.standard_error), f"{found.distance:+.1f}"]
+        for case, contestants in cases.items()
+        for name, found in contestants.items()
+    ]
+    return (
+        "The mean of the estimated meta-gradients along the exact one, from independent estimates, and its distance "
+        f"from metalqr's in standard errors of the difference. From {BOUND} on, `make bench` fails.\n\n"
+        + markdown(["(d, k)", "way", "mean", "standard error", "distance"], rows, names=2)
+    )
+
+
+def resources(startup: Startup, rows: Sequence[Memory], work: str, threads: int) -> str:
+    """Start-up time and memory."""
+    cells = [
+        [str(row.iterations), str(row.rollout_length), f"{row.per_thread:.1f}", f"{row.whole:.0f}"] for row in rows
+    ]
+    headings = ["iterations N", "roll-out length", "MiB a thread", "MiB of the whole process"]
+    return (
+        f"A training at {work} on {threads} threads, in a process of its own, with stored compiled code.\n\n"
+        f"From the start of Python to the first iteration: {startup.to_first_iteration:.2f} s. "
+        f"An iteration: {startup.iteration:.3f} s.\n\n"
+        "Peak memory, and how much of it the training added to the imported libraries and the tasks, a thread:\n\n"
+        + markdown(headings, cells)
+    )
+
+
+def significant(value: float) -> str:
+    """Three significant digits without an exponent."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:#.3g}" if abs(value) >= 1e-4 or value == 0 else f"{value:.2e}"

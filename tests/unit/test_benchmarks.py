@@ -1,0 +1,287 @@
+"""The contestants of the benchmarks against exact expectations, and what the benchmarks compute from timings.
+
+JAX is checked by `make bench` itself, which fails where the means of its contestants differ.
+"""
+
+import functools
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+from systems import random_tasks
+
+from benchmarks import agreement, figures, machine, measure, run, stages, tables
+from benchmarks.contestants import Contestant, chunks_per_task
+from benchmarks.contestants.numpy_vectorised import VectorisedNumpy
+from benchmarks.contestants.plain_loop import PlainLoop
+from benchmarks.work import CASES, Work, of_case
+from metalqr import LQRTasks, MetaSettings, lqr
+
+#: So well damped that neither a perturbation nor a noisy step of adaptation makes a policy much worse.
+SCALAR_TASKS = LQRTasks(
+    A=[[[0.5]], [[0.3]]],
+    B=[[[1.0]], [[0.7]]],
+    Q=[[[1.0]], [[0.5]]],
+    R=[[[1.0]], [[2.0]]],
+    Psi=[[[0.5]], [[1.0]]],
+    Sigma0=[[[1.0]], [[0.4]]],
+    p=[0.6, 0.4],
+)
+
+
+def small_work(tasks, gain, adaptation_rate, inner_perturbations, rollout_length):
+    settings = MetaSettings(
+        learning_rate=1.0e-3,
+        adaptation_rate=adaptation_rate,
+        perturbations=1,
+        inner_perturbations=inner_perturbations,
+        smoothing_radius=0.4,
+        rollout_length=rollout_length,
+    )
+    return Work("small", tasks, np.array([gain]), settings)
+
+
+def exact_expectation(work):
+    """The mean of Algorithm 2 for scalar tasks: every cost is a polynomial in the noise, so Gauss-Hermite is exact."""
+    settings, radius = work.settings, work.settings.smoothing_radius
+    inner, length = settings.inner_perturbations, settings.rollout_length
+    # J of the adapted gain has the degree 4 l + 4 in a normal number; n nodes are exact up to 2 n - 1.
+    nodes, weights = np.polynomial.hermite_e.hermegauss(2 * length + 3)
+    axes = np.meshgrid(*[nodes] * (inner * (length + 1)), indexing="ij")
+    noise = np.reshape(axes, (inner, length + 1, -1))
+    weight = functools.reduce(np.multiply.outer, [weights / weights.sum()] * len(axes)).ravel()
+    total = 0.0
+    for task, p in enumerate(work.tasks.p):
+        a, b, q, r, psi, sigma0 = (
+            float(getattr(work.tasks, name)[task, 0, 0]) for name in ("A", "B", "Q", "R", "Psi", "Sigma0")
+        )
+
+        def mean_cost(gain, a=a, b=b, q=q, r=r, psi=psi, sigma0=sigma0):
+            variance, cost = sigma0, 0.0
+            for _ in range(length):
+                variance = (a - b * gain) ** 2 * variance + psi
+                cost = cost + (q + r * gain**2) * variance
+            return cost / length
+
+        def noisy_cost(gain, z, a=a, b=b, q=q, r=r, psi=psi, sigma0=sigma0):
+            x, cost = math.sqrt(sigma0) * z[0], 0.0
+            for w in z[1:]:
+                x = (a - b * gain) * x + math.sqrt(psi) * w
+                cost = cost + (q + r * gain**2) * x**2
+            return cost / length
+
+        signs = list(itertools.product((-radius, radius), repeat=inner))
+        for U, directions in itertools.product((-radius, radius), signs):
+            gain = float(work.gain[0, 0]) + U
+            gradient = sum(noisy_cost(gain + V, z) * V for V, z in zip(directions, noise, strict=True))
+            adapted = gain - settings.adaptation_rate * gradient / radius**2 / inner
+            total += p * U / radius**2 * (weight @ mean_cost(adapted)) / 2 / len(signs)
+    return total
+
+
+def estimates(contestant, work, perturbations, repeats=40):
+    work = work.at(perturbations=perturbations)
+    return np.array([contestant.estimate(work.tasks, work.gain, work.settings, seed) for seed in range(repeats)])
+
+
+def within(values, exact, bound=4.5):
+    error = (values.mean(axis=0) - exact) / (values.std(axis=0, ddof=1) / math.sqrt(len(values)))
+    return np.abs(error) < bound
+
+
+@pytest.mark.parametrize(
+    ("contestant", "perturbations", "gain", "rate", "inner", "length"),
+    [
+        (VectorisedNumpy(), 10_000, -0.5, 0.02, 2, 1),
+        (VectorisedNumpy(), 10_000, 0.8, 0.005, 1, 3),
+        (PlainLoop(), 150, -0.5, 0.02, 2, 1),
+    ],
+)
+def test_contestants_estimate_the_exact_expectation_of_algorithm_2(
+    contestant, perturbations, gain, rate, inner, length
+):
+    """Scalar tasks, and the mean is not that without adaptation. 4.5 sigma."""
+    work = small_work(SCALAR_TASKS, [gain], rate, inner, length)
+    values = estimates(contestant, work, perturbations)
+    assert np.all(within(values, exact_expectation(work)))
+    assert not np.any(within(values, exact_expectation(work.at(adaptation_rate=0.0))))
+
+
+@pytest.mark.parametrize(("contestant", "perturbations"), [(VectorisedNumpy(), 10_000), (PlainLoop(), 60)])
+def test_contestants_estimate_the_gradient_in_two_dimensions(contestant, perturbations):
+    """Without adaptation the mean is that of the smoothed cost: the trapezoidal rule on the circle. 4.5 sigma."""
+    tasks = random_tasks(7, count=2, state_dim=2, action_dim=1, radius=0.6, spread=0.2)
+    work = small_work(tasks, [0.8, -0.6], 0.0, 1, 3)
+    angles = 2 * np.pi * np.arange(64) / 64
+    radius = work.settings.smoothing_radius
+    U = radius * np.stack([np.cos(angles), np.sin(angles)], axis=-1).reshape(-1, 1, 2)
+    costs = np.array([tasks.p @ lqr.finite_horizon_cost(tasks, work.gain + u, 3) for u in U])
+    exact = 2 / radius**2 * np.einsum("m,mkd->kd", costs, U) / len(U)
+    values = estimates(contestant, work, perturbations)
+    assert np.all(within(values, exact))
+    assert not np.any(within(values, 0.0))
+
+
+def test_the_plain_loop_is_timed_on_a_part_of_its_work():
+    work = of_case("d1k1")
+    part = work._replace(settings=PlainLoop().timed_part(work.settings))
+    assert part.rollouts == 105
+    assert work.rollouts == 50_500
+    assert work.steps == 2_525_000
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_work_is_that_of_the_config(name):
+    work = of_case(name)
+    assert name == f"d{work.tasks.state_dim}k{work.tasks.action_dim}"
+    assert np.all(lqr.is_stabilising(work.tasks, work.gain))
+    assert of_case(name, 4, 3).gain.shape == (3, 4)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize(("policies", "inner", "entries"), [(100, 100, 1), (100, 100, 200), (7, 2, 4), (1, 9000, 200)])
+def test_chunks_are_small_and_equally_shared(policies, inner, entries, workers):
+    chunks = chunks_per_task(5, policies, inner, entries, workers)
+    size = math.ceil(policies / chunks)
+    assert size == 1 or (size * inner <= 5000 and size * inner * entries <= 400_000)
+    assert 5 * chunks % workers == 0
+    if chunks > workers:  # fewer would be too large
+        fewer = chunks - workers // math.gcd(5, workers)
+        assert math.ceil(policies / fewer) * inner > 5000 or math.ceil(policies / fewer) * inner * entries > 400_000
+
+
+@pytest.mark.parametrize("policies", [1, 7, 1001])
+def test_every_policy_of_every_chunk_counts_once(policies):
+    """Without adaptation the inner roll-outs only make chunks necessary, of unequal sizes for the largest number."""
+    work = small_work(SCALAR_TASKS, [0.0], 0.0, 10, 1).at(perturbations=policies)
+    values = [VectorisedNumpy().estimate(work.tasks, work.gain, work.settings, seed) for seed in range(400)]
+    assert np.all(within(np.array(values), exact_expectation(work.at(inner_perturbations=1))))
+
+
+class Noisy(Contestant):
+    """A given mean with a standard deviation of one, whatever the work."""
+
+    name = "noisy"
+
+    def __init__(self, mean, seed):
+        self.mean, self.seed = mean, seed
+
+    def estimate(self, tasks, K, settings, seed):
+        return np.random.default_rng([self.seed, seed]).normal(self.mean, 1.0, K.shape)
+
+
+@pytest.mark.parametrize(("mean", "agrees"), [(3.0, True), (4.5, False), (1.5, False), (math.nan, False)])
+def test_another_mean_does_not_agree(mean, agrees):
+    work = agreement.checked_work(of_case("d1k1"))
+    found = agreement.compare(work, {"metalqr": Noisy(3.0, 0), "other": Noisy(mean, 1)}, "metalqr")
+    assert found["metalqr"].agrees
+    assert found["other"].agrees is agrees
+
+
+def test_nothing_is_timed_while_the_means_differ(monkeypatch, tmp_path):
+    monkeypatch.setattr(run, "OUTPUT", tmp_path)
+    with pytest.raises(SystemExit, match=r"off at \(d, k\) = \(1, 1\), .*agreement\.md"):
+        run.check({"metalqr": Noisy(3.0, 0), "fine": Noisy(3.0, 1), "off": Noisy(9.0, 2)})
+    lines = (tmp_path / "agreement.md").read_text().splitlines()
+    assert sum("| off" in line for line in lines) == len(CASES)
+
+
+def test_times_of_a_part_are_scaled_by_its_steps(monkeypatch):
+    """A clock that a contestant moves by one second for each roll-out makes the time of the whole exact."""
+    now = [0.0]
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: now[0])
+
+    class Clocked(PlainLoop):
+        def estimate(self, tasks, K, settings, seed):
+            now[0] += tasks.count * settings.perturbations * (settings.inner_perturbations + 1)
+            return K
+
+    work = of_case("d1k1")
+    assert measure.iteration_seconds(work, {"clocked": Clocked()}, rounds=2) == pytest.approx(
+        {"clocked": work.rollouts}
+    )
+
+
+def test_the_arithmetic_limit_counts_products_and_normals():
+    """(20, 10): 2 (200 + 400 + 200 + 210 + 55) = 2130 operations and 20 normals a step."""
+    work = of_case("d20k10")
+    assert_allclose(machine.arithmetic_limit(work, 1.0e10, 2), 2_525_000 * (213e-9 + 18e-9) / 2)
+    assert machine.product_rate(0.01) > 1.0e7
+
+
+def test_the_machine_is_named():
+    assert machine.processor()
+    assert machine.cores() >= 1
+
+
+def test_stages_add_up_the_timings(tmp_path):
+    header = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+    for name, lines in {
+        "tasks/d1k1.tsv": "3.0\t0:00:03\t-\t-\t-\t-\t-\t-\t0.0\t2.0\n",
+        "runs/d1k1/abc/seed-0.tsv": "4.0\t0:00:04\t1\t1\t1\t1\t1\t1\t150\t6.0\n",
+        "runs/d1k1/abc/seed-1.tsv": "9.0\t0:00:09\t-\t-\t-\t-\t-\t-\t0\t9.0\n5.0\t0:00:05\t-\t-\t-\t-\t-\t-\t0\t8.0\n",
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(header + lines)
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in stages.summary(stages.read(tmp_path)).split("\n")
+    ]
+    assert rows[2:5] == [
+        ["tasks", "1", "3.0", "2.0", "25.0%"],
+        ["runs, d1k1", "2", "9.0", "14.0", "75.0%"],
+        ["all", "3", "12.0", "16.0", "100.0%"],
+    ]
+
+
+def test_without_timings_the_stages_say_so(tmp_path):
+    assert "make paper" in stages.summary(stages.read(tmp_path))
+
+
+def test_the_table_of_timings():
+    frame = pd.DataFrame(
+        [
+            {
+                "state_dim": 20,
+                "action_dim": 10,
+                "contestant": name,
+                "seconds": seconds,
+                "steps_per_second": 2_525_000 / seconds,
+                "times_metalqr": seconds / 0.1,
+                "limit_share": 0.05 / seconds,
+            }
+            for name, seconds in (("metalqr", 0.1), ("plain loop", 30.0))
+        ]
+    )
+    assert tables.timings(frame, "A processor", "Some work.").splitlines() == [
+        "A processor.",
+        "",
+        "Some work.",
+        "",
+        "| (d, k)   | way        | s an iteration | million steps/s | times metalqr | of the arithmetic limit |",
+        "| -------- | ---------- | -------------: | --------------: | ------------: | ----------------------: |",
+        "| (20, 10) | metalqr    |          0.100 |            25.2 |          1.00 |                     50% |",
+        "| (20, 10) | plain loop |           30.0 |          0.0842 |           300 |                         |",
+    ]
+
+
+def test_the_figure_has_a_line_for_each_contestant_and_case():
+    sweeps = pd.DataFrame(
+        [
+            {"axis": axis, "value": value, "contestant": name, "nanoseconds": value + speed, "limit": 0.5 * value}
+            for axis in figures.TITLES
+            for value in (1, 10, 100)
+            for speed, name in ((1.0, "fast"), (20.0, "slow"))
+        ]
+    )
+    scaling = pd.DataFrame(
+        [{"case": case, "threads": n, "speed_up": 0.9 * n} for case in ("(1, 1)", "(20, 10)") for n in (1, 2)]
+    )
+    panels = figures.kernel(sweeps, scaling).axes
+    for panel in panels[:3]:
+        assert [line.get_label() for line in panel.lines] == ["fast", "slow", "arithmetic limit"]
+        assert_allclose(panel.lines[0].get_ydata(), [2.0, 11.0, 101.0])
+    assert [line.get_label() for line in panels[3].lines] == ["proportional", "(1, 1)", "(20, 10)"]
