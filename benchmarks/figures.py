@@ -62,4 +62,4 @@ def _scaling(axes: Axes, scaling: pd.DataFrame) -> None:
         axes.plot(points["threads"], points["speed_up"], color=colour, marker=marker, markersize=4.5, label=case)
     axes.set(title="Threads", ylabel="speed-up of metalqr", xlim=(0.9, most + 0.1), ylim=(0.0, None))
     axes.set_xticks(scaling["threads"].unique())
-    axes.legend(loc="upper left", title="(d, k)")
+    axes.legend(loc="lower right", title="(d, k)")
