@@ -360,6 +360,20 @@ def test_every_setting_can_be_swept(config: dict[str, Any], name: str) -> None:
     assert values == [(value, f"seed-{seed}.nc") for value in (first, second) for seed in (5, 6)]
 
 
+def test_long_runs_start_first(config: dict[str, Any]) -> None:
+    """10 for each factor of ten in the work; the paper's cases have (d, k) = (1, 1), (2, 2) and (20, 10)."""
+    sweep = {"perturbations": [1, 10, 100]}
+    experiment = {"cases": ["d1k1", "d2k2", "d20k10"], "seeds": [0], "sweep": sweep}
+    plan = Plan(changed(config, "experiments.mine", experiment))
+    found = {}
+    for path in plan.run_files("mine"):
+        wildcards = SimpleNamespace(case=path.split("/")[2], setting=path.split("/")[3])
+        found[wildcards.case, plan.settings(wildcards)["perturbations"]] = plan.priority(wildcards)
+    assert found["d2k2", 10] - found["d2k2", 1] == found["d2k2", 100] - found["d2k2", 10] == 10
+    assert found["d20k10", 100] - found["d1k1", 100] == 24  # 800 against 3 multiplications a step
+    assert found["d2k2", 100] - found["d1k1", 100] == 6
+
+
 def test_sweep_is_a_product_with_the_last_axis_fastest(config: dict[str, Any]) -> None:
     sweep = {"perturbations": [1, 2], "iterations": [7, 8], "inner_perturbations": "perturbations"}
     experiment = {"cases": ["d1k1", "d2k2"], "seeds": [0], "sweep": sweep}
@@ -380,7 +394,7 @@ def test_sweep_is_a_product_with_the_last_axis_fastest(config: dict[str, Any]) -
 
 
 def test_execution_is_no_part_of_a_run(config: dict[str, Any]) -> None:
-    other = changed(config, "execution.threads", 1)
+    other = changed(config, "execution.threads", 2)
     assert Plan(other).all_run_files() == Plan(config).all_run_files()
 
 

@@ -14,6 +14,8 @@ rule train_policy:
         "results/logs/runs/{case}/{setting}/seed-{seed}.log",
     benchmark:
         "results/timings/runs/{case}/{setting}/seed-{seed}.tsv"
+    # Long runs first, so that the last one does not keep all other cores waiting.
+    priority: plan.priority
     conda:
         "../../envs/compute.yaml"
     threads: plan.threads

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -134,6 +135,13 @@ class Plan:
             raise ConfigError(
                 [f"experiments: none asks for the run {case}/{setting}; ask for the stage 'runs'"]
             ) from None
+
+    def priority(self, wildcards: Any) -> int:
+        """How early a run should start: by the order of magnitude of its work, multiplications of all its roll-outs."""
+        settings, block = self.settings(wildcards), self.config["cases"][wildcards.case]
+        rollouts = settings["iterations"] * settings["perturbations"] * (settings["inner_perturbations"] + 1)
+        a_step = block["state_dim"] * (block["state_dim"] + 2 * block["action_dim"])
+        return round(10 * math.log10(1 + rollouts * settings["rollout_length"] * a_step))
 
     def optima_of(self, wildcards: Any) -> list[str]:
         """The optima of an experiment's cases."""
