@@ -121,13 +121,13 @@ def _simulate(shape, simulated, task, gains, length, start, address, work):
 def _simulate_generate(shape, simulated, task, gains, length, start, address, work):
     if isinstance(shape, types.NoneType):
         return lambda shape, simulated, task, gains, length, start, address, work: _simulate_in_memory(
-            shape, simulated, task, gains, length, start, address, work
+            simulated, task, gains, length, start, address, work
         )
     return _simulate_in_registers
 
 
 @compiled()
-def _simulate_in_memory(shape, simulated, task, gains, length, start, address, work):
+def _simulate_in_memory(simulated, task, gains, length, start, address, work):
     state, noise = work
     state_dim = simulated.state_cost.shape[1]
     action_dim = simulated.action_cost.shape[1]

@@ -4,12 +4,12 @@ Numba compiles scalar code and leaves it to LLVM to find the vectors in it, whic
 a small matrix product keeps its sums in registers only if the sums are *variables* and not array elements. So this
 module gives Numba vector types with the usual operators. A lane is a roll-out.
 
-=============  ======================================================
+===============  =====================================================
 :data:`DOUBLES`  8 doubles, for ``precision: float64``
 :data:`WORDS`    8 64-bit words, as long as eight doubles
 :data:`FLOATS`   16 single-precision floats, for ``precision: float32``
 :data:`SHORTS`   16 32-bit words, as long as sixteen floats
-=============  ======================================================
+===============  =====================================================
 
 LLVM maps the 64 bytes of a vector to whatever the processor has (one AVX-512 register, two of AVX2, four of NEON). The
 numbers do not depend on that choice, because lanes never mix and every rounding is explicit: ``fma`` rounds once,

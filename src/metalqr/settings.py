@@ -102,7 +102,7 @@ def require_precision(value: Any) -> None:
     SettingsError
         If it is neither ``"float64"`` nor ``"float32"``.
     """
-    if value not in RADIUS_RANGE:
+    if value not in tuple(RADIUS_RANGE):
         raise SettingsError(f"precision: {value!r} is not float64 or float32")
 
 

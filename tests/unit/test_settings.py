@@ -45,6 +45,7 @@ def test_the_defaults_are_the_papers():
         ("task_batch", "some", "task_batch: 'some' is not a whole number from 1 to 2147483647 or \"all\""),
         ("task_batch", 0, "task_batch: 0 is not"),
         ("precision", "single", "precision: 'single' is not float64 or float32"),
+        ("precision", ["float32"], "precision: .'float32'. is not float64 or float32"),
     ],
 )
 def test_impossible_values_are_refused_by_name(name, value, message):
