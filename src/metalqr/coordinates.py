@@ -29,7 +29,7 @@ class SimulationTasks(NamedTuple):
     transition: NDArray[np.floating]  # (I, d + k, d): [T^-1 A T, -T^-1 B V], applied to [y; v], by columns
     state_cost: NDArray[np.floating]  # (I, d): q
     action_cost: NDArray[np.floating]  # (I, k): r
-    start: NDArray[np.floating]  # (I, d, d): maps N(0, I) to the initial state, T^-1 chol(Sigma0), by columns
+    start: NDArray[np.floating]  # (I, d + k, d): [T^-1 chol(Sigma0), 0], maps N(0, I) to the initial state, by columns
     perturbation_map: NDArray[np.floating]  # (I, d, d): H, by columns
     state_map: NDArray[np.float64]  # (I, d, d): T
     state_rotation: NDArray[np.float64]  # (I, d, d): O
@@ -70,13 +70,14 @@ def _in_coordinates(tasks: LQRTasks) -> SimulationTasks:
     action_cost, action_rotation = _eigenvectors(tasks.R)
     state_map = noise @ vectors
     columns = np.concatenate([tasks.A @ state_map, -tasks.B @ action_rotation], axis=-1)
+    initial = np.linalg.solve(state_map, np.linalg.cholesky(tasks.Sigma0))
     rotation, triangular = np.linalg.qr(state_map)
     signs = np.sign(np.diagonal(triangular, axis1=-2, axis2=-1))
     return SimulationTasks(
         transition=np.swapaxes(np.linalg.solve(state_map, columns), -1, -2),
         state_cost=state_cost,
         action_cost=action_cost,
-        start=np.swapaxes(np.linalg.solve(state_map, np.linalg.cholesky(tasks.Sigma0)), -1, -2),
+        start=np.swapaxes(np.concatenate([initial, np.zeros_like(tasks.B)], axis=-1), -1, -2),
         perturbation_map=np.swapaxes(signs[..., np.newaxis] * triangular, -1, -2),
         state_map=state_map,
         state_rotation=rotation * signs[:, np.newaxis],

@@ -7,6 +7,7 @@ would read foreign memory, so :mod:`metalqr.rollout` checks it first.
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -19,75 +20,68 @@ from numpy.typing import NDArray
 
 from metalqr.compiled import compiled, inlined
 from metalqr.lanes import (
+    AVX512,
     VECTOR,
+    borrowed,
     element,
     elements,
     filled,
     fma,
-    fused,
     load,
     loaded,
     multiplied,
     scaled,
     store,
     stored,
-    summed,
     weighted_gram,
     zeros,
 )
-from metalqr.normals import BLOCK, fill_directions, fill_normals, rollout_start, work_rows
+from metalqr.normals import BLOCK, counter_rows, fill_directions, fill_normals, rollout_start, work_rows
 
-# Rows of a matrix product whose sums are kept in registers together, largest first. A fused multiply-add takes four
-# cycles and two start in each: at least eight vectors of the processor must be in work, ten of AVX2 here.
-_TILES = ((0, 0, 0, 0, 0), (0, 0), (0,))
+# Rows of a matrix product whose sums are kept in registers together, largest first. A vector has two registers, a fused
+# multiply-add takes four cycles and two start in each: five rows keep the processor busy. More rows use each loaded
+# number more often, and AVX-512 has registers for ten.
+_TILES = tuple((0,) * rows for rows in ((10, 4, 1) if AVX512 else (5, 2, 1)))
 
-# Normals are made for as many steps at a time as fit in these rows (5 KB): long enough loops, and still in the cache.
-_NOISE_ROWS = 80
+# Normals are made for as many steps at a time as fit in these rows, 5 KB: long enough loops, and still in the cache.
+_NOISE_ROWS = 5 * 1024 // VECTOR
 
 # Up to these dimensions the compiled code is specialised for the dimensions.
 _LARGEST_IN_REGISTERS = 2
 
 
 def _product(matrix_entries, vector_entry):
-    """Compiled ``result += matrix @ vector`` lane by lane.
+    """Compiled ``sums + matrix @ vector`` lane by lane, for as many rows of the matrix as there are sums.
 
     ``matrix_entries`` reads consecutive entries of the matrix as a tuple, ``vector_entry`` one of the vector: for all
     lanes (``elements``, ``element``), or for each lane its own (``loaded``, ``load``).
     """
 
     @inlined
-    def multiply(matrix, offset, rows, columns, vector, first, result, result_row):
-        row = 0
-        for tile in literal_unroll(_TILES):
-            while row + len(tile) <= rows:
-                sums = loaded(result, result_row + row, tile)
-                for column in range(columns):
-                    factors = matrix_entries(matrix, offset + column * rows + row, tile)
-                    sums = multiplied(factors, (vector_entry(vector, first + column),), sums)
-                stored(result, result_row + row, sums)
-                row += len(tile)
+    def multiply(matrix, offset, rows, columns, vector, first, sums):
+        for column in range(columns):
+            factors = matrix_entries(matrix, offset + column * rows, sums)
+            sums = multiplied(factors, (vector_entry(vector, first + column),), sums)
+        return sums
 
     return multiply
 
 
-_multiply_shared = _product(elements, load)
-_multiply_own = _product(loaded, load)
-_multiply_own_by_shared = _product(loaded, element)
+_shared_times_own = _product(elements, load)
+_own_times_own = _product(loaded, load)
+_own_times_shared = _product(loaded, element)
 
 
 @inlined
-def _weighted_squares(weights, offset, rows, vector, first):
-    """``sum_j weights_j vector_j^2`` lane by lane, with weights that all lanes share."""
-    total = filled(vector, 0.0)
-    row = 0
-    for tile in literal_unroll(_TILES):
-        sums = zeros(vector, tile)
-        while row + len(tile) <= rows:
-            x = loaded(vector, first + row, tile)
-            sums = fused(scaled(elements(weights, offset + row, tile), x), x, sums)
-            row += len(tile)
-        total = total + summed(sums)
-    return total
+def _weighted_squares(weights, offset, vectors, total):
+    """``total + sum_j weights_j vectors_j^2`` lane by lane, with weights that all lanes share."""
+    return multiplied(scaled(elements(weights, offset, vectors), vectors), vectors, (total,))[0]
+
+
+@inlined
+def _copy(rows, source, target, count):
+    for row in range(count):
+        store(rows, target + row, load(rows, source + row))
 
 
 @inlined
@@ -97,9 +91,41 @@ def _clear(rows, first, count):
 
 
 @inlined
+def _move(simulated, task, matrices, states, before, now, action, total):
+    """Add matrix @ [state before; action] to the state that starts at row ``now``, and its cost to ``total``."""
+    state_dim, action_dim = simulated.state_cost.shape[1], simulated.action_cost.shape[1]
+    row = 0
+    for tile in literal_unroll(_TILES):
+        while row + len(tile) <= state_dim:
+            offset = task * state_dim * (state_dim + action_dim) + row
+            sums = loaded(states, now + row, tile)
+            sums = _shared_times_own(matrices, offset, state_dim, state_dim, states, before, sums)
+            sums = _shared_times_own(matrices, offset + state_dim**2, state_dim, action_dim, action, 0, sums)
+            stored(states, now + row, sums)
+            total = _weighted_squares(simulated.state_cost, task * state_dim + row, sums, total)
+            row += len(tile)
+    return total
+
+
+@inlined
+def _act(simulated, task, gains, states, now, action, total):
+    """The action in the state that starts at row ``now``; adds the action's cost to ``total``."""
+    state_dim, action_dim = simulated.state_cost.shape[1], simulated.action_cost.shape[1]
+    row = 0
+    for tile in literal_unroll(_TILES):
+        while row + len(tile) <= action_dim:
+            sums = _own_times_own(gains, row, action_dim, state_dim, states, now, zeros(states, tile))
+            stored(action, row, sums)
+            total = _weighted_squares(simulated.action_cost, task * action_dim + row, sums, total)
+            row += len(tile)
+    return total
+
+
+@inlined
 def _noise_steps(state_dim):
-    """For how many steps noise is made at a time: a multiple of a block, so that no number is left over."""
-    return BLOCK * max(1, _NOISE_ROWS // (BLOCK * state_dim))
+    """For how many steps noise is made at a time: so many that no number is left over."""
+    least = BLOCK // math.gcd(BLOCK, state_dim)
+    return least * max(1, _NOISE_ROWS // (least * state_dim))
 
 
 @inlined
@@ -112,7 +138,7 @@ def _fill_noise(noise, first_step, steps, state_dim, start, address):
 def _simulate(shape, simulated, task, gains, length, start, address, work):
     """Average cost over steps 1 to ``length`` of a vector of roll-outs of one task.
 
-    Each lane has its own gain (``gains``, k d rows) and noise. ``work`` is (state, noise); ``shape`` is None, or for
+    Each lane has its own gain (``gains``, k d rows) and noise. ``work`` is (states, action); ``shape`` is None, or for
     small dimensions tuples as long as y, v, K and A, for code in which all of them stay in registers.
     """
 
@@ -128,40 +154,36 @@ def _simulate_generate(shape, simulated, task, gains, length, start, address, wo
 
 @compiled()
 def _simulate_in_memory(simulated, task, gains, length, start, address, work):
-    state, noise = work
+    # A state replaces its noise. Before the states of a batch stands the last one of the batch before.
+    simulated, gains, address, (states, action) = borrowed((simulated, gains, address, work))
     state_dim = simulated.state_cost.shape[1]
-    action_dim = simulated.action_cost.shape[1]
-    columns = state_dim + action_dim
     batch = _noise_steps(state_dim)
-    total = filled(state, 0.0)
+    nothing = filled(states, 0.0)
+    total = nothing
     for first in range(0, length + 1, batch):
         steps = min(batch, length + 1 - first)
-        _fill_noise(noise, first, steps, state_dim, start, address)
+        _fill_noise(states[state_dim:], first, steps, state_dim, start, address)
         for step in range(steps):
-            now = step * state_dim
+            before, now = step * state_dim, (step + 1) * state_dim
+            matrices = simulated.transition
             if first + step == 0:
-                _clear(state, 0, state_dim)
-                _multiply_shared(simulated.start, task * state_dim**2, state_dim, state_dim, noise, 0, state, 0)
-            else:
-                _multiply_shared(
-                    simulated.transition, task * state_dim * columns, state_dim, columns, state, 0, noise, now
-                )
-                for row in range(state_dim):
-                    store(state, row, load(noise, now + row))
-            _clear(state, state_dim, action_dim)
-            _multiply_own(gains, 0, action_dim, state_dim, state, 0, state, state_dim)
-            if first + step > 0:
-                total = total + _weighted_squares(simulated.state_cost, task * state_dim, state_dim, state, 0)
-                total = total + _weighted_squares(
-                    simulated.action_cost, task * action_dim, action_dim, state, state_dim
-                )
-    return total / filled(state, length)
+                # The initial state is a matrix times its noise and costs nothing.
+                matrices = simulated.start
+                _copy(states, now, before, state_dim)
+                _clear(states, now, state_dim)
+                _clear(action, 0, action.shape[0])
+            total = _move(simulated, task, matrices, states, before, now, action, total)
+            total = _act(simulated, task, gains, states, now, action, total)
+            if first + step == 0:
+                total = nothing
+        _copy(states, steps * state_dim, 0, state_dim)
+    return total / filled(states, length)
 
 
 def _simulate_in_registers(shape, simulated, task, gains, length, start, address, work):
     # With A - BK and the cost Q + K'RK of each lane a step needs neither the action nor its cost.
     state_like, action_like, gain_like, square_like = shape
-    _, noise = work
+    noise, _ = work
     state_dim = len(state_like)
     transition = task * (len(square_like) + len(gain_like))
     gain = loaded(gains, 0, gain_like)
@@ -185,7 +207,7 @@ def _simulate_in_registers(shape, simulated, task, gains, length, start, address
         for step in range(steps):
             normals = loaded(noise, step * state_dim, state_like)
             if first + step == 0:
-                initial = elements(simulated.start, task * len(square_like), square_like)
+                initial = elements(simulated.start, transition, square_like)
                 state = multiplied(initial, normals, nothing)
             else:
                 state = multiplied(closed_loop, state, normals)
@@ -213,13 +235,151 @@ def _transform(left, left_transposed, matrix, right, right_transposed, result):
 
 
 @inlined
-def _work(simulated):
-    """Rows for the state with the action below it, and for the noise."""
-    state_dim = simulated.state_cost.shape[1]
-    columns = simulated.transition.shape[1]
-    return work_rows(columns, simulated.state_cost), work_rows(
-        _noise_steps(state_dim) * state_dim, simulated.state_cost
+def _perturb(simulated, task, directions, base, own):
+    """The perturbed gains W H + ``base`` in the coordinates of the simulation, where H is upper triangular."""
+    state_dim, action_dim = simulated.state_cost.shape[1], simulated.action_cost.shape[1]
+    for column in range(state_dim):
+        factors = (task * state_dim + column) * state_dim
+        row = 0
+        for tile in literal_unroll(_TILES):
+            while row + len(tile) <= action_dim:
+                sums = loaded(base, column * action_dim + row, tile)
+                sums = _own_times_shared(
+                    directions, row, action_dim, column + 1, simulated.perturbation_map, factors, sums
+                )
+                stored(own, column * action_dim + row, sums)
+                row += len(tile)
+
+
+class _Work(NamedTuple):
+    """Rows for the work of one job."""
+
+    base: NDArray[np.floating]  # k d: unperturbed gain of each lane
+    directions: NDArray[np.floating]  # k d and what a block has too many
+    gains: NDArray[np.floating]  # k d
+    sums: NDArray[np.floating]  # k d: cost times direction
+    costs: NDArray[np.floating]  # 2: of all roll-outs, and of those of one policy
+    simulation: tuple[NDArray[np.floating], NDArray[np.floating]]  # of _simulate
+    counters: NDArray[np.integer]
+    policies: NDArray[np.int64]  # (lanes,): of each lane
+    members: NDArray[np.int64]  # (lanes,): perturbation of each lane, of its policy's
+
+
+@inlined
+def _simulation_work(simulated):
+    """Rows for the states of a batch with the one before and what a block has too many, and for the action."""
+    state_dim, action_dim = simulated.state_cost.shape[1], simulated.action_cost.shape[1]
+    rows = (1 + _noise_steps(state_dim)) * state_dim + BLOCK
+    return work_rows(rows, simulated.transition), work_rows(action_dim, simulated.transition)
+
+
+@inlined
+def _work(simulated, perturbations):
+    entries = simulated.state_cost.shape[1] * simulated.action_cost.shape[1]
+    lanes = VECTOR // simulated.transition.itemsize
+    return _Work(
+        work_rows(entries, simulated.transition),
+        work_rows(entries + BLOCK, simulated.transition),
+        work_rows(entries, simulated.transition),
+        work_rows(entries, simulated.transition),
+        work_rows(2, simulated.transition),
+        _simulation_work(simulated),
+        counter_rows(simulated.transition),
+        np.full(lanes, -1),
+        np.arange(perturbations - lanes, perturbations),
     )
+
+
+@inlined
+def _set_lane(rows, lane, gain):
+    """Write a gain to one lane."""
+    action_dim, state_dim = gain.shape
+    for column in range(state_dim):
+        for row in range(action_dim):
+            rows[column * action_dim + row, lane] = gain[row, column]
+
+
+@inlined
+def _next_roll_outs(work, perturbations, gains, first_policy):
+    """Move the lanes on to the roll-outs that follow: policy, perturbation, counters and unperturbed gain of each."""
+    lanes = len(work.policies)
+    for lane in range(lanes):
+        work.members[lane] += lanes
+        if work.members[lane] >= perturbations:
+            while work.members[lane] >= perturbations:
+                work.members[lane] -= perturbations
+                work.policies[lane] += 1
+            # Lanes past the end go on with the last gain; their costs are not used.
+            _set_lane(work.base, lane, gains[min(work.policies[lane], len(gains) - 1)])
+        work.counters[0, lane], work.counters[1, lane] = work.members[lane], first_policy + work.policies[lane]
+
+
+@inlined
+def _add_up(work, policy):
+    """Add cost times direction of the lanes of one policy to the sums."""
+    for lane in range(len(work.policies)):
+        work.costs[1, lane] = work.costs[0, lane] if work.policies[lane] == policy else 0.0
+    cost = load(work.costs, 1)
+    for entry in range(len(work.sums)):
+        store(work.sums, entry, fma(cost, load(work.directions, entry), load(work.sums, entry)))
+
+
+@inlined
+def _finish(simulated, task, work, scale, estimate):
+    """The estimate of a policy from its sums, in the task's own coordinates; the sums are zero again."""
+    action_dim, state_dim = estimate.shape
+    turned = np.zeros((action_dim, state_dim))
+    for row in range(action_dim):
+        for column in range(state_dim):
+            for lane in range(len(work.policies)):
+                turned[row, column] += work.sums[column * action_dim + row, lane]
+            turned[row, column] *= scale
+    _transform(simulated.action_rotation[task], False, turned, simulated.state_rotation[task], True, estimate)
+    _clear(work.sums, 0, len(work.sums))
+
+
+@inlined
+def _estimate_group(
+    shape,
+    simulated,
+    task,
+    gains,
+    perturbations,
+    radius,
+    length,
+    directions_at,
+    rollouts_at,
+    first_policy,
+    work,
+    estimates,
+):
+    """Algorithm 1 at some gains (n, k, d) of one task, whose roll-outs fill the vectors one after the other.
+
+    ``first_policy`` is counter 2 of the first of them.
+    """
+    simulated, work, directions_at, rollouts_at = borrowed((simulated, work, directions_at, rollouts_at))
+    count, action_dim, state_dim = gains.shape
+    entries = action_dim * state_dim
+    scale = entries / (radius**2 * perturbations)
+    turned = np.empty_like(gains)
+    for policy in range(count):
+        _transform(
+            simulated.action_rotation[task], True, gains[policy], simulated.state_map[task], False, turned[policy]
+        )
+    _clear(work.sums, 0, entries)
+    lanes = len(work.policies)
+    for _ in range(0, count * perturbations, lanes):
+        _next_roll_outs(work, perturbations, turned, first_policy)
+        fill_directions(work.directions, entries, radius, rollout_start(work.counters, directions_at), directions_at)
+        _perturb(simulated, task, work.directions, work.base, work.gains)
+        start = rollout_start(work.counters, rollouts_at)
+        cost = _simulate(shape, simulated, task, work.gains, length, start, rollouts_at, work.simulation)
+        store(work.costs, 0, cost)
+        last = work.policies[lanes - 1]
+        for policy in range(work.policies[0], min(last, count - 1) + 1):
+            _add_up(work, policy)
+            if policy < last or work.members[lanes - 1] == perturbations - 1:
+                _finish(simulated, task, work, scale, estimates[policy])
 
 
 class Kernels(NamedTuple):
@@ -250,73 +410,55 @@ def _kernels(shape: tuple[tuple[int, ...], ...] | None) -> Kernels:
             slot = job // blocks
             first = (job % blocks) * lanes
             task = task_of_slot[slot]
-            action_rotation = simulated.action_rotation[task]
             gain = np.empty((action_dim, state_dim))
             own = work_rows(action_dim * state_dim, simulated.transition)
-            work = _work(simulated)
+            counters = counter_rows(simulated.transition)
             result = work_rows(1, simulated.transition)
             for lane in range(lanes):
                 # Lanes past the end repeat the last policy; their costs are not used.
                 policy = min(first + lane, count - 1)
-                _transform(action_rotation, True, gains[slot, policy], simulated.state_map[task], False, gain)
-                for row in range(action_dim):
-                    for column in range(state_dim):
-                        own[column * action_dim + row, lane] = gain[row, column]
-            start = rollout_start(own, 0, 0, slot * count + first, 1, address)
+                _transform(
+                    simulated.action_rotation[task], True, gains[slot, policy], simulated.state_map[task], False, gain
+                )
+                _set_lane(own, lane, gain)
+                counters[0, lane], counters[1, lane] = 0, slot * count + policy
+            work = _simulation_work(simulated)
+            start = rollout_start(counters, address)
             store(result, 0, _simulate(shape, simulated, task, own, length, start, address, work))
             for lane in range(min(lanes, count - first)):
                 results[slot, first + lane] = result[0, lane]
         return results
 
     @compiled(parallel=True)
-    def smoothed_gradients(simulated, task_of_policy, gains, perturbations, radius, length, directions_at, rollouts_at):
-        """Algorithm 1 at each of the gains (policies, k, d)."""
-        policies, action_dim, state_dim = gains.shape
-        entries = action_dim * state_dim
+    def smoothed_gradients(simulated, task_of_slot, gains, perturbations, radius, length, directions_at, rollouts_at):
+        """Algorithm 1 at each of the gains (slots, count, k, d).
+
+        A job is a group of policies of one slot: as many as together have a multiple of the lanes as roll-outs, so that
+        no lane is left over.
+        """
+        slots, count, action_dim, state_dim = gains.shape
         lanes = VECTOR // simulated.transition.itemsize
-        estimates = np.empty((policies, action_dim, state_dim))
-        for policy in numba.prange(policies):
-            task = task_of_policy[policy]
-            action_rotation, state_rotation = simulated.action_rotation[task], simulated.state_rotation[task]
-            gain = np.empty((action_dim, state_dim))
-            _transform(action_rotation, True, gains[policy], simulated.state_map[task], False, gain)
-            directions = work_rows(entries + BLOCK, simulated.transition)
-            own = work_rows(entries, simulated.transition)
-            sums = work_rows(entries, simulated.transition)
-            used_costs = work_rows(1, simulated.transition)
-            work = _work(simulated)
-            _clear(sums, 0, entries)
-            for first in range(0, perturbations, lanes):
-                start = rollout_start(directions, first, 1, policy, 0, directions_at)
-                fill_directions(directions, entries, radius, start, directions_at)
-                for column in range(state_dim):
-                    for row in range(action_dim):
-                        store(own, column * action_dim + row, filled(own, gain[row, column]))
-                    _multiply_own_by_shared(
-                        directions,
-                        0,
-                        action_dim,
-                        column + 1,
-                        simulated.perturbation_map,
-                        (task * state_dim + column) * state_dim,
-                        own,
-                        column * action_dim,
-                    )
-                start = rollout_start(directions, first, 1, policy, 0, rollouts_at)
-                cost = _simulate(shape, simulated, task, own, length, start, rollouts_at, work)
-                store(used_costs, 0, cost)
-                for lane in range(perturbations - first, lanes):
-                    used_costs[0, lane] = 0.0
-                cost = load(used_costs, 0)
-                for entry in range(entries):
-                    store(sums, entry, fma(cost, load(directions, entry), load(sums, entry)))
-            estimate = np.zeros((action_dim, state_dim))
-            for row in range(action_dim):
-                for column in range(state_dim):
-                    for lane in range(lanes):
-                        estimate[row, column] += sums[column * action_dim + row, lane]
-                    estimate[row, column] *= entries / (radius**2 * perturbations)
-            _transform(action_rotation, False, estimate, state_rotation, True, estimates[policy])
+        group = lanes // math.gcd(lanes, perturbations)
+        groups = (count + group - 1) // group
+        estimates = np.empty((slots, count, action_dim, state_dim))
+        for job in numba.prange(slots * groups):
+            slot = job // groups
+            first = (job % groups) * group
+            end = min(first + group, count)
+            _estimate_group(
+                shape,
+                simulated,
+                task_of_slot[slot],
+                gains[slot, first:end],
+                perturbations,
+                radius,
+                length,
+                directions_at,
+                rollouts_at,
+                slot * count + first,
+                _work(simulated, perturbations),
+                estimates[slot, first:end],
+            )
         return estimates
 
     return Kernels(costs, smoothed_gradients)

@@ -4,21 +4,22 @@ Numba compiles scalar code and leaves it to LLVM to find the vectors in it, whic
 a small matrix product keeps its sums in registers only if the sums are *variables* and not array elements. So this
 module gives Numba vector types with the usual operators. A lane is a roll-out.
 
-===============  =====================================================
-:data:`DOUBLES`  8 doubles, for ``precision: float64``
-:data:`WORDS`    8 64-bit words, as long as eight doubles
-:data:`FLOATS`   16 single-precision floats, for ``precision: float32``
-:data:`SHORTS`   16 32-bit words, as long as sixteen floats
-===============  =====================================================
+===============  ==============================================================
+:data:`DOUBLES`  16 doubles (8 without AVX-512), for ``precision: float64``
+:data:`WORDS`    as many 64-bit words
+:data:`FLOATS`   32 single-precision floats (or 16), for ``precision: float32``
+:data:`SHORTS`   as many 32-bit words
+===============  ==============================================================
 
-LLVM maps the 64 bytes of a vector to whatever the processor has (one AVX-512 register, two of AVX2, four of NEON). The
-numbers do not depend on that choice, because lanes never mix and every rounding is explicit: ``fma`` rounds once,
-``a * b + c`` twice, on every processor. In an operation one of the operands may be a scalar: it is put in every lane.
+LLVM maps a vector to registers of the processor: two of AVX-512 or AVX2, four of NEON. With two, each number that the
+lanes share is loaded once for two instructions, and each instruction has an independent neighbour while it waits for
+the one before. A lane's numbers do not depend on that choice, because lanes never mix and every rounding is explicit:
+``fma`` rounds once, ``a * b + c`` twice, on every processor. In an operation one of the operands may be a scalar: it is
+put in every lane.
 
 Only compiled code (``numba.njit``) can use what is defined here.
 """
 
-import functools
 import itertools
 import math
 import operator
@@ -26,21 +27,25 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba.core import cgutils, types
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 from numpy.typing import DTypeLike
 
+#: Whether registers hold 64 bytes and there are 32 of them.
+AVX512 = bool(binding.get_host_cpu_features().get("avx512f", False))
+
 #: Bytes of a vector.
-VECTOR = 64
+VECTOR = 128 if AVX512 else 64
 
 
 class LanesType(types.Type):
     """Numba type of a vector; ``scalar`` is the type of one lane, ``suffix`` how LLVM calls the vector."""
 
-    def __init__(self, name: str, scalar: Any, element: ir.Type, suffix: str) -> None:
-        self.scalar, self.count, self.suffix = scalar, VECTOR * 8 // scalar.bitwidth, suffix
+    def __init__(self, name: str, scalar: Any, element: ir.Type, prefix: str) -> None:
+        self.scalar, self.count = scalar, VECTOR * 8 // scalar.bitwidth
+        self.suffix = f"v{self.count}{prefix}{scalar.bitwidth}"
         self.ir = ir.VectorType(element, self.count)
         super().__init__(name=name)
 
@@ -56,10 +61,10 @@ class _LanesModel(models.PrimitiveModel):
         super().__init__(manager, lanes_type, lanes_type.ir)
 
 
-DOUBLES = LanesType("doubles", types.float64, ir.DoubleType(), "v8f64")
-WORDS = LanesType("words", types.int64, ir.IntType(64), "v8i64")
-FLOATS = LanesType("floats", types.float32, ir.FloatType(), "v16f32")
-SHORTS = LanesType("shorts", types.int32, ir.IntType(32), "v16i32")
+DOUBLES = LanesType("doubles", types.float64, ir.DoubleType(), "f")
+WORDS = LanesType("words", types.int64, ir.IntType(64), "i")
+FLOATS = LanesType("floats", types.float32, ir.FloatType(), "f")
+SHORTS = LanesType("shorts", types.int32, ir.IntType(32), "i")
 
 _VECTOR_OF = {lanes_type.scalar: lanes_type for lanes_type in (DOUBLES, FLOATS, WORDS, SHORTS)}
 #: The words as long as the numbers.
@@ -139,6 +144,27 @@ def _row_pointer(context: Any, builder: Any, array_type: Any, array: Any, row: A
 
 
 @intrinsic
+def borrowed(typing: Any, value: Any) -> Any:
+    """The same arrays without an owner, alone or in (nested) tuples: the caller must keep the originals.
+
+    Numba counts the references to an array in every function that it inlines, with atomic instructions for which the
+    processor waits until all stores are done. In the loop over the steps that took as long as the arithmetic. Without
+    an owner there is nothing to count.
+    """
+
+    def without_owner(context: Any, builder: Any, given: Any, data: Any) -> Any:
+        if isinstance(given, types.BaseTuple):
+            parts = zip(given, cgutils.unpack_tuple(builder, data), strict=True)
+            return context.make_tuple(builder, given, [without_owner(context, builder, *part) for part in parts])
+        view = context.make_array(given)(context, builder, data)
+        view.meminfo = ir.Constant(view.meminfo.type, None)
+        view.parent = ir.Constant(view.parent.type, None)
+        return view._getvalue()
+
+    return value(value), lambda context, builder, sig, args: without_owner(context, builder, value, args[0])
+
+
+@intrinsic
 def filled(typing: Any, array: Any, scalar: Any) -> Any:
     """A scalar in every lane of a vector as the rows of an array have it."""
     lanes_type = _VECTOR_OF[array.dtype]
@@ -157,7 +183,7 @@ def words(typing: Any, scalar: Any) -> Any:
 
 @intrinsic
 def lane_numbers(typing: Any) -> Any:
-    """The words 0, 1, ..., 7."""
+    """The words 0, 1, 2, ..."""
     return WORDS(), lambda context, builder, sig, args: ir.Constant(WORDS.ir, list(range(WORDS.count)))
 
 
@@ -313,28 +339,6 @@ def scaled(typing: Any, factors: Any, vectors: Any) -> Any:
 
 
 @intrinsic
-def fused(typing: Any, factors: Any, vectors: Any, sums: Any) -> Any:
-    """``factors * vectors + sums`` for tuples of vectors, entry by entry, with one rounding each."""
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        triples = zip(*(cgutils.unpack_tuple(builder, arg) for arg in args), strict=True)
-        results = [_call_llvm(builder, "llvm.fma", sums.dtype, triple) for triple in triples]
-        return context.make_tuple(builder, sig.return_type, results)
-
-    return sums(factors, vectors, sums), generate
-
-
-@intrinsic
-def summed(typing: Any, vectors: Any) -> Any:
-    """The sum of a tuple of vectors, from the first to the last."""
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return functools.reduce(builder.fadd, cgutils.unpack_tuple(builder, args[0]))
-
-    return vectors.dtype(vectors), generate
-
-
-@intrinsic
 def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
     """``a * b + c`` with one rounding; at least one of the three is a vector."""
     lanes_type = next(given for given in (a, b, c) if isinstance(given, LanesType))
@@ -370,7 +374,7 @@ def from_bits(typing: Any, a: Any) -> Any:
 
 @intrinsic
 def interleaved(typing: Any, even: Any, odd: Any) -> Any:
-    """Sixteen 32-bit words: the low halves of ``even`` in the even lanes, of ``odd`` in the odd ones."""
+    """32-bit words: the low halves of ``even`` in the even lanes, of ``odd`` in the odd ones."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         low = builder.and_(args[0], ir.Constant(WORDS.ir, [0xFFFFFFFF] * WORDS.count))
@@ -378,6 +382,12 @@ def interleaved(typing: Any, even: Any, odd: Any) -> Any:
         return builder.bitcast(builder.or_(low, high), SHORTS.ir)
 
     return SHORTS(WORDS, WORDS), generate
+
+
+@intrinsic
+def word_pairs(typing: Any, a: Any) -> Any:
+    """Neighbouring 32-bit words as one 64-bit word, the even ones in the low halves."""
+    return WORDS(SHORTS), lambda context, builder, sig, args: builder.bitcast(args[0], WORDS.ir)
 
 
 @intrinsic

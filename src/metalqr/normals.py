@@ -23,12 +23,12 @@ from metalqr.lanes import (
     fma,
     from_bits,
     interleaved,
-    lane_numbers,
     load,
     signed_to_float,
     sqrt,
     store,
     unsigned_to_float,
+    word_pairs,
     words,
 )
 
@@ -183,28 +183,30 @@ def _box_muller_single(radius, word):
     return radius * first, radius * second
 
 
-def rollout_start(rows, counter_1, step_1, counter_2, step_2, address):
-    """Where the random numbers of a vector of roll-outs start: lane n has the counters ``counter + n * step``.
+def counter_rows(like):
+    """Two rows of words as long as the numbers of ``like``: counters 1 and 2 of every lane."""
 
-    ``rows`` says by its type how many lanes there are.
-    """
+
+@overload(counter_rows, jit_options={"forceinline": True})
+def _counter_rows(like):
+    if like.dtype == numba.float64:
+        return lambda like: work_rows(2, like).view(np.int64)
+    return lambda like: work_rows(2, like).view(np.int32)
+
+
+def rollout_start(counters, address):
+    """Where the random numbers of a vector of roll-outs start, from :func:`counter_rows`."""
 
 
 @overload(rollout_start, jit_options={"forceinline": True})
-def _rollout_start(rows, counter_1, step_1, counter_2, step_2, address):
-    if rows.dtype == numba.float64:
+def _rollout_start(counters, address):
+    if counters.dtype == numba.int64:
+        return lambda counters, address: philox_start(load(counters, 0), load(counters, 1), address)
 
-        def generate(rows, counter_1, step_1, counter_2, step_2, address):
-            lane = lane_numbers()
-            return philox_start(lane * step_1 + counter_1, lane * step_2 + counter_2, address)
-    else:
-
-        def generate(rows, counter_1, step_1, counter_2, step_2, address):
-            even = lane_numbers() * 2
-            odd = even + 1
-            return philox_start(even * step_1 + counter_1, even * step_2 + counter_2, address) + philox_start(
-                odd * step_1 + counter_1, odd * step_2 + counter_2, address
-            )
+    def generate(counters, address):
+        # Two 32-bit lanes in each 64-bit word: the even ones in the low halves.
+        pairs_1, pairs_2 = word_pairs(load(counters, 0)), word_pairs(load(counters, 1))
+        return philox_start(pairs_1, pairs_2, address) + philox_start(pairs_1 >> 32, pairs_2 >> 32, address)
 
     return generate
 

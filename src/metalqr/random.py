@@ -38,6 +38,7 @@ from metalqr.normals import (
     BLOCK,
     LOW_HALF,
     ROUNDS,
+    counter_rows,
     fill_directions,
     philox,
     philox_start,
@@ -139,8 +140,10 @@ def _perturbations(count, entries, radius, address):
     perturbations = np.empty((count, entries))
     for block in numba.prange((count + _LANES - 1) // _LANES):
         first = block * _LANES
-        rows = work_rows(entries + BLOCK, perturbations)
-        fill_directions(rows, entries, radius, rollout_start(rows, 0, 0, first, 1, address), address)
+        rows, counters = work_rows(entries + BLOCK, perturbations), counter_rows(perturbations)
+        for lane in range(_LANES):
+            counters[0, lane], counters[1, lane] = 0, first + lane
+        fill_directions(rows, entries, radius, rollout_start(counters, address), address)
         for lane in range(min(_LANES, count - first)):
             for entry in range(entries):
                 perturbations[first + lane, entry] = rows[entry, lane]

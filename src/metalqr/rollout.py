@@ -135,15 +135,13 @@ def smoothed_gradients(
     require_precision(precision)
     task_of_slot = _slots(tasks, task_of_slot)
     gains = _gains(tasks, K, len(task_of_slot), length, perturbations)
-    slots, policies, action_dim, state_dim = gains.shape
-    estimates = kernels(tasks.state_dim, tasks.action_dim).smoothed_gradients(
+    return kernels(tasks.state_dim, tasks.action_dim).smoothed_gradients(
         simulation_tasks(tasks, precision),
-        np.repeat(task_of_slot, policies),
-        gains.reshape(slots * policies, action_dim, state_dim),
+        task_of_slot,
+        gains,
         perturbations,
         radius,
         length,
         stream.address(Purpose.INNER_PERTURBATION),
         stream.address(Purpose.INNER_ROLLOUT),
     )
-    return np.asarray(estimates.reshape(gains.shape))
