@@ -99,13 +99,14 @@ class Stream:
     def address(self, purpose: Purpose) -> NDArray[np.int64]:
         """Counter 3 and the keys of the ten rounds (two words each), as the compiled code wants them."""
         key = (int(self.seed) << _PURPOSE_BITS) | purpose
-        return np.concatenate([[self.iteration], round_keys(key & LOW_HALF, key >> 32)])
+        return np.array([self.iteration, *round_keys(key & LOW_HALF, key >> 32)], dtype=np.int64)
 
 
-def round_keys(key_0: int, key_1: int) -> NDArray[np.int64]:
+def round_keys(key_0: int, key_1: int) -> list[int]:
     """The two words of key of each round of Philox, one round after the other."""
-    rounds = np.arange(ROUNDS)
-    return (np.stack([key_0 + rounds * _WEYL_0, key_1 + rounds * _WEYL_1], axis=1) & LOW_HALF).ravel()
+    # Python's own integers: for twenty numbers every call of NumPy takes longer than all of them.
+    steps = ((key_0, _WEYL_0), (key_1, _WEYL_1))
+    return [(key + round_ * weyl) & LOW_HALF for round_ in range(ROUNDS) for key, weyl in steps]
 
 
 def require_addressable(perturbed_policies: int, numbers: int, inner_perturbations: int = 1) -> None:

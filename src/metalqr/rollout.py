@@ -67,8 +67,11 @@ def costs(
 
 def _slots(tasks: LQRTasks, task_of_slot: ArrayLike | None) -> NDArray[np.int64]:
     """The task of each entry of the leading dimension, checked; by default every task once in order."""
-    slots = np.asarray(np.arange(tasks.count) if task_of_slot is None else task_of_slot)
-    if slots.ndim != 1 or slots.dtype.kind not in "iu" or np.any((slots < 0) | (slots >= tasks.count)):
+    if task_of_slot is None:
+        return np.arange(tasks.count)
+    slots = np.asarray(task_of_slot)
+    known = slots.ndim == 1 and slots.dtype.kind in "iu"
+    if not known or (slots.size and not 0 <= slots.min() <= slots.max() < tasks.count):
         raise ValueError(f"task_of_slot: {slots.tolist()} is not a list of whole numbers from 0 to {tasks.count - 1}")
     return slots.astype(np.int64)
 

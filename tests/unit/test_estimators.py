@@ -188,11 +188,13 @@ def test_a_batch_averages_over_the_drawn_tasks():
     assert estimators.estimate_with_counts(tasks, gain, settings, Stream(0)).rollout_steps == 3 * 20_000 * 2 * 7
 
 
-def test_unstable_perturbations_are_counted_exactly():
-    tasks, gain = similar_tasks(seed=10, count=3, state_dim=3, action_dim=2), np.zeros((2, 3))
-    settings = dataclasses.replace(SETTINGS, smoothing_radius=1.0, perturbations=40)
+@pytest.mark.parametrize(("state_dim", "action_dim"), [(1, 1), (2, 1), (2, 2), (3, 2)])
+def test_unstable_perturbations_are_counted_exactly(state_dim, action_dim):
+    tasks = similar_tasks(seed=10, count=3, state_dim=state_dim, action_dim=action_dim)
+    gain = np.zeros((action_dim, state_dim))
+    settings = dataclasses.replace(SETTINGS, smoothing_radius=3.0, perturbations=40)
     estimate = estimators.estimate_with_counts(tasks, gain, settings, Stream(3))
-    U = perturbations(Stream(3), 3, 40, 2, 3, 1.0)
+    U = perturbations(Stream(3), 3, 40, action_dim, state_dim, 3.0)
     expected = sum(np.count_nonzero(lqr.spectral_radius(tasks, U[:, m]) >= 1.0) for m in range(40))
     assert 0 < expected < 120
     assert estimate.unstable_perturbations == expected
