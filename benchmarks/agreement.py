@@ -53,7 +53,7 @@ def checked_work(work: Work) -> Work:
 def compare(
     work: Work, contestants: Mapping[str, Contestant], reference: str, repeats: int = REPEATS
 ) -> dict[str, Agreement]:
-    """Compare the means of independent estimates with the reference's: its own mean is tested against the exact one.
+    """Compare the means of independent estimates with the reference's, which the unit tests compare with the exact one.
 
     Of every estimate only the component along the exact meta-gradient counts, by far the least noisy statistic.
     """

@@ -147,14 +147,14 @@ def _count_unstable(tasks: LQRTasks, gains: NDArray[np.float64], batch: NDArray[
     """How many of the gains (slots, M, k, d) leave their task's closed loop unstable."""
     closed_loops = tasks.A[batch, np.newaxis] - tasks.B[batch, np.newaxis] @ gains
     if tasks.state_dim == 1:
-        return int(np.count_nonzero(np.abs(closed_loops) >= 1.0))
+        return int(np.count_nonzero(~(np.abs(closed_loops) < 1.0)))
     if tasks.state_dim == 2:
         # Jury's criterion: both roots of z^2 - trace z + determinant are inside the unit circle.
         trace = closed_loops[..., 0, 0] + closed_loops[..., 1, 1]
         determinant = (
             closed_loops[..., 0, 0] * closed_loops[..., 1, 1] - closed_loops[..., 0, 1] * closed_loops[..., 1, 0]
         )
-        return int(np.count_nonzero((determinant >= 1.0) | (np.abs(trace) >= 1.0 + determinant)))
+        return int(np.count_nonzero(~((determinant < 1.0) & (np.abs(trace) < 1.0 + determinant))))
     # A matrix with a power of norm below 1 is stable. Powers are much faster than eigenvalues, which decide the rest.
     undecided = closed_loops.reshape(-1, tasks.state_dim, tasks.state_dim)
     powers = undecided

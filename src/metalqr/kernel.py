@@ -36,14 +36,23 @@ from metalqr.lanes import (
     weighted_gram,
     zeros,
 )
-from metalqr.normals import BLOCK, counter_rows, fill_directions, fill_normals, rollout_start, work_rows
+from metalqr.normals import (
+    BLOCK,
+    counter_rows,
+    fill_directions,
+    fill_normals,
+    lane_count,
+    rollout_start,
+    work_rows,
+)
 
-# Rows of a matrix product whose sums are kept in registers together, largest first. A vector has two registers, a fused
-# multiply-add takes four cycles and two start in each: five rows keep the processor busy. More rows use each loaded
-# number more often, and AVX-512 has registers for ten.
+# Rows of a matrix product whose sums are kept in registers together, largest first. A vector fills two registers or
+# more, a multiply-add takes four cycles and two start in each: five rows keep the processor busy. More rows use each
+# loaded number more often, and AVX-512 has registers for ten. Measured on Zen 3 (AVX2) and Emerald Rapids (AVX-512).
 _TILES = tuple((0,) * rows for rows in ((10, 4, 1) if AVX512 else (5, 2, 1)))
 
-# Normals are made for as many steps at a time as fit in these rows, 5 KB: long enough loops, and still in the cache.
+# Normals are made for as many steps at a time as fit in these rows (5 KB), and for a block's worth of steps at least:
+# long enough loops, and still in the cache.
 _NOISE_ROWS = 5 * 1024 // VECTOR
 
 # Up to these dimensions the compiled code is specialised for the dimensions.
@@ -91,8 +100,8 @@ def _clear(rows, first, count):
 
 
 @inlined
-def _move(simulated, task, matrices, states, before, now, action, total):
-    """Add matrix @ [state before; action] to the state that starts at row ``now``, and its cost to ``total``."""
+def _move(simulated, task, matrices, states, before, now, action, cost):
+    """Add matrix @ [state before; action] to the state that starts at row ``now``, and the state's cost to ``cost``."""
     state_dim, action_dim = simulated.state_cost.shape[1], simulated.action_cost.shape[1]
     row = 0
     for tile in literal_unroll(_TILES):
@@ -102,23 +111,23 @@ def _move(simulated, task, matrices, states, before, now, action, total):
             sums = _shared_times_own(matrices, offset, state_dim, state_dim, states, before, sums)
             sums = _shared_times_own(matrices, offset + state_dim**2, state_dim, action_dim, action, 0, sums)
             stored(states, now + row, sums)
-            total = _weighted_squares(simulated.state_cost, task * state_dim + row, sums, total)
+            cost = _weighted_squares(simulated.state_cost, task * state_dim + row, sums, cost)
             row += len(tile)
-    return total
+    return cost
 
 
 @inlined
-def _act(simulated, task, gains, states, now, action, total):
-    """The action in the state that starts at row ``now``; adds the action's cost to ``total``."""
+def _act(simulated, task, gains, states, now, action, cost):
+    """The action in the state that starts at row ``now``; adds the action's cost to ``cost``."""
     state_dim, action_dim = simulated.state_cost.shape[1], simulated.action_cost.shape[1]
     row = 0
     for tile in literal_unroll(_TILES):
         while row + len(tile) <= action_dim:
             sums = _own_times_own(gains, row, action_dim, state_dim, states, now, zeros(states, tile))
             stored(action, row, sums)
-            total = _weighted_squares(simulated.action_cost, task * action_dim + row, sums, total)
+            cost = _weighted_squares(simulated.action_cost, task * action_dim + row, sums, cost)
             row += len(tile)
-    return total
+    return cost
 
 
 @inlined
@@ -158,8 +167,8 @@ def _simulate_in_memory(simulated, task, gains, length, start, address, work):
     simulated, gains, address, (states, action) = borrowed((simulated, gains, address, work))
     state_dim = simulated.state_cost.shape[1]
     batch = _noise_steps(state_dim)
-    nothing = filled(states, 0.0)
-    total = nothing
+    zero = filled(states, 0.0)
+    total = zero
     for first in range(0, length + 1, batch):
         steps = min(batch, length + 1 - first)
         _fill_noise(states[state_dim:], first, steps, state_dim, start, address)
@@ -167,15 +176,15 @@ def _simulate_in_memory(simulated, task, gains, length, start, address, work):
             before, now = step * state_dim, (step + 1) * state_dim
             matrices = simulated.transition
             if first + step == 0:
-                # The initial state is a matrix times its noise and costs nothing.
+                # The initial state is a matrix times its noise, and free.
                 matrices = simulated.start
                 _copy(states, now, before, state_dim)
                 _clear(states, now, state_dim)
                 _clear(action, 0, action.shape[0])
-            total = _move(simulated, task, matrices, states, before, now, action, total)
-            total = _act(simulated, task, gains, states, now, action, total)
-            if first + step == 0:
-                total = nothing
+            cost = _move(simulated, task, matrices, states, before, now, action, zero)
+            cost = _act(simulated, task, gains, states, now, action, cost)
+            if first + step > 0:
+                total = total + cost
         _copy(states, steps * state_dim, 0, state_dim)
     return total / filled(states, length)
 
@@ -197,10 +206,10 @@ def _simulate_in_registers(shape, simulated, task, gains, length, start, address
         elements(simulated.action_cost, task * len(action_like), action_like),
         elements(simulated.state_cost, task * state_dim, state_like),
     )
-    nothing = zeros(noise, state_like)
+    zero = zeros(noise, state_like)
     batch = _noise_steps(state_dim)
     total = zeros(noise, (0,))
-    state = nothing
+    state = zero
     for first in range(0, length + 1, batch):
         steps = min(batch, length + 1 - first)
         _fill_noise(noise, first, steps, state_dim, start, address)
@@ -208,10 +217,10 @@ def _simulate_in_registers(shape, simulated, task, gains, length, start, address
             normals = loaded(noise, step * state_dim, state_like)
             if first + step == 0:
                 initial = elements(simulated.start, transition, square_like)
-                state = multiplied(initial, normals, nothing)
+                state = multiplied(initial, normals, zero)
             else:
                 state = multiplied(closed_loop, state, normals)
-                total = multiplied(multiplied(cost, state, nothing), state, total)
+                total = multiplied(multiplied(cost, state, zero), state, total)
     return total[0] / filled(noise, length)
 
 
@@ -235,7 +244,7 @@ def _transform(left, left_transposed, matrix, right, right_transposed, result):
 
 
 @inlined
-def _perturb(simulated, task, directions, base, own):
+def _perturb(simulated, task, directions, base, gains):
     """The perturbed gains W H + ``base`` in the coordinates of the simulation, where H is upper triangular."""
     state_dim, action_dim = simulated.state_cost.shape[1], simulated.action_cost.shape[1]
     for column in range(state_dim):
@@ -247,36 +256,46 @@ def _perturb(simulated, task, directions, base, own):
                 sums = _own_times_shared(
                     directions, row, action_dim, column + 1, simulated.perturbation_map, factors, sums
                 )
-                stored(own, column * action_dim + row, sums)
+                stored(gains, column * action_dim + row, sums)
                 row += len(tile)
 
 
 class _Work(NamedTuple):
-    """Rows for the work of one job."""
+    """The arrays of one job, made for it; kd rows are a gain by columns."""
 
-    base: NDArray[np.floating]  # k d: unperturbed gain of each lane
-    directions: NDArray[np.floating]  # k d and what a block has too many
-    gains: NDArray[np.floating]  # k d
-    sums: NDArray[np.floating]  # k d: cost times direction
-    costs: NDArray[np.floating]  # 2: of all roll-outs, and of those of one policy
-    simulation: tuple[NDArray[np.floating], NDArray[np.floating]]  # of _simulate
+    base: NDArray[np.floating]  # kd rows: unperturbed gain of each lane
+    directions: NDArray[np.floating]  # kd rows, rounded up to whole blocks
+    gains: NDArray[np.floating]  # kd rows: perturbed gain of each lane
+    sums: NDArray[np.floating]  # kd rows: of cost times direction, for the policy in work
+    costs: NDArray[np.floating]  # 2 rows: of all roll-outs, and of those of the policy in work
+    simulation: tuple[NDArray[np.floating], NDArray[np.floating]]  # states and action, see _simulate
     counters: NDArray[np.integer]
-    policies: NDArray[np.int64]  # (lanes,): of each lane
-    members: NDArray[np.int64]  # (lanes,): perturbation of each lane, of its policy's
+    policy_of_lane: NDArray[np.int64]
+    perturbation_of_lane: NDArray[np.int64]
 
 
 @inlined
 def _simulation_work(simulated):
-    """Rows for the states of a batch with the one before and what a block has too many, and for the action."""
+    """Rows for the states of a batch and the one before, rounded up to whole blocks, and rows for the action."""
     state_dim, action_dim = simulated.state_cost.shape[1], simulated.action_cost.shape[1]
     rows = (1 + _noise_steps(state_dim)) * state_dim + BLOCK
     return work_rows(rows, simulated.transition), work_rows(action_dim, simulated.transition)
 
 
 @inlined
+def _set_lane(rows, lane, gain):
+    """Write a gain to one lane."""
+    action_dim, state_dim = gain.shape
+    for column in range(state_dim):
+        for row in range(action_dim):
+            rows[column * action_dim + row, lane] = gain[row, column]
+
+
+@inlined
 def _work(simulated, perturbations):
+    """The arrays of a job; its lanes stand at the vector before its first one, see :func:`_next_roll_outs`."""
     entries = simulated.state_cost.shape[1] * simulated.action_cost.shape[1]
-    lanes = VECTOR // simulated.transition.itemsize
+    lanes = lane_count(simulated.transition)
     return _Work(
         work_rows(entries, simulated.transition),
         work_rows(entries + BLOCK, simulated.transition),
@@ -291,34 +310,26 @@ def _work(simulated, perturbations):
 
 
 @inlined
-def _set_lane(rows, lane, gain):
-    """Write a gain to one lane."""
-    action_dim, state_dim = gain.shape
-    for column in range(state_dim):
-        for row in range(action_dim):
-            rows[column * action_dim + row, lane] = gain[row, column]
-
-
-@inlined
 def _next_roll_outs(work, perturbations, gains, first_policy):
     """Move the lanes on to the roll-outs that follow: policy, perturbation, counters and unperturbed gain of each."""
-    lanes = len(work.policies)
+    lanes = len(work.policy_of_lane)
     for lane in range(lanes):
-        work.members[lane] += lanes
-        if work.members[lane] >= perturbations:
-            while work.members[lane] >= perturbations:
-                work.members[lane] -= perturbations
-                work.policies[lane] += 1
+        work.perturbation_of_lane[lane] += lanes
+        if work.perturbation_of_lane[lane] >= perturbations:
+            while work.perturbation_of_lane[lane] >= perturbations:
+                work.perturbation_of_lane[lane] -= perturbations
+                work.policy_of_lane[lane] += 1
             # Lanes past the end go on with the last gain; their costs are not used.
-            _set_lane(work.base, lane, gains[min(work.policies[lane], len(gains) - 1)])
-        work.counters[0, lane], work.counters[1, lane] = work.members[lane], first_policy + work.policies[lane]
+            _set_lane(work.base, lane, gains[min(work.policy_of_lane[lane], len(gains) - 1)])
+        work.counters[0, lane] = work.perturbation_of_lane[lane]
+        work.counters[1, lane] = first_policy + work.policy_of_lane[lane]
 
 
 @inlined
 def _add_up(work, policy):
     """Add cost times direction of the lanes of one policy to the sums."""
-    for lane in range(len(work.policies)):
-        work.costs[1, lane] = work.costs[0, lane] if work.policies[lane] == policy else 0.0
+    for lane in range(len(work.policy_of_lane)):
+        work.costs[1, lane] = work.costs[0, lane] if work.policy_of_lane[lane] == policy else 0.0
     cost = load(work.costs, 1)
     for entry in range(len(work.sums)):
         store(work.sums, entry, fma(cost, load(work.directions, entry), load(work.sums, entry)))
@@ -328,13 +339,15 @@ def _add_up(work, policy):
 def _finish(simulated, task, work, scale, estimate):
     """The estimate of a policy from its sums, in the task's own coordinates; the sums are zero again."""
     action_dim, state_dim = estimate.shape
-    turned = np.zeros((action_dim, state_dim))
+    simulated_estimate = np.zeros((action_dim, state_dim))
     for row in range(action_dim):
         for column in range(state_dim):
-            for lane in range(len(work.policies)):
-                turned[row, column] += work.sums[column * action_dim + row, lane]
-            turned[row, column] *= scale
-    _transform(simulated.action_rotation[task], False, turned, simulated.state_rotation[task], True, estimate)
+            for lane in range(len(work.policy_of_lane)):
+                simulated_estimate[row, column] += work.sums[column * action_dim + row, lane]
+            simulated_estimate[row, column] *= scale
+    _transform(
+        simulated.action_rotation[task], False, simulated_estimate, simulated.state_rotation[task], True, estimate
+    )
     _clear(work.sums, 0, len(work.sums))
 
 
@@ -361,24 +374,25 @@ def _estimate_group(
     count, action_dim, state_dim = gains.shape
     entries = action_dim * state_dim
     scale = entries / (radius**2 * perturbations)
-    turned = np.empty_like(gains)
+    unperturbed = np.empty_like(gains)
     for policy in range(count):
         _transform(
-            simulated.action_rotation[task], True, gains[policy], simulated.state_map[task], False, turned[policy]
+            simulated.action_rotation[task], True, gains[policy], simulated.state_map[task], False, unperturbed[policy]
         )
     _clear(work.sums, 0, entries)
-    lanes = len(work.policies)
+    lanes = len(work.policy_of_lane)
     for _ in range(0, count * perturbations, lanes):
-        _next_roll_outs(work, perturbations, turned, first_policy)
+        _next_roll_outs(work, perturbations, unperturbed, first_policy)
         fill_directions(work.directions, entries, radius, rollout_start(work.counters, directions_at), directions_at)
         _perturb(simulated, task, work.directions, work.base, work.gains)
         start = rollout_start(work.counters, rollouts_at)
         cost = _simulate(shape, simulated, task, work.gains, length, start, rollouts_at, work.simulation)
         store(work.costs, 0, cost)
-        last = work.policies[lanes - 1]
-        for policy in range(work.policies[0], min(last, count - 1) + 1):
+        last = work.policy_of_lane[lanes - 1]
+        for policy in range(work.policy_of_lane[0], min(last, count - 1) + 1):
             _add_up(work, policy)
-            if policy < last or work.members[lanes - 1] == perturbations - 1:
+            # Complete if another policy follows in this vector, or its last perturbation was in the last lane.
+            if policy < last or work.perturbation_of_lane[lanes - 1] == perturbations - 1:
                 _finish(simulated, task, work, scale, estimates[policy])
 
 
@@ -403,7 +417,7 @@ def _kernels(shape: tuple[tuple[int, ...], ...] | None) -> Kernels:
     def costs(simulated, task_of_slot, gains, length, address):
         """Costs (slots, count) of one roll-out with each of the gains (slots, count, k, d)."""
         slots, count, action_dim, state_dim = gains.shape
-        lanes = VECTOR // simulated.transition.itemsize
+        lanes = lane_count(simulated.transition)
         blocks = (count + lanes - 1) // lanes
         results = np.empty((slots, count))
         for job in numba.prange(slots * blocks):
@@ -411,7 +425,7 @@ def _kernels(shape: tuple[tuple[int, ...], ...] | None) -> Kernels:
             first = (job % blocks) * lanes
             task = task_of_slot[slot]
             gain = np.empty((action_dim, state_dim))
-            own = work_rows(action_dim * state_dim, simulated.transition)
+            lane_gains = work_rows(action_dim * state_dim, simulated.transition)
             counters = counter_rows(simulated.transition)
             result = work_rows(1, simulated.transition)
             for lane in range(lanes):
@@ -420,11 +434,11 @@ def _kernels(shape: tuple[tuple[int, ...], ...] | None) -> Kernels:
                 _transform(
                     simulated.action_rotation[task], True, gains[slot, policy], simulated.state_map[task], False, gain
                 )
-                _set_lane(own, lane, gain)
+                _set_lane(lane_gains, lane, gain)
                 counters[0, lane], counters[1, lane] = 0, slot * count + policy
             work = _simulation_work(simulated)
             start = rollout_start(counters, address)
-            store(result, 0, _simulate(shape, simulated, task, own, length, start, address, work))
+            store(result, 0, _simulate(shape, simulated, task, lane_gains, length, start, address, work))
             for lane in range(min(lanes, count - first)):
                 results[slot, first + lane] = result[0, lane]
         return results
@@ -433,18 +447,17 @@ def _kernels(shape: tuple[tuple[int, ...], ...] | None) -> Kernels:
     def smoothed_gradients(simulated, task_of_slot, gains, perturbations, radius, length, directions_at, rollouts_at):
         """Algorithm 1 at each of the gains (slots, count, k, d).
 
-        A job is a group of policies of one slot: as many as together have a multiple of the lanes as roll-outs, so that
-        no lane is left over.
+        A job is a group of policies of one slot: where they are enough, so many that their roll-outs together are a
+        multiple of the lanes, and no lane is idle.
         """
         slots, count, action_dim, state_dim = gains.shape
-        lanes = VECTOR // simulated.transition.itemsize
-        group = lanes // math.gcd(lanes, perturbations)
-        groups = (count + group - 1) // group
+        lanes = lane_count(simulated.transition)
+        most = lanes // math.gcd(lanes, perturbations)
+        groups = (count + most - 1) // most
         estimates = np.empty((slots, count, action_dim, state_dim))
         for job in numba.prange(slots * groups):
-            slot = job // groups
-            first = (job % groups) * group
-            end = min(first + group, count)
+            slot, group = job // groups, job % groups
+            first, end = group * count // groups, (group + 1) * count // groups
             _estimate_group(
                 shape,
                 simulated,

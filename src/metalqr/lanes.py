@@ -11,9 +11,9 @@ module gives Numba vector types with the usual operators. A lane is a roll-out.
 :data:`SHORTS`   as many 32-bit words
 ===============  ==============================================================
 
-LLVM maps a vector to registers of the processor: two of AVX-512 or AVX2, four of NEON. With two, each number that the
-lanes share is loaded once for two instructions, and each instruction has an independent neighbour while it waits for
-the one before. A lane's numbers do not depend on that choice, because lanes never mix and every rounding is explicit:
+LLVM maps a vector to registers of the processor: two of AVX-512 or AVX2, four of NEON. So each number that the lanes
+share is loaded once for two instructions, and each instruction has an independent neighbour while it waits for the one
+before. A lane's numbers do not depend on that choice, because lanes never mix and every rounding is explicit:
 ``fma`` rounds once, ``a * b + c`` twice, on every processor. In an operation one of the operands may be a scalar: it is
 put in every lane.
 
@@ -33,7 +33,7 @@ from numba.core.typing.templates import ConcreteTemplate, infer_global, signatur
 from numba.extending import intrinsic, lower_builtin, models, register_model
 from numpy.typing import DTypeLike
 
-#: Whether registers hold 64 bytes and there are 32 of them.
+#: Whether registers hold 64 bytes and there are 32 of them. Numba can be told to do without; that is correct, but slow.
 AVX512 = bool(binding.get_host_cpu_features().get("avx512f", False))
 
 #: Bytes of a vector.
@@ -145,11 +145,12 @@ def _row_pointer(context: Any, builder: Any, array_type: Any, array: Any, row: A
 
 @intrinsic
 def borrowed(typing: Any, value: Any) -> Any:
-    """The same arrays without an owner, alone or in (nested) tuples: the caller must keep the originals.
+    """The same arrays without an owner, alone or in (nested) tuples.
 
     Numba counts the references to an array in every function that it inlines, with atomic instructions for which the
     processor waits until all stores are done. In the loop over the steps that took as long as the arithmetic. Without
-    an owner there is nothing to count.
+    an owner there is nothing to count, and nothing that keeps the memory: borrow only arguments of a function, whose
+    caller has the originals until it returns, and never return or store what is borrowed.
     """
 
     def without_owner(context: Any, builder: Any, given: Any, data: Any) -> Any:

@@ -86,9 +86,15 @@ _COS_SINGLE_1, _COS_SINGLE_2, _COS_SINGLE_3 = 4.166664568298827e-2, -1.388731625
 
 
 @inlined
+def lane_count(like):
+    """How many lanes a vector of the element type of an array has."""
+    return VECTOR // like.itemsize
+
+
+@inlined
 def work_rows(rows, like):
     """An array of vectors for work, of the element type of ``like``, that starts with a line of the cache."""
-    columns = VECTOR // like.itemsize
+    columns = lane_count(like)
     buffer = np.empty((rows + 1) * columns, like.dtype)
     first = (-buffer.ctypes.data % VECTOR) // like.itemsize
     return buffer[first : first + rows * columns].reshape((rows, columns))
@@ -161,7 +167,9 @@ def _box_muller_double(radius, word):
 
 @inlined
 def _radius_square_single(word):
-    shifted = bits(fma(unsigned_to_float(word), 2.0**-32, 2.0**-33)) + (_ONE_BITS_SINGLE - _SQRT_HALF_BITS_SINGLE)
+    # The largest words would round to 2^32 and u to 1, which makes a pair of zeros: so u is at most 1 - 2^-24.
+    below = word - (word >> 24)
+    shifted = bits(fma(unsigned_to_float(below), 2.0**-32, 2.0**-33)) + (_ONE_BITS_SINGLE - _SQRT_HALF_BITS_SINGLE)
     exponent = signed_to_float((shifted >> 23) - 127)
     fraction = from_bits((shifted & _MANTISSA_SINGLE) + _SQRT_HALF_BITS_SINGLE)
     s = (fraction - 1.0) / (-1.0 - fraction)
@@ -239,7 +247,10 @@ def _store_words_generate(rows, row, start, counter_0, address):
 
 
 def _radius_square(rows, word):
-    r"""Half the square of the radius of two normals, :math:`-\ln u` with :math:`u = (w + \tfrac12) 2^{-32}`."""
+    r"""Half the square of the radius of two normals, :math:`-\ln u` with :math:`u = (w + \tfrac12) 2^{-32}`.
+
+    In single precision u is rounded, and at most :math:`1 - 2^{-24}`.
+    """
 
 
 @overload(_radius_square, jit_options={"forceinline": True})
@@ -289,7 +300,8 @@ def fill_directions(rows, entries, radius, start, address):
     A normalised vector of independent normals; ``rows`` has room for ``entries`` rounded up to a multiple of 4.
     """
     fill_normals(rows, (entries + BLOCK - 1) // BLOCK, 0, start, address)
-    square = filled(rows, 0.0)
+    # In single precision one normal in 10^8 is 0, and then a direction of one entry is 0 rather than not a number.
+    square = filled(rows, 2.0**-126)
     for entry in range(entries):
         normal = load(rows, entry)
         square = fma(normal, normal, square)

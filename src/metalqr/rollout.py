@@ -1,12 +1,13 @@
 """Roll-outs of many perturbed policies at once, and the sums over them that Algorithm 1 needs."""
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from metalqr.coordinates import simulation_tasks
 from metalqr.kernel import kernels
 from metalqr.lqr import LQRTasks
-from metalqr.normals import BLOCK
 from metalqr.random import Purpose, Stream, require_addressable
 from metalqr.settings import require_precision
 
@@ -57,7 +58,7 @@ def costs(
         simulation_tasks(tasks, precision),
         task_of_slot,
         gains,
-        length,
+        int(length),
         stream.address(Purpose.ROLLOUT),
     )
 
@@ -70,8 +71,8 @@ def _slots(tasks: LQRTasks, task_of_slot: ArrayLike | None) -> NDArray[np.int64]
     if task_of_slot is None:
         return np.arange(tasks.count)
     slots = np.asarray(task_of_slot)
-    known = slots.ndim == 1 and slots.dtype.kind in "iu"
-    if not known or (slots.size and not 0 <= slots.min() <= slots.max() < tasks.count):
+    whole_numbers = slots.ndim == 1 and slots.dtype.kind in "iu"
+    if not whole_numbers or (slots.size and not 0 <= slots.min() <= slots.max() < tasks.count):
         raise ValueError(f"task_of_slot: {slots.tolist()} is not a list of whole numbers from 0 to {tasks.count - 1}")
     return slots.astype(np.int64)
 
@@ -91,8 +92,7 @@ def _gains(tasks: LQRTasks, K: ArrayLike, slots: int, length: int, inner_perturb
         )
     _require_count("length", length)
     _require_count("perturbations", inner_perturbations)
-    # Numbers are made for four steps at a time, so up to three steps more than needed.
-    numbers = max((int(length) + BLOCK) * state_dim, action_dim * state_dim)
+    numbers = max((int(length) + 1) * state_dim, action_dim * state_dim)
     require_addressable(gains.shape[0] * gains.shape[1], numbers, int(inner_perturbations))
     return np.ascontiguousarray(gains)
 
@@ -133,18 +133,20 @@ def smoothed_gradients(
     Raises
     ------
     ValueError
-        As :func:`costs`.
+        As :func:`costs`, or if the radius is not finite and positive.
     """
     require_precision(precision)
     task_of_slot = _slots(tasks, task_of_slot)
     gains = _gains(tasks, K, len(task_of_slot), length, perturbations)
+    if not 0.0 < radius < math.inf:
+        raise ValueError(f"radius: {radius!r} is not a finite number > 0")
     return kernels(tasks.state_dim, tasks.action_dim).smoothed_gradients(
         simulation_tasks(tasks, precision),
         task_of_slot,
         gains,
-        perturbations,
-        radius,
-        length,
+        int(perturbations),
+        float(radius),
+        int(length),
         stream.address(Purpose.INNER_PERTURBATION),
         stream.address(Purpose.INNER_ROLLOUT),
     )

@@ -10,7 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metalqr.lanes import bits, from_bits, lanes, load, store, words
-from metalqr.normals import LOW_HALF, fill_normals, philox_start
+from metalqr.normals import (
+    BLOCK,
+    LOW_HALF,
+    counter_rows,
+    fill_directions,
+    fill_normals,
+    philox_start,
+    rollout_start,
+    work_rows,
+)
 from metalqr.normals import philox as philox_rest
 from metalqr.random import round_keys
 
@@ -61,3 +70,46 @@ def normals(
     filled = np.resize(np.asarray(counter_2, dtype=np.int64), -(-count // LANES) * LANES)
     numbers = _normals(first_block, blocks, np.asarray(counter_1, dtype=np.int64), filled, address)
     return numbers[:, :count].reshape(len(counter_1), count, blocks, 4)
+
+
+@numba.njit
+def _single_normals(first_block, counters, address, like):
+    lane_counters, rows = counter_rows(like), work_rows(BLOCK, like)
+    normals = np.empty((len(counters), BLOCK))
+    lane_counters[:] = 0
+    for i in range(len(counters)):
+        lane = i % rows.shape[1]
+        lane_counters[0, lane], lane_counters[1, lane] = counters[i, 0], counters[i, 1]
+        fill_normals(rows, 1, first_block, rollout_start(lane_counters, address), address)
+        for row in range(BLOCK):
+            normals[i, row] = rows[row, lane]
+    return normals
+
+
+def single_normals(block: int, counters: Sequence[Sequence[int]], address: NDArray[np.int64]) -> NDArray[np.float64]:
+    """A block of normals in single precision for each pair of counters 1 and 2, in one lane after the other."""
+    return _single_normals(block, np.array(counters, dtype=np.int64), address, np.empty(0, np.float32))
+
+
+@numba.njit
+def _shortest_and_longest(vectors, entries, address, like):
+    counters, rows = counter_rows(like), work_rows(entries + BLOCK, like)
+    shortest, longest = np.inf, 0.0
+    for vector in range(vectors):
+        for lane in range(rows.shape[1]):
+            counters[0, lane], counters[1, lane] = vector, lane
+        fill_directions(rows, entries, 1.0, rollout_start(counters, address), address)
+        for lane in range(rows.shape[1]):
+            square = 0.0
+            for entry in range(entries):
+                square += rows[entry, lane] ** 2
+            if np.isnan(square):
+                return np.nan, np.nan
+            shortest, longest = min(shortest, square), max(longest, square)
+    return np.sqrt(shortest), np.sqrt(longest)
+
+
+def shortest_and_longest(directions: int, entries: int, address: NDArray[np.int64]) -> tuple[float, float]:
+    """The norms of that many directions in single precision, or somewhat more to fill the lanes."""
+    vectors = -(-directions // lanes(np.float32))
+    return _shortest_and_longest(vectors, entries, address, np.empty(0, np.float32))

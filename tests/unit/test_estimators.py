@@ -200,6 +200,14 @@ def test_unstable_perturbations_are_counted_exactly(state_dim, action_dim):
     assert estimate.unstable_perturbations == expected
 
 
+@pytest.mark.parametrize(("state_dim", "action_dim"), [(1, 1), (2, 2)])
+def test_gains_whose_closed_loop_overflows_count_as_unstable(state_dim, action_dim):
+    tasks = similar_tasks(seed=10, count=3, state_dim=state_dim, action_dim=action_dim)
+    gain = np.full((action_dim, state_dim), 1e160)
+    estimate = estimators.estimate_with_counts(tasks, gain, dataclasses.replace(SETTINGS, perturbations=4), Stream(3))
+    assert estimate.unstable_perturbations == 12
+
+
 @pytest.mark.parametrize("estimate", [estimators.estimate_gradient, estimators.estimate_meta_gradient])
 @pytest.mark.parametrize(
     ("K", "message"), [(np.zeros((3, 2)), r"K has shape \(3, 2\)"), (np.full((2, 3), np.nan), "not finite")]

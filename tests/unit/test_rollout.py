@@ -15,6 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from systems import random_tasks
 
 from metalqr import lqr, rollout
+from metalqr.lanes import lanes
 from metalqr.random import Purpose, Stream, perturbations
 
 DIMENSIONS = [(1, 1), (2, 2), (3, 1), (2, 5), (7, 4), (20, 10)]
@@ -36,20 +37,39 @@ def test_costs_agree_with_the_plain_twin(state_dim, action_dim):
     assert_allclose(costs, expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize(("state_dim", "action_dim"), [(1, 1), (3, 2)])
+def _smoothed_gradient_twin(tasks, task, gain, perturbed, radius, length, policy, stream):
+    """Algorithm 1 at one gain, with the noise of the compiled one; ``policy`` is counter 2."""
+    directions_at, rollouts_at = map(stream.address, (Purpose.INNER_PERTURBATION, Purpose.INNER_ROLLOUT))
+    estimate = np.zeros_like(gain)
+    for m in range(perturbed):
+        U = twins.inner_direction(tasks, task, radius, m, policy, directions_at)
+        cost = twins.rollout_cost(tasks, task, gain + U, length, m, policy, rollouts_at)
+        estimate += gain.size / radius**2 * cost * U / perturbed
+    return estimate
+
+
+@pytest.mark.parametrize(("state_dim", "action_dim"), [(1, 1), (3, 2), (20, 10)])
 def test_smoothed_gradients_agree_with_the_plain_twin(state_dim, action_dim):
     tasks = random_tasks(seed=2, count=2, state_dim=state_dim, action_dim=action_dim)
     gains, stream, radius, length, perturbed = _some_gains(tasks, 3), Stream(8, iteration=5), 0.1, 6, 10
     estimates = rollout.smoothed_gradients(tasks, gains, perturbed, radius, length, stream)
-    directions_at, rollouts_at = map(stream.address, (Purpose.INNER_PERTURBATION, Purpose.INNER_ROLLOUT))
     for i in range(2):
         for p in range(3):
-            expected = np.zeros((action_dim, state_dim))
-            for m in range(perturbed):
-                U = twins.inner_direction(tasks, i, radius, m, 3 * i + p, directions_at)
-                cost = twins.rollout_cost(tasks, i, gains[i, p] + U, length, m, 3 * i + p, rollouts_at)
-                expected += state_dim * action_dim / radius**2 * cost * U / perturbed
+            expected = _smoothed_gradient_twin(tasks, i, gains[i, p], perturbed, radius, length, 3 * i + p, stream)
             assert_allclose(estimates[i, p], expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max())
+
+
+@settings(max_examples=25)
+@given(data=st.data(), count=st.integers(1, 40), perturbed=st.sampled_from([1, 2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 40]))
+def test_any_number_of_policies_and_perturbations_fills_the_lanes(data, count, perturbed):
+    """Roll-outs of several policies share vectors: every policy must get its own, all of them and no other."""
+    tasks = random_tasks(seed=2, count=2, state_dim=3, action_dim=2)
+    gains, stream, radius, length = _some_gains(tasks, count), Stream(8), 0.1, 2
+    estimates = rollout.smoothed_gradients(tasks, gains, perturbed, radius, length, stream)
+    i = data.draw(st.integers(0, 1))
+    for p in {0, data.draw(st.integers(0, count - 1)), count - 1}:
+        expected = _smoothed_gradient_twin(tasks, i, gains[i, p], perturbed, radius, length, count * i + p, stream)
+        assert_allclose(estimates[i, p], expected, rtol=1e-11, atol=1e-11 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize(("state_dim", "action_dim"), [(1, 1), (20, 10)])
@@ -96,20 +116,17 @@ def test_an_unknown_precision_is_refused():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("state_dim", "action_dim", "count"), [(1, 1, 10_000_000), (3, 2, 10_000_000)])
-def test_ten_million_roll_outs_have_the_finite_horizon_cost(state_dim, action_dim, count):
+@pytest.mark.parametrize(("state_dim", "action_dim", "length"), [(1, 1, 20), (3, 2, 20), (20, 10, 5)])
+def test_ten_million_roll_outs_have_the_finite_horizon_cost(state_dim, action_dim, length):
     """The mean within 4.5 standard errors of the exact mean (two-sided, 7e-6 each)."""
     tasks = random_tasks(seed=4, count=1, state_dim=state_dim, action_dim=action_dim)
     gain = 0.02 * np.ones((action_dim, state_dim))
-    costs = np.concatenate(
-        [
-            rollout.costs(tasks, np.broadcast_to(gain, (1, count // 10, action_dim, state_dim)), 20, Stream(3, part))[0]
-            for part in range(10)
-        ]
-    )
-    exact = lqr.finite_horizon_cost(tasks, gain, 20)[0]
-    assert abs(costs.mean() - exact) < 4.5 * costs.std() / np.sqrt(count)
-    assert costs.std() / np.sqrt(count) < 5e-4 * exact
+    gains = np.broadcast_to(gain, (1, 100_000, action_dim, state_dim))
+    costs = np.concatenate([rollout.costs(tasks, gains, length, Stream(3, part))[0] for part in range(100)])
+    exact = lqr.finite_horizon_cost(tasks, gain, length)[0]
+    assert len(costs) == 10**7
+    assert abs(costs.mean() - exact) < 4.5 * costs.std() / np.sqrt(len(costs))
+    assert costs.std() / np.sqrt(len(costs)) < 5e-4 * exact
 
 
 @pytest.mark.parametrize(("state_dim", "action_dim", "count"), [(1, 1, 400_000), (2, 2, 400_000), (20, 10, 20_000)])
@@ -186,6 +203,30 @@ def test_a_wildly_unstable_policy_overflows_and_harms_no_other():
     assert_array_equal(wild[others], calm[others])
 
 
+@pytest.mark.parametrize("perturbed", [3, 100])
+@pytest.mark.parametrize(
+    ("state_dim", "action_dim", "precision"), [(2, 2, "float64"), (3, 2, "float64"), (3, 2, "float32")]
+)
+def test_a_wildly_unstable_policy_spoils_only_its_own_estimate(perturbed, state_dim, action_dim, precision):
+    """Although it shares vectors with others."""
+    tasks = random_tasks(seed=9, count=2, state_dim=state_dim, action_dim=action_dim)
+    gains = np.zeros((2, 9, action_dim, state_dim))
+    calm = rollout.smoothed_gradients(tasks, gains, perturbed, 0.1, 200, Stream(0), precision=precision)
+    gains[0, 3] = 1e8
+    wild = rollout.smoothed_gradients(tasks, gains, perturbed, 0.1, 200, Stream(0), precision=precision)
+    assert not np.any(np.isfinite(wild[0, 3]))
+    others = np.ones((2, 9), dtype=bool)
+    others[0, 3] = False
+    assert_array_equal(wild[others], calm[others])
+
+
+@pytest.mark.parametrize("radius", [0.0, -0.1, np.inf, np.nan])
+def test_an_impossible_radius_is_refused(radius):
+    tasks = random_tasks(seed=0, count=1, state_dim=1, action_dim=1)
+    with pytest.raises(ValueError, match=r"radius: .* is not a finite number > 0"):
+        rollout.smoothed_gradients(tasks, np.zeros((1, 1, 1, 1)), 1, radius, 5, Stream(0))
+
+
 @pytest.mark.parametrize("shape", [(3, 2, 2), (2, 5, 2, 2), (3, 5, 2, 3)])
 def test_gains_of_a_wrong_shape_are_refused(shape):
     with pytest.raises(ValueError, match=r"expected \(3, M, 2, 2\)"):
@@ -226,6 +267,47 @@ def test_the_signs_of_eigenvectors_change_no_number(monkeypatch):
     again = random_tasks(seed=5, count=2, state_dim=4, action_dim=2)
     assert_allclose(rollout.costs(again, gains, 12, Stream(1)), expected, rtol=1e-12)
     assert_allclose(rollout.smoothed_gradients(again, gains, 9, 0.1, 12, Stream(1)), estimates, rtol=1e-9)
+
+
+LANES_PROGRAM = """
+import sys
+import llvmlite.binding
+import numba
+numba.njit(lambda: 0)()  # Numba asks for the processor once: what it compiles for is settled before the answer changes
+features = llvmlite.binding.get_host_cpu_features()
+features["avx512f"] = not features.get("avx512f", False)
+llvmlite.binding.get_host_cpu_features = lambda: features
+import numpy as np
+from metalqr import LQRTasks, Stream, lanes, rollout
+with np.load(sys.argv[1]) as given:
+    tasks = LQRTasks(*(given[name] for name in ("A", "B", "Q", "R", "Psi", "Sigma0")))
+    costs = rollout.costs(tasks, given["K"], 13, Stream(8))
+    estimates = rollout.smoothed_gradients(tasks, given["K"], 9, 0.1, 13, Stream(8))
+np.savez(sys.argv[2], costs=costs, estimates=estimates)
+print(lanes.lanes(np.float64))
+"""
+
+
+@pytest.mark.slow
+def test_the_number_of_lanes_changes_no_bit_of_a_cost(tmp_path):
+    """The vectors, tiles and groups of the other kind of processor. Sums over lanes differ by their order."""
+    tasks = random_tasks(seed=1, count=2, state_dim=13, action_dim=10)
+    gains = _some_gains(tasks, 21)
+    matrices = {name: getattr(tasks, name) for name in ("A", "B", "Q", "R", "Psi", "Sigma0")}
+    np.savez(tmp_path / "given.npz", K=gains, **matrices)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(rollout.__file__).parents[1]),
+        "NUMBA_CACHE_DIR": str(tmp_path / "cache"),
+    }
+    paths = [str(tmp_path / name) for name in ("given.npz", "found.npz")]
+    command = [sys.executable, "-c", LANES_PROGRAM, *paths]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert int(done.stdout) != lanes(np.float64)
+    estimates = rollout.smoothed_gradients(tasks, gains, 9, 0.1, 13, Stream(8))
+    with np.load(tmp_path / "found.npz") as found:
+        assert_array_equal(found["costs"], rollout.costs(tasks, gains, 13, Stream(8)))
+        assert_allclose(found["estimates"], estimates, rtol=0, atol=1e-12 * np.abs(estimates).max())
 
 
 MEMORY_PROGRAM = """
