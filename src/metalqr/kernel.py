@@ -9,7 +9,7 @@ would read foreign memory, so :mod:`metalqr.rollout` checks it first.
 import functools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -326,13 +326,17 @@ def _next_roll_outs(work, perturbations, gains, first_policy):
 
 
 @inlined
-def _add_up(work, policy):
-    """Add cost times direction of the lanes of one policy to the sums."""
+def _add_up(work, policy, smoothed):
+    """The sum of the costs of one policy's lanes; where ``smoothed``, add cost times direction to the sums."""
+    total = 0.0
     for lane in range(len(work.policy_of_lane)):
         work.costs[1, lane] = work.costs[0, lane] if work.policy_of_lane[lane] == policy else 0.0
-    cost = load(work.costs, 1)
-    for entry in range(len(work.sums)):
-        store(work.sums, entry, fma(cost, load(work.directions, entry), load(work.sums, entry)))
+        total += work.costs[1, lane]
+    if smoothed:
+        cost = load(work.costs, 1)
+        for entry in range(len(work.sums)):
+            store(work.sums, entry, fma(cost, load(work.directions, entry), load(work.sums, entry)))
+    return total
 
 
 @inlined
@@ -351,127 +355,93 @@ def _finish(simulated, task, work, scale, estimate):
     _clear(work.sums, 0, len(work.sums))
 
 
+class _Settings(NamedTuple):
+    """What all jobs share."""
+
+    perturbations: int
+    radius: float  # of the directions; 0 for none
+    length: int
+    directions_at: NDArray[np.int64]  # addresses, see metalqr.random.Stream.address
+    rollouts_at: NDArray[np.int64]
+
+
 @inlined
-def _estimate_group(
-    shape,
-    simulated,
-    task,
-    gains,
-    perturbations,
-    radius,
-    length,
-    directions_at,
-    rollouts_at,
-    first_policy,
-    work,
-    estimates,
-):
-    """Algorithm 1 at some gains (n, k, d) of one task, whose roll-outs fill the vectors one after the other.
+def _roll_out_group(shape, simulated, task, gains, settings, first_policy, work, costs, estimates):
+    """Costs and estimates for some gains (n, k, d) of one task, whose roll-outs fill the vectors one after the other.
 
     ``first_policy`` is counter 2 of the first of them.
     """
-    simulated, work, directions_at, rollouts_at = borrowed((simulated, work, directions_at, rollouts_at))
+    simulated, settings, work = borrowed((simulated, settings, work))
     count, action_dim, state_dim = gains.shape
-    entries = action_dim * state_dim
-    scale = entries / (radius**2 * perturbations)
+    entries, smoothed = action_dim * state_dim, settings.radius > 0.0
     unperturbed = np.empty_like(gains)
     for policy in range(count):
         _transform(
             simulated.action_rotation[task], True, gains[policy], simulated.state_map[task], False, unperturbed[policy]
         )
+        costs[policy] = 0.0
     _clear(work.sums, 0, entries)
     lanes = len(work.policy_of_lane)
-    for _ in range(0, count * perturbations, lanes):
-        _next_roll_outs(work, perturbations, unperturbed, first_policy)
-        fill_directions(work.directions, entries, radius, rollout_start(work.counters, directions_at), directions_at)
-        _perturb(simulated, task, work.directions, work.base, work.gains)
-        start = rollout_start(work.counters, rollouts_at)
-        cost = _simulate(shape, simulated, task, work.gains, length, start, rollouts_at, work.simulation)
+    for _ in range(0, count * settings.perturbations, lanes):
+        _next_roll_outs(work, settings.perturbations, unperturbed, first_policy)
+        if smoothed:
+            start = rollout_start(work.counters, settings.directions_at)
+            fill_directions(work.directions, entries, settings.radius, start, settings.directions_at)
+            _perturb(simulated, task, work.directions, work.base, work.gains)
+        start = rollout_start(work.counters, settings.rollouts_at)
+        lane_gains = work.gains if smoothed else work.base
+        cost = _simulate(
+            shape, simulated, task, lane_gains, settings.length, start, settings.rollouts_at, work.simulation
+        )
         store(work.costs, 0, cost)
         last = work.policy_of_lane[lanes - 1]
         for policy in range(work.policy_of_lane[0], min(last, count - 1) + 1):
-            _add_up(work, policy)
+            costs[policy] += _add_up(work, policy, smoothed) / settings.perturbations
             # Complete if another policy follows in this vector, or its last perturbation was in the last lane.
-            if policy < last or work.perturbation_of_lane[lanes - 1] == perturbations - 1:
+            complete = policy < last or work.perturbation_of_lane[lanes - 1] == settings.perturbations - 1
+            if smoothed and complete:
+                scale = entries / (settings.radius**2 * settings.perturbations)
                 _finish(simulated, task, work, scale, estimates[policy])
 
 
-class Kernels(NamedTuple):
-    """Compiled code for one shape."""
-
-    costs: Callable[..., NDArray[np.float64]]
-    smoothed_gradients: Callable[..., NDArray[np.float64]]
-
-
 @functools.cache
-def kernels(state_dim: int, action_dim: int) -> Kernels:
+def kernel(state_dim: int, action_dim: int) -> Callable[..., tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """The compiled code for these dimensions: small ones have their own, all others share one."""
     small = max(state_dim, action_dim) <= _LARGEST_IN_REGISTERS
     lengths = (state_dim, action_dim, action_dim * state_dim, state_dim**2)
-    return _kernels(tuple((0,) * length for length in lengths) if small else None)
+    return _kernel(tuple((0,) * length for length in lengths) if small else None)
 
 
 @functools.cache
-def _kernels(shape: tuple[tuple[int, ...], ...] | None) -> Kernels:
+def _kernel(shape: tuple[tuple[int, ...], ...] | None) -> Callable[..., Any]:
     @compiled(parallel=True)
-    def costs(simulated, task_of_slot, gains, length, address):
-        """Costs (slots, count) of one roll-out with each of the gains (slots, count, k, d)."""
-        slots, count, action_dim, state_dim = gains.shape
-        lanes = lane_count(simulated.transition)
-        blocks = (count + lanes - 1) // lanes
-        results = np.empty((slots, count))
-        for job in numba.prange(slots * blocks):
-            slot = job // blocks
-            first = (job % blocks) * lanes
-            task = task_of_slot[slot]
-            gain = np.empty((action_dim, state_dim))
-            lane_gains = work_rows(action_dim * state_dim, simulated.transition)
-            counters = counter_rows(simulated.transition)
-            result = work_rows(1, simulated.transition)
-            for lane in range(lanes):
-                # Lanes past the end repeat the last policy; their costs are not used.
-                policy = min(first + lane, count - 1)
-                _transform(
-                    simulated.action_rotation[task], True, gains[slot, policy], simulated.state_map[task], False, gain
-                )
-                _set_lane(lane_gains, lane, gain)
-                counters[0, lane], counters[1, lane] = 0, slot * count + policy
-            work = _simulation_work(simulated)
-            start = rollout_start(counters, address)
-            store(result, 0, _simulate(shape, simulated, task, lane_gains, length, start, address, work))
-            for lane in range(min(lanes, count - first)):
-                results[slot, first + lane] = result[0, lane]
-        return results
+    def roll_out(simulated, task_of_slot, gains, perturbations, radius, length, directions_at, rollouts_at):
+        """Mean costs (slots, count) of perturbed gains (slots, count, k, d), and estimates of the gradients there.
 
-    @compiled(parallel=True)
-    def smoothed_gradients(simulated, task_of_slot, gains, perturbations, radius, length, directions_at, rollouts_at):
-        """Algorithm 1 at each of the gains (slots, count, k, d).
-
-        A job is a group of policies of one slot: where they are enough, so many that their roll-outs together are a
-        multiple of the lanes, and no lane is idle.
+        With a radius of 0 gains are simulated as they are, and there are no estimates. A job is a group of policies of
+        one slot: where they are enough, so many that their roll-outs together are a multiple of the lanes.
         """
         slots, count, action_dim, state_dim = gains.shape
+        settings = _Settings(perturbations, radius, length, directions_at, rollouts_at)
         lanes = lane_count(simulated.transition)
         most = lanes // math.gcd(lanes, perturbations)
         groups = (count + most - 1) // most
+        costs = np.empty((slots, count))
         estimates = np.empty((slots, count, action_dim, state_dim))
         for job in numba.prange(slots * groups):
             slot, group = job // groups, job % groups
             first, end = group * count // groups, (group + 1) * count // groups
-            _estimate_group(
+            _roll_out_group(
                 shape,
                 simulated,
                 task_of_slot[slot],
                 gains[slot, first:end],
-                perturbations,
-                radius,
-                length,
-                directions_at,
-                rollouts_at,
+                settings,
                 slot * count + first,
                 _work(simulated, perturbations),
+                costs[slot, first:end],
                 estimates[slot, first:end],
             )
-        return estimates
+        return costs, estimates
 
-    return Kernels(costs, smoothed_gradients)
+    return roll_out

@@ -145,7 +145,7 @@ def _row_pointer(context: Any, builder: Any, array_type: Any, array: Any, row: A
 
 @intrinsic
 def borrowed(typing: Any, value: Any) -> Any:
-    """The same arrays without an owner, alone or in (nested) tuples.
+    """The same arrays without an owner, alone or in (nested) tuples with whatever else.
 
     Numba counts the references to an array in every function that it inlines, with atomic instructions for which the
     processor waits until all stores are done. In the loop over the steps that took as long as the arithmetic. Without
@@ -157,6 +157,8 @@ def borrowed(typing: Any, value: Any) -> Any:
         if isinstance(given, types.BaseTuple):
             parts = zip(given, cgutils.unpack_tuple(builder, data), strict=True)
             return context.make_tuple(builder, given, [without_owner(context, builder, *part) for part in parts])
+        if not isinstance(given, types.Array):
+            return data
         view = context.make_array(given)(context, builder, data)
         view.meminfo = ir.Constant(view.meminfo.type, None)
         view.parent = ir.Constant(view.parent.type, None)

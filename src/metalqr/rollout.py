@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from metalqr.coordinates import simulation_tasks
-from metalqr.kernel import kernels
+from metalqr.kernel import kernel
 from metalqr.lqr import LQRTasks
 from metalqr.random import Purpose, Stream, require_addressable
 from metalqr.settings import require_precision
@@ -54,13 +54,10 @@ def costs(
     require_precision(precision)
     task_of_slot = _slots(tasks, task_of_slot)
     gains = _gains(tasks, K, len(task_of_slot), length)
-    return kernels(tasks.state_dim, tasks.action_dim).costs(
-        simulation_tasks(tasks, precision),
-        task_of_slot,
-        gains,
-        int(length),
-        stream.address(Purpose.ROLLOUT),
-    )
+    address = stream.address(Purpose.ROLLOUT)
+    roll_out = kernel(tasks.state_dim, tasks.action_dim)
+    # One perturbation of each gain, with a radius of 0: no directions are drawn, and the first address is not used.
+    return roll_out(simulation_tasks(tasks, precision), task_of_slot, gains, 1, 0.0, int(length), address, address)[0]
 
 
 # The compiled code checks nothing: what does not fit would read foreign memory.
@@ -140,7 +137,7 @@ def smoothed_gradients(
     gains = _gains(tasks, K, len(task_of_slot), length, perturbations)
     if not 0.0 < radius < math.inf:
         raise ValueError(f"radius: {radius!r} is not a finite number > 0")
-    return kernels(tasks.state_dim, tasks.action_dim).smoothed_gradients(
+    return kernel(tasks.state_dim, tasks.action_dim)(
         simulation_tasks(tasks, precision),
         task_of_slot,
         gains,
@@ -149,4 +146,4 @@ def smoothed_gradients(
         int(length),
         stream.address(Purpose.INNER_PERTURBATION),
         stream.address(Purpose.INNER_ROLLOUT),
-    )
+    )[1]

@@ -19,7 +19,7 @@ import numpy as np
 from metalqr import LQRTasks, Stream, kernel, rollout
 one = np.ones((1, 1, 1))
 print(rollout.costs(LQRTasks(0.5 * one, one, one, one, one), np.zeros((1, 1, 1, 1)), 3, Stream(0))[0, 0])
-print(len(kernel.kernels(1, 1).costs.stats.cache_hits))
+print(len(kernel.kernel(1, 1).stats.cache_hits))
 """
 
 

@@ -58,7 +58,7 @@ def test_default_config_is_the_papers(config: dict[str, Any]) -> None:
         ("d20k10", (20, 10), (1e-5, 1e-7)),
     ]:
         paths = [path for path in plan.run_files("figure1") if f"/{case}/" in path]
-        assert len(paths) == 3
+        assert len(paths) == 5
         settings = plan.settings(SimpleNamespace(case=case, setting=paths[0].split("/")[3]))
         assert MetaSettings(**settings) == MetaSettings(learning_rate=rates[0], adaptation_rate=rates[1])
         assert (config["cases"][case]["state_dim"], config["cases"][case]["action_dim"]) == dimensions
@@ -69,8 +69,11 @@ def test_default_config_is_the_papers(config: dict[str, Any]) -> None:
 
 
 def test_every_sweep_of_the_default_config_shares_the_runs_of_figure1(config: dict[str, Any]) -> None:
+    """Of its first three seeds."""
     plan = Plan(config)
-    shared = {path for path in plan.run_files("figure1") if "/d2k2/" in path}
+    seeds = [f"seed-{seed}.nc" for seed in range(3)]
+    shared = {path for path in plan.run_files("figure1") if "/d2k2/" in path and path.endswith(tuple(seeds))}
+    assert len(shared) == 3
     for name in plan.sweeps:
         assert shared <= set(plan.run_files(name)), name
     assert len(plan.all_run_files()) == len(set(plan.all_run_files()))

@@ -16,7 +16,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from systems import random_tasks
 
 from metalqr import random, rollout
-from metalqr.kernel import Kernels
 from metalqr.lqr import LQRTasks
 from metalqr.random import Purpose, Stream
 
@@ -250,7 +249,7 @@ def nothing_computes(monkeypatch):
 
     for name in ("_perturbations", "_uniforms"):
         monkeypatch.setattr(random, name, compute)
-    monkeypatch.setattr(rollout, "kernels", lambda state_dim, action_dim: Kernels(compute, compute))
+    monkeypatch.setattr(rollout, "kernel", lambda state_dim, action_dim: compute)
 
 
 TASKS, GAIN = random_tasks(seed=0, count=1, state_dim=1, action_dim=1), np.zeros((1, 1, 1, 1))
