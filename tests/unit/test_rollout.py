@@ -154,6 +154,11 @@ def test_the_initial_state_has_its_own_covariance():
 def test_thread_counts_change_no_bit(state_dim, action_dim):
     tasks = random_tasks(seed=6, count=3, state_dim=state_dim, action_dim=action_dim)
     gains = _some_gains(tasks, 21)
+
+    def singles(tasks, gains):
+        yield rollout.costs(tasks, gains, 20, Stream(2), precision="float32")
+        yield rollout.smoothed_gradients(tasks, gains, 9, 0.05, 20, Stream(2), precision="float32")
+
     results = []
     try:
         for threads in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
@@ -162,7 +167,7 @@ def test_thread_counts_change_no_bit(state_dim, action_dim):
                 (
                     rollout.costs(tasks, gains, 20, Stream(2)),
                     rollout.smoothed_gradients(tasks, gains, 9, 0.05, 20, Stream(2)),
-                    *([rollout.costs(tasks, gains, 20, Stream(2), precision="float32")] if state_dim == 1 else []),
+                    *(singles(tasks, gains) if (state_dim, action_dim) != (2, 2) else []),  # to compile one shape less
                     perturbations(Stream(2), 3, 21, action_dim, state_dim, 0.05),
                 )
             )
