@@ -18,7 +18,8 @@ from metalqr.figures import save
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 OUTPUT = RESULTS / "benchmarks"
-ROUNDS = 5
+#: Measurements of each contestant; many, because on a shared machine few moments are undisturbed.
+ROUNDS = 10
 SWEPT_DIMENSIONS = (1, 2, 4, 8, 16, 32)
 SWEPT_PERTURBATIONS = (25, 50, 100, 200)
 SWEPT_LENGTHS = (10, 50, 250)

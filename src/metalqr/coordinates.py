@@ -32,7 +32,7 @@ class SimulationTasks(NamedTuple):
     start: NDArray[np.floating]  # (I, d + k, d): [T^-1 chol(Sigma0), 0], maps N(0, I) to the initial state, by columns
     perturbation_map: NDArray[np.floating]  # (I, d, d): H, by columns
     state_map: NDArray[np.float64]  # (I, d, d): T
-    state_rotation: NDArray[np.float64]  # (I, d, d): O
+    state_rotation: NDArray[np.float64]  # (I, d, d): O'
     action_rotation: NDArray[np.float64]  # (I, k, k): V
 
 
@@ -80,6 +80,6 @@ def _in_coordinates(tasks: LQRTasks) -> SimulationTasks:
         start=np.swapaxes(np.concatenate([initial, np.zeros_like(tasks.B)], axis=-1), -1, -2),
         perturbation_map=np.swapaxes(signs[..., np.newaxis] * triangular, -1, -2),
         state_map=state_map,
-        state_rotation=rotation * signs[:, np.newaxis],
+        state_rotation=np.swapaxes(rotation * signs[:, np.newaxis], -1, -2),
         action_rotation=action_rotation,
     )

@@ -160,7 +160,7 @@ def _count_unstable(tasks: LQRTasks, gains: NDArray[np.float64], batch: NDArray[
     powers = undecided
     for _ in range(_SQUARINGS):
         powers = powers @ powers
-        open_cases = ~(np.linalg.norm(powers, axis=(1, 2)) < 1.0)
+        open_cases = ~(np.einsum("nij,nij->n", powers, powers) < 1.0)
         undecided, powers = undecided[open_cases], powers[open_cases]
         if not len(undecided):
             return 0

@@ -225,15 +225,14 @@ def _simulate_in_registers(shape, simulated, task, gains, length, start, address
 
 
 @inlined
-def _transform(left, left_transposed, matrix, right, right_transposed, result):
-    """``result = left @ matrix @ right``, each factor transposed where its flag says so; once for a policy."""
+def _transform(left, left_transposed, matrix, right, result):
+    """``result = left @ matrix @ right``, or ``left' @ matrix @ right``; once for a policy."""
     rows, columns = matrix.shape
     partial = np.zeros((rows, columns))
     for row in range(rows):
         for inner in range(columns):
             for column in range(columns):
-                factor = right[column, inner] if right_transposed else right[inner, column]
-                partial[row, column] += matrix[row, inner] * factor
+                partial[row, column] += matrix[row, inner] * right[inner, column]
     for row in range(rows):
         for column in range(columns):
             result[row, column] = 0.0
@@ -349,9 +348,7 @@ def _finish(simulated, task, work, scale, estimate):
             for lane in range(len(work.policy_of_lane)):
                 simulated_estimate[row, column] += work.sums[column * action_dim + row, lane]
             simulated_estimate[row, column] *= scale
-    _transform(
-        simulated.action_rotation[task], False, simulated_estimate, simulated.state_rotation[task], True, estimate
-    )
+    _transform(simulated.action_rotation[task], False, simulated_estimate, simulated.state_rotation[task], estimate)
     _clear(work.sums, 0, len(work.sums))
 
 
@@ -376,9 +373,7 @@ def _roll_out_group(shape, simulated, task, gains, settings, first_policy, work,
     entries, smoothed = action_dim * state_dim, settings.radius > 0.0
     unperturbed = np.empty_like(gains)
     for policy in range(count):
-        _transform(
-            simulated.action_rotation[task], True, gains[policy], simulated.state_map[task], False, unperturbed[policy]
-        )
+        _transform(simulated.action_rotation[task], True, gains[policy], simulated.state_map[task], unperturbed[policy])
         costs[policy] = 0.0
     _clear(work.sums, 0, entries)
     lanes = len(work.policy_of_lane)

@@ -46,7 +46,7 @@ def inner_direction(tasks: LQRTasks, task: int, radius: float, counter_1: int, c
     """A perturbation of Algorithm 1: the coordinates of the simulation turn it, column by column."""
     simulated = simulation_tasks(tasks)
     turned = direction((tasks.state_dim, tasks.action_dim), radius, counter_1, counter_2, address).T
-    return simulated.action_rotation[task] @ turned @ simulated.state_rotation[task].T
+    return simulated.action_rotation[task] @ turned @ simulated.state_rotation[task]
 
 
 def rollout_cost(
