@@ -21,7 +21,7 @@ from numba.core.serialize import dumps
 
 from metalqr import atomic
 
-_SOURCES = ("compiled.py", "kernel.py", "lanes.py", "normals.py", "random.py")
+_SOURCES = ("compiled.py", "kernel.py", "lanes.py", "normals.py", "random.py", "simulation.py")
 
 
 def _digest() -> str:

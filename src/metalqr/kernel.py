@@ -1,9 +1,6 @@
-"""The compiled simulation: costs of many perturbed policies, the only code here whose speed matters.
+"""The compiled roll-outs of many perturbed policies: how they share the vectors of :mod:`metalqr.simulation`.
 
-A roll-out is a lane of a vector (:mod:`metalqr.lanes`); the lanes of one vector share a task and differ in gain and
-noise. A task is simulated in the coordinates of :mod:`metalqr.coordinates`. Everything works in double or in single
-precision, as the arrays given have it. Matrices are stored column by column. Nothing is checked here: what does not fit
-would read foreign memory, so :mod:`metalqr.rollout` checks it first.
+Nothing is checked here: what does not fit would read foreign memory, so :mod:`metalqr.rollout` checks it first.
 """
 
 import functools
@@ -14,214 +11,15 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 from numba import literal_unroll
-from numba.core import types
-from numba.extending import overload
 from numpy.typing import NDArray
 
 from metalqr.compiled import compiled, inlined
-from metalqr.lanes import (
-    AVX512,
-    VECTOR,
-    borrowed,
-    element,
-    elements,
-    filled,
-    fma,
-    load,
-    loaded,
-    multiplied,
-    scaled,
-    store,
-    stored,
-    weighted_gram,
-    zeros,
-)
-from metalqr.normals import (
-    BLOCK,
-    counter_rows,
-    fill_directions,
-    fill_normals,
-    lane_count,
-    rollout_start,
-    work_rows,
-)
-
-# Rows of a matrix product whose sums are kept in registers together, largest first. A vector fills two registers or
-# more, a multiply-add takes four cycles and two start in each: five rows keep the processor busy. More rows use each
-# loaded number more often, and AVX-512 has registers for ten. Measured on Zen 3 (AVX2) and Emerald Rapids (AVX-512).
-_TILES = tuple((0,) * rows for rows in ((10, 4, 1) if AVX512 else (5, 2, 1)))
-
-# Normals are made for as many steps at a time as fit in these rows (5 KB), and for a block's worth of steps at least:
-# long enough loops, and still in the cache.
-_NOISE_ROWS = 5 * 1024 // VECTOR
+from metalqr.lanes import borrowed, fma, load, loaded, store, stored
+from metalqr.normals import BLOCK, counter_rows, fill_directions, lane_count, rollout_start, work_rows
+from metalqr.simulation import TILES, clear, own_times_shared, simulate, simulation_work
 
 # Up to these dimensions the compiled code is specialised for the dimensions.
 _LARGEST_IN_REGISTERS = 2
-
-
-def _product(matrix_entries, vector_entry):
-    """Compiled ``sums + matrix @ vector`` lane by lane, for as many rows of the matrix as there are sums.
-
-    ``matrix_entries`` reads consecutive entries of the matrix as a tuple, ``vector_entry`` one of the vector: for all
-    lanes (``elements``, ``element``), or for each lane its own (``loaded``, ``load``).
-    """
-
-    @inlined
-    def multiply(matrix, offset, rows, columns, vector, first, sums):
-        for column in range(columns):
-            factors = matrix_entries(matrix, offset + column * rows, sums)
-            sums = multiplied(factors, (vector_entry(vector, first + column),), sums)
-        return sums
-
-    return multiply
-
-
-_shared_times_own = _product(elements, load)
-_own_times_own = _product(loaded, load)
-_own_times_shared = _product(loaded, element)
-
-
-@inlined
-def _weighted_squares(weights, offset, vectors, total):
-    """``total + sum_j weights_j vectors_j^2`` lane by lane, with weights that all lanes share."""
-    return multiplied(scaled(elements(weights, offset, vectors), vectors), vectors, (total,))[0]
-
-
-@inlined
-def _copy(rows, source, target, count):
-    for row in range(count):
-        store(rows, target + row, load(rows, source + row))
-
-
-@inlined
-def _clear(rows, first, count):
-    for row in range(first, first + count):
-        store(rows, row, filled(rows, 0.0))
-
-
-@inlined
-def _move(simulated, task, matrices, states, before, now, action, cost):
-    """Add matrix @ [state before; action] to the state that starts at row ``now``, and the state's cost to ``cost``."""
-    state_dim, action_dim = simulated.state_cost.shape[1], simulated.action_cost.shape[1]
-    row = 0
-    for tile in literal_unroll(_TILES):
-        while row + len(tile) <= state_dim:
-            offset = task * state_dim * (state_dim + action_dim) + row
-            sums = loaded(states, now + row, tile)
-            sums = _shared_times_own(matrices, offset, state_dim, state_dim, states, before, sums)
-            sums = _shared_times_own(matrices, offset + state_dim**2, state_dim, action_dim, action, 0, sums)
-            stored(states, now + row, sums)
-            cost = _weighted_squares(simulated.state_cost, task * state_dim + row, sums, cost)
-            row += len(tile)
-    return cost
-
-
-@inlined
-def _act(simulated, task, gains, states, now, action, cost):
-    """The action in the state that starts at row ``now``; adds the action's cost to ``cost``."""
-    state_dim, action_dim = simulated.state_cost.shape[1], simulated.action_cost.shape[1]
-    row = 0
-    for tile in literal_unroll(_TILES):
-        while row + len(tile) <= action_dim:
-            sums = _own_times_own(gains, row, action_dim, state_dim, states, now, zeros(states, tile))
-            stored(action, row, sums)
-            cost = _weighted_squares(simulated.action_cost, task * action_dim + row, sums, cost)
-            row += len(tile)
-    return cost
-
-
-@inlined
-def _noise_steps(state_dim):
-    """For how many steps noise is made at a time: so many that no number is left over."""
-    least = BLOCK // math.gcd(BLOCK, state_dim)
-    return least * max(1, _NOISE_ROWS // (least * state_dim))
-
-
-@inlined
-def _fill_noise(noise, first_step, steps, state_dim, start, address):
-    """The numbers of a roll-out are consecutive: d for the initial state, then d for every step."""
-    blocks = (steps * state_dim + BLOCK - 1) // BLOCK
-    fill_normals(noise, blocks, first_step * state_dim // BLOCK, start, address)
-
-
-def _simulate(shape, simulated, task, gains, length, start, address, work):
-    """Average cost over steps 1 to ``length`` of a vector of roll-outs of one task.
-
-    Each lane has its own gain (``gains``, k d rows) and noise. ``work`` is (states, action); ``shape`` is None, or for
-    small dimensions tuples as long as y, v, K and A, for code in which all of them stay in registers.
-    """
-
-
-@overload(_simulate, jit_options={"forceinline": True})
-def _simulate_generate(shape, simulated, task, gains, length, start, address, work):
-    if isinstance(shape, types.NoneType):
-        return lambda shape, simulated, task, gains, length, start, address, work: _simulate_in_memory(
-            simulated, task, gains, length, start, address, work
-        )
-    return _simulate_in_registers
-
-
-@compiled()
-def _simulate_in_memory(simulated, task, gains, length, start, address, work):
-    # A state replaces its noise. Before the states of a batch stands the last one of the batch before.
-    simulated, gains, address, (states, action) = borrowed((simulated, gains, address, work))
-    state_dim = simulated.state_cost.shape[1]
-    batch = _noise_steps(state_dim)
-    zero = filled(states, 0.0)
-    total = zero
-    for first in range(0, length + 1, batch):
-        steps = min(batch, length + 1 - first)
-        _fill_noise(states[state_dim:], first, steps, state_dim, start, address)
-        for step in range(steps):
-            before, now = step * state_dim, (step + 1) * state_dim
-            matrices = simulated.transition
-            if first + step == 0:
-                # The initial state is a matrix times its noise, and free.
-                matrices = simulated.start
-                _copy(states, now, before, state_dim)
-                _clear(states, now, state_dim)
-                _clear(action, 0, action.shape[0])
-            cost = _move(simulated, task, matrices, states, before, now, action, zero)
-            cost = _act(simulated, task, gains, states, now, action, cost)
-            if first + step > 0:
-                total = total + cost
-        _copy(states, steps * state_dim, 0, state_dim)
-    return total / filled(states, length)
-
-
-def _simulate_in_registers(shape, simulated, task, gains, length, start, address, work):
-    # With A - BK and the cost Q + K'RK of each lane a step needs neither the action nor its cost.
-    state_like, action_like, gain_like, square_like = shape
-    noise, _ = work
-    state_dim = len(state_like)
-    transition = task * (len(square_like) + len(gain_like))
-    gain = loaded(gains, 0, gain_like)
-    closed_loop = multiplied(
-        elements(simulated.transition, transition + len(square_like), gain_like),
-        gain,
-        elements(simulated.transition, transition, square_like),
-    )
-    cost = weighted_gram(
-        gain,
-        elements(simulated.action_cost, task * len(action_like), action_like),
-        elements(simulated.state_cost, task * state_dim, state_like),
-    )
-    zero = zeros(noise, state_like)
-    batch = _noise_steps(state_dim)
-    total = zeros(noise, (0,))
-    state = zero
-    for first in range(0, length + 1, batch):
-        steps = min(batch, length + 1 - first)
-        _fill_noise(noise, first, steps, state_dim, start, address)
-        for step in range(steps):
-            normals = loaded(noise, step * state_dim, state_like)
-            if first + step == 0:
-                initial = elements(simulated.start, transition, square_like)
-                state = multiplied(initial, normals, zero)
-            else:
-                state = multiplied(closed_loop, state, normals)
-                total = multiplied(multiplied(cost, state, zero), state, total)
-    return total[0] / filled(noise, length)
 
 
 @inlined
@@ -249,10 +47,10 @@ def _perturb(simulated, task, directions, base, gains):
     for column in range(state_dim):
         factors = (task * state_dim + column) * state_dim
         row = 0
-        for tile in literal_unroll(_TILES):
+        for tile in literal_unroll(TILES):
             while row + len(tile) <= action_dim:
                 sums = loaded(base, column * action_dim + row, tile)
-                sums = _own_times_shared(
+                sums = own_times_shared(
                     directions, row, action_dim, column + 1, simulated.perturbation_map, factors, sums
                 )
                 stored(gains, column * action_dim + row, sums)
@@ -267,18 +65,10 @@ class _Work(NamedTuple):
     gains: NDArray[np.floating]  # kd rows: perturbed gain of each lane
     sums: NDArray[np.floating]  # kd rows: of cost times direction, for the policy in work
     costs: NDArray[np.floating]  # 2 rows: of all roll-outs, and of those of the policy in work
-    simulation: tuple[NDArray[np.floating], NDArray[np.floating]]  # states and action, see _simulate
+    simulation: tuple[NDArray[np.floating], NDArray[np.floating]]  # states and action, see simulate
     counters: NDArray[np.integer]
     policy_of_lane: NDArray[np.int64]
     perturbation_of_lane: NDArray[np.int64]
-
-
-@inlined
-def _simulation_work(simulated):
-    """Rows for the states of a batch and the one before, rounded up to whole blocks, and rows for the action."""
-    state_dim, action_dim = simulated.state_cost.shape[1], simulated.action_cost.shape[1]
-    rows = (1 + _noise_steps(state_dim)) * state_dim + BLOCK
-    return work_rows(rows, simulated.transition), work_rows(action_dim, simulated.transition)
 
 
 @inlined
@@ -301,7 +91,7 @@ def _work(simulated, perturbations):
         work_rows(entries, simulated.transition),
         work_rows(entries, simulated.transition),
         work_rows(2, simulated.transition),
-        _simulation_work(simulated),
+        simulation_work(simulated),
         counter_rows(simulated.transition),
         np.full(lanes, -1),
         np.arange(perturbations - lanes, perturbations),
@@ -349,7 +139,7 @@ def _finish(simulated, task, work, scale, estimate):
                 simulated_estimate[row, column] += work.sums[column * action_dim + row, lane]
             simulated_estimate[row, column] *= scale
     _transform(simulated.action_rotation[task], False, simulated_estimate, simulated.state_rotation[task], estimate)
-    _clear(work.sums, 0, len(work.sums))
+    clear(work.sums, 0, len(work.sums))
 
 
 class _Settings(NamedTuple):
@@ -375,7 +165,7 @@ def _roll_out_group(shape, simulated, task, gains, settings, first_policy, work,
     for policy in range(count):
         _transform(simulated.action_rotation[task], True, gains[policy], simulated.state_map[task], unperturbed[policy])
         costs[policy] = 0.0
-    _clear(work.sums, 0, entries)
+    clear(work.sums, 0, entries)
     lanes = len(work.policy_of_lane)
     for _ in range(0, count * settings.perturbations, lanes):
         _next_roll_outs(work, settings.perturbations, unperturbed, first_policy)
@@ -385,7 +175,7 @@ def _roll_out_group(shape, simulated, task, gains, settings, first_policy, work,
             _perturb(simulated, task, work.directions, work.base, work.gains)
         start = rollout_start(work.counters, settings.rollouts_at)
         lane_gains = work.gains if smoothed else work.base
-        cost = _simulate(
+        cost = simulate(
             shape, simulated, task, lane_gains, settings.length, start, settings.rollouts_at, work.simulation
         )
         store(work.costs, 0, cost)
