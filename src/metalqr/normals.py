@@ -300,7 +300,7 @@ def fill_directions(rows, entries, radius, start, address):
     A normalised vector of independent normals; ``rows`` has room for ``entries`` rounded up to a multiple of 4.
     """
     fill_normals(rows, (entries + BLOCK - 1) // BLOCK, 0, start, address)
-    # In single precision one normal in 10^8 is 0, and then a direction of one entry is 0 rather than not a number.
+    # In single precision a normal may be 0, rarely, and then a direction of one entry is 0 rather than not a number.
     square = filled(rows, 2.0**-126)
     for entry in range(entries):
         normal = load(rows, entry)
