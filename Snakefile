@@ -15,7 +15,13 @@ min_version("9.20")
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow" / "lib"))
 
-from pipeline import ConfigError, Plan, Sources
+from pipeline import ConfigError, Plan, Sources, read_configs
+
+# Snakemake would take the second of two equal keys without a word.
+try:
+    read_configs([ROOT / "config.yaml", *workflow.overwrite_configfiles])
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
 
 
 configfile: str(ROOT / "config.yaml")

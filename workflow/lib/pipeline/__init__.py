@@ -3,8 +3,10 @@
 It imports nothing of `metalqr`, so that planning needs Snakemake's own environment only and starts fast.
 """
 
-from pipeline.configuration import ConfigError, check_config
+from pipeline.configuration import check_config
 from pipeline.plan import Plan
+from pipeline.problems import ConfigError
+from pipeline.reading import read_config, read_configs
 from pipeline.sources import Sources
 
-__all__ = ["ConfigError", "Plan", "Sources", "check_config"]
+__all__ = ["ConfigError", "Plan", "Sources", "check_config", "read_config", "read_configs"]

@@ -11,12 +11,12 @@ from typing import Any
 
 from pipeline.configuration import (
     HYPERPARAMETERS,
-    ConfigError,
     canonical_block,
     canonical_setting,
     check_config,
     complete_settings,
 )
+from pipeline.problems import ConfigError
 
 DIGEST_LENGTH = 12
 OPTIMA_FILE = "results/optima/{case}.nc"
