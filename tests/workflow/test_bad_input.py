@@ -4,31 +4,17 @@ import copy
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import xarray as xr
 import yaml
+from bad_input import rows
 from project import ROOT, TINY, Project
 from snakemake.utils import update_config
 
 from pipeline import ConfigError, check_config
 
 pytestmark = pytest.mark.slow
-
-PAGE = (ROOT / "docs" / "bad-input.md").read_text(encoding="utf-8")
-
-
-def rows(heading: str) -> list[Any]:
-    """The rows of a section's table, without the first column and the code marks."""
-    section = PAGE.partition(f"## {heading}\n")[2].partition("\n## ")[0]
-    found = []
-    for line in section.splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
-        if line.startswith("| ") and cells[1].startswith("`"):
-            found.append(pytest.param(*(cell.strip("`") for cell in cells[1:]), id=cells[0]))
-    assert found, heading
-    return found
 
 
 @pytest.mark.parametrize(("overlay", "message"), rows("In the config"))

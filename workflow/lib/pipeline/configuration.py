@@ -141,7 +141,7 @@ def _describe(error: ValidationError) -> Iterator[str]:
     elif rule in ("minItems", "minProperties"):
         yield f"{key_path(path)}: empty; give at least one entry"
     elif rule == "uniqueItems":
-        doubled = next(entry for place, entry in enumerate(value) if entry in value[:place])
+        doubled = next((entry for place, entry in enumerate(value) if entry in value[:place]), value)
         yield f"{key_path(path)}: {shown(doubled)} is listed twice"
     elif rule in ("pattern", "maxLength"):
         # The only patterns are those of names, which become folders and files.
