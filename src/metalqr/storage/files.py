@@ -103,7 +103,7 @@ def _read(path: PathLike, stage: str, read: Callable[[Path], Any]) -> Any:
             raise unusable(path, stage, "it is damaged: its content is not the one that was written")
         return read(Path(path))
     except FileNotFoundError:
-        raise unusable(path, stage, "there is no such file") from None
+        raise unusable(path, stage, "there is no such file", "run the stage") from None
     except PermissionError as error:
         raise StorageError(
             f"{os.fspath(path)}: it cannot be read ({_reason(error)}); make it and its folders readable, for example "
@@ -130,9 +130,10 @@ def _require_contents(path: PathLike, layout: Layout, dataset: xr.Dataset, where
         raise unusable(path, layout.stage, f"{found}{where}")
 
 
-def unusable(path: PathLike, stage: str, reason: str) -> StorageError:
+def unusable(
+    path: PathLike, stage: str, reason: str, remedy: str = "delete it and run the stage again"
+) -> StorageError:
     """The error for a file that cannot be used, with what to do about it."""
     return StorageError(
-        f"{os.fspath(path)}: {reason}; delete it and run the stage again, with the options you used: "
-        f"snakemake --cores all {stage}"
+        f"{os.fspath(path)}: {reason}; {remedy}, with the options you used: snakemake --cores all {stage}"
     )

@@ -2,17 +2,14 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
+from pipeline.canonical import complete_settings, schema, setting_names
+from pipeline.limits import memory_problems
 from pipeline.problems import ConfigError, key_path, nearest, shown
-
-SCHEMA_FILE = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.yaml"
 
 #: Figure file that gathers all sweeps; an experiment of that name would write to the same files.
 HYPERPARAMETERS = "hyperparameters"
@@ -27,54 +24,21 @@ _TYPES = {
 }
 
 
-@cache
-def schema() -> dict[str, Any]:
-    """The config's JSON schema, `workflow/schemas/config.schema.yaml`."""
-    with SCHEMA_FILE.open(encoding="utf-8") as file:
-        return dict(yaml.safe_load(file))
-
-
-def setting_names() -> tuple[str, ...]:
-    """The algorithm's settings, in the order of the schema."""
-    return tuple(schema()["$defs"]["algorithm"]["properties"])
-
-
-def canonical_setting(name: str, value: Any) -> Any:
-    """The one form of a setting's value, so that `1` and `1.0` name the same run."""
-    if isinstance(value, str):
-        return value
-    return float(value) if schema()["$defs"]["setting"][name].get("type") == "number" else int(value)
-
-
 def check_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Check the whole config and return it without the keys that an overlay removed (`key: null`).
 
     Raises
     ------
     ConfigError
-        With every problem found. What the schema finds comes first, alone: the later checks need its types.
+        With every problem found. What the schema finds comes first, alone: the later checks need its types; and the
+        memory of the jobs comes last, since it is computed from values that are possible.
     """
     cleaned = _without_nulls(config)
-    for problems in (_schema_problems(cleaned), _cross_problems(cleaned)):
-        found = list(dict.fromkeys(problems))
+    for problems in (_schema_problems, _cross_problems, memory_problems):
+        found = list(dict.fromkeys(problems(cleaned)))
         if found:
             raise ConfigError(found)
     return cleaned
-
-
-def canonical_block(value: Any) -> Any:
-    """The one form of a block or matrix: keys in order, and `1` as `1.0`. A `count` stays whole."""
-    if isinstance(value, Mapping):
-        return {key: value[key] if key == "count" else canonical_block(value[key]) for key in sorted(value)}
-    if isinstance(value, list):
-        return [canonical_block(entry) for entry in value]
-    return value if isinstance(value, str) else float(value)
-
-
-def complete_settings(config: Mapping[str, Any], case: str) -> dict[str, Any]:
-    """The algorithm's settings of a case: its own over the common ones, without what neither gives."""
-    given = {**config["algorithm"], **config["cases"][case].get("algorithm", {})}
-    return {name: canonical_setting(name, given[name]) for name in setting_names() if name in given}
 
 
 def _without_nulls(value: Any) -> Any:
