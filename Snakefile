@@ -15,12 +15,13 @@ min_version("9.20")
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow" / "lib"))
 
-from pipeline import ConfigError, Plan, Sources, read_configs
+from pipeline import ConfigError, FolderError, Plan, Sources, read_configs, require_writable
 
-# Snakemake would take the second of two equal keys without a word.
+# Before Snakemake reads config.yaml: it would take the second of two equal keys without a word.
 try:
+    require_writable(Path.cwd())
     read_configs([ROOT / "config.yaml", *workflow.overwrite_configfiles])
-except ConfigError as error:
+except (ConfigError, FolderError) as error:
     raise WorkflowError(str(error)) from None
 
 

@@ -4,15 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
-from bad_input import rows
+from bad_input import rows, spoil, with_dataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_storage import ACTION_DIM, LAYOUTS, LOADERS, STATE_DIM, save_everything
@@ -61,77 +59,6 @@ def test_other_programs_read_a_sealed_file(good: dict[str, Path]) -> None:
 
 
 # --- the rows of the page --------------------------------------------------------------------------------------------
-
-
-def change(path: Path, action: Callable[[xr.Dataset], xr.Dataset]) -> None:
-    """Write the file again with its dataset changed; of an experiment, that of the first case."""
-    with xr.open_datatree(path, engine="netcdf4", decode_times=False) as opened:
-        tree = opened.load()
-    group = next(iter(tree.children), "/")
-    changed = action(tree[group].to_dataset())
-    tree[group].dataset = xr.Dataset()
-    datasets = {each.path: each.to_dataset() for each in tree.subtree} | {f"/{group.strip('/')}": changed}
-    path.unlink()
-    xr.DataTree.from_dict(datasets).to_netcdf(path)
-
-
-def with_value(name: str, value: Any) -> Callable[[xr.Dataset], xr.Dataset]:
-    """The first entry of a variable set to a value."""
-
-    def set_first(dataset: xr.Dataset) -> xr.Dataset:
-        array = dataset[name].values.astype(object if isinstance(value, str) else np.result_type(dataset[name], value))
-        array[(0,) * array.ndim] = value
-        return dataset.assign({name: (dataset[name].dims, array.astype(str) if isinstance(value, str) else array)})
-
-    return set_first
-
-
-FIRST = {"tasks": "B", "optima": "J_star", "runs": "cost", "datasets": "K_last"}
-ATTRIBUTES: dict[str, dict[str, Any]] = {
-    "tasks": {"settings": "{"},
-    "optima": {"settings": "3"},
-    "runs": {"seed": "seven"},
-    "datasets": {"state_dim": 0},
-}
-
-
-def shorten(stage: str) -> Callable[[xr.Dataset], xr.Dataset]:
-    dim = {"tasks": "state_2", "optima": "state_2", "runs": "iteration", "datasets": "state"}[stage]
-    return lambda dataset: dataset.isel({dim: slice(0, 1)})
-
-
-def spoil(kind: str, stage: str, path: Path, good: dict[str, Path]) -> None:
-    name = FIRST[stage]
-    if kind == "empty":
-        path.write_bytes(b"")
-    elif kind == "cut off":
-        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    elif kind == "damaged":
-        content = bytearray(path.read_bytes())
-        content[len(content) // 2] ^= 1
-        path.write_bytes(content)
-    elif kind == "not netCDF":
-        path.write_text("A = 1\n")
-    elif kind == "netCDF of another program":
-        xr.Dataset({"temperature": ("time", [1.0, 2.0])}).to_netcdf(path)
-    elif kind == "of another stage":
-        path.write_bytes(good["optima" if stage != "optima" else "tasks"].read_bytes())
-    elif kind == "of another case or experiment":
-        change(path, lambda dataset: dataset.assign_attrs(case="d2k2"))
-    else:
-        changes: dict[str, Callable[[xr.Dataset], xr.Dataset]] = {
-            "incomplete": lambda dataset: dataset.drop_vars(name),
-            "with a dimension of another name": lambda dataset: dataset.assign(
-                {name: dataset[name].rename({dataset[name].dims[-1]: "other"})}
-            ),
-            "of another shape": shorten(stage),
-            "with what is not a number": with_value(name, np.nan),
-            "with infinite numbers": with_value(name, np.inf),
-            "with text for numbers": with_value(name, "x"),
-            "in single precision": lambda dataset: dataset.assign({name: dataset[name].astype(np.float32)}),
-            "with an impossible attribute": lambda dataset: dataset.assign_attrs(ATTRIBUTES[stage]),
-        }
-        change(path, changes[kind])
 
 
 ROWS = [(row.id, *row.values) for row in rows("Files of every stage")]
@@ -232,7 +159,7 @@ def test_any_change_of_a_file_is_read_or_refused_with_its_name(
 ) -> None:
     path = copied(good[stage], tmp_path)
     try:
-        change(path, lambda dataset: mutated(dataset, data))
+        with_dataset(path, lambda dataset: mutated(dataset, data))
     except Exception:  # of any kind: what xarray cannot write is no bad file
         return
     message = refusal(stage, path)

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 import yaml
+from bad_input import rows, unescaped
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from snakemake.common.configfile import load_configfile
+from snakemake.exceptions import WorkflowError
 
 from pipeline import ConfigError, check_config, read_config, read_configs
 from pipeline.problems import key_path
@@ -30,6 +33,31 @@ def problems(path: Path, content: str | bytes) -> tuple[str, ...]:
 
 def test_default_config_is_read_as_any_yaml() -> None:
     assert yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8")) == DEFAULT
+
+
+SHOWN_BY_SNAKEMAKE = {
+    "not valid": (WorkflowError, "Config file is not valid JSON or YAML"),
+    "no keys": (WorkflowError, "Config file must be given as JSON or YAML with keys at top level"),
+    "UnicodeDecodeError": (UnicodeDecodeError, "can.t decode byte"),
+    "ValueError": (ValueError, "month must be"),
+}
+
+
+@pytest.mark.parametrize(("content", "message", "overlay"), rows("Config files that are not plain YAML"))
+def test_bad_config_file_on_the_page(
+    content: str, message: str, overlay: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_bytes(unescaped(content))
+    with pytest.raises(ConfigError) as caught:
+        read_config("mine.yaml")
+    assert caught.value.problems == (message,)
+    if overlay.startswith("the same"):
+        load_configfile("mine.yaml")
+    else:
+        error, text = SHOWN_BY_SNAKEMAKE[overlay]
+        with pytest.raises(error, match=text):
+            load_configfile("mine.yaml")
 
 
 def test_anchors_and_merges_are_possible(tmp_path: Path) -> None:

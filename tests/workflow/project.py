@@ -22,13 +22,23 @@ class Project:
     root: Path
     directory: Path
     configs: list[Path] = field(default_factory=lambda: [TINY])
+    #: What the command begins with, such as a program that takes rights away.
+    prefix: list[str] = field(default_factory=list)
 
     def snakemake(self, *arguments: str, succeeds: bool = True) -> str:
         """Run Snakemake from a folder that is neither, and return all it printed."""
         # Without PYTHONPATH, as on a fresh machine: the scripts must find the package themselves.
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         # configargparse takes all that follows a list option, so the targets come before it.
-        command = [sys.executable, "-m", "snakemake", *arguments, "--snakefile", str(self.root / "Snakefile")]
+        command = [
+            *self.prefix,
+            sys.executable,
+            "-m",
+            "snakemake",
+            *arguments,
+            "--snakefile",
+            str(self.root / "Snakefile"),
+        ]
         command += ["--directory", str(self.directory), "--configfile", *map(str, self.configs)]
         done = subprocess.run(
             command, cwd=self.root.parent, env=environment, capture_output=True, text=True, timeout=600, check=False

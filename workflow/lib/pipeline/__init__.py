@@ -4,9 +4,19 @@ It imports nothing of `metalqr`, so that planning needs Snakemake's own environm
 """
 
 from pipeline.configuration import check_config
+from pipeline.folders import FolderError, require_writable
 from pipeline.plan import Plan
 from pipeline.problems import ConfigError
 from pipeline.reading import read_config, read_configs
 from pipeline.sources import Sources
 
-__all__ = ["ConfigError", "Plan", "Sources", "check_config", "read_config", "read_configs"]
+__all__ = [
+    "ConfigError",
+    "FolderError",
+    "Plan",
+    "Sources",
+    "check_config",
+    "read_config",
+    "read_configs",
+    "require_writable",
+]

@@ -1,6 +1,7 @@
 """How a problem of the config is told: one line each, which begins with the file or with the key's path."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -29,10 +30,10 @@ def shortened(text: str) -> str:
 
 
 def key_path(path: Iterable[Any]) -> str:
-    """The path of a key as a reader would write it: `cases.d1k1.tasks.A[0]`."""
+    """The path of a key as a reader would write it: `cases.d1k1.tasks.A[0]`; a key that is no word is quoted."""
     text = ""
     for key in path:
-        word = shortened(str(key) if str(key).isprintable() else repr(key))
+        word = shortened(str(key) if re.fullmatch(r"[\w-]+", str(key)) else repr(key))
         text += f"[{key}]" if isinstance(key, int) else f".{word}" if text else word
     return text or "config"
 
