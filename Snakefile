@@ -15,7 +15,14 @@ min_version("9.20")
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow" / "lib"))
 
-from pipeline import ConfigError, FolderError, Plan, Sources, read_configs, require_writable
+from pipeline import (
+    ConfigError,
+    FolderError,
+    Plan,
+    Sources,
+    read_configs,
+    require_writable,
+)
 
 # Before Snakemake reads config.yaml: it would take the second of two equal keys without a word.
 try:
