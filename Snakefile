@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 min_version("9.20")
@@ -21,6 +22,7 @@ from pipeline import (
     Plan,
     Sources,
     read_configs,
+    remove_stale_locks,
     require_writable,
 )
 
@@ -30,6 +32,11 @@ try:
     read_configs([ROOT / "config.yaml", *workflow.overwrite_configfiles])
 except (ConfigError, FolderError) as error:
     raise WorkflowError(str(error)) from None
+
+if workflow.is_main_process and remove_stale_locks(Path(".snakemake")):
+    logger.info(
+        "Removed the locks of an earlier Snakemake that was killed in this folder."
+    )
 
 
 configfile: str(ROOT / "config.yaml")

@@ -36,7 +36,8 @@ def copied(path: Path, folder: Path) -> Path:
 
 
 def test_status_is_what_training_knows() -> None:
-    assert tuple(map(str, Status)) == STATUSES
+    """Of a file that has ended: only checkpoints are of interrupted runs."""
+    assert tuple(str(status) for status in Status if status is not Status.INTERRUPTED) == STATUSES
 
 
 @pytest.mark.parametrize("stage", list(LAYOUTS))

@@ -1,6 +1,7 @@
 """Writing a file whole or not at all, and refusing one that is not what it should be."""
 
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -17,11 +18,23 @@ from metalqr.storage.seal import is_damaged, seal
 PathLike = str | os.PathLike[str]
 
 _LIBRARIES = ("numpy", "scipy", "numba", "xarray", "netCDF4")
+#: Bytes of a file beside the values: names, attributes, the format's own tables.
+_OVERHEAD = 100_000
 _COMPRESSION = {"zlib": True, "complevel": 4, "shuffle": True}
 
 
 class StorageError(OSError):
-    """A file is missing, unreadable, foreign or wrong; the message names it, the reason and the stage to run."""
+    """A file is missing, unreadable, foreign or wrong; the message names it, the reason and the stage to run.
+
+    Attributes
+    ----------
+    reason : str
+        What is wrong with the file, alone.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 def provenance(layout: Layout) -> dict[str, str]:
@@ -46,11 +59,24 @@ def save(path: PathLike, content: xr.Dataset | xr.DataTree) -> None:
             else:
                 content.to_netcdf(temporary, engine="netcdf4", encoding=_encoding(content))
             seal(temporary)
-    except (OSError, RuntimeError) as error:  # of a full disk the netCDF library makes a RuntimeError
+    except (OSError, RuntimeError) as error:
+        reason = f"cannot be written ({_reason_of_failed_write(error, Path(path), content.nbytes)})"
         raise StorageError(
-            f"{os.fspath(path)}: cannot be written ({_reason(error)}); nothing was left half written "
-            "there; check the folder's permissions and the space on its disk, then run the command again"
+            f"{os.fspath(path)}: {reason}; nothing was left half written there; check the folder's permissions and the "
+            "space on its disk, then run the command again",
+            reason,
         ) from error
+
+
+def _reason_of_failed_write(error: Exception, path: Path, size: int) -> str:
+    """The error's own reason, or that the disk is full: of that the netCDF library says anything, "HDF error" too."""
+    if not path.parent.is_dir():
+        return _reason(error)
+    free = shutil.disk_usage(path.parent).free
+    needed = size + _OVERHEAD
+    if free >= needed:
+        return _reason(error)
+    return f"no space left on its disk: {free / 1e6:.2f} MB free, up to {needed / 1e6:.2f} MB needed"
 
 
 def _encoding(dataset: xr.Dataset) -> dict[Any, dict[str, Any]]:
@@ -105,9 +131,11 @@ def _read(path: PathLike, stage: str, read: Callable[[Path], Any]) -> Any:
     except FileNotFoundError:
         raise unusable(path, stage, "there is no such file", "run the stage") from None
     except PermissionError as error:
+        reason = f"it cannot be read ({_reason(error)})"
         raise StorageError(
-            f"{os.fspath(path)}: it cannot be read ({_reason(error)}); make it and its folders readable, for example "
-            "with chmod u+rX, then run the command again"
+            f"{os.fspath(path)}: {reason}; make it and its folders readable, for example with chmod u+rX, then run the "
+            "command again",
+            reason,
         ) from error
     except StorageError:
         raise
@@ -135,5 +163,5 @@ def unusable(
 ) -> StorageError:
     """The error for a file that cannot be used, with what to do about it."""
     return StorageError(
-        f"{os.fspath(path)}: {reason}; {remedy}, with the options you used: snakemake --cores all {stage}"
+        f"{os.fspath(path)}: {reason}; {remedy}, with the options you used: snakemake --cores all {stage}", reason
     )

@@ -5,6 +5,7 @@ It imports nothing of `metalqr`, so that planning needs Snakemake's own environm
 
 from pipeline.configuration import check_config
 from pipeline.folders import FolderError, require_writable
+from pipeline.locking import remove_stale_locks
 from pipeline.plan import Plan
 from pipeline.problems import ConfigError
 from pipeline.reading import read_config, read_configs
@@ -18,5 +19,6 @@ __all__ = [
     "check_config",
     "read_config",
     "read_configs",
+    "remove_stale_locks",
     "require_writable",
 ]
