@@ -10,7 +10,8 @@ from pathlib import Path
 
 _MARK = b"\nmetalqr-sha256:"
 _DIGEST_LENGTH = 64
-_LENGTH = len(_MARK) + _DIGEST_LENGTH
+#: Bytes of the checksum and its mark.
+LENGTH = len(_MARK) + _DIGEST_LENGTH
 _CHUNK = 1 << 20
 
 
@@ -24,12 +25,12 @@ def seal(path: Path) -> None:
 def is_damaged(path: Path) -> bool:
     """Whether the file has a checksum, and another content. A file of another program has none, nor has one cut off."""
     size = path.stat().st_size
-    if size < _LENGTH:
+    if size < LENGTH:
         return False
     with path.open("rb") as file:
-        file.seek(-_LENGTH, os.SEEK_END)
+        file.seek(-LENGTH, os.SEEK_END)
         end = file.read()
-    return end.startswith(_MARK) and end[len(_MARK) :] != _digest(path, size - _LENGTH)
+    return end.startswith(_MARK) and end[len(_MARK) :] != _digest(path, size - LENGTH)
 
 
 def _digest(path: Path, length: int) -> bytes:

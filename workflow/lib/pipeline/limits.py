@@ -55,7 +55,7 @@ def memory_problems(config: Mapping[str, Any]) -> Iterator[str]:
             more = f"more than execution.largest_memory_mb: {limit}"
             yield f"{job.keys[blamed[0]]}: {many}: {needs}, {more}; {remedy}"
         else:
-            yield f"execution.largest_memory_mb: {limit} is too little: {needs} with the smallest sizes; raise it"
+            yield f"execution.largest_memory_mb: {limit} is too little: {needs}; raise it"
             return
 
 
