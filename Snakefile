@@ -16,7 +16,22 @@ min_version("9.20")
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow" / "lib"))
 
-from pipeline import ConfigError, Plan, Sources, remove_stale_locks
+from pipeline import (
+    ConfigError,
+    FolderError,
+    Plan,
+    Sources,
+    read_configs,
+    remove_stale_locks,
+    require_writable,
+)
+
+# Before Snakemake reads config.yaml: it would take the second of two equal keys without a word.
+try:
+    require_writable(Path.cwd())
+    read_configs([ROOT / "config.yaml", *workflow.overwrite_configfiles])
+except (ConfigError, FolderError) as error:
+    raise WorkflowError(str(error)) from None
 
 if workflow.is_main_process and remove_stale_locks(Path(".snakemake")):
     logger.info(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks import agreement, figures, machine, measure, resources, stages, tables
+from benchmarks import agreement, asked, figures, machine, measure, resources, stages, tables
 from benchmarks.contestants import Contestant
 from benchmarks.contestants.compiled import Metalqr
 from benchmarks.contestants.numpy_vectorised import VectorisedNumpy, Workers
@@ -50,6 +50,7 @@ def main() -> None:
     save(figures.kernel(sweeps, scaling), [OUTPUT / "kernel.png", OUTPUT / "kernel.pdf"])
     _measure_resources(cores)
     _write("stages.md", stages.summary(stages.read(RESULTS / "timings")))
+    _write("demands.md", asked.summary(RESULTS / "timings", asked.default_plan()))
     _say(f"written: {OUTPUT}")
 
 

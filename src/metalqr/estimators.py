@@ -12,6 +12,8 @@ from metalqr.settings import MetaSettings
 
 # Powers up to 2^5 = 32 settle a spectral radius of up to about 0.9; beyond that eigenvalues are no slower.
 _SQUARINGS = 5
+# Directions, perturbed and adapted gains, estimates, and a copy in one piece: what an iteration holds for each policy.
+_COPIES = 5
 
 
 class MetaGradientEstimate(NamedTuple):
@@ -94,6 +96,8 @@ def estimate_meta_gradient(
     ------
     ValueError
         If K does not have the shape (k, d), or holds something that is not finite.
+    MemoryError
+        If the gains of all perturbed policies do not fit.
 
     See Also
     --------
@@ -102,10 +106,22 @@ def estimate_meta_gradient(
     return estimate_with_counts(tasks, K, settings, stream).gradient
 
 
-# A roll-out of an unstable policy may overflow: the result shows it, so a warning would say nothing new.
-@np.errstate(over="ignore", invalid="ignore")
 def estimate_with_counts(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, stream: Stream) -> MetaGradientEstimate:
     """:func:`estimate_meta_gradient` with the work it took and the number of perturbed policies that were unstable."""
+    try:
+        return _estimate(tasks, K, settings, stream)
+    except MemoryError:
+        batch = tasks.count if settings.task_batch == "all" else int(settings.task_batch)
+        numbers = _COPIES * batch * settings.perturbations * tasks.action_dim * tasks.state_dim
+        raise MemoryError(
+            f"an iteration with {batch} tasks and perturbations: {settings.perturbations} takes about "
+            f"{8e-9 * numbers:.2g} GB, more than there is; lower perturbations or task_batch"
+        ) from None
+
+
+# A roll-out of an unstable policy may overflow: the result shows it, so a warning would say nothing new.
+@np.errstate(over="ignore", invalid="ignore")
+def _estimate(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, stream: Stream) -> MetaGradientEstimate:
     gain = common_gain(tasks, K)
     count, radius = settings.perturbations, settings.smoothing_radius
     if settings.task_batch == "all":

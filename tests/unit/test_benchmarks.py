@@ -6,6 +6,7 @@ JAX is checked by `make bench` itself, which fails where the means of its contes
 import functools
 import itertools
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ import pytest
 from numpy.testing import assert_allclose
 from systems import random_tasks
 
-from benchmarks import agreement, figures, machine, measure, run, stages, tables
+from benchmarks import agreement, asked, figures, machine, measure, run, stages, tables
 from benchmarks.contestants import Contestant, chunks_per_task
 from benchmarks.contestants.numpy_vectorised import VectorisedNumpy
 from benchmarks.contestants.plain_loop import PlainLoop
@@ -235,6 +236,36 @@ def test_stages_add_up_the_timings(tmp_path):
         ["runs, d1k1", "2", "9.0", "14.0", "75.0%"],
         ["all", "3", "12.0", "16.0", "100.0%"],
     ]
+
+
+def test_jobs_beside_what_is_asked_for_them(tmp_path):
+    header = "s\th:m:s\tmax_rss\tmean_load\tcpu_time\n"
+    for name, lines in {
+        "tasks/d1k1.tsv": "0.4\t0:00:00\t-\t0.0\t0.4\n",
+        "runs/d20k10/abc/seed-0.tsv": "240.0\t0:04:00\t200\t100\t240\n",
+        "runs/d20k10/def/seed-1.tsv": "250.0\t0:04:10\t100\t100\t250\n",
+        "datasets/figure1.tsv": "3.0\t0:00:03\t190\t100\t3\n",
+        "datasets/of_another_config.tsv": "3.0\t0:00:03\t190\t100\t3\n",
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(header + lines)
+    plan = asked.default_plan()
+    lines = asked.summary(tmp_path, plan).split("\n")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:] if line.startswith("|")]
+    assert [row[:5] for row in rows] == [
+        ["generate_tasks", "d1k1", "1", "0.4", ""],
+        ["train_policy", "d20k10", "2", "250.0", "210"],
+        ["collect_dataset", "figure1", "1", "3.0", "199"],
+    ]
+    wildcards = SimpleNamespace(case="d20k10", experiment="figure1")
+    # d20k10 has the largest run of all.
+    assert rows[1][5:] == [str(plan.run_minutes(wildcards, 1)), f"{plan.run_memory(wildcards, 1)}"]
+    assert rows[2][5:] == [str(plan.dataset_minutes(wildcards, 1)), str(plan.dataset_memory(wildcards, 1))]
+
+
+def test_without_timings_nothing_is_beside_what_is_asked(tmp_path):
+    assert "make paper" in asked.summary(tmp_path, asked.default_plan())
 
 
 def test_without_timings_the_stages_say_so(tmp_path):

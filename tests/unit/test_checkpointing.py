@@ -183,7 +183,8 @@ def test_a_spoilt_checkpoint_starts_afresh(
     path = saved(tmp_path).path
     path.write_bytes(path.read_bytes()[:-100] if content is None else content)
     assert_same(train(checkpoint_in(tmp_path), seconds=1e9), whole())
-    assert "cannot be used, so training starts afresh: it cannot be read as netCDF" in caplog.text
+    reason = "it is empty" if content == b"" else "it cannot be read as netCDF"
+    assert f"cannot be used, so training starts afresh: {reason}" in caplog.text
 
 
 def test_a_run_is_no_checkpoint(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

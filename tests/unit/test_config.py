@@ -18,7 +18,7 @@ import metalqr
 from metalqr.families import GIVEN_LEVELS, OPTIONAL_GIVEN, FamilySettings
 from metalqr.settings import RADIUS_RANGE, MetaSettings
 from pipeline import ConfigError, Plan, Sources, check_config
-from pipeline.configuration import schema, setting_names
+from pipeline.canonical import schema, setting_names
 from pipeline.plan import setting_digest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -155,7 +155,7 @@ def test_schema_fills_nothing_in() -> None:
             "cases.d2k2.initial_gain: the matrix is 1 x 2, not action_dim x state_dim = 2 x 2",
         ),
         ("cases.d1k1.algorithm", {}, "cases.d1k1.algorithm.learning_rate: missing; give it there or in algorithm"),
-        ("cases.a/b", {}, "cases.a/b: not a name; use at most 64 letters, digits, '-' and '_'"),
+        ("cases.a/b", {}, "cases.'a/b': not a name; use at most 64 letters, digits, '-' and '_'"),
         ("experiments.figure1.cases", [], "experiments.figure1.cases: empty; give at least one entry"),
         ("experiments.figure1.seeds", [], "experiments.figure1.seeds: empty; give at least one entry"),
         ("experiments.figure1.seeds", [1, 2, 1], "experiments.figure1.seeds: 1 is listed twice"),

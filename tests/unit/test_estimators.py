@@ -2,6 +2,10 @@
 
 import dataclasses
 import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -222,3 +226,30 @@ def test_algorithm_2_wants_one_gain_for_all_tasks():
     tasks = similar_tasks(seed=11, count=2, state_dim=3, action_dim=2)
     with pytest.raises(ValueError, match="one gain for all tasks"):
         estimators.estimate_meta_gradient(tasks, np.zeros((2, 2, 3)), SETTINGS, Stream(0))
+
+
+TOO_LARGE = """
+import resource
+import numpy as np
+from metalqr import LQRTasks, MetaSettings, Stream, estimators
+
+resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
+tasks = LQRTasks(A=[[[0.5]]], B=[[[1.0]]], Q=[[[1.0]]], R=[[[1.0]]], Psi=[[[1.0]]])
+settings = MetaSettings(learning_rate=1.0e-3, adaptation_rate=0.0, perturbations=10**9)
+try:
+    estimators.estimate_meta_gradient(tasks, np.zeros((1, 1)), settings, Stream(0))
+except MemoryError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS does not keep to a limit of the address space")
+def test_more_policies_than_fit_are_named_with_what_they_take() -> None:
+    path = [str(Path(estimators.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+    command = [sys.executable, "-c", TOO_LARGE]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == (
+        "an iteration with 1 tasks and perturbations: 1000000000 takes about 40 GB, more than there is; lower "
+        "perturbations or task_batch\n"
+    ), done.stderr

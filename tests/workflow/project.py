@@ -27,11 +27,21 @@ class Project:
     root: Path
     directory: Path
     configs: list[Path] = field(default_factory=lambda: [TINY])
+    #: What the command begins with, such as a program that takes rights away.
+    prefix: list[str] = field(default_factory=list)
 
     def command(self, *arguments: str) -> list[str]:
         """The command line of Snakemake for this project."""
         # configargparse takes all that follows a list option, so the targets come before it.
-        command = [sys.executable, "-m", "snakemake", *arguments, "--snakefile", str(self.root / "Snakefile")]
+        command = [
+            *self.prefix,
+            sys.executable,
+            "-m",
+            "snakemake",
+            *arguments,
+            "--snakefile",
+            str(self.root / "Snakefile"),
+        ]
         return [*command, "--directory", str(self.directory), "--configfile", *map(str, self.configs)]
 
     def snakemake(self, *arguments: str, succeeds: bool = True) -> str:

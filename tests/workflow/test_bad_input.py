@@ -1,40 +1,38 @@
 """Every row of docs/bad-input.md: the messages there are the ones that a user gets."""
 
 import copy
+import os
 import re
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import xarray as xr
 import yaml
+from bad_input import rows, spoil
 from project import ROOT, TINY, Project
 from snakemake.utils import update_config
 
-from pipeline import ConfigError, check_config
+from pipeline import ConfigError, Plan, check_config
 
 pytestmark = pytest.mark.slow
 
-PAGE = (ROOT / "docs" / "bad-input.md").read_text(encoding="utf-8")
 
-
-def rows(heading: str) -> list[Any]:
-    """The rows of a section's table, without the first column and the code marks."""
-    section = PAGE.partition(f"## {heading}\n")[2].partition("\n## ")[0]
-    found = []
-    for line in section.splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
-        if line.startswith("| ") and cells[1].startswith("`"):
-            found.append(pytest.param(*(cell.strip("`") for cell in cells[1:]), id=cells[0]))
-    assert found, heading
-    return found
+def overlaid(*overlays: str) -> dict[str, Any]:
+    """The default config with others laid over it, as Snakemake does it."""
+    config: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    for overlay in overlays:
+        update_config(config, yaml.safe_load(overlay))
+    return config
 
 
 @pytest.mark.parametrize(("overlay", "message"), rows("In the config"))
 def test_bad_config(overlay: str, message: str) -> None:
-    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    update_config(config, yaml.safe_load(overlay))
+    config = overlaid(overlay)
     before = copy.deepcopy(config)
     with pytest.raises(ConfigError) as caught:
         check_config(config)
@@ -74,21 +72,6 @@ def with_tasks(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Proj
     return project
 
 
-def spoil(path: Path, kind: str) -> None:
-    content = path.read_bytes()
-    dataset = xr.load_dataset(path)
-    if kind == "cut off":
-        path.write_bytes(content[: len(content) // 2])
-    elif kind == "not netCDF":
-        path.write_text("A = 1\n")
-    elif kind == "netCDF of another program":
-        xr.Dataset({"temperature": ("time", [1.0, 2.0])}).to_netcdf(path)
-    elif kind == "of another stage":
-        path.write_bytes((path.parents[2] / "optima.nc").read_bytes())
-    else:
-        dataset.drop_vars("B").to_netcdf(path)
-
-
 KINDS = [(row.id, row.values[0]) for row in rows("Files under `results/`")]
 
 
@@ -97,7 +80,7 @@ def test_bad_file(kind: str, message: str, with_tasks: Project) -> None:
     path = with_tasks.directory / "results/tasks/d1k1.nc"
     good = path.read_bytes()
     try:
-        spoil(path, kind)
+        spoil(kind, "tasks", path, {"optima": with_tasks.directory / "optima.nc"})
         printed = with_tasks.snakemake(
             "results/optima/d1k1.nc", "--cores", "1", "--forcerun", "solve_optima", succeeds=False
         )
@@ -107,7 +90,155 @@ def test_bad_file(kind: str, message: str, with_tasks: Project) -> None:
     assert "Traceback" not in printed
 
 
+ONE_CASE = """
+cases: {d2k2: null}
+experiments:
+  figure1: {cases: [d1k1], seeds: [0]}
+  perturbations: {cases: [d1k1]}
+  learning_rate: null
+"""
+
+
+@pytest.fixture(scope="module")
+def one_case(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A case and two experiments, made to the end."""
+    folder = tmp_path_factory.mktemp("one_case")
+    (folder / "one_case.yaml").write_text(ONE_CASE)
+    project = Project(fresh.root, folder / "made", [*fresh.configs, folder / "one_case.yaml"])
+    project.snakemake("--cores", "2")
+    return project
+
+
+LATER = [(row.id, *row.values) for row in rows("Files of later stages")]
+TARGETS = {
+    "train_policy": "results/runs/d1k1/SETTING/seed-0.nc",
+    "collect_dataset": "results/datasets/figure1.nc",
+    "draw_curves": "results/figures/figure1.png",
+    "summarise_experiment": "results/tables/figure1.md",
+    "draw_hyperparameters": "results/figures/hyperparameters.png",
+}
+
+
+@pytest.mark.parametrize(("kind", "path", "rule", "message"), LATER, ids=[row[2] for row in LATER])
+def test_bad_file_of_a_later_stage(
+    kind: str, path: str, rule: str, message: str, one_case: Project, tmp_path: Path
+) -> None:
+    shutil.copytree(one_case.directory, tmp_path / "made")
+    project = Project(one_case.root, tmp_path / "made", one_case.configs)
+    plan = Plan(overlaid(*(file.read_text(encoding="utf-8") for file in project.configs)))
+    setting = plan.run_files("figure1")[0].split("/")[3]
+    path, target, message = (text.replace("SETTING", setting) for text in (path, TARGETS[rule], message))
+    spoil(
+        kind,
+        path.split("/")[1],
+        project.directory / path,
+        {"datasets": project.directory / "results/datasets/figure1.nc"},
+    )
+    printed = project.snakemake(target, "--cores", "1", succeeds=False)
+    assert message in printed.splitlines()
+    assert "Traceback" not in printed
+
+
+# --- the folder ------------------------------------------------------------------------------------------------------
+
+#: Permissions do not hold for root, unless it gives up the right to pass over them.
+WITHOUT_RIGHTS = [] if os.geteuid() else ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+
+
+@contextmanager
+def permitted(path: Path, mode: int) -> Iterator[None]:
+    """The path with other permissions while the block runs."""
+    before = path.stat().st_mode
+    path.chmod(mode)
+    try:
+        yield
+    finally:
+        if path.exists():  # Snakemake removes an empty folder
+            path.chmod(before)
+
+
+@pytest.fixture
+def restricted(with_tasks: Project, tmp_path: Path) -> Project:
+    """A project with tasks whose files are protected by their permissions."""
+    secret = tmp_path / "secret"
+    secret.touch(mode=0)
+    command = [*WITHOUT_RIGHTS, sys.executable, "-c", f"open({str(secret)!r})"]
+    if WITHOUT_RIGHTS and (not shutil.which("setpriv") or subprocess.run(command, capture_output=True).returncode == 0):
+        pytest.skip("root reads and writes everything here")
+    shutil.copytree(with_tasks.directory, tmp_path / "made")
+    return Project(with_tasks.root, tmp_path / "made", with_tasks.configs, WITHOUT_RIGHTS)
+
+
+FOLDERS = {
+    "a read-only `--directory`": (".", 0o555),
+    "a read-only `results/`": ("results", 0o555),
+    "a read-only folder under `results/`": ("results/tasks", 0o555),
+    "a file that may not be read": ("results/tasks/d1k1.nc", 0),
+    "an overlay that may not be read": ("mine.yaml", 0),
+}
+
+
+@pytest.mark.parametrize(("kind", "message"), [(row.id, *row.values) for row in rows("In the folder")])
+def test_permission_denied(kind: str, message: str, restricted: Project) -> None:
+    place, mode = FOLDERS[kind]
+    path = restricted.directory / place
+    target = "results/optima/d1k1.nc"
+    (restricted.directory / target).unlink(missing_ok=True)
+    if place != "results/tasks/d1k1.nc":  # nothing made yet
+        shutil.rmtree(restricted.directory / "results")
+        shutil.rmtree(restricted.directory / ".snakemake")
+        target = "results/tasks/d1k1.nc"
+        if "." not in place:
+            path.mkdir(parents=True)
+    if place == "mine.yaml":
+        path.write_text("seed: 1\n")
+    with permitted(path, mode):
+        if place == "mine.yaml":
+            script = restricted.root / "workflow" / "lib" / "check_config.py"
+            command = [*restricted.prefix, sys.executable, str(script), place]
+            done = subprocess.run(command, cwd=restricted.directory, capture_output=True, text=True, check=False)
+            printed = done.stdout + done.stderr
+        else:
+            printed = restricted.snakemake(target, "--cores", "1", succeeds=False)
+    assert message.replace("DIRECTORY", str(restricted.directory)) in [line.strip() for line in printed.splitlines()]
+    assert "Traceback" not in printed
+
+
 def test_tiny_config_is_an_overlay_that_works() -> None:
-    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    update_config(config, yaml.safe_load(TINY.read_text(encoding="utf-8")))
-    assert check_config(config)
+    assert check_config(overlaid(TINY.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("seed: 1\nseed: 2\n", "FILE: seed: given twice, in line 1 and line 2; keep one"),
+        (
+            "__use_yte__: true\nseed: 1\n",
+            "FILE: __use_yte__: line 1, column 1: templates are refused, they run code; write",
+        ),
+        ("seed: !!set {a}\n", "FILE: seed: line 1, column 7: the tag !!set is refused"),
+        ("seed:\n\t1\n", "Config file is not valid JSON or YAML."),
+    ],
+)
+def test_terminal_shows_what_is_wrong_with_an_overlay(
+    content: str, message: str, fresh: Project, tmp_path: Path
+) -> None:
+    other = Project(fresh.root, tmp_path, fresh.configs).overlay(content)
+    printed = other.snakemake("--dry-run", succeeds=False)
+    assert message.replace("FILE", str(other.configs[-1])) in printed
+    assert "Traceback" not in printed
+
+
+def test_broken_config_of_the_project_is_named_with_the_line(fresh: Project, tmp_path: Path) -> None:
+    shutil.copytree(fresh.root, tmp_path / "project")
+    with (tmp_path / "project/config.yaml").open("a") as file:
+        file.write("\tthreads: 2\n")
+    lines = (tmp_path / "project/config.yaml").read_text(encoding="utf-8").count("\n")
+    printed = Project(tmp_path / "project", tmp_path / "made", fresh.configs).snakemake("--dry-run", succeeds=False)
+    assert f"{tmp_path}/project/config.yaml: line {lines}, column 1: a tab; indent with spaces" in printed
+
+
+def test_config_on_the_command_line_still_counts(fresh: Project, tmp_path: Path) -> None:
+    project = Project(fresh.root, tmp_path, fresh.configs)
+    printed = project.snakemake("--dry-run", "--config", "seed=-1", succeeds=False)
+    assert "seed: -1 is not >= 0" in printed

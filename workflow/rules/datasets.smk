@@ -18,8 +18,8 @@ rule collect_dataset:
         "../../envs/compute.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=plan.dataset_memory,
+        runtime=plan.dataset_minutes,
     params:
         experiment=plan.dataset_block,
         sources=sources.of("collect_dataset"),

@@ -26,7 +26,7 @@ rule draw_curves:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=plan.figure_memory,
         runtime=10,
     params:
         sources=sources.of("draw_curves"),
@@ -55,7 +55,7 @@ rule draw_hyperparameters:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=plan.figure_memory,
         runtime=10,
     params:
         experiments=list(plan.sweeps),

@@ -17,8 +17,8 @@ rule solve_optima:
         "../../envs/compute.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=30,
+        mem_mb=plan.optima_memory,
+        runtime=plan.optima_minutes,
     params:
         initial_gain=plan.initial_gain,
         sources=sources.of("solve_optima"),

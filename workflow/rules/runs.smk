@@ -20,8 +20,8 @@ rule train_policy:
         "../../envs/compute.yaml"
     threads: plan.threads
     resources:
-        mem_mb=500,
-        runtime=240,
+        mem_mb=plan.run_memory,
+        runtime=plan.run_minutes,
     params:
         settings=plan.settings,
         # No output: Snakemake removes the outputs of a job that fails.

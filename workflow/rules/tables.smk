@@ -23,7 +23,7 @@ rule summarise_experiment:
         "../../envs/compute.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=plan.figure_memory,
         runtime=10,
     params:
         sources=sources.of("summarise_experiment"),

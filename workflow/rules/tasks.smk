@@ -14,8 +14,8 @@ rule generate_tasks:
         "../../envs/compute.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=plan.task_memory,
+        runtime=plan.task_minutes,
     params:
         case=plan.task_block,
         sources=sources.of("generate_tasks"),

@@ -6,5 +6,5 @@ from stage import snakemake
 from metalqr import figures, storage
 
 experiments = zip(snakemake.params.experiments, snakemake.input, strict=True)
-datasets = {name: storage.load_experiment(path) for name, path in experiments}
+datasets = {name: storage.load_experiment(path, name) for name, path in experiments}
 figures.save(figures.hyperparameters(datasets), snakemake.output)

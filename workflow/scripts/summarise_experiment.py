@@ -5,5 +5,5 @@ from stage import snakemake
 # isort: split
 from metalqr import storage, tables
 
-summary = tables.summary(storage.load_experiment(snakemake.input[0]))
+summary = tables.summary(storage.load_experiment(snakemake.input[0], snakemake.wildcards.experiment))
 tables.save(summary, markdown=snakemake.output.markdown, csv=snakemake.output.csv)

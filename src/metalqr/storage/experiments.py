@@ -10,37 +10,43 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from metalqr.storage.files import PathLike, load_tree, provenance, save, unusable
-from metalqr.storage.layout import ITERATION, PER_RUN, TASK_COSTS, Layout, Variable
+from metalqr.storage.layout import ITERATION, PER_RUN, STATUSES, TASK_COSTS, Kind, Layout, Special, Variable
 from metalqr.storage.runs import load_optima, load_run
 
-#: What the file of an experiment holds in each of its groups.
+#: What each run adds, without the dimensions of the experiment. After its end a run is NaN, counts too.
+RUN_PARTS = {
+    **{name: spec._replace(kind=Kind.REAL, may_be=frozenset(Special)) for name, spec in PER_RUN.items()},
+    "K_last": Variable(("action", "state"), "last gain of the run"),
+    "status": Variable((), "how the run ended: completed, tolerance or diverged", kind=Kind.TEXT, choices=STATUSES),
+    "status_iteration": Variable((), "last iteration of the run", kind=Kind.WHOLE),
+}
+
+#: What the file of an experiment holds in each of its groups; what each run adds has the experiment's axes before.
 DATASETS = Layout(
     "datasets",
     "An experiment: runs by case, swept settings and seed",
-    {
-        **PER_RUN,
-        **TASK_COSTS,
-        "K_last": Variable(("action", "state"), "last gain of the run"),
-        "status": Variable((), "how the run ended: completed, tolerance or diverged"),
-        "status_iteration": Variable((), "last iteration of the run"),
-    },
+    {**RUN_PARTS, **TASK_COSTS},
     ("settings", "state_dim", "action_dim"),
 )
 
 #: The coordinates of datasets.
 COORDINATES = {
     "iteration": ITERATION,
-    "seed": Variable(("seed",), "seed of the run's random numbers"),
-    "learning_rate": Variable(("learning_rate",), "learning rate alpha of the outer loop"),
-    "adaptation_rate": Variable(("adaptation_rate",), "adaptation rate eta"),
-    "perturbations": Variable(("perturbations",), "perturbed policies per task (outer M)"),
-    "inner_perturbations": Variable(("inner_perturbations",), "perturbations of each perturbed policy (inner M)"),
-    "smoothing_radius": Variable(("smoothing_radius",), "smoothing radius r"),
-    "rollout_length": Variable(("rollout_length",), "length of a roll-out", "steps"),
-    "iterations": Variable(("iterations",), "largest number of iterations N"),
-    "tolerance": Variable(("tolerance",), "norm of the estimated meta-gradient at which training stops"),
-    "task_batch": Variable(("task_batch",), "tasks drawn at every iteration"),
-    "precision": Variable(("precision",), "precision of the simulated roll-outs"),
+    "seed": Variable(("seed",), "seed of the run's random numbers", kind=Kind.WHOLE),
+    "learning_rate": Variable(("learning_rate",), "learning rate alpha of the outer loop", kind=Kind.SETTING),
+    "adaptation_rate": Variable(("adaptation_rate",), "adaptation rate eta", kind=Kind.SETTING),
+    "perturbations": Variable(("perturbations",), "perturbed policies per task (outer M)", kind=Kind.SETTING),
+    "inner_perturbations": Variable(
+        ("inner_perturbations",), "perturbations of each perturbed policy (inner M)", kind=Kind.SETTING
+    ),
+    "smoothing_radius": Variable(("smoothing_radius",), "smoothing radius r", kind=Kind.SETTING),
+    "rollout_length": Variable(("rollout_length",), "length of a roll-out", "steps", kind=Kind.SETTING),
+    "iterations": Variable(("iterations",), "largest number of iterations N", kind=Kind.SETTING),
+    "tolerance": Variable(
+        ("tolerance",), "norm of the estimated meta-gradient at which training stops", kind=Kind.SETTING
+    ),
+    "task_batch": Variable(("task_batch",), "tasks drawn at every iteration", kind=Kind.SETTING),
+    "precision": Variable(("precision",), "precision of the simulated roll-outs", kind=Kind.SETTING),
 }
 
 
@@ -153,15 +159,34 @@ def save_experiment(path: PathLike, experiment: str, cases: Mapping[str, xr.Data
     save(path, xr.DataTree.from_dict({"/": root, **cases}))
 
 
-def load_experiment(path: PathLike) -> xr.DataTree:
-    """Read an experiment of :func:`save_experiment`.
+def load_experiment(path: PathLike, experiment: str | None = None) -> xr.DataTree:
+    """Read an experiment of :func:`save_experiment`; with `experiment`, check that it is of this name.
 
     Raises
     ------
     StorageError
-        If the file is missing, unreadable, foreign or incomplete.
+        If the file is missing, unreadable, foreign, wrong or of another experiment.
     """
-    return load_tree(path, DATASETS)
+    tree = load_tree(path, DATASETS.stage, _layout_of)
+    name = tree.attrs.get("experiment")
+    if not isinstance(name, str) or (experiment is not None and name != experiment):
+        raise unusable(path, DATASETS.stage, f"it belongs to the experiment {name!r}, not {experiment!r}")
+    for case, group in tree.children.items():
+        for dim in ("state", "action"):
+            wanted = group.attrs[f"{dim}_dim"]
+            if group.sizes[dim] != wanted:
+                reason = f"its dimension {dim} is {group.sizes[dim]}, but its attribute {dim}_dim is {wanted}"
+                raise unusable(path, DATASETS.stage, f"{reason} in its case {case!r}")
+    return tree
+
+
+def _layout_of(case: xr.Dataset) -> Layout:
+    """The layout of one case: its axes, as far as they are settings, and a coordinate for each."""
+    found = case["ratio"].dims if "ratio" in case else ()
+    axes = tuple(str(dim) for dim in found if dim in COORDINATES and dim not in ("iteration", "seed"))
+    variables = {name: spec._replace(dims=(*axes, "seed", *spec.dims)) for name, spec in RUN_PARTS.items()}
+    coordinates = {name: COORDINATES[name] for name in (*axes, "seed", "iteration")}
+    return DATASETS._replace(variables={**variables, **TASK_COSTS}, coordinates=coordinates)
 
 
 def _coordinate(values: Sequence[Any]) -> NDArray[Any]:

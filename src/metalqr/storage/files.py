@@ -11,7 +11,9 @@ import xarray as xr
 
 from metalqr import __version__
 from metalqr.atomic import replaced
+from metalqr.storage.checks import fault
 from metalqr.storage.layout import CONVENTIONS, Layout
+from metalqr.storage.seal import is_damaged, seal
 
 PathLike = str | os.PathLike[str]
 
@@ -22,7 +24,7 @@ _COMPRESSION = {"zlib": True, "complevel": 4, "shuffle": True}
 
 
 class StorageError(OSError):
-    """A file is missing, unreadable, foreign or incomplete; the message names it, the reason and the stage to run.
+    """A file is missing, unreadable, foreign or wrong; the message names it, the reason and the stage to run.
 
     Attributes
     ----------
@@ -56,6 +58,7 @@ def save(path: PathLike, content: xr.Dataset | xr.DataTree) -> None:
                 content.to_netcdf(temporary, engine="netcdf4", encoding=encoding)
             else:
                 content.to_netcdf(temporary, engine="netcdf4", encoding=_encoding(content))
+            seal(temporary)
     except (OSError, RuntimeError) as error:
         reason = f"cannot be written ({_reason_of_failed_write(error, Path(path), content.nbytes)})"
         raise StorageError(
@@ -99,15 +102,15 @@ def load(path: PathLike, layout: Layout, case: str | None = None) -> xr.Dataset:
     return dataset
 
 
-def load_tree(path: PathLike, layout: Layout) -> xr.DataTree:
-    """Read a file of several groups, each checked."""
-    stage = layout.stage
+def load_tree(path: PathLike, stage: str, layout_of: Callable[[xr.Dataset], Layout]) -> xr.DataTree:
+    """Read a file of several groups, each checked against a layout of its own."""
     tree: xr.DataTree = _read(path, stage, _open_tree)
     _require_origin(path, stage, tree.attrs)
     if not tree.children:
         raise unusable(path, stage, "it holds no case")
     for name, group in tree.children.items():
-        _require_contents(path, layout, group.to_dataset(), where=f" in its case {name!r}")
+        dataset = group.to_dataset()
+        _require_contents(path, layout_of(dataset), dataset, where=f" in its case {name!r}")
     return tree
 
 
@@ -117,37 +120,48 @@ def _open_tree(path: Path) -> xr.DataTree:
 
 
 def _read(path: PathLike, stage: str, read: Callable[[Path], Any]) -> Any:
-    if not Path(path).is_file():
-        raise unusable(path, stage, "there is no such file")
     try:
+        # The netCDF library's own message for both of these would be another on another system.
+        with Path(path).open("rb") as file:
+            if not file.read(1):
+                raise unusable(path, stage, "it is empty")
+        if is_damaged(Path(path)):
+            raise unusable(path, stage, "it is damaged: its content is not the one that was written")
         return read(Path(path))
-    except (OSError, ValueError, RuntimeError, KeyError, AttributeError, IndexError) as error:
+    except FileNotFoundError:
+        raise unusable(path, stage, "there is no such file", "run the stage") from None
+    except PermissionError as error:
+        reason = f"it cannot be read ({_reason(error)})"
+        raise StorageError(
+            f"{os.fspath(path)}: {reason}; make it and its folders readable, for example with chmod u+rX, then run the "
+            "command again",
+            reason,
+        ) from error
+    except StorageError:
+        raise
+    # Of a damaged file the libraries make errors of nearly every kind.
+    except Exception as error:
         raise unusable(path, stage, f"it cannot be read as netCDF ({_reason(error)})") from error
 
 
 def _require_origin(path: PathLike, stage: str, attributes: Mapping[Any, Any]) -> None:
-    if attributes.get("Conventions") != CONVENTIONS:
+    # As text: an attribute of another program may be an array.
+    if str(attributes.get("Conventions")) != CONVENTIONS:
         raise unusable(path, stage, "it was not written by metalqr")
-    if attributes.get("stage") != stage:
-        raise unusable(path, stage, f"it belongs to the stage {attributes.get('stage')!r}")
+    if str(attributes.get("stage")) != stage:
+        raise unusable(path, stage, f"it belongs to the stage {str(attributes.get('stage'))!r}")
 
 
 def _require_contents(path: PathLike, layout: Layout, dataset: xr.Dataset, where: str = "") -> None:
-    stage = layout.stage
-    missing = [f"variable {name}" for name in layout.variables if name not in dataset]
-    missing += [f"attribute {name}" for name in layout.attributes if name not in dataset.attrs]
-    if missing:
-        raise unusable(path, stage, f"it lacks {', '.join(missing)}{where}")
-    for name, spec in layout.variables.items():
-        found = tuple(map(str, dataset[name].dims))
-        if found[len(found) - len(spec.dims) :] != spec.dims or (stage != "datasets" and found != spec.dims):
-            raise unusable(path, stage, f"its variable {name} has the dimensions {found}, not {spec.dims}{where}")
+    found = fault(layout, dataset)
+    if found:
+        raise unusable(path, layout.stage, f"{found}{where}")
 
 
-def unusable(path: PathLike, stage: str, reason: str) -> StorageError:
+def unusable(
+    path: PathLike, stage: str, reason: str, remedy: str = "delete it and run the stage again"
+) -> StorageError:
     """The error for a file that cannot be used, with what to do about it."""
     return StorageError(
-        f"{os.fspath(path)}: {reason}; delete it and run the stage again, with the options you used: "
-        f"snakemake --cores all {stage}",
-        reason,
+        f"{os.fspath(path)}: {reason}; {remedy}, with the options you used: snakemake --cores all {stage}", reason
     )

@@ -45,7 +45,7 @@ def load_tasks(path: PathLike, case: str | None = None) -> LQRTasks:
     Raises
     ------
     StorageError
-        If the file is missing, unreadable, foreign, incomplete or of another case, or if its matrices are not tasks.
+        If the file is missing, unreadable, foreign, wrong or of another case, or if its matrices are not tasks.
     """
     dataset = load(path, TASKS, case)
     try:
@@ -71,7 +71,7 @@ def load_optima(path: PathLike, case: str | None = None) -> xr.Dataset:
     Raises
     ------
     StorageError
-        If the file is missing, unreadable, foreign, incomplete or of another case.
+        If the file is missing, unreadable, foreign, wrong or of another case.
     """
     return load(path, OPTIMA, case)
 
@@ -115,7 +115,7 @@ def load_run(path: PathLike, case: str | None = None) -> xr.Dataset:
     Raises
     ------
     StorageError
-        If the file is missing, unreadable, foreign, incomplete or of another case.
+        If the file is missing, unreadable, foreign, wrong or of another case.
     """
     dataset = load(path, RUNS, case)
     if dataset.sizes["iteration"] != dataset.attrs["status_iteration"] + 1:

@@ -3,9 +3,22 @@
 It imports nothing of `metalqr`, so that planning needs Snakemake's own environment only and starts fast.
 """
 
-from pipeline.configuration import ConfigError, check_config
+from pipeline.configuration import check_config
+from pipeline.folders import FolderError, require_writable
 from pipeline.locking import remove_stale_locks
 from pipeline.plan import Plan
+from pipeline.problems import ConfigError
+from pipeline.reading import read_config, read_configs
 from pipeline.sources import Sources
 
-__all__ = ["ConfigError", "Plan", "Sources", "check_config", "remove_stale_locks"]
+__all__ = [
+    "ConfigError",
+    "FolderError",
+    "Plan",
+    "Sources",
+    "check_config",
+    "read_config",
+    "read_configs",
+    "remove_stale_locks",
+    "require_writable",
+]

@@ -1,23 +1,18 @@
 """Checking the config: the JSON schema, what a schema cannot say, and one clear line for each problem."""
 
-import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
-SCHEMA_FILE = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.yaml"
+from pipeline.canonical import complete_settings, schema, setting_names
+from pipeline.limits import memory_problems
+from pipeline.problems import ConfigError, key_path, nearest, shown
 
 #: Figure file that gathers all sweeps; an experiment of that name would write to the same files.
 HYPERPARAMETERS = "hyperparameters"
-
-#: Characters of a value that a message shows in full.
-LONGEST_VALUE = 120
 
 _COMPARISONS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 _TYPES = {
@@ -29,64 +24,21 @@ _TYPES = {
 }
 
 
-class ConfigError(ValueError):
-    """The config is unusable; the message has one line for each problem, which begins with the key's path."""
-
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
-        count = len(self.problems)
-        header = "The config has a problem:" if count == 1 else f"The config has {count} problems:"
-        super().__init__("\n".join([header, *(f"  {problem}" for problem in self.problems)]))
-
-
-@cache
-def schema() -> dict[str, Any]:
-    """The config's JSON schema, `workflow/schemas/config.schema.yaml`."""
-    with SCHEMA_FILE.open(encoding="utf-8") as file:
-        return dict(yaml.safe_load(file))
-
-
-def setting_names() -> tuple[str, ...]:
-    """The algorithm's settings, in the order of the schema."""
-    return tuple(schema()["$defs"]["algorithm"]["properties"])
-
-
-def canonical_setting(name: str, value: Any) -> Any:
-    """The one form of a setting's value, so that `1` and `1.0` name the same run."""
-    if isinstance(value, str):
-        return value
-    return float(value) if schema()["$defs"]["setting"][name].get("type") == "number" else int(value)
-
-
 def check_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Check the whole config and return it without the keys that an overlay removed (`key: null`).
 
     Raises
     ------
     ConfigError
-        With every problem found. What the schema finds comes first, alone: the later checks need its types.
+        With every problem found. What the schema finds comes first, alone: the later checks need its types; and the
+        memory of the jobs comes last, since it is computed from values that are possible.
     """
     cleaned = _without_nulls(config)
-    for problems in (_schema_problems(cleaned), _cross_problems(cleaned)):
-        found = list(dict.fromkeys(problems))
+    for problems in (_schema_problems, _cross_problems, memory_problems):
+        found = list(dict.fromkeys(problems(cleaned)))
         if found:
             raise ConfigError(found)
     return cleaned
-
-
-def canonical_block(value: Any) -> Any:
-    """The one form of a block or matrix: keys in order, and `1` as `1.0`. A `count` stays whole."""
-    if isinstance(value, Mapping):
-        return {key: value[key] if key == "count" else canonical_block(value[key]) for key in sorted(value)}
-    if isinstance(value, list):
-        return [canonical_block(entry) for entry in value]
-    return value if isinstance(value, str) else float(value)
-
-
-def complete_settings(config: Mapping[str, Any], case: str) -> dict[str, Any]:
-    """The algorithm's settings of a case: its own over the common ones, without what neither gives."""
-    given = {**config["algorithm"], **config["cases"][case].get("algorithm", {})}
-    return {name: canonical_setting(name, given[name]) for name in setting_names() if name in given}
 
 
 def _without_nulls(value: Any) -> Any:
@@ -135,81 +87,62 @@ def _describe(error: ValidationError) -> Iterator[str]:
         known = list(block["properties"])
         for key in value:
             if key not in known:
-                yield f"{_key_path([*path, key])}: unknown key; {_nearest(str(key), known)}"
+                yield f"{key_path([*path, key])}: unknown key; {nearest(str(key), known)}"
     elif rule == "required":
         for key in wanted:
             if key not in value:
-                yield f"{_key_path([*path, key])}: missing; add it"
+                yield f"{key_path([*path, key])}: missing; add it"
     elif rule == "type":
-        yield f"{_key_path(path)}: {_wrong_type(value, wanted)}"
+        yield f"{key_path(path)}: {_wrong_type(value, wanted)}"
     elif rule in _COMPARISONS:
         if rule == "minimum" and value <= block.get("exclusiveMinimum", -math.inf):
             return  # said already
-        yield f"{_key_path(path)}: {_shown(value)} is not {_COMPARISONS[rule]} {wanted}"
+        yield f"{key_path(path)}: {shown(value)} is not {_COMPARISONS[rule]} {wanted}"
     elif rule in ("enum", "const"):
         choices = [wanted] if rule == "const" else list(wanted)
-        hint = _nearest(str(value), [str(choice) for choice in choices])
-        yield f"{_key_path(path)}: {_shown(value)} is not possible; {hint}"
+        hint = nearest(str(value), [str(choice) for choice in choices])
+        yield f"{key_path(path)}: {shown(value)} is not possible; {hint}"
     elif rule in ("minItems", "minProperties"):
-        yield f"{_key_path(path)}: empty; give at least one entry"
+        yield f"{key_path(path)}: empty; give at least one entry"
     elif rule == "uniqueItems":
-        doubled = next(entry for place, entry in enumerate(value) if entry in value[:place])
-        yield f"{_key_path(path)}: {_shown(doubled)} is listed twice"
+        doubled = next((entry for place, entry in enumerate(value) if entry in value[:place]), value)
+        yield f"{key_path(path)}: {shown(doubled)} is listed twice"
     elif rule in ("pattern", "maxLength"):
         # The only patterns are those of names, which become folders and files.
         allowed = "at most 64 letters, digits, '-' and '_', the first a letter or digit"
-        yield f"{_key_path([*path, value])}: not a name; use {allowed}"
+        yield f"{key_path([*path, value])}: not a name; use {allowed}"
     else:
-        yield f"{_key_path(path)}: {error.message}"
+        yield f"{key_path(path)}: {error.message}"
 
 
 def _wrong_type(value: Any, wanted: str | list[str]) -> str:
-    shown = _shown(value)
+    found = shown(value)
     if isinstance(wanted, list):
-        return f"{shown} is not {' or '.join(_TYPES[kind] for kind in wanted)}"
+        return f"{found} is not {' or '.join(_TYPES[kind] for kind in wanted)}"
     if wanted not in ("number", "integer"):
-        return f"{shown} is not {_TYPES[wanted]}"
+        return f"{found} is not {_TYPES[wanted]}"
     if wanted == "integer" and isinstance(value, float) and value.is_integer():
-        return f"{shown} is not {_TYPES[wanted]}; write {_shown(int(value))}"
+        return f"{found} is not {_TYPES[wanted]}; write {shown(int(value))}"
     if isinstance(value, int) and not isinstance(value, bool):
-        return f"{shown} is too large for a computer's numbers"
+        return f"{found} is too large for a computer's numbers"
     if not isinstance(value, str):
-        return f"{shown} is not {'a finite number' if wanted == 'number' else _TYPES[wanted]}"
+        return f"{found} is not {'a finite number' if wanted == 'number' else _TYPES[wanted]}"
     try:
         number = float(value)
     except ValueError:
         number = math.nan
     if wanted == "integer" and number.is_integer():
-        return f"{shown} is text, not {_TYPES[wanted]}; write {_shown(int(number))}"
+        return f"{found} is text, not {_TYPES[wanted]}; write {shown(int(number))}"
     if wanted == "integer" or not math.isfinite(number):
-        return f"{shown} is text, not {_TYPES[wanted]}"
+        return f"{found} is text, not {_TYPES[wanted]}"
     remedy = f"write {_yaml_number(number)} (YAML reads 1e-3 as text, 1.0e-3 as a number)"
-    return f"{shown} is text, not {_TYPES[wanted]}; {remedy}"
-
-
-def _shown(value: Any) -> str:
-    """The value as Python writes it, cut to a length that fits into a line."""
-    text = repr(value)
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE // 2]}..."
+    return f"{found} is text, not {_TYPES[wanted]}; {remedy}"
 
 
 def _yaml_number(number: float) -> str:
     """The number so that YAML 1.1 reads it as one: with a point before the exponent, and a sign in it."""
     mantissa, exponent, power = repr(number).partition("e")
     return f"{mantissa if '.' in mantissa else mantissa + '.0'}{exponent}{power}"
-
-
-def _key_path(path: Iterable[Any]) -> str:
-    text = ""
-    for key in path:
-        word = str(key) if str(key).isprintable() else repr(key)
-        text += f"[{key}]" if isinstance(key, int) else f".{word}" if text else word
-    return text or "config"
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1) or [name for name in known if len(word) > 2 and word in name]
-    return f"did you mean {close[0]}?" if close else f"possible: {', '.join(known)}"
 
 
 # --- what a schema cannot say ----------------------------------------------------------------------------------------
@@ -282,7 +215,7 @@ def _experiment_problems(config: Mapping[str, Any], name: str, experiment: Mappi
         yield f"experiments.{name}: this name is kept for the figure of all sweeps; choose another"
     for index, case in enumerate(experiment["cases"]):
         if case not in config["cases"]:
-            hint = _nearest(case, list(config["cases"]))
+            hint = nearest(case, list(config["cases"]))
             yield f"experiments.{name}.cases[{index}]: there is no case {case!r}; {hint}"
     sweep = experiment["sweep"]
     for setting, values in sweep.items():

@@ -4,19 +4,16 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from pipeline.configuration import (
-    HYPERPARAMETERS,
-    ConfigError,
-    canonical_block,
-    canonical_setting,
-    check_config,
-    complete_settings,
-)
+from pipeline import demands
+from pipeline.canonical import canonical_block, canonical_setting, complete_settings
+from pipeline.configuration import HYPERPARAMETERS, check_config
+from pipeline.limits import dataset_jobs, sizes_of
+from pipeline.problems import ConfigError
 
 DIGEST_LENGTH = 12
 OPTIMA_FILE = "results/optima/{case}.nc"
@@ -142,6 +139,71 @@ class Plan:
         rollouts = settings["iterations"] * settings["perturbations"] * (settings["inner_perturbations"] + 1)
         a_step = block["state_dim"] * (block["state_dim"] + 2 * block["action_dim"])
         return round(10 * math.log10(1 + rollouts * settings["rollout_length"] * a_step))
+
+    # What the rules ask for as resources. Snakemake tries a job again with more of both, if --retries allows.
+
+    def task_memory(self, wildcards: Any, attempt: int) -> int:
+        """Megabytes for `generate_tasks`."""
+        return math.ceil(attempt * demands.task_memory(self._sizes(wildcards)))
+
+    def task_minutes(self, wildcards: Any, attempt: int) -> int:
+        """Minutes for `generate_tasks`."""
+        return attempt * demands.minutes(demands.task_seconds(self._sizes(wildcards)))
+
+    def optima_memory(self, wildcards: Any, attempt: int) -> int:
+        """Megabytes for `solve_optima`."""
+        return math.ceil(attempt * demands.optima_memory(self._sizes(wildcards)))
+
+    def optima_minutes(self, wildcards: Any, attempt: int) -> int:
+        """Minutes for `solve_optima`."""
+        return attempt * demands.minutes(demands.optima_seconds(self._sizes(wildcards)))
+
+    def run_memory(self, wildcards: Any, attempt: int) -> int:
+        """Megabytes for `train_policy`, the same for every run."""
+        return math.ceil(attempt * self._largest_run[0])
+
+    def run_minutes(self, wildcards: Any, attempt: int) -> int:
+        """Minutes for `train_policy`, the same for every run."""
+        return attempt * demands.minutes(self._largest_run[1])
+
+    def dataset_memory(self, wildcards: Any, attempt: int) -> int:
+        """Megabytes for `collect_dataset`."""
+        return math.ceil(attempt * (demands.PROCESS_MEGABYTES + self._data([wildcards.experiment])))
+
+    def figure_memory(self, wildcards: Any, attempt: int) -> int:
+        """Megabytes for a figure or table of the experiment in the wildcards, or of all sweeps."""
+        experiment = getattr(wildcards, "experiment", None)
+        names = [experiment] if experiment else self.sweeps
+        process = demands.PROCESS_MEGABYTES + demands.FIGURE_MEGABYTES
+        return math.ceil(attempt * (process + self._data(names)))
+
+    def dataset_minutes(self, wildcards: Any, attempt: int) -> int:
+        """Minutes for `collect_dataset`."""
+        cases = dataset_jobs(self.config, wildcards.experiment).values()
+        return attempt * demands.minutes(sum(demands.dataset_seconds(job.sizes) for job in cases))
+
+    def _sizes(self, wildcards: Any) -> demands.Sizes:
+        return sizes_of(self.config["cases"][wildcards.case])
+
+    def _data(self, experiments: Iterable[str]) -> float:
+        """Megabytes of the datasets of experiments."""
+        return sum(job.memory for name in experiments for job in dataset_jobs(self.config, name).values())
+
+    @cached_property
+    def _largest_run(self) -> tuple[float, float]:
+        """The most memory and the most seconds that any run of the plan needs.
+
+        Not those of each run: on Slurm runs are sent as arrays of jobs, and what the first job of an array asks for
+        holds for all of them.
+        """
+        sizes = {size for case in self.cases for size in self.run_sizes(case)}
+        return max(map(demands.run_memory, sizes)), max(map(demands.run_seconds, sizes))
+
+    def run_sizes(self, case: str) -> set[demands.Sizes]:
+        """The sizes of a case's runs."""
+        block = self.config["cases"][case]
+        chosen = (settings for (owner, _), settings in self._settings.items() if owner == case)
+        return {sizes_of(block, settings, self.threads) for settings in chosen}
 
     def optima_of(self, wildcards: Any) -> list[str]:
         """The optima of an experiment's cases."""

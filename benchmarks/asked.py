@@ -1,0 +1,71 @@
+"""What jobs took beside what the pipeline asks for them, from the timings that Snakemake has left."""
+
+import math
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.tables import markdown
+
+ROOT = Path(__file__).resolve().parents[1]
+# As the Snakefile does: the pipeline is no part of the package.
+sys.path.insert(0, str(ROOT / "workflow" / "lib"))
+
+from pipeline import Plan, demands, read_config  # noqa: E402
+
+#: Rules with the folder of their timings; the first folder or the file in it is a case or an experiment.
+RULES = {
+    "generate_tasks": "tasks",
+    "solve_optima": "optima",
+    "train_policy": "runs",
+    "collect_dataset": "datasets",
+}
+MISSING = "There are no timings: `make paper` leaves them in `results/timings/`.\n"
+
+
+def default_plan() -> Plan:
+    """The plan of config.yaml."""
+    return Plan(read_config(ROOT / "config.yaml"))
+
+
+def summary(timings: Path, plan: Plan) -> str:
+    """The table in Markdown: for each rule and case or experiment of the plan, the largest of its jobs."""
+    rows = []
+    for rule, folder in RULES.items():
+        known = plan.cases if folder in ("tasks", "optima", "runs") else tuple(plan.experiments)
+        for name in known:
+            paths = [timings / folder / f"{name}.tsv", *(timings / folder / name).rglob("*.tsv")]
+            jobs = [pd.read_csv(path, sep="\t") for path in paths if path.is_file()]
+            if jobs:
+                rows.append([rule, name, *_largest(pd.concat(jobs)), *_asked(plan, rule, name)])
+    if not rows:
+        return MISSING
+    headings = ["rule", "of", "jobs", "seconds", "MB", "minutes asked", "MB asked"]
+    return (
+        markdown(headings, rows, names=2)
+        + "\nSeconds and memory are the largest of the jobs; a job of less than a second or so has no memory measured. "
+        "Every run asks for what the largest run of the config needs; the table has what its own case would ask for.\n"
+    )
+
+
+def _largest(jobs: pd.DataFrame) -> list[str]:
+    # Snakemake's memory is in MiB, and a mark where it took no measurement.
+    memory = pd.to_numeric(jobs["max_rss"], errors="coerce").max() * 2**20 / 1e6
+    return [str(len(jobs)), f"{jobs['s'].max():.1f}", "" if pd.isna(memory) else f"{memory:.0f}"]
+
+
+def _asked(plan: Plan, rule: str, name: str) -> list[str]:
+    asks: Any = SimpleNamespace(case=name, experiment=name)
+    if rule == "train_policy":
+        sizes = plan.run_sizes(name)
+        minutes = demands.minutes(max(map(demands.run_seconds, sizes)))
+        return [str(minutes), str(math.ceil(max(map(demands.run_memory, sizes))))]
+    asked = {
+        "generate_tasks": (plan.task_minutes, plan.task_memory),
+        "solve_optima": (plan.optima_minutes, plan.optima_memory),
+        "collect_dataset": (plan.dataset_minutes, plan.dataset_memory),
+    }[rule]
+    return [str(ask(asks, 1)) for ask in asked]

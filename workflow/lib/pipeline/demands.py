@@ -1,0 +1,150 @@
+"""What a job needs: megabytes of memory and seconds, as upper bounds computed from the sizes in the config.
+
+Each formula counts the arrays that are alive at the same time. Its constants were chosen so that it exceeds what jobs
+of many sizes took, by not much more than two (results/benchmarks/demands.md compares). Python's own numbers: nothing is
+allocated, however large the sizes.
+"""
+
+import math
+from dataclasses import dataclass
+
+_DOUBLE = 8
+_MEGABYTE = 1e6
+
+#: Python with the libraries, before anything is computed.
+PROCESS_MEGABYTES = 250
+#: Numba's compiler at work on roll-outs that nobody has compiled yet.
+COMPILER_MEGABYTES = 150
+#: The libraries that draw and make tables, beside those of every process.
+FIGURE_MEGABYTES = 250
+#: Of a thread: its stack, its arrays of the roll-outs of small tasks.
+THREAD_MEGABYTES = 40
+#: Doublings of a Lyapunov equation, of which every power is kept: 25 for a spectral radius of 1 - 1e-6.
+_POWERS = 25
+
+#: Start of the process, compiling, waiting for a slow file system.
+START_SECONDS = 600
+#: Slower processors, nodes shared with others.
+SAFETY = 4
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes on which the demands of a case's jobs depend."""
+
+    state_dim: int
+    action_dim: int
+    tasks: int
+    perturbations: int = 1
+    inner_perturbations: int = 1
+    rollout_length: int = 1
+    iterations: int = 0
+    task_batch: int | None = None  # of an iteration; all tasks without
+    threads: int = 1
+    runs: int = 1  # of an experiment, for this case
+
+    @property
+    def policies(self) -> int:
+        """Perturbed policies of an iteration."""
+        return (self.tasks if self.task_batch is None else self.task_batch) * self.perturbations
+
+    @property
+    def squares(self) -> int:
+        """Numbers in a state matrix of every task."""
+        return self.tasks * self.state_dim**2
+
+    @property
+    def matrices(self) -> int:
+        """Numbers in the matrices of all tasks: A, Q, Psi, Sigma0, B, R."""
+        d, k = self.state_dim, self.action_dim
+        return self.tasks * (4 * d**2 + d * k + k**2)
+
+    @property
+    def gain(self) -> int:
+        """Numbers in a gain."""
+        return self.state_dim * self.action_dim
+
+    @property
+    def curves(self) -> int:
+        """Numbers in what a run keeps of all its gains, apart from the gains themselves."""
+        return (self.iterations + 1) * (self.tasks + 4)
+
+
+def megabytes(numbers: float, process: float = PROCESS_MEGABYTES) -> float:
+    """Memory of a process with so many doubles."""
+    return process + numbers * _DOUBLE / _MEGABYTE
+
+
+def task_memory(sizes: Sizes) -> float:
+    """Of `generate_tasks`: every matrix as drawn, adjusted, stacked, checked and copied; one at work in LAPACK."""
+    largest = (sizes.state_dim + sizes.action_dim) ** 2
+    return megabytes(6 * sizes.matrices + 12 * largest)
+
+
+def optima_memory(sizes: Sizes) -> float:
+    """Of `solve_optima`: tasks and solutions, the Riccati pencil of one task, then the descent over all tasks.
+
+    SciPy solves a generalised eigenproblem of the size 2 d + k; the descent keeps the powers of two Lyapunov solvers (a
+    gain and the next) and a dozen matrices of every task.
+    """
+    pencil = 12 * (2 * sizes.state_dim + sizes.action_dim) ** 2
+    descent = (2 * _POWERS + 12) * sizes.squares + 6 * sizes.tasks * sizes.gain
+    return megabytes(3 * sizes.matrices + max(pencil, descent))
+
+
+def run_memory(sizes: Sizes) -> float:
+    """Of `train_policy`: the process and its threads, tasks in two coordinates, the history, and one iteration.
+
+    An iteration holds gains of every task of the batch and perturbation: directions, perturbed, adapted, estimates, and
+    a copy in one piece. It also decides which of them are stable, by their closed loops and powers of those. The exact
+    cost of a gain keeps the powers of a Lyapunov solver. A thread works on vectors of 16 roll-outs at most, each with
+    gains, directions and sums of its own. The history, a gain, costs and four numbers for every iteration, is kept by
+    the training and copied for the file, which the netCDF library compresses.
+    """
+    d, gain, threads = sizes.state_dim, sizes.gain, sizes.threads
+    numbers = 8 * sizes.matrices + (_POWERS + 8) * sizes.squares
+    numbers += sizes.policies * (5 * gain + 3 * d**2 + 2)
+    numbers += threads * 16 * (5 * gain + 4 * d)
+    numbers += 6 * ((sizes.iterations + 1) * gain + sizes.curves)
+    return megabytes(numbers, PROCESS_MEGABYTES + COMPILER_MEGABYTES + threads * THREAD_MEGABYTES)
+
+
+def dataset_memory(sizes: Sizes) -> float:
+    """Of `collect_dataset`, for one case: all its runs, once more while written, and the file of one run."""
+    return megabytes(2 * sizes.runs * (sizes.curves + sizes.gain + 8) + 3 * (sizes.iterations + 1) * sizes.gain, 0)
+
+
+def task_seconds(sizes: Sizes) -> float:
+    """Of `generate_tasks`: eigenvalues of every matrix."""
+    return 1e-7 * sizes.tasks * (sizes.state_dim + sizes.action_dim) ** 3
+
+
+def optima_seconds(sizes: Sizes) -> float:
+    """Of `solve_optima`: some tens of Newton steps, each with many products of Lyapunov equations of every task."""
+    return 1e-2 * sizes.tasks + 4e-6 * sizes.tasks * sizes.state_dim**3
+
+
+def run_seconds(sizes: Sizes) -> float:
+    """Of `train_policy`: the roll-outs on all threads, then what one thread does alone.
+
+    A step of a roll-out takes d normal numbers and d (d + 2 k) multiplications; before its first step a roll-out has a
+    perturbed gain to make. On one core of a Xeon with AVX-512 that is 3 ns a normal number and 0.05 ns a
+    multiplication: the paper's cases take 2.8, 5 and 84 ns a step. The cost of the next gain takes the eigenvalues of
+    every task, and above d = 2 powers of the closed loops decide which perturbed policies are stable.
+    """
+    d, k, policies = sizes.state_dim, sizes.action_dim, sizes.policies
+    step = 3e-9 * d + 5e-11 * d * (d + 2 * k)
+    rollouts = policies * (sizes.inner_perturbations + 1)
+    simulation = rollouts * (sizes.rollout_length * step + 3e-9 * d * k + 5e-11 * d**2 * k) / sizes.threads
+    alone = 1e-3 + 4e-8 * sizes.tasks * d**3 + (1e-9 * policies * d**3 if d > 2 else 0)
+    return sizes.iterations * (simulation + alone)
+
+
+def dataset_seconds(sizes: Sizes) -> float:
+    """Of `collect_dataset`: to open a file takes longer than to read it."""
+    return sizes.runs * (0.1 + 1e-7 * (sizes.iterations + 1) * (sizes.tasks + 4 + sizes.gain))
+
+
+def minutes(seconds: float) -> int:
+    """The run time to ask for, in whole minutes."""
+    return math.ceil((START_SECONDS + SAFETY * seconds) / 60)
