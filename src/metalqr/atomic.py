@@ -1,10 +1,13 @@
 """Writing a file whole or not at all."""
 
+import glob
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_SUFFIX = ".tmp"
 
 
 @contextmanager
@@ -15,7 +18,7 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    handle, name = tempfile.mkstemp(prefix=_prefix(target), suffix=_SUFFIX, dir=target.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -32,6 +35,17 @@ def write(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file whole or not at all."""
     with replaced(path) as temporary:
         temporary.write_bytes(content)
+
+
+def discard_leftovers(path: str | os.PathLike[str]) -> None:
+    """Remove the temporary files that killed writers of `path` have left; only where no other process writes it now."""
+    target = Path(path)
+    for leftover in target.parent.glob(f"{glob.escape(_prefix(target))}*{_SUFFIX}"):
+        leftover.unlink(missing_ok=True)
+
+
+def _prefix(target: Path) -> str:
+    return f".{target.name}."
 
 
 def _umask() -> int:

@@ -24,6 +24,8 @@ rule train_policy:
         runtime=240,
     params:
         settings=plan.settings,
+        # No output: Snakemake removes the outputs of a job that fails.
+        checkpoint="results/checkpoints/{case}.{setting}.seed-{seed}.nc",
         sources=sources.of("train_policy"),
         versions=sources.versions("compute"),
     script:

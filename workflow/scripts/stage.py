@@ -2,7 +2,7 @@
 
 A script of Snakemake finds neither `src/` (PYTHONPATH is dropped in conda jobs) nor Numba's thread count. Importing
 this module settles both, and sends log records, warnings and the traceback of an uncaught error to the rule's log file;
-the terminal gets one line.
+the terminal gets one line. It also removes what a killed job before this one left of its outputs.
 """
 
 import logging
@@ -41,6 +41,14 @@ def _open_log() -> None:
     sys.excepthook = _report
 
 
+def _discard_leftovers() -> None:
+    # They are nobody's: Snakemake lets no two jobs write the same output at the same time.
+    from metalqr.atomic import discard_leftovers
+
+    for output in snakemake.output:
+        discard_leftovers(output)
+
+
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     logging.getLogger("stage").error("".join(traceback.format_exception(kind, error, trace)))
     job = ", ".join(f"{name}={value}" for name, value in snakemake.wildcards.items())
@@ -51,3 +59,4 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
 _set_path()
 _set_threads()
 _open_log()
+_discard_leftovers()

@@ -23,6 +23,8 @@ class Status(enum.StrEnum):
     """The norm of the estimated meta-gradient fell to the tolerance."""
     DIVERGED = "diverged"
     """The gain left the stabilising set of a task, or a value stopped being finite."""
+    INTERRUPTED = "interrupted"
+    """It was asked to stop before its end, and can go on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +68,9 @@ def train(
     settings: MetaSettings,
     seed: int,
     progress: Callable[[int, float], None] | None = None,
+    *,
+    resume: History | None = None,
+    interrupt: Callable[[], bool] | None = None,
 ) -> History:
     r"""Algorithm 3: :math:`K_{n+1} = K_n - \alpha \tilde\nabla L(K_n)` from :math:`K_0`, at most N times.
 
@@ -83,6 +88,11 @@ def train(
         Seed of all random numbers of the run; the run is a function of the four arguments alone.
     progress : callable, optional
         Called with the iteration and the ratio at every iteration.
+    resume : History, optional
+        An interrupted run with the same four arguments, to go on from. Random numbers are addressed by iteration, so
+        the result is that of a run without interruption, to the last bit.
+    interrupt : callable, optional
+        Asked after every iteration but the last; when it returns true, the run ends with the status ``INTERRUPTED``.
 
     Returns
     -------
@@ -93,7 +103,22 @@ def train(
     UnstablePolicyError
         If ``K0`` does not stabilise every task.
     ValueError
-        If ``K0`` does not have the shape (k, d), or holds something that is not finite.
+        If ``K0`` does not have the shape (k, d), or holds something that is not finite; or if ``resume`` was not
+        interrupted, or cannot be a run from ``K0`` with these tasks and settings.
+
+    Examples
+    --------
+    A run in two parts:
+
+    >>> from metalqr import LQRTasks, MetaSettings, meta
+    >>> one = [[[1.0]]]
+    >>> tasks = LQRTasks(A=[[[0.5]]], B=one, Q=one, R=one, Psi=one)
+    >>> settings = MetaSettings(learning_rate=1.0e-3, adaptation_rate=1.0e-5, iterations=4)
+    >>> first = meta.train(tasks, [[0.0]], settings, seed=0, interrupt=lambda: True)
+    >>> first.status.value, first.status_iteration
+    ('interrupted', 1)
+    >>> meta.train(tasks, [[0.0]], settings, seed=0, resume=first).status_iteration
+    4
     """
     gain = common_gain(tasks, K0, "K0")
     radii = lqr.spectral_radius(tasks, gain)
@@ -110,8 +135,20 @@ def train(
     rollout_steps = np.zeros(entries, dtype=np.int64)
     unstable = np.zeros(entries, dtype=np.int64)
     status = Status.COMPLETED
+    first = 0
+    if resume is not None:
+        _require_resumable(resume, gain, costs.shape)
+        first, gain = resume.status_iteration, resume.K[-1]
+        for array, done in (
+            (gains, resume.K),
+            (costs, resume.cost),
+            (gradient_norm, resume.gradient_norm),
+            (rollout_steps, resume.rollout_steps),
+            (unstable, resume.unstable_perturbations),
+        ):
+            array[: first + 1] = done
 
-    for iteration in range(entries):
+    for iteration in range(first, entries):
         gains[iteration] = gain
         costs[iteration] = lqr.cost(tasks, gain)
         if progress is not None:
@@ -120,6 +157,10 @@ def train(
             status = Status.DIVERGED
             break
         if iteration == settings.iterations:
+            break
+        # Not before the first iteration of this call, so that every call gets on.
+        if interrupt is not None and iteration > first and interrupt():
+            status = Status.INTERRUPTED
             break
 
         estimate = estimate_with_counts(tasks, gain, settings, stream.at(iteration))
@@ -148,3 +189,19 @@ def train(
         status=status,
         status_iteration=iteration,
     )
+
+
+def _require_resumable(resume: History, initial_gain: NDArray[np.float64], shape: tuple[int, ...]) -> None:
+    """Refuse a history that cannot be the beginning of the run; `shape` is that of all its costs."""
+    if resume.status is not Status.INTERRUPTED:
+        raise ValueError(f"resume: the run is {resume.status}; only an interrupted one can go on")
+    entries = resume.status_iteration + 1
+    if resume.K.shape != (entries, *initial_gain.shape) or resume.cost.shape != (entries, shape[1]):
+        raise ValueError(
+            f"resume: gains of the shape {resume.K.shape} and costs of the shape {resume.cost.shape} are not those of "
+            f"{entries} iterations with these tasks"
+        )
+    if entries > shape[0]:
+        raise ValueError(f"resume: the run has reached iteration {entries - 1}, but iterations is {shape[0] - 1}")
+    if not np.array_equal(resume.K[0], initial_gain):
+        raise ValueError("resume: the run began at another gain than K0")

@@ -4,6 +4,7 @@ The only module that knows file formats. Every file names its stage, its setting
 holds no time, host or path: building it again gives an identical dataset.
 """
 
+from metalqr.storage.checkpoints import CHECKPOINTS, Checkpoint
 from metalqr.storage.experiments import DATASETS, combine_runs, load_experiment, save_experiment
 from metalqr.storage.files import StorageError
 from metalqr.storage.layout import CONVENTIONS, OPTIMA, RUNS, TASKS, Layout, Variable
@@ -17,11 +18,13 @@ from metalqr.storage.runs import (
 )
 
 __all__ = [
+    "CHECKPOINTS",
     "CONVENTIONS",
     "DATASETS",
     "OPTIMA",
     "RUNS",
     "TASKS",
+    "Checkpoint",
     "Layout",
     "StorageError",
     "Variable",

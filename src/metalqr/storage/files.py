@@ -19,7 +19,17 @@ _COMPRESSION = {"zlib": True, "complevel": 4, "shuffle": True}
 
 
 class StorageError(OSError):
-    """A file is missing, unreadable, foreign or incomplete; the message names it, the reason and the stage to run."""
+    """A file is missing, unreadable, foreign or incomplete; the message names it, the reason and the stage to run.
+
+    Attributes
+    ----------
+    reason : str
+        What is wrong with the file, alone.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 def provenance(layout: Layout) -> dict[str, str]:
@@ -44,9 +54,11 @@ def save(path: PathLike, content: xr.Dataset | xr.DataTree) -> None:
             else:
                 content.to_netcdf(temporary, engine="netcdf4", encoding=_encoding(content))
     except (OSError, RuntimeError) as error:  # of a full disk the netCDF library makes a RuntimeError
+        reason = f"cannot be written ({_reason(error)})"
         raise StorageError(
-            f"{os.fspath(path)}: cannot be written ({_reason(error)}); nothing was left half written "
-            "there; check the folder's permissions and the space on its disk, then run the command again"
+            f"{os.fspath(path)}: {reason}; nothing was left half written there; check the folder's permissions and the "
+            "space on its disk, then run the command again",
+            reason,
         ) from error
 
 
@@ -122,5 +134,6 @@ def unusable(path: PathLike, stage: str, reason: str) -> StorageError:
     """The error for a file that cannot be used, with what to do about it."""
     return StorageError(
         f"{os.fspath(path)}: {reason}; delete it and run the stage again, with the options you used: "
-        f"snakemake --cores all {stage}"
+        f"snakemake --cores all {stage}",
+        reason,
     )

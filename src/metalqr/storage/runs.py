@@ -36,7 +36,7 @@ def save_tasks(path: PathLike, tasks: LQRTasks, settings: Mapping[str, Any], *, 
         If the file cannot be written; an older file is left as it was.
     """
     arrays = {name: getattr(tasks, name) for name in TASKS.variables}
-    save(path, _dataset(TASKS, arrays, {"case": case, "settings": json.dumps(settings)}))
+    save(path, dataset_of(TASKS, arrays, {"case": case, "settings": json.dumps(settings)}))
 
 
 def load_tasks(path: PathLike, case: str | None = None) -> LQRTasks:
@@ -62,7 +62,7 @@ def save_optima(path: PathLike, settings: Mapping[str, Any], *, case: str, **arr
     StorageError
         If the file cannot be written.
     """
-    save(path, _dataset(OPTIMA, arrays, {"case": case, "settings": json.dumps(settings)}))
+    save(path, dataset_of(OPTIMA, arrays, {"case": case, "settings": json.dumps(settings)}))
 
 
 def load_optima(path: PathLike, case: str | None = None) -> xr.Dataset:
@@ -102,7 +102,7 @@ def save_run(path: PathLike, history: "History", settings: Mapping[str, Any], se
         "status": str(history.status),
         "status_iteration": history.status_iteration,
     }
-    dataset = _dataset(RUNS, arrays, attributes)
+    dataset = dataset_of(RUNS, arrays, attributes)
     save(
         path,
         dataset.assign_coords(iteration=("iteration", np.arange(dataset.sizes["iteration"]), ITERATION.attributes)),
@@ -124,7 +124,8 @@ def load_run(path: PathLike, case: str | None = None) -> xr.Dataset:
     return dataset
 
 
-def _dataset(layout: Layout, arrays: Mapping[str, Any], attributes: Mapping[str, Any]) -> xr.Dataset:
+def dataset_of(layout: Layout, arrays: Mapping[str, Any], attributes: Mapping[str, Any]) -> xr.Dataset:
+    """The arrays as a file of a stage holds them, all of them and no others."""
     table = layout.variables
     if set(arrays) != set(table):
         raise ValueError(f"a file of the stage {layout.stage!r} holds {', '.join(table)}; got {', '.join(arrays)}")

@@ -1,0 +1,308 @@
+"""Runs in parts: going on from a state, what a checkpoint belongs to, signals, and saving that fails."""
+
+import dataclasses
+import functools
+import logging
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+from systems import random_tasks
+
+from metalqr import atomic, checkpointing, meta, storage
+from metalqr.meta import History, Status
+from metalqr.settings import MetaSettings
+
+SETTINGS = MetaSettings(
+    learning_rate=1.0e-3,
+    adaptation_rate=1.0e-4,
+    perturbations=5,
+    inner_perturbations=4,
+    rollout_length=8,
+    iterations=6,
+)
+TASKS = random_tasks(seed=1, count=2, state_dim=2, action_dim=1, radius=0.6, spread=0.2)
+K0 = np.full((1, 2), 0.01)
+CODE = {"kernel.py": "0123"}
+
+#: Settings with which a run ends in each of its ways, after some iterations.
+ENDINGS = {
+    Status.COMPLETED: SETTINGS,
+    Status.DIVERGED: dataclasses.replace(SETTINGS, learning_rate=0.008, iterations=50),
+    Status.TOLERANCE: dataclasses.replace(SETTINGS, perturbations=6, tolerance=20.0, iterations=50),
+}
+
+
+@functools.cache
+def whole(ending: Status = Status.COMPLETED) -> History:
+    """The run without interruption."""
+    return meta.train(TASKS, K0, ENDINGS[ending], seed=3)
+
+
+def assert_same(history: History, other: History) -> None:
+    for field in dataclasses.fields(History):
+        assert_array_equal(getattr(history, field.name), getattr(other, field.name), strict=field.name[:6] != "status")
+
+
+def checkpoint_in(folder: Path, **changed: Any) -> storage.Checkpoint:
+    arguments = {"tasks": TASKS, "K0": K0, "settings": SETTINGS, "seed": 3, "code": CODE}
+    return storage.Checkpoint(folder / "checkpoints" / "run.nc", **{**arguments, **changed})
+
+
+def train(checkpoint: storage.Checkpoint, progress: Any = None, seconds: float = 0.0) -> History:
+    return checkpointing.train(TASKS, K0, SETTINGS, 3, progress, checkpoint=checkpoint, seconds=seconds)
+
+
+def at_iteration(wanted: int, act: Callable[[], object]) -> Callable[[int, float], None]:
+    """A progress that does something when an iteration is reached for the first time."""
+    done: list[int] = []
+
+    def progress(iteration: int, _ratio: float) -> None:
+        if iteration == wanted and not done:
+            done.append(iteration)
+            act()
+
+    return progress
+
+
+# --- going on --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", list(ENDINGS))
+def test_a_run_in_single_iterations_is_the_same_run(ending: Status) -> None:
+    assert whole(ending).status is ending
+    assert whole(ending).status_iteration >= 3
+    history = None
+    calls = 0
+    while history is None or history.status is Status.INTERRUPTED:
+        history = meta.train(TASKS, K0, ENDINGS[ending], 3, resume=history, interrupt=lambda: True)
+        calls += 1
+    assert calls >= whole(ending).status_iteration
+    assert_same(history, whole(ending))
+
+
+@given(stops=st.lists(st.booleans(), max_size=30))
+@hypothesis_settings(max_examples=25)
+def test_a_run_in_any_parts_is_the_same_run(stops: list[bool]) -> None:
+    waiting = list(stops)
+    history = None
+    while history is None or history.status is Status.INTERRUPTED:
+        history = meta.train(TASKS, K0, SETTINGS, 3, resume=history, interrupt=lambda: bool(waiting) and waiting.pop())
+    assert_same(history, whole())
+
+
+def test_an_interrupted_run_is_the_beginning_of_the_whole() -> None:
+    asked = iter([False, False, True])
+    history = meta.train(TASKS, K0, SETTINGS, 3, interrupt=lambda: next(asked))
+    assert (history.status, history.status_iteration) == (Status.INTERRUPTED, 3)
+    assert_array_equal(history.K, whole().K[:4])
+    assert_array_equal(history.rollout_steps, whole().rollout_steps[:4])
+    assert np.isnan(history.gradient_norm[3])
+
+
+def test_a_state_that_cannot_go_on_is_refused() -> None:
+    state = meta.train(TASKS, K0, SETTINGS, 3, interrupt=lambda: True)
+    for resume, tasks, gain, settings, message in [
+        (whole(), TASKS, K0, SETTINGS, "the run is completed; only an interrupted one"),
+        (state, TASKS, 2 * K0, SETTINGS, "began at another gain than K0"),
+        (state, TASKS, K0, dataclasses.replace(SETTINGS, iterations=0), "has reached iteration 1, but iterations is 0"),
+        (state, random_tasks(1, count=3, state_dim=2, action_dim=1, radius=0.6), K0, SETTINGS, r"costs of the shape"),
+        (dataclasses.replace(state, status_iteration=2), TASKS, K0, SETTINGS, "not those of 3 iterations"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            meta.train(tasks, gain, settings, 3, resume=resume)
+
+
+# --- what a checkpoint belongs to ------------------------------------------------------------------------------------
+
+
+def saved(folder: Path) -> storage.Checkpoint:
+    checkpoint = checkpoint_in(folder)
+    checkpoint.save(meta.train(TASKS, K0, SETTINGS, 3, interrupt=lambda: True))
+    return checkpoint
+
+
+def test_a_state_comes_back_as_it_went(tmp_path: Path) -> None:
+    checkpoint = checkpoint_in(tmp_path)
+    assert checkpoint.load() is None
+    state = meta.train(TASKS, K0, SETTINGS, 3, interrupt=lambda: True)
+    checkpoint.save(state)
+    loaded = checkpoint_in(tmp_path).load()
+    assert loaded is not None
+    assert_same(loaded, state)
+    checkpoint.remove()
+    assert checkpoint.load() is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"settings": dataclasses.replace(SETTINGS, smoothing_radius=0.06)}, "other settings, so"),
+        ({"seed": 4}, "other seed, so"),
+        ({"tasks": random_tasks(seed=2, count=2, state_dim=2, action_dim=1, radius=0.6)}, "other tasks, so"),
+        ({"K0": np.zeros((1, 2))}, "other initial gain, so"),
+        ({"code": {"kernel.py": "4567"}}, "other code, so"),
+        ({"seed": 4, "code": {}}, "other seed, code, so"),
+    ],
+    ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
+)
+def test_another_run_starts_afresh_and_says_why(
+    changed: dict[str, Any], named: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    saved(tmp_path)
+    assert checkpoint_in(tmp_path, **changed).load() is None
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert named in record.getMessage()
+    assert "training starts afresh" in record.getMessage()
+    assert str(tmp_path) in record.getMessage()
+
+
+def test_another_version_of_a_library_starts_afresh(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved(tmp_path)
+    monkeypatch.setattr("metalqr.storage.files.metadata.version", lambda name: "0" if name == "scipy" else "1")
+    assert checkpoint_in(tmp_path).load() is None
+    assert "scipy version" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"", b"not netCDF", None], ids=["empty", "text", "cut off"])
+def test_a_spoilt_checkpoint_starts_afresh(
+    content: bytes | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = saved(tmp_path).path
+    path.write_bytes(path.read_bytes()[:-100] if content is None else content)
+    assert_same(train(checkpoint_in(tmp_path), seconds=1e9), whole())
+    assert "cannot be used, so training starts afresh: it cannot be read as netCDF" in caplog.text
+
+
+def test_a_run_is_no_checkpoint(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    checkpoint = checkpoint_in(tmp_path)
+    storage.save_run(checkpoint.path, whole(), SETTINGS.as_dict(), 3, case="one")
+    assert checkpoint.load() is None
+    assert "it belongs to the stage 'runs'" in caplog.text
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
+    checkpoint = saved(tmp_path)
+    mine, other = (checkpoint.path.with_name(name) for name in (".run.nc.abc123.tmp", ".other.nc.abc123.tmp"))
+    for path in (mine, other):
+        path.write_bytes(b"half")
+    assert checkpoint.load() is not None
+    assert not mine.exists()
+    assert other.exists()
+
+
+def test_leftovers_of_a_file_in_no_folder_are_none(tmp_path: Path) -> None:
+    atomic.discard_leftovers(tmp_path / "missing" / "file.nc")
+    assert not (tmp_path / "missing").exists()
+
+
+# --- saving as it goes -----------------------------------------------------------------------------------------------
+
+
+def test_it_saves_after_every_iteration_when_no_time_may_pass(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    checkpoint = checkpoint_in(tmp_path)
+    # Saving this small state takes longer than an iteration, so the share of the time is what decides here.
+    assert_same(train(checkpoint), whole())
+    assert "state of iteration 1 saved in" in caplog.text
+    assert isinstance(checkpoint.load(), History)
+
+
+def test_it_saves_nothing_before_the_time_has_passed(tmp_path: Path) -> None:
+    checkpoint = checkpoint_in(tmp_path)
+    assert_same(train(checkpoint, seconds=1e9), whole())
+    assert not checkpoint.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(100.0, [100, 300, 500]), (250.0, [250, 500])], ids=["slow to save", "seldom"]
+)
+def test_saving_takes_a_twentieth_of_the_time_at_most(
+    seconds: float, expected: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock of our own: an iteration takes one second, saving ten, so 200 seconds must lie between two."""
+    clock, iterations = [0.0], []
+
+    class SlowCheckpoint(storage.Checkpoint):
+        def save(self, history: History) -> None:
+            clock[0] += 10.0
+            iterations.append(history.status_iteration)
+
+    def fake_train(*_: Any, resume: History | None, interrupt: Callable[[], bool]) -> History:
+        iteration = 0 if resume is None else resume.status_iteration
+        while iteration < 600:
+            iteration, clock[0] = iteration + 1, clock[0] + 1.0
+            if interrupt():
+                return dataclasses.replace(whole(), status=Status.INTERRUPTED, status_iteration=iteration)
+        return whole()
+
+    monkeypatch.setattr(checkpointing.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(checkpointing.meta, "train", fake_train)
+    train(SlowCheckpoint(tmp_path / "run.nc", TASKS, K0, SETTINGS, 3, CODE), seconds=seconds)
+    assert iterations == expected
+
+
+def test_it_goes_on_where_saving_fails(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "checkpoints").write_text("a file in place of the folder")
+    assert_same(train(checkpoint_in(tmp_path)), whole())
+    assert "the state of iteration 1 is not saved" in caplog.text
+
+
+# --- signals ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_stops_and_the_next_run_goes_on(
+    kind: signal.Signals, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    checkpoint = checkpoint_in(tmp_path)
+    before = signal.getsignal(kind)
+    progress = at_iteration(2, lambda: os.kill(os.getpid(), kind))
+    with pytest.raises(
+        checkpointing.InterruptionError,
+        match=rf"stopped by {kind.name} at iteration 2 of 6; its state is in .*run\.nc; run the same command again",
+    ):
+        train(checkpoint, progress, seconds=1e9)
+    assert signal.getsignal(kind) is before
+    assert_same(train(checkpoint_in(tmp_path), seconds=1e9), whole())
+    assert "going on from iteration 2, saved in" in caplog.text
+
+
+def test_a_signal_at_the_end_changes_nothing(tmp_path: Path) -> None:
+    progress = at_iteration(6, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert_same(train(checkpoint_in(tmp_path), progress, seconds=1e9), whole())
+
+
+def test_a_second_signal_ends_it_as_usual(tmp_path: Path) -> None:
+    def twice() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(checkpoint_in(tmp_path), at_iteration(2, twice), seconds=1e9)
+
+
+def test_a_signal_whose_state_cannot_be_saved_says_so(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").write_text("a file in place of the folder")
+    progress = at_iteration(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(checkpointing.InterruptionError, match=r"its state could not be saved: .*run\.nc: cannot be"):
+        train(checkpoint_in(tmp_path), progress, seconds=1e9)
+
+
+def test_a_checkpoint_says_what_it_is(tmp_path: Path) -> None:
+    dataset = xr.load_dataset(saved(tmp_path).path)
+    assert dataset.attrs["stage"] == "checkpoints"
+    assert set(dataset.data_vars) == set(storage.CHECKPOINTS.variables)
