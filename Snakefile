@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 min_version("9.20")
@@ -15,7 +16,12 @@ min_version("9.20")
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow" / "lib"))
 
-from pipeline import ConfigError, Plan, Sources
+from pipeline import ConfigError, Plan, Sources, remove_stale_locks
+
+if workflow.is_main_process and remove_stale_locks(Path(".snakemake")):
+    logger.info(
+        "Removed the locks of an earlier Snakemake that was killed in this folder."
+    )
 
 
 configfile: str(ROOT / "config.yaml")

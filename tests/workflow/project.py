@@ -15,6 +15,11 @@ TINY = Path(__file__).with_name("tiny.yaml")
 PARTS = ["Snakefile", "config.yaml", "envs", "profiles", "src", "workflow"]
 
 
+def environment() -> dict[str, str]:
+    """Without PYTHONPATH, as on a fresh machine: the scripts must find the package themselves."""
+    return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+
+
 @dataclass
 class Project:
     """A copy of the project and a folder with what it made."""
@@ -23,19 +28,38 @@ class Project:
     directory: Path
     configs: list[Path] = field(default_factory=lambda: [TINY])
 
-    def snakemake(self, *arguments: str, succeeds: bool = True) -> str:
-        """Run Snakemake from a folder that is neither, and return all it printed."""
-        # Without PYTHONPATH, as on a fresh machine: the scripts must find the package themselves.
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of Snakemake for this project."""
         # configargparse takes all that follows a list option, so the targets come before it.
         command = [sys.executable, "-m", "snakemake", *arguments, "--snakefile", str(self.root / "Snakefile")]
-        command += ["--directory", str(self.directory), "--configfile", *map(str, self.configs)]
+        return [*command, "--directory", str(self.directory), "--configfile", *map(str, self.configs)]
+
+    def snakemake(self, *arguments: str, succeeds: bool = True) -> str:
+        """Run Snakemake from a folder that is neither, and return all it printed."""
         done = subprocess.run(
-            command, cwd=self.root.parent, env=environment, capture_output=True, text=True, timeout=600, check=False
+            self.command(*arguments),
+            cwd=self.root.parent,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
         )
         printed = done.stdout + done.stderr
         assert (done.returncode == 0) == succeeds, printed
         return printed
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start Snakemake and its jobs as a process group of their own, to be killed."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.root.parent,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
 
     def planned(self) -> dict[str, list[str]]:
         """By rule, the first output of every job that a dry run would start."""

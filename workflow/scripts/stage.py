@@ -38,6 +38,8 @@ def _open_log() -> None:
         filename=snakemake.log[0], filemode="w", level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
     logging.captureWarnings(True)
+    # On a full disk the log cannot be written either, which must not bury the message about it.
+    logging.raiseExceptions = False
     sys.excepthook = _report
 
 

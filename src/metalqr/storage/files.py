@@ -1,6 +1,7 @@
 """Writing a file whole or not at all, and refusing one that is not what it should be."""
 
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +16,8 @@ from metalqr.storage.layout import CONVENTIONS, Layout
 PathLike = str | os.PathLike[str]
 
 _LIBRARIES = ("numpy", "scipy", "numba", "xarray", "netCDF4")
+#: Bytes of a file beside the values: names, attributes, the format's own tables.
+_OVERHEAD = 100_000
 _COMPRESSION = {"zlib": True, "complevel": 4, "shuffle": True}
 
 
@@ -53,13 +56,24 @@ def save(path: PathLike, content: xr.Dataset | xr.DataTree) -> None:
                 content.to_netcdf(temporary, engine="netcdf4", encoding=encoding)
             else:
                 content.to_netcdf(temporary, engine="netcdf4", encoding=_encoding(content))
-    except (OSError, RuntimeError) as error:  # of a full disk the netCDF library makes a RuntimeError
-        reason = f"cannot be written ({_reason(error)})"
+    except (OSError, RuntimeError) as error:
+        reason = f"cannot be written ({_reason_of_failed_write(error, Path(path), content.nbytes)})"
         raise StorageError(
             f"{os.fspath(path)}: {reason}; nothing was left half written there; check the folder's permissions and the "
             "space on its disk, then run the command again",
             reason,
         ) from error
+
+
+def _reason_of_failed_write(error: Exception, path: Path, size: int) -> str:
+    """The error's own reason, or that the disk is full: of that the netCDF library says anything, "HDF error" too."""
+    if not path.parent.is_dir():
+        return _reason(error)
+    free = shutil.disk_usage(path.parent).free
+    needed = size + _OVERHEAD
+    if free >= needed:
+        return _reason(error)
+    return f"no space left on its disk: {free / 1e6:.2f} MB free, up to {needed / 1e6:.2f} MB needed"
 
 
 def _encoding(dataset: xr.Dataset) -> dict[Any, dict[str, Any]]:

@@ -4,7 +4,8 @@ It imports nothing of `metalqr`, so that planning needs Snakemake's own environm
 """
 
 from pipeline.configuration import ConfigError, check_config
+from pipeline.locking import remove_stale_locks
 from pipeline.plan import Plan
 from pipeline.sources import Sources
 
-__all__ = ["ConfigError", "Plan", "Sources", "check_config"]
+__all__ = ["ConfigError", "Plan", "Sources", "check_config", "remove_stale_locks"]
