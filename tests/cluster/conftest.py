@@ -18,7 +18,7 @@ def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base.parent if base.name.startswith("popen-") else base
 
 
-def made_once(common: Path, name: str, overlay: str) -> Project:
+def made_once(common: Path, name: str, overlay: str, target: str) -> Project:
     """One config, run to the end on this machine by the process that comes first; all share a copy of the project."""
     project = Project(common / "project", common / name, [TINY, common / name / "overlay.yaml"])
     with (common / "lock").open("w") as lock:
@@ -29,20 +29,20 @@ def made_once(common: Path, name: str, overlay: str) -> Project:
                 copy: Callable[..., object] = shutil.copytree if (ROOT / part).is_dir() else shutil.copy2
                 copy(ROOT / part, project.root / part)
         if not project.directory.exists():
-            Project(project.root, project.directory).overlay(overlay).snakemake("--cores", "2")
+            Project(project.root, project.directory).overlay(overlay).snakemake(target, "--cores", "2")
     return project
 
 
 @pytest.fixture(scope="session")
 def tiny(common: Path) -> Project:
     """Everything of the tiny config, made on this machine."""
-    return made_once(common, "tiny", "{}\n")
+    return made_once(common, "tiny", "{}\n", "all")
 
 
 @pytest.fixture(scope="session")
 def long(common: Path) -> Project:
-    """The config with one long run, made on this machine."""
-    return made_once(common, "long", LONG)
+    """The config with one long run, made on this machine as far as its dataset."""
+    return made_once(common, "long", LONG, "datasets")
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def sent(printed: str) -> list[str]:
 
 def assert_finished_with_one_more_call(project: ClusterProject, expected: Project) -> None:
     """No flag is needed, the run goes on from its state, and everything is as on this machine alone."""
-    project.snakemake()
+    project.snakemake("datasets")
     assert "going on from iteration" in log_of_the_run(project)
     assert_same_results(project, expected)
 
@@ -73,7 +73,7 @@ def test_several_runs_in_one_job(tiny: Project, cluster: ThrowAwayCluster, tmp_p
 
 def test_cancelled_job_is_sent_again(long: Project, cluster: ThrowAwayCluster, tmp_path: Path) -> None:
     project = on_cluster(long, tmp_path, "slurm", SLURM)
-    process = project.start()
+    process = project.start("datasets")
     job = training(cluster, project)
     cluster.run("scancel", job.identity)
     printed, _ = process.communicate(timeout=400)
@@ -86,7 +86,7 @@ def test_cancelled_job_is_sent_again(long: Project, cluster: ThrowAwayCluster, t
 def test_node_that_fails(long: Project, cluster: ThrowAwayCluster, tmp_path: Path) -> None:
     """Slurm itself puts the job back into the queue, and the other node takes it."""
     project = on_cluster(long, tmp_path, "slurm", SLURM)
-    process = project.start()
+    process = project.start("datasets")
     job = training(cluster, project)
     cluster.set_node(job.node, "down")
 
@@ -107,7 +107,7 @@ def test_node_that_fails(long: Project, cluster: ThrowAwayCluster, tmp_path: Pat
 
 def test_job_over_its_time(long: Project, cluster: ThrowAwayCluster, tmp_path: Path) -> None:
     project = on_cluster(long, tmp_path, "slurm", SLURM)
-    process = project.start(*ONCE)
+    process = project.start("datasets", *ONCE)
     job = training(cluster, project)
     # Its time is over now, instead of after a minute, the least that a job can ask for.
     cluster.run("scontrol", "update", f"JobId={job.identity}", "EndTime=now")
@@ -120,17 +120,17 @@ def test_job_over_its_time(long: Project, cluster: ThrowAwayCluster, tmp_path: P
 
 def test_job_over_its_memory(long: Project, cluster: ThrowAwayCluster, tmp_path: Path) -> None:
     project = on_cluster(long, tmp_path, "slurm", SLURM)
-    printed = project.snakemake(*ONCE, "--set-resources", "train_policy:mem_mb=250", succeeds=False)
+    printed = project.snakemake("datasets", *ONCE, "--set-resources", "train_policy:mem_mb=250", succeeds=False)
     assert re.search(r"SLURM-job '\d+' failed", printed)
     (log,) = (project.directory / "results/logs/slurm/rule_train_policy").rglob("*.log")
     assert "exceeded memory limit" in log.read_text(encoding="utf-8")
-    project.snakemake()
+    project.snakemake("datasets")
     assert_same_results(project, long)
 
 
 def test_interrupted_snakemake_cancels_its_jobs(long: Project, cluster: ThrowAwayCluster, tmp_path: Path) -> None:
     project = on_cluster(long, tmp_path, "slurm", SLURM)
-    process = project.start()
+    process = project.start("datasets")
     job = training(cluster, project)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=120)
@@ -141,7 +141,7 @@ def test_interrupted_snakemake_cancels_its_jobs(long: Project, cluster: ThrowAwa
 
 def test_killed_snakemake_leaves_jobs_to_cancel(long: Project, cluster: ThrowAwayCluster, tmp_path: Path) -> None:
     project = on_cluster(long, tmp_path, "slurm", SLURM)
-    process = project.start()
+    process = project.start("datasets")
     job = training(cluster, project)
     process.kill()
     process.communicate(timeout=60)
