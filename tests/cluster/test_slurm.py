@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from project import Project
+from project import ROOT, Project
 from scenarios import GENERIC, GROUPS, SLURM, ClusterProject, assert_same_results, on_cluster
 from slurm import Job, ThrowAwayCluster, wait_for
 
@@ -14,6 +14,8 @@ pytestmark = pytest.mark.slow
 
 #: A first call that must fail does not send its job again; the profile would.
 ONCE = ("--retries", "0")
+#: What is not asked for where only runs are of interest.
+DRAWN = ("figures/", "tables/")
 
 
 def log_of_the_run(project: Project) -> str:
@@ -47,28 +49,50 @@ def assert_finished_with_one_more_call(project: ClusterProject, expected: Projec
     assert_same_results(project, expected)
 
 
-@pytest.mark.parametrize(("profile", "options"), [("slurm", SLURM), ("cluster-generic", GENERIC)])
-def test_everything_is_the_same_as_on_one_machine(
-    profile: str, options: tuple[str, ...], tiny: Project, cluster: ThrowAwayCluster, tmp_path: Path
-) -> None:
-    project = on_cluster(tiny, tmp_path, profile, options)
+def test_everything_is_the_same_as_on_one_machine(tiny: Project, cluster: ThrowAwayCluster, tmp_path: Path) -> None:
+    project = on_cluster(tiny, tmp_path, "slurm", SLURM)
     printed = project.snakemake()
     assert_same_results(project, tiny)
     # Tasks, optima and runs, and none of the jobs that gather, draw and summarise.
-    states = [entry["JobState"] for entry in cluster.finished()]
-    assert states == ["COMPLETED"] * (2 + 2 + 6)
-    if profile == "slurm":
-        assert sent(printed) == ["generate_tasks"] * 2 + ["solve_optima"] * 2 + ["train_policy"] * 6
+    assert sent(printed) == ["generate_tasks"] * 2 + ["solve_optima"] * 2 + ["train_policy"] * 6
+    assert [entry["JobState"] for entry in cluster.finished()] == ["COMPLETED"] * 10
+    assert not list((tmp_path / "results/logs/slurm").rglob("*.log"))
+
+
+def test_commands_instead_of_the_plugin(tiny: Project, cluster: ThrowAwayCluster, tmp_path: Path) -> None:
+    project = on_cluster(tiny, tmp_path, "cluster-generic", GENERIC)
+    project.snakemake("datasets")
+    assert_same_results(project, tiny, without=DRAWN)
+    assert [entry["JobState"] for entry in cluster.finished()] == ["COMPLETED"] * 10
+    assert len(list((tmp_path / "results/logs/cluster").glob("*.log"))) == 10
+
+
+@pytest.mark.parametrize(
+    ("command", "states"),
+    [("exit 0", {"running", "success"}), ("exit 1", {"running", "failed"}), ("kill -9 $$", {"running", "failed"})],
+)
+def test_status_script(command: str, states: set[str], cluster: ThrowAwayCluster) -> None:
+    status = str(ROOT / "profiles/cluster-generic/status.sh")
+    job = cluster.run("sbatch", "--parsable", "--output=/dev/null", f"--wrap=sleep 2; {command}")
+    seen = [cluster.run(status, job)]
+    wait_for(lambda: seen.append(cluster.run(status, job)) or seen[-1] != "running", "the end of the job", 60)
+    assert set(seen) == states
+
+
+def test_status_script_for_jobs_that_nobody_knows_and_without_a_controller(cluster: ThrowAwayCluster) -> None:
+    status = str(ROOT / "profiles/cluster-generic/status.sh")
+    assert cluster.run(status, "999999") == "failed"
+    cluster.environment["SLURM_CONF"] = "/dev/null"
+    cluster.environment["PATH"] = "/usr/bin:/bin"
+    assert cluster.run(status, "999999") == "running"
 
 
 def test_several_runs_in_one_job(tiny: Project, cluster: ThrowAwayCluster, tmp_path: Path) -> None:
     project = on_cluster(tiny, tmp_path, "slurm", (*SLURM, *GROUPS))
-    project.snakemake("runs")
+    project.snakemake("datasets")
     # Two jobs for tasks, two for optima, two for six runs; each on one core.
     assert [(entry["JobState"], entry["ProcCnt"]) for entry in cluster.finished()] == [("COMPLETED", "1")] * 6
-    project.snakemake()
-    assert len(cluster.finished()) == 6
-    assert_same_results(project, tiny)
+    assert_same_results(project, tiny, without=DRAWN)
 
 
 def test_cancelled_job_is_sent_again(long: Project, cluster: ThrowAwayCluster, tmp_path: Path) -> None:
