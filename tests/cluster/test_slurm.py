@@ -79,12 +79,15 @@ def test_status_script(command: str, states: set[str], cluster: ThrowAwayCluster
     assert set(seen) == states
 
 
-def test_status_script_for_jobs_that_nobody_knows_and_without_a_controller(cluster: ThrowAwayCluster) -> None:
+def test_status_script_for_jobs_that_nobody_knows_and_without_a_controller(
+    cluster: ThrowAwayCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     status = str(ROOT / "profiles/cluster-generic/status.sh")
     assert cluster.run(status, "999999") == "failed"
-    cluster.environment["SLURM_CONF"] = "/dev/null"
-    cluster.environment["PATH"] = "/usr/bin:/bin"
-    assert cluster.run(status, "999999") == "running"
+    with monkeypatch.context() as unreachable:
+        unreachable.setitem(cluster.environment, "PATH", "/usr/bin:/bin")
+        unreachable.setitem(cluster.environment, "SLURM_CONF", "/dev/null")
+        assert cluster.run(status, "999999") == "running"
 
 
 def test_several_runs_in_one_job(tiny: Project, cluster: ThrowAwayCluster, tmp_path: Path) -> None:
