@@ -1,7 +1,7 @@
 """A Slurm cluster of two nodes on this machine, in a temporary folder, for as long as a `with` block lasts."""
 
-import getpass
 import os
+import pwd
 import secrets
 import shutil
 import socket
@@ -18,6 +18,9 @@ PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
 DAEMONS = ("slurmctld", "slurmd", "munged")
 #: Commands of Slurm that Snakemake, its jobs and the tests call.
 COMMANDS = ("sbatch", "srun", "squeue", "scancel", "scontrol", "sinfo", "sacct", "sacctmgr", "sshare")
+
+#: Who runs the daemons and the jobs; not from the environment, which may name another.
+USER = pwd.getpwuid(os.getuid()).pw_name
 
 CONFIGURATION = """\
 ClusterName=throwaway
@@ -142,7 +145,7 @@ class ThrowAwayCluster:
             if len(self.daemons) == 4:
                 for node in ("node1", "node2"):
                     self.set_node(node, "resume", check=False)
-                self._answers("scancel", "--user", getpass.getuser())
+                self._answers("scancel", "--user", USER)
                 wait_for(lambda: not self.queue(), "emptying the queue", 60)
                 # slurmd leaves the processes that look after jobs alone when it ends; each has a socket here.
                 wait_for(lambda: not list(self.folder.glob("spool-*/*.[0-9]*")), "ending the job steps", 60)
@@ -191,7 +194,7 @@ class ThrowAwayCluster:
         key = self.folder / "munge.key"
         key.touch(mode=0o600)
         key.write_bytes(secrets.token_bytes(128))
-        text = CONFIGURATION.format(folder=self.folder, ports=free_ports(3), user=getpass.getuser())
+        text = CONFIGURATION.format(folder=self.folder, ports=free_ports(3), user=USER)
         (self.folder / "slurm.conf").write_text(text, encoding="utf-8")
         # The job step of Snakemake's plugin drops SLURM_CONF from the environment, so the commands must bring it along.
         (self.folder / "commands").mkdir()
