@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from project import PARTS, ROOT, TINY, Project
-from scenarios import LONG
+from scenarios import LONG, LONGER
 from slurm import DAEMONS, PACKAGES, ThrowAwayCluster
 
 
@@ -28,6 +28,8 @@ def made_once(common: Path, name: str, overlay: str, target: str) -> Project:
             for part in PARTS:
                 copy: Callable[..., object] = shutil.copytree if (ROOT / part).is_dir() else shutil.copy2
                 copy(ROOT / part, project.root / part)
+    with (common / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         if not project.directory.exists():
             Project(project.root, project.directory).overlay(overlay).snakemake(target, "--cores", "2")
     return project
@@ -43,6 +45,12 @@ def tiny(common: Path) -> Project:
 def long(common: Path) -> Project:
     """The config with one long run, made on this machine as far as its dataset."""
     return made_once(common, "long", LONG, "datasets")
+
+
+@pytest.fixture(scope="session")
+def longer(common: Path) -> Project:
+    """The config with one run of a minute, made on this machine as far as its dataset."""
+    return made_once(common, "longer", LONGER, "datasets")
 
 
 @pytest.fixture

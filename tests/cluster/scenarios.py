@@ -37,6 +37,8 @@ experiments:
 algorithm: {perturbations: 100, inner_perturbations: 100, rollout_length: 50, iterations: 3000}
 execution: {checkpoint_seconds: 1}
 """
+#: The same for a minute: Slurm looks only every 30 s for jobs that are over their time.
+LONGER = LONG.replace("iterations: 3000", "iterations: 20000")
 
 
 @dataclass

@@ -49,6 +49,19 @@ def assert_finished_with_one_more_call(project: ClusterProject, expected: Projec
     assert_same_results(project, expected)
 
 
+def test_job_over_its_time(longer: Project, cluster: ThrowAwayCluster, tmp_path: Path) -> None:
+    project = on_cluster(longer, tmp_path, "slurm", SLURM)
+    process = project.start("datasets", *ONCE)
+    job = training(cluster, project)
+    # Its time is over now, instead of after a minute, the least that a job can ask for.
+    cluster.run("scontrol", "update", f"JobId={job.identity}", "EndTime=now")
+    assert ended(cluster, job) == "TIMEOUT"
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "SLURM status is: 'TIMEOUT'" in printed
+    assert_finished_with_one_more_call(project, longer)
+
+
 def test_everything_is_the_same_as_on_one_machine(tiny: Project, cluster: ThrowAwayCluster, tmp_path: Path) -> None:
     project = on_cluster(tiny, tmp_path, "slurm", SLURM)
     printed = project.snakemake()
@@ -129,19 +142,6 @@ def test_node_that_fails(long: Project, cluster: ThrowAwayCluster, tmp_path: Pat
     cluster.set_node(job.node, "resume")
     printed, _ = process.communicate(timeout=400)
     assert process.returncode == 0, printed
-    assert_finished_with_one_more_call(project, long)
-
-
-def test_job_over_its_time(long: Project, cluster: ThrowAwayCluster, tmp_path: Path) -> None:
-    project = on_cluster(long, tmp_path, "slurm", SLURM)
-    process = project.start("datasets", *ONCE)
-    job = training(cluster, project)
-    # Its time is over now, instead of after a minute, the least that a job can ask for.
-    cluster.run("scontrol", "update", f"JobId={job.identity}", "EndTime=now")
-    assert ended(cluster, job) == "TIMEOUT"
-    printed, _ = process.communicate(timeout=120)
-    assert process.returncode != 0
-    assert "SLURM status is: 'TIMEOUT'" in printed
     assert_finished_with_one_more_call(project, long)
 
 
