@@ -116,6 +116,17 @@ class Project:
         return Project(folder / "project", folder / "made", self.configs)
 
 
+def copy_sources(folder: Path) -> None:
+    """Copy what makes the pipeline into a new folder, without anything that it has made."""
+    folder.mkdir()
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns(".snakemake"))
+        else:
+            shutil.copy2(source, folder / part)
+
+
 def assert_same_results(project: Project, expected: Project, without: tuple[str, ...] = ()) -> None:
     """The same files, nothing beside them, and the same contents, some stages aside; netCDF is compared by contents."""
     mine, others = project.results(), expected.results()
