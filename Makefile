@@ -4,6 +4,9 @@ PYTHON ?= python3
 UV ?= uv
 # Test processes at once. Each keeps to one thread, see tests/conftest.py.
 WORKERS ?= 2
+# The same for make test-cluster: each has a cluster of its own, and mostly waits for it.
+CLUSTER_WORKERS ?= 4
+SLURM_PACKAGES := slurmctld slurmd slurm-client munge
 
 BIN := .venv/bin
 # Written last, so an interrupted installation never passes for a finished one.
@@ -20,11 +23,11 @@ COMPILE_LOCK = $(UV) pip compile --universal --python-version 3.11 --generate-ha
 	--custom-compile-command "make lock (or: make lock UPGRADE=1)" --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help paper test lint bench lock clean .venv
+.PHONY: help paper test test-cluster slurm lint bench lock clean .venv
 
 help: ## List the targets
 	@echo "metalqr: the paper's figures from one command. Targets:"
-	@awk -F ':.*## ' '/^[.a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[.a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo "PYTHON=python3.12 chooses the Python that .venv is made with (3.11 to 3.13)."
 
 paper: .venv ## Rebuild results/figures/figure1.pdf and everything else with the default config, then results/report.html
@@ -37,6 +40,22 @@ paper: .venv ## Rebuild results/figures/figure1.pdf and everything else with the
 test: lint ## Everything of lint, then the unit tests, the examples in the docs and the tests of the workflow
 	$(BIN)/python -m pytest -n $(WORKERS) --doctest-modules src/metalqr tests/unit docs
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/workflow
+
+test-cluster: .venv slurm ## The profiles for clusters, on a throw-away Slurm that runs on this machine alone (some minutes)
+	$(BIN)/python -m pytest -n $(CLUSTER_WORKERS) tests/cluster
+
+# Installs Debian's Slurm where it is missing. The tests start its daemons themselves and stop them again.
+slurm:
+	@PATH="$$PATH:/usr/sbin:/sbin"; \
+	for program in slurmctld slurmd sbatch munged; do \
+		command -v $$program > /dev/null || missing="$$missing $$program"; \
+	done; \
+	test -z "$$missing" || { \
+		if command -v apt-get > /dev/null && test "$$(id -u)" = 0; then \
+			apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $(SLURM_PACKAGES); \
+		else \
+			echo "Error: missing$$missing; as root: apt-get install $(SLURM_PACKAGES)" >&2; exit 1; \
+		fi; }
 
 lint: .venv ## Check style, formatting and types; changes nothing
 	$(BIN)/ruff check .

@@ -14,6 +14,8 @@ rule collect_dataset:
         "results/logs/datasets/{experiment}.log",
     benchmark:
         "results/timings/datasets/{experiment}.tsv"
+    # Seconds of work: on a cluster it runs where Snakemake runs.
+    localrule: True
     conda:
         "../../envs/compute.yaml"
     threads: 1

@@ -22,6 +22,8 @@ rule draw_curves:
         "results/timings/figures/{experiment}.tsv"
     wildcard_constraints:
         experiment="|".join(plan.curves) or "(?!)",
+    # Seconds of work: on a cluster it runs where Snakemake runs.
+    localrule: True
     conda:
         "../../envs/figures.yaml"
     threads: 1
@@ -51,6 +53,8 @@ rule draw_hyperparameters:
         "results/logs/figures/hyperparameters.log",
     benchmark:
         "results/timings/figures/hyperparameters.tsv"
+    # Seconds of work: on a cluster it runs where Snakemake runs.
+    localrule: True
     conda:
         "../../envs/figures.yaml"
     threads: 1

@@ -19,6 +19,8 @@ rule summarise_experiment:
         "results/logs/tables/{experiment}.log",
     benchmark:
         "results/timings/tables/{experiment}.tsv"
+    # Seconds of work: on a cluster it runs where Snakemake runs.
+    localrule: True
     conda:
         "../../envs/compute.yaml"
     threads: 1
