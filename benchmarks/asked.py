@@ -47,7 +47,7 @@ def summary(timings: Path, plan: Plan) -> str:
     return (
         markdown(headings, rows, names=2)
         + "\nSeconds and memory are the largest of the jobs; a job of less than a second or so has no memory measured. "
-        "Every run asks for what the largest run of the config needs; the table has what its own case would ask for.\n"
+        "What is asked is that of the largest job as well.\n"
     )
 
 

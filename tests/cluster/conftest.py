@@ -2,11 +2,11 @@
 
 import fcntl
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from project import PARTS, ROOT, TINY, Project
+from project import TINY, Project, copy_sources
 from scenarios import LONG, LONGER
 from slurm import DAEMONS, PACKAGES, ThrowAwayCluster
 
@@ -24,10 +24,7 @@ def made_once(common: Path, name: str, overlay: str, target: str) -> Project:
     with (common / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not project.root.exists():
-            project.root.mkdir()
-            for part in PARTS:
-                copy: Callable[..., object] = shutil.copytree if (ROOT / part).is_dir() else shutil.copy2
-                copy(ROOT / part, project.root / part)
+            copy_sources(project.root)
     with (common / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not project.directory.exists():

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import xarray as xr
 from project import Project
 
 #: What the profiles are given besides, because this cluster is small and near: an account and a partition that it has,
@@ -51,26 +50,6 @@ class ClusterProject(Project):
         """The command line, with the profile and what this cluster needs besides."""
         # The profile alone: without this, profiles/default would be read too and hide what it lacks.
         return super().command(*arguments, "--workflow-profile", "none", *self.options)
-
-
-def results(project: Project) -> dict[str, Path]:
-    """The files that the stages make."""
-    folder = project.directory / "results"
-    made = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    return {name: path for name, path in made.items() if not name.startswith(("logs/", "timings/"))}
-
-
-def assert_same_results(project: Project, expected: Project, without: tuple[str, ...] = ()) -> None:
-    """The same files, nothing beside them, and the same contents, some stages aside; netCDF is compared by contents."""
-    mine, others = results(project), results(expected)
-    others = {name: path for name, path in others.items() if not name.startswith(without)}
-    assert set(mine) == set(others)
-    for name, path in mine.items():
-        if path.suffix == ".nc":
-            with xr.open_datatree(path) as tree, xr.open_datatree(others[name]) as other:
-                xr.testing.assert_identical(tree, other)
-        else:
-            assert path.read_bytes() == others[name].read_bytes(), name
 
 
 def on_cluster(local: Project, directory: Path, profile: str, options: tuple[str, ...]) -> ClusterProject:

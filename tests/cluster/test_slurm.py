@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from project import ROOT, Project
-from scenarios import GENERIC, GROUPS, SLURM, ClusterProject, assert_same_results, on_cluster
+from project import ROOT, Project, assert_same_results
+from scenarios import GENERIC, GROUPS, SLURM, ClusterProject, on_cluster
 from slurm import Job, ThrowAwayCluster, wait_for
 
 pytestmark = pytest.mark.slow

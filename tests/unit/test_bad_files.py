@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import netCDF4
@@ -158,7 +159,8 @@ def mutated(dataset: xr.Dataset, data: st.DataObject) -> xr.Dataset:
 def test_any_change_of_a_file_is_read_or_refused_with_its_name(
     stage: str, data: st.DataObject, good: dict[str, Path], tmp_path: Path
 ) -> None:
-    path = copied(good[stage], tmp_path)
+    # Another path each time: after a failure xarray may still have the file before open.
+    path = copied(good[stage], Path(tempfile.mkdtemp(dir=tmp_path)))
     try:
         with_dataset(path, lambda dataset: mutated(dataset, data))
     except Exception:  # of any kind: what xarray cannot write is no bad file

@@ -258,8 +258,8 @@ def test_jobs_beside_what_is_asked_for_them(tmp_path):
         ["train_policy", "d20k10", "2", "250.0", "210"],
         ["collect_dataset", "figure1", "1", "3.0", "199"],
     ]
-    wildcards = SimpleNamespace(case="d20k10", experiment="figure1")
-    # d20k10 has the largest run of all.
+    setting = next(path.split("/")[3] for path in plan.run_files("figure1") if "/d20k10/" in path)
+    wildcards = SimpleNamespace(case="d20k10", experiment="figure1", setting=setting)
     assert rows[1][5:] == [str(plan.run_minutes(wildcards, 1)), f"{plan.run_memory(wildcards, 1)}"]
     assert rows[2][5:] == [str(plan.dataset_minutes(wildcards, 1)), str(plan.dataset_memory(wildcards, 1))]
 

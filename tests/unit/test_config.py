@@ -364,7 +364,7 @@ def test_every_setting_can_be_swept(config: dict[str, Any], name: str) -> None:
 
 
 def test_long_runs_start_first(config: dict[str, Any]) -> None:
-    """10 for each factor of ten in the work; the paper's cases have (d, k) = (1, 1), (2, 2) and (20, 10)."""
+    """Ten more for each factor of ten in time; a run at (d, k) = (20, 10) takes some 30 times one at (1, 1)."""
     sweep = {"perturbations": [1, 10, 100]}
     experiment = {"cases": ["d1k1", "d2k2", "d20k10"], "seeds": [0], "sweep": sweep}
     plan = Plan(changed(config, "experiments.mine", experiment))
@@ -372,9 +372,10 @@ def test_long_runs_start_first(config: dict[str, Any]) -> None:
     for path in plan.run_files("mine"):
         wildcards = SimpleNamespace(case=path.split("/")[2], setting=path.split("/")[3])
         found[wildcards.case, plan.settings(wildcards)["perturbations"]] = plan.priority(wildcards)
-    assert found["d2k2", 10] - found["d2k2", 1] == found["d2k2", 100] - found["d2k2", 10] == 10
-    assert found["d20k10", 100] - found["d1k1", 100] == 24  # 800 against 3 multiplications a step
-    assert found["d2k2", 100] - found["d1k1", 100] == 6
+    for case in experiment["cases"]:
+        assert found[case, 1] < found[case, 10] < found[case, 100]
+    assert found["d1k1", 100] < found["d2k2", 100] < found["d20k10", 100]
+    assert 13 <= found["d20k10", 100] - found["d1k1", 100] <= 17
 
 
 def test_sweep_is_a_product_with_the_last_axis_fastest(config: dict[str, Any]) -> None:

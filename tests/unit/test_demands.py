@@ -1,6 +1,7 @@
 """What jobs ask for: enough for what was measured, not absurdly more, and refused before anything is allocated."""
 
 import copy
+import math
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -166,9 +167,14 @@ def test_a_larger_limit_allows_more() -> None:
     assert check_config(with_values({**values, "execution.largest_memory_mb": 10**6}))
 
 
+def setting_of(plan: Plan, case: str, experiment: str = "figure1") -> str:
+    """The setting of an experiment's first run of a case."""
+    return next(path.split("/")[3] for path in plan.run_files(experiment) if path.split("/")[2] == case)
+
+
 def test_resources_grow_with_the_attempt() -> None:
     plan = Plan(DEFAULT)
-    wildcards = SimpleNamespace(case="d20k10", experiment="figure1", setting="none")
+    wildcards = SimpleNamespace(case="d20k10", experiment="figure1", setting=setting_of(plan, "d20k10"))
     for name in ("task", "optima", "run", "dataset", "figure"):
         for ask in filter(None, [getattr(plan, f"{name}_memory"), getattr(plan, f"{name}_minutes", None)]):
             assert isinstance(ask(wildcards, 1), int)
@@ -178,10 +184,13 @@ def test_resources_grow_with_the_attempt() -> None:
     assert plan.run_minutes(wildcards, 1) < 60
 
 
-def test_every_run_asks_for_what_the_largest_needs() -> None:
-    """On Slurm the first job of an array decides for all."""
-    plan = Plan(with_values({"experiments.perturbations.sweep.perturbations": [10, 20_000]}))
-    case = SimpleNamespace(case="d1k1", setting="none")
-    largest = Sizes(2, 2, 5, 20_000, 20_000, 50, 1200)
-    assert plan.run_memory(case, 1) == -int(-demands.run_memory(largest) // 1)
-    assert plan.run_minutes(case, 1) == demands.minutes(demands.run_seconds(largest))
+def test_every_run_asks_for_what_it_needs() -> None:
+    plan = Plan(with_values({"experiments.perturbations.sweep.perturbations": [20_000]}))
+    for case, sizes in [
+        ("d2k2", Sizes(2, 2, 5, 20_000, 20_000, 50, 1200)),
+        ("d1k1", Sizes(1, 1, 5, 100, 100, 50, 1200)),
+    ]:
+        experiment = "perturbations" if case == "d2k2" else "figure1"
+        wildcards = SimpleNamespace(case=case, setting=setting_of(plan, case, experiment))
+        assert plan.run_memory(wildcards, 1) == math.ceil(demands.run_memory(sizes))
+        assert plan.run_minutes(wildcards, 1) == demands.minutes(demands.run_seconds(sizes))

@@ -114,6 +114,14 @@ def test_optima_come_back_to_the_last_bit(files: dict[str, Path]) -> None:
         np.testing.assert_array_equal(loaded[name].values, array)
 
 
+def test_optima_of_other_tasks_are_refused(files: dict[str, Path]) -> None:
+    storage.load_optima(files["optima"], "one", make_tasks())
+    one = np.ones((COUNT, 1, 1))
+    message = rf"optima\.nc: its dimension state is {STATE_DIM}, but 1 in the tasks; delete it and run the stage again"
+    with pytest.raises(storage.StorageError, match=message):
+        storage.load_optima(files["optima"], "one", LQRTasks(A=one / 2, B=one, Q=one, R=one, Psi=one))
+
+
 def test_run_comes_back_to_the_last_bit_with_its_identity(files: dict[str, Path]) -> None:
     history, loaded = make_history(5), storage.load_run(files["runs"])
     for name in storage.RUNS.variables:

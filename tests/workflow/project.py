@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import xarray as xr
+
 ROOT = Path(__file__).resolve().parents[2]
 TINY = Path(__file__).with_name("tiny.yaml")
 PARTS = ["Snakefile", "config.yaml", "envs", "profiles", "src", "workflow"]
@@ -71,6 +73,12 @@ class Project:
             start_new_session=True,
         )
 
+    def results(self) -> dict[str, Path]:
+        """The files that the stages make, hidden ones included, by their name under `results/`."""
+        folder = self.directory / "results"
+        made = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+        return {name: path for name, path in made.items() if not name.startswith(("logs/", "timings/"))}
+
     def planned(self) -> dict[str, list[str]]:
         """By rule, the first output of every job that a dry run would start."""
         jobs: dict[str, list[str]] = {}
@@ -106,3 +114,27 @@ class Project:
         shutil.copytree(self.root, folder / "project")
         shutil.copytree(self.directory, folder / "made")
         return Project(folder / "project", folder / "made", self.configs)
+
+
+def copy_sources(folder: Path) -> None:
+    """Copy what makes the pipeline into a new folder, without anything that it has made."""
+    folder.mkdir()
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns(".snakemake"))
+        else:
+            shutil.copy2(source, folder / part)
+
+
+def assert_same_results(project: Project, expected: Project, without: tuple[str, ...] = ()) -> None:
+    """The same files, nothing beside them, and the same contents, some stages aside; netCDF is compared by contents."""
+    mine, others = project.results(), expected.results()
+    others = {name: path for name, path in others.items() if not name.startswith(without)}
+    assert set(mine) == set(others)
+    for name, path in mine.items():
+        if path.suffix == ".nc":
+            with xr.open_datatree(path) as tree, xr.open_datatree(others[name]) as other:
+                xr.testing.assert_identical(tree, other)
+        else:
+            assert path.read_bytes() == others[name].read_bytes(), name

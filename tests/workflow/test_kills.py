@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import xarray as xr
-from project import Project
+from project import Project, assert_same_results
 
 from metalqr import atomic, storage
 
@@ -58,29 +58,9 @@ def elsewhere(project: Project, folder: Path) -> Project:
     return Project(project.root, folder / "made", project.configs)
 
 
-def results(project: Project) -> dict[str, Path]:
-    """The files that the stages make, hidden ones included."""
-    folder = project.directory / "results"
-    made = [path for path in folder.rglob("*") if path.is_file()]
-    relative = {path.relative_to(folder).as_posix(): path for path in made}
-    return {name: path for name, path in relative.items() if not name.startswith(("logs/", "timings/"))}
-
-
-def assert_same_results(project: Project, expected: Project) -> None:
-    """The same files, nothing beside them, and the same contents; netCDF is compared by contents."""
-    mine, others = results(project), results(expected)
-    assert set(mine) == set(others)
-    for name, path in mine.items():
-        if path.suffix == ".nc":
-            with xr.open_datatree(path) as tree, xr.open_datatree(others[name]) as other:
-                xr.testing.assert_identical(tree, other)
-        else:
-            assert path.read_bytes() == others[name].read_bytes(), name
-
-
 def assert_whole(project: Project) -> None:
     """Every file under its own name can be read to its end."""
-    for path in results(project).values():
+    for path in project.results().values():
         if path.suffix == ".nc":
             with xr.open_datatree(path) as tree:
                 tree.load()

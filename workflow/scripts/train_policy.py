@@ -10,7 +10,7 @@ from metalqr.progress import Progress
 
 case = snakemake.wildcards.case
 tasks = storage.load_tasks(snakemake.input.tasks, case)
-initial_gain = storage.load_optima(snakemake.input.optima, case)["K0"].values
+initial_gain = storage.load_optima(snakemake.input.optima, case, tasks)["K0"].values
 settings = MetaSettings(**snakemake.params.settings)
 seed = int(snakemake.wildcards.seed)
 code = {**snakemake.params.sources, **snakemake.params.versions}

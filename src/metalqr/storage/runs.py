@@ -65,15 +65,20 @@ def save_optima(path: PathLike, settings: Mapping[str, Any], *, case: str, **arr
     save(path, dataset_of(OPTIMA, arrays, {"case": case, "settings": json.dumps(settings)}))
 
 
-def load_optima(path: PathLike, case: str | None = None) -> xr.Dataset:
-    """Read the file of :func:`save_optima`; with `case`, check that it is of this case.
+def load_optima(path: PathLike, case: str | None = None, tasks: LQRTasks | None = None) -> xr.Dataset:
+    """Read the file of :func:`save_optima`; with `case` and `tasks`, check that it is of these.
 
     Raises
     ------
     StorageError
-        If the file is missing, unreadable, foreign, wrong or of another case.
+        If the file is missing, unreadable, foreign, wrong, of another case, or of tasks of other dimensions.
     """
-    return load(path, OPTIMA, case)
+    dataset = load(path, OPTIMA, case)
+    if tasks is not None:
+        for dim, size in {"task": tasks.count, "state": tasks.state_dim, "action": tasks.action_dim}.items():
+            if dataset.sizes[dim] != size:
+                raise unusable(path, "optima", f"its dimension {dim} is {dataset.sizes[dim]}, but {size} in the tasks")
+    return dataset
 
 
 def save_run(path: PathLike, history: "History", settings: Mapping[str, Any], seed: int, *, case: str) -> None:

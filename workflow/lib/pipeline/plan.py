@@ -134,11 +134,8 @@ class Plan:
             ) from None
 
     def priority(self, wildcards: Any) -> int:
-        """How early a run should start: by the order of magnitude of its work, multiplications of all its roll-outs."""
-        settings, block = self.settings(wildcards), self.config["cases"][wildcards.case]
-        rollouts = settings["iterations"] * settings["perturbations"] * (settings["inner_perturbations"] + 1)
-        a_step = block["state_dim"] * (block["state_dim"] + 2 * block["action_dim"])
-        return round(10 * math.log10(1 + rollouts * settings["rollout_length"] * a_step))
+        """How early a run should start: ten more for each factor of ten in its time."""
+        return round(10 * math.log10(1 + 1000 * demands.run_seconds(self._run_sizes(wildcards))))
 
     # What the rules ask for as resources. Snakemake tries a job again with more of both, if --retries allows.
 
@@ -159,12 +156,12 @@ class Plan:
         return attempt * demands.minutes(demands.optima_seconds(self._sizes(wildcards)))
 
     def run_memory(self, wildcards: Any, attempt: int) -> int:
-        """Megabytes for `train_policy`, the same for every run."""
-        return math.ceil(attempt * self._largest_run[0])
+        """Megabytes for `train_policy`."""
+        return math.ceil(attempt * demands.run_memory(self._run_sizes(wildcards)))
 
     def run_minutes(self, wildcards: Any, attempt: int) -> int:
-        """Minutes for `train_policy`, the same for every run."""
-        return attempt * demands.minutes(self._largest_run[1])
+        """Minutes for `train_policy`."""
+        return attempt * demands.minutes(demands.run_seconds(self._run_sizes(wildcards)))
 
     def dataset_memory(self, wildcards: Any, attempt: int) -> int:
         """Megabytes for `collect_dataset`."""
@@ -189,21 +186,16 @@ class Plan:
         """Megabytes of the datasets of experiments."""
         return sum(job.memory for name in experiments for job in dataset_jobs(self.config, name).values())
 
-    @cached_property
-    def _largest_run(self) -> tuple[float, float]:
-        """The most memory and the most seconds that any run of the plan needs.
-
-        Not those of each run: on Slurm runs are sent as arrays of jobs, and what the first job of an array asks for
-        holds for all of them.
-        """
-        sizes = {size for case in self.cases for size in self.run_sizes(case)}
-        return max(map(demands.run_memory, sizes)), max(map(demands.run_seconds, sizes))
+    def _run_sizes(self, wildcards: Any) -> demands.Sizes:
+        return sizes_of(self.config["cases"][wildcards.case], self.settings(wildcards), self.threads)
 
     def run_sizes(self, case: str) -> set[demands.Sizes]:
         """The sizes of a case's runs."""
-        block = self.config["cases"][case]
-        chosen = (settings for (owner, _), settings in self._settings.items() if owner == case)
-        return {sizes_of(block, settings, self.threads) for settings in chosen}
+        return {
+            sizes_of(self.config["cases"][case], settings, self.threads)
+            for (owner, _), settings in self._settings.items()
+            if owner == case
+        }
 
     def optima_of(self, wildcards: Any) -> list[str]:
         """The optima of an experiment's cases."""
