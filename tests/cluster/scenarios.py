@@ -55,6 +55,5 @@ class ClusterProject(Project):
 def on_cluster(local: Project, directory: Path, profile: str, options: tuple[str, ...]) -> ClusterProject:
     """The same config, elsewhere and with nothing made, through one of the profiles."""
     directory.mkdir(parents=True, exist_ok=True)
-    return ClusterProject(
-        local.root, directory, local.configs, ("--profile", str(local.root / "profiles" / profile), *options)
-    )
+    through = ("--profile", str(local.root / "profiles" / profile), *options)
+    return ClusterProject(local.root, directory, local.configs, options=through)

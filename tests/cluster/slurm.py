@@ -1,9 +1,11 @@
 """A Slurm cluster of two nodes on this machine, in a temporary folder, for as long as a `with` block lasts."""
 
+import contextlib
 import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -38,7 +40,7 @@ SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd-%n.log
 # Without control groups, an accounting database, MPI and mail.
-ProctrackType=proctrack/linuxproc
+ProctrackType=proctrack/pgid
 TaskPlugin=task/none
 AccountingStorageType=accounting_storage/none
 MpiDefault=none
@@ -158,6 +160,7 @@ class ThrowAwayCluster:
                 except subprocess.TimeoutExpired:
                     daemon.kill()
                     daemon.wait()
+            self._end_strays()
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def run(self, *command: str, check: bool = True) -> str:
@@ -213,6 +216,17 @@ class ThrowAwayCluster:
             self.daemons.append(
                 subprocess.Popen(command, env=self.environment, stdout=output, stderr=output, start_new_session=True)
             )
+
+    def _end_strays(self) -> None:
+        """End what is left of this cluster: jobs of a node that was set down, a Snakemake of a test that failed.
+
+        They are known by the cluster's folder in the environment that they were started with.
+        """
+        for environment in Path("/proc").glob("[0-9]*/environ"):
+            # A process may end meanwhile, and those of others cannot be read.
+            with contextlib.suppress(OSError):
+                if bytes(self.folder) in environment.read_bytes():
+                    os.kill(int(environment.parent.name), signal.SIGKILL)
 
     def _answers(self, *command: str) -> str:
         return self.run(*command, check=False)
