@@ -1,10 +1,8 @@
 """What jobs took beside what the pipeline asks for them, from the timings that Snakemake has left."""
 
-import math
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pandas as pd
 
@@ -14,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # As the Snakefile does: the pipeline is no part of the package.
 sys.path.insert(0, str(ROOT / "workflow" / "lib"))
 
-from pipeline import Plan, demands, read_config  # noqa: E402
+from pipeline import Plan, read_config  # noqa: E402
 
 #: Rules with the folder of their timings; the first folder or the file in it is a case or an experiment.
 RULES = {
@@ -58,14 +56,12 @@ def _largest(jobs: pd.DataFrame) -> list[str]:
 
 
 def _asked(plan: Plan, rule: str, name: str) -> list[str]:
-    asks: Any = SimpleNamespace(case=name, experiment=name)
-    if rule == "train_policy":
-        sizes = plan.run_sizes(name)
-        minutes = demands.minutes(max(map(demands.run_seconds, sizes)))
-        return [str(minutes), str(math.ceil(max(map(demands.run_memory, sizes))))]
-    asked = {
+    ask_minutes, ask_memory = {
         "generate_tasks": (plan.task_minutes, plan.task_memory),
         "solve_optima": (plan.optima_minutes, plan.optima_memory),
+        "train_policy": (plan.run_minutes, plan.run_memory),
         "collect_dataset": (plan.dataset_minutes, plan.dataset_memory),
     }[rule]
-    return [str(ask(asks, 1)) for ask in asked]
+    settings = plan.settings_of(name) if rule == "train_policy" else [""]
+    jobs = [SimpleNamespace(case=name, experiment=name, setting=setting) for setting in settings]
+    return [str(max(ask(job, 1) for job in jobs)) for ask in (ask_minutes, ask_memory)]

@@ -13,6 +13,8 @@ _MEGABYTE = 1e6
 
 #: Python with the libraries, before anything is computed.
 PROCESS_MEGABYTES = 250
+#: The Snakemakes around a job: on a cluster the plugin for Slurm starts two in it, 145 MB each.
+SNAKEMAKE_MEGABYTES = 350
 #: Numba's compiler at work on roll-outs that nobody has compiled yet.
 COMPILER_MEGABYTES = 150
 #: The libraries that draw and make tables, beside those of every process.

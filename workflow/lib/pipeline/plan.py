@@ -141,7 +141,7 @@ class Plan:
 
     def task_memory(self, wildcards: Any, attempt: int) -> int:
         """Megabytes for `generate_tasks`."""
-        return math.ceil(attempt * demands.task_memory(self._sizes(wildcards)))
+        return math.ceil(attempt * (demands.SNAKEMAKE_MEGABYTES + demands.task_memory(self._sizes(wildcards))))
 
     def task_minutes(self, wildcards: Any, attempt: int) -> int:
         """Minutes for `generate_tasks`."""
@@ -149,7 +149,7 @@ class Plan:
 
     def optima_memory(self, wildcards: Any, attempt: int) -> int:
         """Megabytes for `solve_optima`."""
-        return math.ceil(attempt * demands.optima_memory(self._sizes(wildcards)))
+        return math.ceil(attempt * (demands.SNAKEMAKE_MEGABYTES + demands.optima_memory(self._sizes(wildcards))))
 
     def optima_minutes(self, wildcards: Any, attempt: int) -> int:
         """Minutes for `solve_optima`."""
@@ -157,7 +157,7 @@ class Plan:
 
     def run_memory(self, wildcards: Any, attempt: int) -> int:
         """Megabytes for `train_policy`."""
-        return math.ceil(attempt * demands.run_memory(self._run_sizes(wildcards)))
+        return math.ceil(attempt * (demands.SNAKEMAKE_MEGABYTES + demands.run_memory(self._run_sizes(wildcards))))
 
     def run_minutes(self, wildcards: Any, attempt: int) -> int:
         """Minutes for `train_policy`."""
@@ -189,13 +189,9 @@ class Plan:
     def _run_sizes(self, wildcards: Any) -> demands.Sizes:
         return sizes_of(self.config["cases"][wildcards.case], self.settings(wildcards), self.threads)
 
-    def run_sizes(self, case: str) -> set[demands.Sizes]:
-        """The sizes of a case's runs."""
-        return {
-            sizes_of(self.config["cases"][case], settings, self.threads)
-            for (owner, _), settings in self._settings.items()
-            if owner == case
-        }
+    def settings_of(self, case: str) -> list[str]:
+        """The digests of all settings that a case is run with."""
+        return [setting for owner, setting in self._settings if owner == case]
 
     def optima_of(self, wildcards: Any) -> list[str]:
         """The optima of an experiment's cases."""
