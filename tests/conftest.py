@@ -1,6 +1,8 @@
 """What all tests share: reproducible property tests, and no more threads than there are test processes."""
 
 import os
+import sys
+from collections.abc import Iterator
 
 # Before NumPy and Numba are imported, and for the programs that tests start. Numba's pool has two threads, so that a
 # test can compare one thread with two; `one_thread` keeps everything else to one.
@@ -22,3 +24,11 @@ hypothesis.settings.load_profile("metalqr")
 def one_thread() -> None:
     """Start every test with one Numba thread, whatever the test before has set."""
     numba.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running() -> Iterator[None]:
+    """Kill what a test of the workflow has started and not ended."""
+    yield
+    if "project" in sys.modules:
+        sys.modules["project"].kill_what_was_started()

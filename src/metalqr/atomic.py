@@ -1,13 +1,18 @@
 """Writing a file whole or not at all."""
 
+import contextlib
 import glob
 import os
+import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 _SUFFIX = ".tmp"
+#: Time in which a temporary file of another host may still be in use.
+_SECONDS_TO_TRUST = 86_400
 
 
 @contextmanager
@@ -18,7 +23,8 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=_prefix(target), suffix=_SUFFIX, dir=target.parent)
+    mine = f"{_prefix(target)}{socket.gethostname()}-{os.getpid()}-"
+    handle, name = tempfile.mkstemp(prefix=mine, suffix=_SUFFIX, dir=target.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -38,14 +44,33 @@ def write(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def discard_leftovers(path: str | os.PathLike[str]) -> None:
-    """Remove the temporary files that killed writers of `path` have left; only where no other process writes it now."""
+    """Remove the temporary files that killed writers of `path` have left.
+
+    Those of processes of this host that live no more, and those of other hosts after a day.
+    """
     target = Path(path)
     for leftover in target.parent.glob(f"{glob.escape(_prefix(target))}*{_SUFFIX}"):
-        leftover.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if _is_left(leftover, _prefix(target)):
+                leftover.unlink()
 
 
 def _prefix(target: Path) -> str:
     return f".{target.name}."
+
+
+def _is_left(temporary: Path, prefix: str) -> bool:
+    """Whether nobody writes a temporary file any more, by the host and the process in its name."""
+    host, _, rest = temporary.name.removeprefix(prefix).rpartition("-")[0].rpartition("-")
+    if host != socket.gethostname() or not rest.isdecimal():
+        return time.time() - temporary.stat().st_mtime > _SECONDS_TO_TRUST
+    try:
+        os.kill(int(rest), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # it lives, and is another user's
+        return False
+    return False
 
 
 def _umask() -> int:

@@ -60,23 +60,23 @@ def train(
     InterruptionError
         After SIGTERM or SIGINT.
     """
-    history = checkpoint.load()
-    interval = seconds
-    due = 0.0
+    due = time.monotonic() + seconds
+    failure: StorageError | None = None
     with _Signals() as signals:
 
-        def interrupt() -> bool:
-            return signals.received is not None or time.monotonic() >= due
+        def interrupt(state: Callable[[], History]) -> bool:
+            nonlocal due, failure
+            begin = time.monotonic()
+            if signals.received is None and begin < due:
+                return False
+            failure = _save(checkpoint, state())
+            end = time.monotonic()
+            due = end + max(seconds, (end - begin) / _LARGEST_SHARE)
+            return signals.received is not None
 
-        while history is None or history.status is Status.INTERRUPTED:
-            due = time.monotonic() + interval
-            history = meta.train(tasks, K0, settings, seed, progress, resume=history, interrupt=interrupt)
-            if history.status is Status.INTERRUPTED:
-                begin = time.monotonic()
-                failure = _save(checkpoint, history)
-                interval = max(seconds, (time.monotonic() - begin) / _LARGEST_SHARE)
-                if signals.received is not None:
-                    raise InterruptionError(_explain(signals.received, history, settings, checkpoint, failure))
+        history = meta.train(tasks, K0, settings, seed, progress, resume=checkpoint.load(), interrupt=interrupt)
+        if history.status is Status.INTERRUPTED and signals.received is not None:
+            raise InterruptionError(_explain(signals.received, history, settings, checkpoint, failure))
     return history
 
 
@@ -114,7 +114,9 @@ class _Signals:
     def __enter__(self) -> "_Signals":
         if threading.current_thread() is threading.main_thread():
             for kind in (signal.SIGTERM, signal.SIGINT):
-                self._before[kind] = signal.signal(kind, self._note)
+                # A signal that is ignored stays so: a script's `snakemake &` is not to hear its Ctrl-C.
+                if signal.getsignal(kind) is not signal.SIG_IGN:
+                    self._before[kind] = signal.signal(kind, self._note)
         return self
 
     def __exit__(

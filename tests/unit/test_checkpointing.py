@@ -5,7 +5,10 @@ import functools
 import logging
 import os
 import signal
-from collections.abc import Callable
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from numpy.testing import assert_array_equal
 from systems import random_tasks
 
 from metalqr import atomic, checkpointing, meta, storage
+from metalqr.lqr import LQRTasks
 from metalqr.meta import History, Status
 from metalqr.settings import MetaSettings
 
@@ -40,6 +44,14 @@ ENDINGS = {
     Status.DIVERGED: dataclasses.replace(SETTINGS, learning_rate=0.008, iterations=50),
     Status.TOLERANCE: dataclasses.replace(SETTINGS, perturbations=6, tolerance=20.0, iterations=50),
 }
+
+
+@pytest.fixture(autouse=True)
+def heard_signals() -> Iterator[None]:
+    """SIGINT as Python takes it, also where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @functools.cache
@@ -84,10 +96,22 @@ def test_a_run_in_single_iterations_is_the_same_run(ending: Status) -> None:
     history = None
     calls = 0
     while history is None or history.status is Status.INTERRUPTED:
-        history = meta.train(TASKS, K0, ENDINGS[ending], 3, resume=history, interrupt=lambda: True)
+        history = meta.train(TASKS, K0, ENDINGS[ending], 3, resume=history, interrupt=lambda _state: True)
         calls += 1
     assert calls >= whole(ending).status_iteration
     assert_same(history, whole(ending))
+
+
+def test_the_state_is_a_copy_that_further_iterations_leave_alone() -> None:
+    states: list[History] = []
+
+    def keep(state: Callable[[], History]) -> bool:
+        states.append(state())
+        return False
+
+    meta.train(TASKS, K0, SETTINGS, 3, interrupt=keep)
+    assert [state.status_iteration for state in states] == [1, 2, 3, 4, 5]
+    assert all(np.isnan(state.gradient_norm[-1]) for state in states)
 
 
 @given(stops=st.lists(st.booleans(), max_size=30))
@@ -96,13 +120,15 @@ def test_a_run_in_any_parts_is_the_same_run(stops: list[bool]) -> None:
     waiting = list(stops)
     history = None
     while history is None or history.status is Status.INTERRUPTED:
-        history = meta.train(TASKS, K0, SETTINGS, 3, resume=history, interrupt=lambda: bool(waiting) and waiting.pop())
+        history = meta.train(
+            TASKS, K0, SETTINGS, 3, resume=history, interrupt=lambda _state: bool(waiting) and waiting.pop()
+        )
     assert_same(history, whole())
 
 
 def test_an_interrupted_run_is_the_beginning_of_the_whole() -> None:
     asked = iter([False, False, True])
-    history = meta.train(TASKS, K0, SETTINGS, 3, interrupt=lambda: next(asked))
+    history = meta.train(TASKS, K0, SETTINGS, 3, interrupt=lambda _state: next(asked))
     assert (history.status, history.status_iteration) == (Status.INTERRUPTED, 3)
     assert_array_equal(history.K, whole().K[:4])
     assert_array_equal(history.rollout_steps, whole().rollout_steps[:4])
@@ -110,13 +136,16 @@ def test_an_interrupted_run_is_the_beginning_of_the_whole() -> None:
 
 
 def test_a_state_that_cannot_go_on_is_refused() -> None:
-    state = meta.train(TASKS, K0, SETTINGS, 3, interrupt=lambda: True)
+    state = meta.train(TASKS, K0, SETTINGS, 3, interrupt=lambda _state: True)
+    heavier = LQRTasks(TASKS.A, TASKS.B, 2 * TASKS.Q, TASKS.R, TASKS.Psi, TASKS.Sigma0, TASKS.p)
     for resume, tasks, gain, settings, message in [
         (whole(), TASKS, K0, SETTINGS, "the run is completed; only an interrupted one"),
         (state, TASKS, 2 * K0, SETTINGS, "began at another gain than K0"),
+        (state, heavier, K0, SETTINGS, "began with other costs than these tasks have at K0"),
         (state, TASKS, K0, dataclasses.replace(SETTINGS, iterations=0), "has reached iteration 1, but iterations is 0"),
-        (state, random_tasks(1, count=3, state_dim=2, action_dim=1, radius=0.6), K0, SETTINGS, r"costs of the shape"),
-        (dataclasses.replace(state, status_iteration=2), TASKS, K0, SETTINGS, "not those of 3 iterations"),
+        (state, random_tasks(1, count=3, state_dim=2, action_dim=1, radius=0.6), K0, SETTINGS, r"cost has the shape"),
+        (dataclasses.replace(state, status_iteration=2), TASKS, K0, SETTINGS, r"K has the shape \(2, 1, 2\), not"),
+        (dataclasses.replace(state, gradient_norm=state.gradient_norm[:1]), TASKS, K0, SETTINGS, "gradient_norm has"),
     ]:
         with pytest.raises(ValueError, match=message):
             meta.train(tasks, gain, settings, 3, resume=resume)
@@ -127,14 +156,14 @@ def test_a_state_that_cannot_go_on_is_refused() -> None:
 
 def saved(folder: Path) -> storage.Checkpoint:
     checkpoint = checkpoint_in(folder)
-    checkpoint.save(meta.train(TASKS, K0, SETTINGS, 3, interrupt=lambda: True))
+    checkpoint.save(meta.train(TASKS, K0, SETTINGS, 3, interrupt=lambda _state: True))
     return checkpoint
 
 
 def test_a_state_comes_back_as_it_went(tmp_path: Path) -> None:
     checkpoint = checkpoint_in(tmp_path)
     assert checkpoint.load() is None
-    state = meta.train(TASKS, K0, SETTINGS, 3, interrupt=lambda: True)
+    state = meta.train(TASKS, K0, SETTINGS, 3, interrupt=lambda _state: True)
     checkpoint.save(state)
     loaded = checkpoint_in(tmp_path).load()
     assert loaded is not None
@@ -187,6 +216,13 @@ def test_a_spoilt_checkpoint_starts_afresh(
     assert f"cannot be used, so training starts afresh: {reason}" in caplog.text
 
 
+def test_a_run_that_has_not_ended_is_not_saved_as_one(tmp_path: Path) -> None:
+    state = meta.train(TASKS, K0, SETTINGS, 3, interrupt=lambda _state: True)
+    with pytest.raises(ValueError, match="the run is interrupted and has not ended"):
+        storage.save_run(tmp_path / "run.nc", state, SETTINGS.as_dict(), 3, case="one")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_run_is_no_checkpoint(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     checkpoint = checkpoint_in(tmp_path)
     storage.save_run(checkpoint.path, whole(), SETTINGS.as_dict(), 3, case="one")
@@ -195,13 +231,31 @@ def test_a_run_is_no_checkpoint(tmp_path: Path, caplog: pytest.LogCaptureFixture
 
 
 def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
-    checkpoint = saved(tmp_path)
-    mine, other = (checkpoint.path.with_name(name) for name in (".run.nc.abc123.tmp", ".other.nc.abc123.tmp"))
-    for path in (mine, other):
-        path.write_bytes(b"half")
-    assert checkpoint.load() is not None
-    assert not mine.exists()
-    assert other.exists()
+    path = saved(tmp_path).path
+    writer = subprocess.Popen([sys.executable, "-c", ""])
+    writer.wait()
+    host = socket.gethostname()
+    names = [
+        f".run.nc.{host}-{writer.pid}-abc_123.tmp",  # of a process that lives no more
+        f".run.nc.{host}-{os.getpid()}-abc_123.tmp",  # of one that lives
+        ".run.nc.an-other-host-1-abc_123.tmp",
+        f".other.nc.{host}-{writer.pid}-abc_123.tmp",
+    ]
+    for name in names:
+        path.with_name(name).write_bytes(b"half")
+    assert checkpoint_in(tmp_path).load() is not None
+    assert [path.with_name(name).exists() for name in names] == [False, True, True, True]
+    os.utime(path.with_name(names[2]), (0, 0))
+    atomic.discard_leftovers(path)
+    assert [path.with_name(name).exists() for name in names] == [False, True, False, True]
+
+
+def test_a_temporary_file_names_its_writer(tmp_path: Path) -> None:
+    with atomic.replaced(tmp_path / "run.nc") as temporary:
+        atomic.discard_leftovers(tmp_path / "run.nc")
+        assert temporary.name.startswith(f".run.nc.{socket.gethostname()}-{os.getpid()}-")
+        temporary.write_bytes(b"whole")
+    assert (tmp_path / "run.nc").read_bytes() == b"whole"
 
 
 def test_leftovers_of_a_file_in_no_folder_are_none(tmp_path: Path) -> None:
@@ -241,12 +295,12 @@ def test_saving_takes_a_twentieth_of_the_time_at_most(
             clock[0] += 10.0
             iterations.append(history.status_iteration)
 
-    def fake_train(*_: Any, resume: History | None, interrupt: Callable[[], bool]) -> History:
-        iteration = 0 if resume is None else resume.status_iteration
-        while iteration < 600:
-            iteration, clock[0] = iteration + 1, clock[0] + 1.0
-            if interrupt():
-                return dataclasses.replace(whole(), status=Status.INTERRUPTED, status_iteration=iteration)
+    def fake_train(*_: Any, resume: None, interrupt: Callable[[Callable[[], History]], bool]) -> History:
+        for iteration in range(1, 601):
+            clock[0] += 1.0
+            assert not interrupt(
+                lambda: dataclasses.replace(whole(), status=Status.INTERRUPTED, status_iteration=iteration)  # noqa: B023
+            )
         return whole()
 
     monkeypatch.setattr(checkpointing.time, "monotonic", lambda: clock[0])
@@ -294,6 +348,15 @@ def test_a_second_signal_ends_it_as_usual(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         train(checkpoint_in(tmp_path), at_iteration(2, twice), seconds=1e9)
+
+
+def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        progress = at_iteration(2, lambda: os.kill(os.getpid(), signal.SIGINT))
+        assert_same(train(checkpoint_in(tmp_path), progress, seconds=1e9), whole())
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_signal_whose_state_cannot_be_saved_says_so(tmp_path: Path) -> None:

@@ -111,7 +111,10 @@ HUGE = [
         "algorithm.perturbations: 1000000000 is too much: the job train_policy of d1k1",
     ),
     ({"cases.d2k2.action_dim": 10**6}, "cases.d2k2.action_dim: 1000000 is too much: the job generate_tasks of d2k2"),
-    ({"cases.d2k2.tasks.count": 10**9}, "cases.d2k2.tasks.count: 1000000000 is too much: the job collect_dataset of"),
+    (
+        {"cases.d2k2.tasks.count": 10**9},
+        "cases.d2k2.tasks.count: 1000000000 is too much: the job draw_hyperparameters of",
+    ),
     ({"algorithm.iterations": 2 * 10**9}, "algorithm.iterations: 2000000000 is too much: the job train_policy of d1k1"),
     ({"algorithm.task_batch": 10**9}, "algorithm.task_batch: 1000000000 is too much: the job train_policy of d1k1"),
     (
@@ -129,11 +132,11 @@ HUGE = [
                 "tolerance": [n / 40 for n in range(40)],
             }
         },
-        "experiments.learning_rate.sweep: 360000 runs are too many: the job collect_dataset of d2k2",
+        "experiments.learning_rate.sweep: 360000 runs are too many: the job draw_hyperparameters of d2k2",
     ),
     (
         {"experiments.figure1.seeds": list(range(3000)), "execution.largest_memory_mb": 1000},
-        "experiments.figure1.seeds: 3000 runs are too many: the job collect_dataset of d20k10",
+        "experiments.figure1.seeds: 3000 runs are too many: the job summarise_experiment of d20k10",
     ),
     ({"execution.threads": 10**6}, "execution.threads: 1000000 is too much: the job train_policy of d1k1"),
     ({"execution.largest_memory_mb": 100}, "execution.largest_memory_mb: 100 is too little: the job train_policy of"),
@@ -153,6 +156,13 @@ def test_huge_values_are_refused_with_the_key_to_blame(values: dict[str, Any], m
     assert caught.value.problems[0].startswith(f"{message}")
     assert all(" would need about " in problem for problem in caught.value.problems)
     assert allocated < 50e6
+
+
+def test_the_figure_of_all_sweeps_counts_too() -> None:
+    sweeps = ("smoothing_radius", "perturbations", "rollout_length", "adaptation_rate", "learning_rate")
+    seeds: dict[str, Any] = {f"experiments.{name}.seeds": list(range(700)) for name in sweeps}
+    with pytest.raises(ConfigError, match="the job draw_hyperparameters of d2k2 would need about 3 GB of memory"):
+        check_config(with_values({**seeds, "execution.largest_memory_mb": 1000}))
 
 
 def test_a_case_that_no_experiment_uses_may_be_of_any_size() -> None:

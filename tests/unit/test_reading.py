@@ -1,6 +1,7 @@
 """Config files as text: what is read, what is refused, and that nothing else ever happens."""
 
 import copy
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -213,3 +214,25 @@ def test_any_change_of_the_default_config_is_possible_or_refused_with_its_keys(d
         else:
             block[last] = data.draw(values)
     require_accepted_or_clear(config)
+
+
+def test_json_is_read_as_json(tmp_path: Path) -> None:
+    """As Snakemake does: tabs may indent, and 1e-3 is a number."""
+    path = tmp_path / "mine.json"
+    path.write_text('{\n\t"algorithm": {\n\t\t"smoothing_radius": 1e-3\n\t}\n}\n')
+    assert read_config(path) == {"algorithm": {"smoothing_radius": 0.001}}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"a": {"b": 1, "b": 2}}', "mine.json: b: given twice; keep one"),
+        ('{"__use_yte__": true}', "mine.json: __use_yte__: templates are refused, they run code"),
+        ("[1]", 'mine.json: no keys at the top level; write keys, such as {"seed": 2025}'),
+    ],
+)
+def test_json_that_is_refused(content: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(content)
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        read_config(path)

@@ -3,11 +3,13 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import xarray as xr
@@ -15,6 +17,36 @@ import xarray as xr
 ROOT = Path(__file__).resolve().parents[2]
 TINY = Path(__file__).with_name("tiny.yaml")
 PARTS = ["Snakefile", "config.yaml", "envs", "profiles", "src", "workflow"]
+
+
+#: Processes of the running test, each the leader of a group of its own.
+_started: list[subprocess.Popen[str]] = []
+
+
+def kill_group(process: subprocess.Popen[str]) -> None:
+    """SIGKILL for a Snakemake that a test has started and for all its jobs, as when a machine goes down."""
+    # Its number can be another group's only when the group is gone and its leader has been waited for.
+    if process.returncode is None or group_lives(process):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+
+
+def group_lives(process: subprocess.Popen[str]) -> bool:
+    """Whether anything that Snakemake has started still runs."""
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def kill_what_was_started() -> None:
+    """End what the running test has started and not ended."""
+    while _started:
+        process = _started.pop()
+        if group_lives(process):
+            kill_group(process)
 
 
 def environment() -> dict[str, str]:
@@ -62,8 +94,8 @@ class Project:
         return printed
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start Snakemake and its jobs as a process group of their own, to be killed."""
-        return subprocess.Popen(
+        """Start Snakemake and its jobs as a process group of their own; what lives at the end of the test is killed."""
+        process = subprocess.Popen(
             self.command(*arguments),
             cwd=self.root.parent,
             env=environment(),
@@ -71,7 +103,11 @@ class Project:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            # In the background of a shell SIGINT is ignored, and processes inherit that, tests and theirs included.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )
+        _started.append(process)
+        return process
 
     def results(self) -> dict[str, Path]:
         """The files that the stages make, hidden ones included, by their name under `results/`."""

@@ -11,12 +11,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import xarray as xr
-from project import Project, assert_same_results
+from project import Project, assert_same_results, group_lives, kill_group
 
 from metalqr import atomic, storage
 
@@ -25,12 +25,12 @@ pytestmark = pytest.mark.slow
 #: Runs that last some seconds, with a state to go on from at almost any moment.
 LONG = """
 algorithm: {iterations: 16000}
-experiments: {figure1: {seeds: [0]}}
+experiments: {figure1: {seeds: [0]}, perturbations: null}
 execution: {checkpoint_seconds: 0.1}
 """
 #: Only two runs, which last longer.
 TWO = """
-algorithm: {iterations: 30000}
+algorithm: {iterations: 16000}
 cases: {d2k2: null}
 experiments: {figure1: {cases: [d1k1], seeds: [0, 1]}, perturbations: null, learning_rate: null}
 execution: {checkpoint_seconds: 0.1}
@@ -66,9 +66,8 @@ def assert_whole(project: Project) -> None:
                 tree.load()
 
 
-def until(happens: object, process: subprocess.Popen[str], seconds: float = 60.0) -> bool:
+def until(happens: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 120.0) -> bool:
     """Wait until a condition holds; false if the process has ended before."""
-    assert callable(happens)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if happens():
@@ -77,13 +76,6 @@ def until(happens: object, process: subprocess.Popen[str], seconds: float = 60.0
             return False
         time.sleep(0.02)
     raise TimeoutError(f"nothing happened within {seconds} s")
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    """SIGKILL for Snakemake and all its jobs at once, as when a machine goes down."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
 
 
 def written_since(moment: float, folder: Path, pattern: str) -> bool:
@@ -106,7 +98,7 @@ def test_killed_ten_times_while_training(undisturbed: Project, tmp_path: Path) -
         process = project.start("runs", "--cores", "2")
         saved = until(lambda begin=begin: written_since(begin, checkpoints, "*.nc"), process)
         time.sleep(moments.uniform(0.0, 0.4))
-        kill(process)
+        kill_group(process)
         assert saved
         assert_whole(project)
         resumed += sum("going on from iteration" in path.read_text() for path in logs.rglob("*.log"))
@@ -128,7 +120,7 @@ def test_killed_six_times_while_gathering_and_drawing(undisturbed: Project, tmp_
         process = project.start("--cores", "2")
         assert until(lambda begin=begin: written_since(begin, logs, "*.log"), process)
         time.sleep(moments.uniform(0.0, 5.0))
-        kill(process)
+        kill_group(process)
         assert_whole(project)
     project.snakemake("--cores", "2")
     assert_same_results(project, undisturbed)
@@ -162,7 +154,8 @@ def test_killed_four_times_while_writing(tmp_path: Path) -> None:
         begin = time.time()
         written = until(lambda begin=begin: written_since(begin, tmp_path, "run.nc"), writer)
         time.sleep(moments.uniform(0.0, 0.5))
-        kill(writer)
+        writer.kill()
+        writer.wait()
         assert written
         run = storage.load_run(path, "one")
         assert {*(run["ratio"] - run["rollout_steps"]).values} in ({0.0}, {1.0})
@@ -177,31 +170,33 @@ def test_killed_snakemake_whose_jobs_live_on(two_runs: Project, tmp_path: Path) 
     project = elsewhere(two_runs, tmp_path)
     process = project.start("runs", "--cores", "2")
     checkpoints = project.directory / "results" / "checkpoints"
-    try:
-        assert until(lambda: any(checkpoints.glob("*.nc")), process)
-        process.kill()
-        process.wait(timeout=60)
-        printed = project.snakemake("runs", "--cores", "2")
-    finally:
-        kill(process)
+    assert until(lambda: any(checkpoints.glob("*.nc")), process)
+    process.kill()
+    process.wait(timeout=60)
+    printed = project.snakemake("runs", "--cores", "2")
+    end = time.monotonic() + 120
+    while group_lives(process):
+        assert time.monotonic() < end
+        time.sleep(0.1)
     assert "Removed the locks of an earlier Snakemake that was killed" in printed
     assert_same_results(project, two_runs)
 
 
-# --- SIGTERM ---------------------------------------------------------------------------------------------------------
+# --- SIGTERM, and Ctrl-C ----------------------------------------------------------------------------------------------
 
 
-def test_terminated_jobs_save_and_go_on(two_runs: Project, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_jobs_that_are_told_to_stop_save_and_go_on(kind: signal.Signals, two_runs: Project, tmp_path: Path) -> None:
     """With so long between two checkpoints that only the signal can have saved the state."""
     project = elsewhere(two_runs, tmp_path).overlay("execution: {checkpoint_seconds: 1000}\n")
     process = project.start("runs", "--cores", "2")
     logs = project.directory / "results" / "logs" / "runs"
-    assert until(lambda: len(list(logs.rglob("*.log"))) == 2, process)
-    time.sleep(2.0)
-    os.killpg(process.pid, signal.SIGTERM)
+    assert until(lambda: sum(" of 16000, ratio" in path.read_text() for path in logs.rglob("*.log")) == 2, process)
+    time.sleep(0.5)
+    os.killpg(process.pid, kind)
     printed, _ = process.communicate(timeout=60)
     assert process.returncode != 0
-    assert printed.count("InterruptionError: stopped by SIGTERM at iteration") == 2
+    assert printed.count(f"InterruptionError: stopped by {kind.name} at iteration") == 2
     assert "run the same command again, it goes on from there" in printed
     assert len(list((project.directory / "results" / "checkpoints").glob("*.nc"))) == 2
     assert not list((project.directory / "results" / "runs").rglob("*.nc"))
@@ -252,8 +247,8 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
 def test_a_full_disk_loses_nothing(two_runs: Project, tmp_path: Path) -> None:
     project = elsewhere(two_runs, tmp_path)
     disk = project.directory / "results"
-    # Room for one run, which is 1.7 MB, and not for the state of another beside it.
-    with small_disk(disk, "3m"):
+    # Room for one run, which is 0.9 MB, and not for the state of another beside it.
+    with small_disk(disk, "1600k"):
         printed = project.snakemake("runs", "--cores", "1", succeeds=False)
         assert "StorageError: results/runs/d1k1/" in printed
         assert "cannot be written (no space left on its disk: " in printed

@@ -1,6 +1,7 @@
 """Algorithm 3: model-agnostic meta-policy optimisation, with the exact costs along the way."""
 
 import enum
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -70,7 +71,7 @@ def train(
     progress: Callable[[int, float], None] | None = None,
     *,
     resume: History | None = None,
-    interrupt: Callable[[], bool] | None = None,
+    interrupt: Callable[[Callable[[], History]], bool] | None = None,
 ) -> History:
     r"""Algorithm 3: :math:`K_{n+1} = K_n - \alpha \tilde\nabla L(K_n)` from :math:`K_0`, at most N times.
 
@@ -92,7 +93,8 @@ def train(
         An interrupted run with the same four arguments, to go on from. Random numbers are addressed by iteration, so
         the result is that of a run without interruption, to the last bit.
     interrupt : callable, optional
-        Asked after every iteration but the last; when it returns true, the run ends with the status ``INTERRUPTED``.
+        Asked after every iteration but the last, with a function that gives the state so far; when it returns true,
+        the run ends with that state, of status ``INTERRUPTED``.
 
     Returns
     -------
@@ -104,7 +106,8 @@ def train(
         If ``K0`` does not stabilise every task.
     ValueError
         If ``K0`` does not have the shape (k, d), or holds something that is not finite; or if ``resume`` was not
-        interrupted, or cannot be a run from ``K0`` with these tasks and settings.
+        interrupted, began at another gain or with other costs, or has more iterations. That it has the same settings
+        and the same seed is not checked.
 
     Examples
     --------
@@ -114,7 +117,7 @@ def train(
     >>> one = [[[1.0]]]
     >>> tasks = LQRTasks(A=[[[0.5]]], B=one, Q=one, R=one, Psi=one)
     >>> settings = MetaSettings(learning_rate=1.0e-3, adaptation_rate=1.0e-5, iterations=4)
-    >>> first = meta.train(tasks, [[0.0]], settings, seed=0, interrupt=lambda: True)
+    >>> first = meta.train(tasks, [[0.0]], settings, seed=0, interrupt=lambda state: True)
     >>> first.status.value, first.status_iteration
     ('interrupted', 1)
     >>> meta.train(tasks, [[0.0]], settings, seed=0, resume=first).status_iteration
@@ -137,7 +140,7 @@ def train(
     status = Status.COMPLETED
     first = 0
     if resume is not None:
-        _require_resumable(resume, gain, costs.shape)
+        _require_resumable(resume, gain, lqr.cost(tasks, gain), entries)
         first, gain = resume.status_iteration, resume.K[-1]
         for array, done in (
             (gains, resume.K),
@@ -147,6 +150,19 @@ def train(
             (unstable, resume.unstable_perturbations),
         ):
             array[: first + 1] = done
+
+    def history(status: Status, iteration: int) -> History:
+        reached = slice(0, iteration + 1)
+        return History(
+            K=gains[reached].copy(),
+            cost=costs[reached].copy(),
+            ratio=costs[reached].sum(axis=1) / optimal_cost - 1.0,
+            gradient_norm=gradient_norm[reached].copy(),
+            rollout_steps=rollout_steps[reached].copy(),
+            unstable_perturbations=unstable[reached].copy(),
+            status=status,
+            status_iteration=iteration,
+        )
 
     for iteration in range(first, entries):
         gains[iteration] = gain
@@ -159,7 +175,11 @@ def train(
         if iteration == settings.iterations:
             break
         # Not before the first iteration of this call, so that every call gets on.
-        if interrupt is not None and iteration > first and interrupt():
+        if (
+            interrupt is not None
+            and iteration > first
+            and interrupt(functools.partial(history, Status.INTERRUPTED, iteration))
+        ):
             status = Status.INTERRUPTED
             break
 
@@ -178,30 +198,28 @@ def train(
             break
         rollout_steps[iteration + 1] = rollout_steps[iteration] + estimate.rollout_steps
 
-    reached = slice(0, iteration + 1)
-    return History(
-        K=gains[reached],
-        cost=costs[reached],
-        ratio=costs[reached].sum(axis=1) / optimal_cost - 1.0,
-        gradient_norm=gradient_norm[reached],
-        rollout_steps=rollout_steps[reached],
-        unstable_perturbations=unstable[reached],
-        status=status,
-        status_iteration=iteration,
-    )
+    return history(status, iteration)
 
 
-def _require_resumable(resume: History, initial_gain: NDArray[np.float64], shape: tuple[int, ...]) -> None:
-    """Refuse a history that cannot be the beginning of the run; `shape` is that of all its costs."""
+def _require_resumable(
+    resume: History, initial_gain: NDArray[np.float64], initial_cost: NDArray[np.float64], entries: int
+) -> None:
+    """Refuse a history that cannot be the beginning of the run."""
     if resume.status is not Status.INTERRUPTED:
         raise ValueError(f"resume: the run is {resume.status}; only an interrupted one can go on")
-    entries = resume.status_iteration + 1
-    if resume.K.shape != (entries, *initial_gain.shape) or resume.cost.shape != (entries, shape[1]):
-        raise ValueError(
-            f"resume: gains of the shape {resume.K.shape} and costs of the shape {resume.cost.shape} are not those of "
-            f"{entries} iterations with these tasks"
-        )
-    if entries > shape[0]:
-        raise ValueError(f"resume: the run has reached iteration {entries - 1}, but iterations is {shape[0] - 1}")
+    count = resume.status_iteration + 1
+    if count > entries:
+        raise ValueError(f"resume: the run has reached iteration {count - 1}, but iterations is {entries - 1}")
+    shapes = {
+        "K": (count, *initial_gain.shape),
+        "cost": (count, *initial_cost.shape),
+        **dict.fromkeys(("gradient_norm", "rollout_steps", "unstable_perturbations"), (count,)),
+    }
+    for name, shape in shapes.items():
+        found = getattr(resume, name).shape
+        if found != shape:
+            raise ValueError(f"resume: {name} has the shape {found}, not {shape}")
     if not np.array_equal(resume.K[0], initial_gain):
         raise ValueError("resume: the run began at another gain than K0")
+    if not np.array_equal(resume.cost[0], initial_cost):
+        raise ValueError("resume: the run began with other costs than these tasks have at K0")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from metalqr.lqr import LQRTasks
 from metalqr.storage.files import PathLike, load, provenance, save, unusable
-from metalqr.storage.layout import ITERATION, OPTIMA, RUNS, TASKS, Layout
+from metalqr.storage.layout import ITERATION, OPTIMA, RUNS, STATUSES, TASKS, Layout
 
 if (
     TYPE_CHECKING
@@ -98,7 +98,11 @@ def save_run(path: PathLike, history: "History", settings: Mapping[str, Any], se
     ------
     StorageError
         If the file cannot be written.
+    ValueError
+        If the run has not ended; :class:`metalqr.storage.Checkpoint` keeps the state of such a run.
     """
+    if str(history.status) not in STATUSES:
+        raise ValueError(f"the run is {history.status} and has not ended; train on with it as resume")
     arrays = {name: getattr(history, name) for name in RUNS.variables}
     attributes = {
         "case": case,

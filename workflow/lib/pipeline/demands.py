@@ -116,6 +116,16 @@ def dataset_memory(sizes: Sizes) -> float:
     return megabytes(2 * sizes.runs * (sizes.curves + sizes.gain + 8) + 3 * (sizes.iterations + 1) * sizes.gain, 0)
 
 
+def gathering_memory(datasets: float) -> float:
+    """Of `collect_dataset` with all its cases, from the megabytes of their parts."""
+    return PROCESS_MEGABYTES + datasets
+
+
+def drawing_memory(datasets: float) -> float:
+    """Of a figure or a table, from the megabytes of its datasets."""
+    return PROCESS_MEGABYTES + FIGURE_MEGABYTES + datasets
+
+
 def task_seconds(sizes: Sizes) -> float:
     """Of `generate_tasks`: eigenvalues of every matrix."""
     return 1e-7 * sizes.tasks * (sizes.state_dim + sizes.action_dim) ** 3

@@ -1,9 +1,8 @@
 """Refusing a config with a job that needs more memory than allowed, before any job asks for it."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from pipeline import demands
@@ -20,9 +19,10 @@ _NOTABLE_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Job:
-    """The largest job of a rule, with the key behind each of its sizes."""
+    """The largest job of a rule for a case, with the key behind each of its sizes."""
 
     rule: str
+    case: str
     sizes: Sizes
     keys: Mapping[str, str]  # by the name of the size
     memory_of: Callable[[Sizes], float]
@@ -93,21 +93,38 @@ def _jobs(config: Mapping[str, Any]) -> dict[str, list[Job]]:
             keys = {key: dataset.keys[key] for key in _CASE_SIZES}
             jobs.setdefault(case, []).extend(
                 [
-                    Job("generate_tasks", dataset.sizes, keys, demands.task_memory),
-                    Job("solve_optima", dataset.sizes, keys, demands.optima_memory),
-                    Job("train_policy", dataset.sizes, dataset.keys, demands.run_memory),
+                    Job("generate_tasks", case, dataset.sizes, keys, demands.task_memory),
+                    Job("solve_optima", case, dataset.sizes, keys, demands.optima_memory),
+                    Job("train_policy", case, dataset.sizes, dataset.keys, demands.run_memory),
                 ]
             )
-        # One job gathers all cases of the experiment: that of its largest part, beside the others.
-        largest = max(datasets, key=lambda case: datasets[case].memory)
-        others = sum(job.memory for case, job in datasets.items() if case != largest)
-        jobs[largest].append(replace(datasets[largest], memory_of=partial(_beside, others)))
+        _add_shared(jobs, "collect_dataset", datasets.values(), demands.gathering_memory)
+        _add_shared(jobs, "summarise_experiment", datasets.values(), demands.drawing_memory)
+    parts = [
+        part
+        for name in config["experiments"]
+        if _axes(config, name) == 1
+        for part in dataset_jobs(config, name).values()
+    ]
+    _add_shared(jobs, "draw_hyperparameters", parts, demands.drawing_memory)
     return jobs
 
 
-def _beside(others: float, sizes: Sizes) -> float:
-    """Memory of `collect_dataset` with the other cases of the experiment."""
-    return demands.PROCESS_MEGABYTES + others + demands.dataset_memory(sizes)
+def _add_shared(
+    jobs: dict[str, list[Job]], rule: str, parts: Collection[Job], memory_of: Callable[[float], float]
+) -> None:
+    """Add a job that reads several parts of datasets: as that of the largest part, beside the others."""
+    if parts:
+        largest = max(parts, key=lambda part: part.memory)
+        others = sum(part.memory for part in parts) - largest.memory
+        jobs[largest.case].append(
+            replace(largest, rule=rule, memory_of=lambda sizes: memory_of(others + demands.dataset_memory(sizes)))
+        )
+
+
+def _axes(config: Mapping[str, Any], experiment: str) -> int:
+    """Number of the settings that an experiment sweeps independently."""
+    return sum(not isinstance(values, str) for values in config["experiments"][experiment]["sweep"].values())
 
 
 def dataset_jobs(config: Mapping[str, Any], experiment: str) -> dict[str, Job]:
@@ -124,7 +141,7 @@ def dataset_jobs(config: Mapping[str, Any], experiment: str) -> dict[str, Job]:
         family = "A" if config["cases"][case]["tasks"]["family"] == "given" else "count"
         keys |= {name: f"cases.{case}.{name}" for name in ("state_dim", "action_dim")}
         keys |= {"tasks": f"cases.{case}.tasks.{family}", "runs": runs_key, "threads": "execution.threads"}
-        jobs[case] = Job("collect_dataset", sizes, keys, demands.dataset_memory)
+        jobs[case] = Job("collect_dataset", case, sizes, keys, demands.dataset_memory)
     return jobs
 
 

@@ -4,13 +4,11 @@ Snakemake locks its folder with files, which it cannot remove when it is killed,
 every Snakemake here also holds a lock of the operating system, which ends with its process, whatever ends it.
 """
 
+import contextlib
 import fcntl
 import os
 import socket
 from pathlib import Path
-
-GUARD = "metalqr.lock"
-_LONGEST_HOST = 1024
 
 #: Kept open as long as the process lives: closing the file would free the lock.
 _held: list[int] = []
@@ -19,9 +17,10 @@ _held: list[int] = []
 def remove_stale_locks(folder: Path) -> bool:
     """Take the operating system's lock in Snakemake's own folder, and remove the lock files of a process that is gone.
 
-    A lock file counts as left behind if nobody holds the operating system's lock and the last one who did was on this
-    host: some shared file systems do not show other hosts' locks. In any doubt nothing is done, and Snakemake refuses
-    the folder and says how to unlock it.
+    Every Snakemake shares the lock of its host while it lives. One that for a moment gets it alone knows that no other
+    lives, and that a lock file is left behind; unless Snakemake has run in this folder on another host as well, whose
+    lock may not be visible here. In any doubt nothing is done, and Snakemake refuses the folder and says how to unlock
+    it.
 
     Parameters
     ----------
@@ -36,22 +35,22 @@ def remove_stale_locks(folder: Path) -> bool:
     try:
         folder.mkdir(exist_ok=True)
         # Not inherited by the jobs: they may outlive this process.
-        guard = os.open(folder / GUARD, os.O_RDWR | os.O_CREAT, 0o666)
+        guard = os.open(folder / guard_name(), os.O_RDWR | os.O_CREAT, 0o666)
     except OSError:  # a folder that cannot be written, for a dry run
         return False
-    try:
+    removed = False
+    with contextlib.suppress(OSError):  # held by a process that lives, or not possible on this file system
         fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # held by a process that lives, or not possible on this file system
-        os.close(guard)
-        return False
-    host = socket.gethostname().encode()
-    locks = list((folder / "locks").glob("*.lock"))
-    if locks and os.pread(guard, _LONGEST_HOST, 0) != host:
-        os.close(guard)
-        return False
-    for lock in locks:
-        lock.unlink(missing_ok=True)
-    os.ftruncate(guard, 0)
-    os.pwrite(guard, host, 0)
+        if [path.name for path in folder.glob(guard_name("*"))] == [guard_name()]:
+            for lock in (folder / "locks").glob("*.lock"):
+                lock.unlink(missing_ok=True)
+                removed = True
+    with contextlib.suppress(OSError):
+        fcntl.flock(guard, fcntl.LOCK_SH)
     _held.append(guard)
-    return bool(locks)
+    return removed
+
+
+def guard_name(host: str = "") -> str:
+    """The file in `.snakemake` that carries the lock of a host, by default of this one."""
+    return f"metalqr.{host or socket.gethostname()}.lock"

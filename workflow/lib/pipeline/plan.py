@@ -165,14 +165,13 @@ class Plan:
 
     def dataset_memory(self, wildcards: Any, attempt: int) -> int:
         """Megabytes for `collect_dataset`."""
-        return math.ceil(attempt * (demands.PROCESS_MEGABYTES + self._data([wildcards.experiment])))
+        return math.ceil(attempt * demands.gathering_memory(self._data([wildcards.experiment])))
 
     def figure_memory(self, wildcards: Any, attempt: int) -> int:
         """Megabytes for a figure or table of the experiment in the wildcards, or of all sweeps."""
         experiment = getattr(wildcards, "experiment", None)
         names = [experiment] if experiment else self.sweeps
-        process = demands.PROCESS_MEGABYTES + demands.FIGURE_MEGABYTES
-        return math.ceil(attempt * (process + self._data(names)))
+        return math.ceil(attempt * demands.drawing_memory(self._data(names)))
 
     def dataset_minutes(self, wildcards: Any, attempt: int) -> int:
         """Minutes for `collect_dataset`."""

@@ -4,6 +4,8 @@ Snakemake reads the same files for itself, and there the second of two equal key
 read here as well, only to refuse it.
 """
 
+import contextlib
+import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -32,6 +34,7 @@ _READ_AS = {
 _OPEN_ERRORS = {FileNotFoundError: "there is no such file", IsADirectoryError: "this is a folder, not a file"}
 #: Snakemake hands a file with this key to a template engine, which evaluates Python.
 _TEMPLATE_KEY = "__use_yte__"
+_NO_TEMPLATES = "templates are refused, they run code; write the values themselves"
 
 
 def read_configs(files: Iterable[str | os.PathLike[str]]) -> list[dict[str, Any]]:
@@ -65,6 +68,8 @@ def read_config(file: str | os.PathLike[str]) -> dict[str, Any]:
     """
     name = os.fspath(file)
     text = _text(name)
+    with contextlib.suppress(json.JSONDecodeError, RecursionError):
+        return _read_json(name, text)
     try:
         loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
@@ -80,6 +85,27 @@ def read_config(file: str | os.PathLike[str]) -> dict[str, Any]:
         line = text.count("\n", 0, error.position) + 1
         problems = [f"line {line}: {chr(error.character)!r} is not allowed in YAML; remove it"]
     raise ConfigError(f"{name}: {problem}" for problem in problems)
+
+
+def _read_json(name: str, text: str) -> dict[str, Any]:
+    """A file that is JSON, which Snakemake reads as such: there tabs may indent, and 1e-3 is a number."""
+    problems: list[str] = []
+
+    def mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [key for key, _ in pairs]
+        problems.extend(
+            f"{key_path([key])}: given twice; keep one" for key in {key for key in names if names.count(key) > 1}
+        )
+        return dict(pairs)
+
+    config = json.loads(text, object_pairs_hook=mapping)
+    if not isinstance(config, dict):
+        problems.append('no keys at the top level; write keys, such as {"seed": 2025}')
+    elif _TEMPLATE_KEY in config:
+        problems.append(f"{_TEMPLATE_KEY}: {_NO_TEMPLATES}")
+    if problems:
+        raise ConfigError(f"{name}: {problem}" for problem in problems)
+    return dict(config)
 
 
 def _text(name: str) -> str:
@@ -196,6 +222,6 @@ def _key_problems(node: yaml.MappingNode, path: tuple[Any, ...]) -> Iterator[str
         elif key.value in lines:
             yield f"{key_path([*path, key.value])}: given twice, in line {lines[key.value]} and line {line}; keep one"
         elif not path and key.value == _TEMPLATE_KEY:
-            yield f"{_TEMPLATE_KEY}: {place}: templates are refused, they run code; write the values themselves"
+            yield f"{_TEMPLATE_KEY}: {place}: {_NO_TEMPLATES}"
         else:
             lines[key.value] = line
