@@ -39,7 +39,7 @@ def train(
     """:func:`metalqr.meta.train` with a checkpoint: the same result to the last bit, however often it was killed.
 
     SIGTERM, which schedulers send before they kill, and SIGINT make it save and stop after the iteration in progress.
-    A second signal acts as without this function.
+    A second SIGINT acts as without this function; schedulers send SIGTERM more than once.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def _explain(
 
 
 class _Signals:
-    """Notes SIGTERM and SIGINT, the first one only, while the block runs; only the main thread may listen to them."""
+    """Notes SIGTERM, and SIGINT once, while the block runs; only the main thread may listen to them."""
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
@@ -122,12 +122,10 @@ class _Signals:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._restore()
+        while self._before:
+            signal.signal(*self._before.popitem())
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = signal.Signals(number)
-        self._restore()
-
-    def _restore(self) -> None:
-        while self._before:
-            signal.signal(*self._before.popitem())
+        if self.received is signal.SIGINT:
+            signal.signal(signal.SIGINT, self._before.pop(signal.SIGINT))

@@ -27,8 +27,11 @@ def made_once(common: Path, name: str, overlay: str, target: str) -> Project:
             copy_sources(project.root)
     with (common / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not project.directory.exists():
+        # A marker, so that what a process has left unfinished is not taken for all.
+        finished = project.directory / "finished"
+        if not finished.exists():
             Project(project.root, project.directory).overlay(overlay).snakemake(target, "--cores", "2")
+            finished.touch()
     return project
 
 

@@ -37,6 +37,13 @@ def ended(cluster: ThrowAwayCluster, job: Job) -> str:
     return next(entry["JobState"] for entry in cluster.finished() if entry["JobId"] == job.identity)
 
 
+def megabytes(cluster: ThrowAwayCluster, job: Job) -> int:
+    """Memory that a job has asked for."""
+    answer = cluster.run("squeue", "--noheader", "--jobs", job.identity, "--format=%m")
+    assert answer.endswith("M")
+    return int(answer.removesuffix("M"))
+
+
 def sent(printed: str) -> list[str]:
     """The rules whose jobs went to Slurm, by the folders of their logs."""
     return sorted(re.findall(r"submitted with SLURM jobid \d+ \(log: \S*/results/logs/slurm/rule_(\w+)/", printed))
@@ -50,9 +57,13 @@ def assert_finished_with_one_more_call(project: ClusterProject, expected: Projec
 
 
 def test_job_over_its_time(longer: Project, cluster: ThrowAwayCluster, tmp_path: Path) -> None:
-    project = on_cluster(longer, tmp_path, "slurm", SLURM)
+    """With so long between two checkpoints that only Slurm's SIGTERM can have saved the state."""
+    patient = Project(longer.root, tmp_path, longer.configs).overlay("execution: {checkpoint_seconds: 1000}\n")
+    project = on_cluster(patient, tmp_path / "made", "slurm", SLURM)
     process = project.start("datasets", *ONCE)
-    job = training(cluster, project)
+    logs = project.directory / "results/logs/runs"
+    wait_for(lambda: any(", ratio" in path.read_text() for path in logs.rglob("*.log")), "the first iteration", 150)
+    (job,) = cluster.running("train_policy")
     # Its time is over now, instead of after a minute, the least that a job can ask for.
     cluster.run("scontrol", "update", f"JobId={job.identity}", "EndTime=now")
     assert ended(cluster, job) == "TIMEOUT"
@@ -115,10 +126,15 @@ def test_cancelled_job_is_sent_again(long: Project, cluster: ThrowAwayCluster, t
     project = on_cluster(long, tmp_path, "slurm", SLURM)
     process = project.start("datasets")
     job = training(cluster, project)
+    asked = megabytes(cluster, job)
     cluster.run("scancel", job.identity)
+    assert ended(cluster, job) == "CANCELLED"
+    wait_for(lambda: cluster.running("train_policy"), "the second start", 120)
+    (again,) = cluster.running("train_policy")
+    assert again.identity != job.identity
+    assert 2 * asked - 2 <= megabytes(cluster, again) <= 2 * asked
     printed, _ = process.communicate(timeout=400)
     assert process.returncode == 0, printed
-    assert ended(cluster, job) == "CANCELLED"
     assert sent(printed).count("train_policy") == 2
     assert_finished_with_one_more_call(project, long)
 
@@ -174,9 +190,8 @@ def test_killed_snakemake_leaves_jobs_to_cancel(long: Project, cluster: ThrowAwa
     process.communicate(timeout=60)
     time.sleep(1)
     assert cluster.running("train_policy") == [job]
-    # As docs/clusters.md says: by the name of all jobs of that Snakemake, which its log has.
-    (log,) = (project.directory / ".snakemake/log").glob("*.log")
-    (name,) = re.findall(r"SLURM run ID: (metalqr_\S+)", log.read_text(encoding="utf-8"))
-    cluster.run("scancel", f"--name={name}")
+    page = (ROOT / "docs/clusters.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^scancel --name=.*$", page, re.MULTILINE)
+    cluster.run("sh", "-c", f"cd {project.directory} && {command}")
     assert ended(cluster, job) == "CANCELLED"
     assert_finished_with_one_more_call(project, long)

@@ -341,7 +341,21 @@ def test_a_signal_at_the_end_changes_nothing(tmp_path: Path) -> None:
     assert_same(train(checkpoint_in(tmp_path), progress, seconds=1e9), whole())
 
 
-def test_a_second_signal_ends_it_as_usual(tmp_path: Path) -> None:
+def test_a_second_sigterm_does_not_keep_it_from_saving(tmp_path: Path) -> None:
+    """Slurm sends it to every step of a job, and a job's Snakemake passes it on."""
+
+    def twice() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(checkpointing.InterruptionError, match="stopped by SIGTERM at iteration 2"):
+        train(checkpoint_in(tmp_path), at_iteration(2, twice), seconds=1e9)
+    state = checkpoint_in(tmp_path).load()
+    assert state is not None
+    assert state.status_iteration == 2
+
+
+def test_a_second_ctrl_c_ends_it_as_usual(tmp_path: Path) -> None:
     def twice() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)

@@ -132,7 +132,7 @@ HUGE = [
                 "tolerance": [n / 40 for n in range(40)],
             }
         },
-        "experiments.learning_rate.sweep: 360000 runs are too many: the job draw_hyperparameters of d2k2",
+        "experiments.learning_rate.sweep: 360000 runs are too many: the job summarise_experiment of d2k2",
     ),
     (
         {"experiments.figure1.seeds": list(range(3000)), "execution.largest_memory_mb": 1000},
