@@ -1,6 +1,7 @@
 #!/bin/sh
 # The state of one job of Slurm in a word that Snakemake knows: running, success or failed.
-# Exit quickly and never guess an end: an answer other than `running` is final.
+# Any answer but `running` is final. So a job that Slurm has forgotten, which it does MinJobAge (300 s) after the end, is failed
+# where no database knows better: ask more often than that.
 
 answer=$(LC_ALL=C squeue --jobs="$1" --states=all --noheader --format=%T 2>&1) || case $answer in
 *"Invalid job id"*) answer=FORGOTTEN ;; # ended longer ago than MinJobAge

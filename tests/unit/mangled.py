@@ -1,7 +1,7 @@
 """A file of the pipeline with bytes changed before its checksum: is it read or refused, and does nothing else happen?
 
 `python mangled.py STAGE FILE COUNT` changes it as often and prints how many were read and how many refused. Each file
-is read in a process of its own: without the checksum the HDF5 library crashed on 9 of 1800 such files.
+is read in a process of its own, because the HDF5 library ends the process on some of them if it sees them.
 """
 
 import collections

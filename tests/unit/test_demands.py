@@ -70,7 +70,7 @@ def test_estimates_exceed_what_was_measured_but_not_by_much(
 
 @pytest.mark.parametrize(("dimensions", "seconds"), [((1, 1), (8, 9)), ((2, 2), (14, 17)), ((20, 10), (240, 271))])
 def test_time_of_the_papers_runs_on_one_core(dimensions: tuple[int, int], seconds: tuple[float, float]) -> None:
-    """Measured alone on the machine: 3.03e9 steps, so the formula without its safety should be about right."""
+    """What `make paper` took, in the README: 3.03e9 steps, so the formula without its safety should be about right."""
     run = Sizes(*dimensions, 5, perturbations=100, inner_perturbations=100, rollout_length=50, iterations=1200)
     assert 0.8 * seconds[0] < demands.run_seconds(run) < 1.5 * seconds[1]
 

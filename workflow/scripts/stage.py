@@ -44,7 +44,6 @@ def _open_log() -> None:
 
 
 def _discard_leftovers() -> None:
-    # They are nobody's: Snakemake lets no two jobs write the same output at the same time.
     from metalqr.atomic import discard_leftovers
 
     for output in snakemake.output:
