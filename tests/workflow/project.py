@@ -44,9 +44,9 @@ def group_lives(process: subprocess.Popen[str]) -> bool:
 def kill_what_was_started() -> None:
     """End what the running test has started and not ended."""
     while _started:
-        process = _started.pop()
-        if group_lives(process):
-            kill_group(process)
+        with _started.pop() as process:  # which also closes its pipe
+            if group_lives(process):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def environment() -> dict[str, str]:
