@@ -44,7 +44,7 @@ def group_lives(process: subprocess.Popen[str]) -> bool:
 def kill_what_was_started() -> None:
     """End what the running test has started and not ended."""
     while _started:
-        with _started.pop() as process:  # which also closes its pipe
+        with _started.pop() as process, suppress(ProcessLookupError):  # which also closes its pipe
             if group_lives(process):
                 os.killpg(process.pid, signal.SIGKILL)
 
