@@ -46,7 +46,7 @@ test-cluster: .venv slurm ## The profiles for clusters, on a throw-away Slurm th
 
 # Installs Debian's Slurm where it is missing. The tests start its daemons themselves and stop them again.
 slurm:
-	@PATH="$$PATH:/usr/sbin:/sbin"; \
+	@PATH="$$PATH:/usr/sbin:/sbin"; missing=; \
 	for program in slurmctld slurmd sbatch munged; do \
 		command -v $$program > /dev/null || missing="$$missing $$program"; \
 	done; \

@@ -104,7 +104,7 @@ def test_killed_ten_times_while_training(undisturbed: Project, tmp_path: Path) -
         resumed += sum("going on from iteration" in path.read_text() for path in logs.rglob("*.log"))
     project.snakemake("--cores", "2")
     assert_same_results(project, undisturbed)
-    # Every start after the first can go on from a state, which some other run's job may have been started before.
+    # Every start after the first finds a state to go on from, but may begin with the jobs of other runs.
     assert resumed >= 5
 
 

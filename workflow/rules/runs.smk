@@ -24,7 +24,7 @@ rule train_policy:
         runtime=plan.run_minutes,
     params:
         settings=plan.settings,
-        # No output: Snakemake removes the outputs of a job that fails.
+        # No output: Snakemake removes the outputs of a job before it starts it again.
         checkpoint="results/checkpoints/{case}.{setting}.seed-{seed}.nc",
         sources=sources.of("train_policy"),
         versions=sources.versions("compute"),
