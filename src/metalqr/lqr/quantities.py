@@ -103,6 +103,8 @@ class PolicyEvaluation:
         :math:`R + B^\top P_K B`, positive definite.
     advantage : array, shape (I, k, d)
         :math:`E_K`; it vanishes exactly at the optimum of each task.
+    lyapunov : LyapunovSolver
+        Solves the Lyapunov equations of :math:`A_K` for further right-hand sides.
 
     Raises
     ------
@@ -114,7 +116,7 @@ class PolicyEvaluation:
         gains = gains_per_task(tasks, K)
         closed, solver = _stable_solver(tasks, gains, policy)
         self._tasks = tasks
-        self._solver = solver
+        self.lyapunov = solver
         self.closed_loop = closed
         self.state_covariance = solver.solve(tasks.Psi)
         self.value_matrix = solver.solve_adjoint(_state_and_input_weight(tasks, gains))
@@ -136,9 +138,9 @@ class PolicyEvaluation:
         tasks, closed, covariance = self._tasks, self.closed_loop, self.state_covariance
         direction = gains_per_task(tasks, X, name="X")
         value_source = _t(direction) @ self.advantage
-        value_change = self._solver.solve_adjoint(value_source + _t(value_source))
+        value_change = self.lyapunov.solve_adjoint(value_source + _t(value_source))
         covariance_source = closed @ covariance @ _t(direction) @ _t(tasks.B)
-        covariance_change = self._solver.solve(-covariance_source - _t(covariance_source))
+        covariance_change = self.lyapunov.solve(-covariance_source - _t(covariance_source))
         return 2.0 * (
             (self.input_curvature @ direction - _t(tasks.B) @ value_change @ closed) @ covariance
             + self.advantage @ covariance_change

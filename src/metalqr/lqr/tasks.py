@@ -1,7 +1,7 @@
 """The tasks: a frozen, validated collection of linear-quadratic regulators that share their dimensions."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -102,9 +102,7 @@ class LQRTasks:
             arrays["Psi"].copy() if Sigma0 is None else _positive_definite("Sigma0", Sigma0, count, state_dim)
         )
         arrays["p"] = np.full(count, 1.0 / count) if p is None else _distribution(p, count)
-        for name, array in arrays.items():
-            array.setflags(write=False)
-            object.__setattr__(self, name, array)
+        self._keep(arrays)
 
     @property
     def count(self) -> int:
@@ -137,15 +135,17 @@ class LQRTasks:
         mass = self.p[chosen].sum()
         if mass == 0:
             raise TasksError(f"the tasks {chosen.tolist()} have probability 0; choose at least one with p > 0")
-        return LQRTasks(
-            A=self.A[chosen],
-            B=self.B[chosen],
-            Q=self.Q[chosen],
-            R=self.R[chosen],
-            Psi=self.Psi[chosen],
-            Sigma0=self.Sigma0[chosen],
-            p=self.p[chosen] / mass,
-        )
+        # Chosen from checked arrays, so not checked again: large batches are made of few tasks.
+        arrays = {field.name: getattr(self, field.name)[chosen] for field in fields(self)}
+        arrays["p"] = arrays["p"] / mass
+        subset = object.__new__(LQRTasks)
+        subset._keep(arrays)
+        return subset
+
+    def _keep(self, arrays: Mapping[str, FloatArray]) -> None:
+        for name, array in arrays.items():
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
 
 
 def _numbers(name: str, values: ArrayLike) -> FloatArray:

@@ -16,6 +16,7 @@ from metalqr.storage.runs import (
     save_run,
     save_tasks,
 )
+from metalqr.storage.theory import THEOREM_SETTINGS, THEORY, load_theory, save_theory
 
 __all__ = [
     "CHECKPOINTS",
@@ -24,6 +25,8 @@ __all__ = [
     "OPTIMA",
     "RUNS",
     "TASKS",
+    "THEOREM_SETTINGS",
+    "THEORY",
     "Checkpoint",
     "Layout",
     "StorageError",
@@ -33,8 +36,10 @@ __all__ = [
     "load_optima",
     "load_run",
     "load_tasks",
+    "load_theory",
     "save_experiment",
     "save_optima",
     "save_run",
     "save_tasks",
+    "save_theory",
 ]

@@ -1,0 +1,127 @@
+"""What the formulas start from: norms of the tasks, and of a gain or of all gains of a sub-level set."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation
+from metalqr.theory.result import Quantity
+from metalqr.theory.sublevel import SublevelSet, repeated
+
+#: Largest singular value, the norm without index in the paper.
+SPECTRAL = 2
+
+
+def task_givens(tasks: LQRTasks, adaptation_rate: float) -> list[Quantity]:
+    r"""Norms of the task matrices, each the worst over the tasks.
+
+    ``mu`` and ``Psi_trace`` are those of the process noise; ``mu_0`` and ``Sigma0_trace`` those of the initial state,
+    which the paper prints in their place.
+    """
+    smallest = {name: np.linalg.eigvalsh(getattr(tasks, name))[:, 0].min() for name in ("Psi", "Sigma0", "Q", "R")}
+    norms = {name: _norm(getattr(tasks, name)).max() for name in ("A", "B", "Q", "R", "Psi", "Sigma0")}
+    traces = {name: np.trace(getattr(tasks, name), axis1=1, axis2=2) for name in ("Psi", "Sigma0", "R")}
+    largest_of_smallest = np.linalg.eigvalsh(tasks.Q)[:, 0].max()
+    values = [
+        ("state_dim", "d", tasks.state_dim),
+        ("action_dim", "k", tasks.action_dim),
+        ("eta", r"\eta", adaptation_rate),
+        ("mu", r"\mu = \min_i \sigma_{\min}(\Psi_i)", smallest["Psi"]),
+        ("mu_0", r"\min_i \sigma_{\min}(\Sigma_{0,i})", smallest["Sigma0"]),
+        ("q", r"\min_i \sigma_{\min}(Q_i)", smallest["Q"]),
+        ("q_largest", r"\max_i \sigma_{\min}(Q_i)", largest_of_smallest),
+        ("rho", r"\min_i \sigma_{\min}(R_i)", smallest["R"]),
+        ("A_max", r"\|A\|_{\max}", norms["A"]),
+        ("B_max", r"\|B\|_{\max}", norms["B"]),
+        ("Q_max", r"\|Q\|_{\max}", norms["Q"]),
+        ("Q_min", r"\|Q\|_{\min}", _norm(tasks.Q).min()),
+        ("R_max", r"\|R\|_{\max}", norms["R"]),
+        ("R_trace", r"\max_i \mathrm{Tr}(R_i)", traces["R"].max()),
+        ("Psi_max", r"\max_i \|\Psi_i\|", norms["Psi"]),
+        ("Sigma0_max", r"\max_i \|\Sigma_{0,i}\|", norms["Sigma0"]),
+        ("Psi_trace", r"\max_i \mathrm{Tr}(\Psi_i)", traces["Psi"].max()),
+        ("Sigma0_trace", r"\max_i \mathrm{Tr}(\Sigma_{0,i})", traces["Sigma0"].max()),
+    ]
+    return [Quantity(name, symbol, "the tasks", np.asarray(value, dtype=np.float64)) for name, symbol, value in values]
+
+
+def gain_givens(sublevel: SublevelSet, gains: FloatArray) -> list[Quantity]:
+    """The same norms at each of n gains (n, k, d), exactly: values of shape (n,), each the worst over the tasks."""
+    tasks, n = sublevel.tasks, len(gains)
+    batch = repeated(tasks, n)
+    evaluation = PolicyEvaluation(batch, np.repeat(gains, tasks.count, axis=0))
+
+    def worst(values: FloatArray) -> FloatArray:
+        return np.asarray(values.reshape(n, tasks.count).max(axis=1))
+
+    input_value = batch.B.swapaxes(1, 2) @ evaluation.value_matrix @ batch.A
+    return _gain_quantities(
+        source="the gain",
+        J_max=worst(evaluation.cost()),
+        J_min=np.min(sublevel.optima.cost),
+        J_initial=np.max(sublevel.initial_cost),
+        K_norm=_norm(gains),
+        M_max=worst(_norm(evaluation.input_curvature)),
+        BPA=worst(_norm(input_value)),
+        BPA_frobenius=worst(np.linalg.norm(input_value, axis=(1, 2))),
+        A_K=worst(_norm(evaluation.closed_loop)),
+        A_K_trace=worst(np.trace(evaluation.closed_loop, axis1=1, axis2=2)),
+    )
+
+
+def sublevel_givens(sublevel: SublevelSet) -> list[Quantity]:
+    r"""Upper bounds of the same norms over all gains of a sub-level set, proved, not sampled.
+
+    On the set :math:`J_i(K) \le \bar J = \max_i \bar J_i`, hence with :math:`\mu = \min_i \sigma_{\min}(\Psi_i)`,
+    :math:`q = \min_i \sigma_{\min}(Q_i)` and :math:`\varrho = \min_i \sigma_{\min}(R_i)`
+
+    - :math:`\|P_K\| \le \mathrm{Tr} P_K \le \bar J/\mu`, because :math:`J = \mathrm{Tr}(P_K\Psi) \ge \mu\,\mathrm{Tr}
+      P_K`;
+    - :math:`\|R + B^\top P_K B\| \le \|R\| + \|B\|^2 \bar J/\mu` and
+      :math:`\|B^\top P_K A\| \le \|B^\top P_K A\|_F \le \|B\| \|A\| \bar J/\mu`;
+    - :math:`\|K\|^2 \le (\bar J/\mu - q)/\varrho`, because :math:`P_K \succeq Q + K^\top R K`;
+    - :math:`\|A_K\|^2 \le \bar J/(\mu q) - 1`, because
+      :math:`\bar J/q \ge \|\Sigma_K\| \ge \mu + \mu \|A_K\|^2` from :math:`\Sigma_K = \Psi + A_K\Sigma_K A_K^\top`;
+    - :math:`\mathrm{Tr} A_K \le d \|A_K\|`.
+
+    Every formula of the theory grows in each of these, and the one that falls, :math:`h_\Delta`, falls in all of them:
+    put in, they bound the supremum of the one kind from above and the infimum of the other from below.
+    """
+    tasks = sublevel.tasks
+    given = {quantity.name: float(quantity.value) for quantity in task_givens(tasks, 0.0)}
+    level = float(sublevel.levels.max())
+    value = level / given["mu"]
+    closed_loop = np.sqrt(max(0.0, value / given["q"] - 1.0))
+    input_value = given["B_max"] * given["A_max"] * value
+    return _gain_quantities(
+        source="the sub-level set",
+        J_max=level,
+        J_min=np.min(sublevel.optima.cost),
+        J_initial=np.max(sublevel.initial_cost),
+        K_norm=np.sqrt(max(0.0, value - given["q"]) / given["rho"]),
+        M_max=given["R_max"] + given["B_max"] ** 2 * value,
+        BPA=input_value,
+        BPA_frobenius=input_value,
+        A_K=closed_loop,
+        A_K_trace=tasks.state_dim * closed_loop,
+    )
+
+
+def _gain_quantities(source: str, **values: ArrayLike) -> list[Quantity]:
+    symbols = {
+        "J_max": r"J_{\max}(K)",
+        "J_min": r"J_{\min} = \min_i J_i^*",
+        "J_initial": r"J_{\max}(K_0)",
+        "K_norm": r"\|K\|",
+        "M_max": r"\max_i \|R_i + B_i^\top P_K^i B_i\|",
+        "BPA": r"\max_i \|B_i^\top P_K^i A_i\|",
+        "BPA_frobenius": r"\max_i \|B_i^\top P_K^i A_i\|_F",
+        "A_K": r"\|A - BK\|_{\max}",
+        "A_K_trace": r"\max_i \mathrm{Tr}(A_i - B_i K)",
+    }
+    return [
+        Quantity(name, symbol, source, np.asarray(values[name], dtype=np.float64)) for name, symbol in symbols.items()
+    ]
+
+
+def _norm(matrices: FloatArray) -> FloatArray:
+    return np.asarray(np.linalg.norm(matrices, ord=SPECTRAL, axis=(-2, -1)))

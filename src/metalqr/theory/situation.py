@@ -1,0 +1,180 @@
+"""Everything that the inequalities compare: n gains and perturbations of them, on every task, in one form."""
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metalqr.lqr import FloatArray, LQRTasks, is_stabilising
+from metalqr.optimal import meta_gain
+from metalqr.theory.constants import gain_constants, gradient_domination, sublevel_constants
+from metalqr.theory.differences import PolicyChange
+from metalqr.theory.result import Form, Quantities, Quantity
+from metalqr.theory.sublevel import SublevelSet, repeated
+
+#: The perturbed gains of S, and those of the algorithms, are inside the set with this many times the levels.
+WIDENING = 2.0
+
+
+def _bars(sublevel: SublevelSet, form: Form, adaptation_rate: float) -> Quantities:
+    if form is Form.PRINTED:
+        return sublevel_constants(sublevel, form, adaptation_rate=adaptation_rate)
+    wide = sublevel.with_levels(WIDENING * sublevel.levels)
+    bars = sublevel_constants(wide, form)
+    rate = min(adaptation_rate, float(1 / (2 * bars.h_grad)), float(bars.h_Delta / bars.h_G))
+    return sublevel_constants(wide, form, adaptation_rate=rate)
+
+
+def perturbation_limits(sublevel: SublevelSet, K: FloatArray, form: Form, adaptation_rate: float) -> FloatArray:
+    r"""Spectral norms of perturbations up to which the lemmas speak, shape (n,): h_Δ of the form at each gain.
+
+    Lemma 12 allows less, because the adaptation stretches a perturbation by up to :math:`1 + \eta\bar h_{grad}`.
+    """
+    bars = _bars(sublevel, form, adaptation_rate)
+    limits = gain_constants(sublevel, K, form).h_Delta / (1 + float(bars.eta * bars.h_grad))
+    return np.where(np.isfinite(limits), limits, 1.0)
+
+
+class Situation:
+    """Gains of a sub-level set with perturbations, the constants there, and the exact values that they bound.
+
+    Parameters
+    ----------
+    sublevel : SublevelSet
+    K : array, shape (n, k, d)
+        Gains in the set.
+    change : array, shape (n, k, d)
+        Their perturbations, not larger than :func:`perturbation_limits`.
+    form : Form
+    adaptation_rate : float
+        Lowered, for the corrected form, to what its lemmas assume.
+    generator : numpy.random.Generator
+        Of the random directions in which operators are looked at.
+    """
+
+    def __init__(
+        self,
+        sublevel: SublevelSet,
+        K: FloatArray,
+        change: FloatArray,
+        form: Form,
+        adaptation_rate: float,
+        generator: np.random.Generator,
+    ) -> None:
+        self.sublevel, self.form, self.K = sublevel, form, K
+        self.tasks: LQRTasks = sublevel.tasks
+        self.count = len(K)
+        #: Over S as printed, over the widened set as corrected.
+        self.bars = _bars(sublevel, form, adaptation_rate)
+        self.eta = float(self.bars.eta)
+        self.at: Quantities = gain_constants(sublevel, K, form, self.eta)
+        self.change = change.copy()
+        self.batch = repeated(self.tasks, self.count)
+        stable = is_stabilising(self.batch, self.spread(K + self.change)).reshape(self.count, -1).all(axis=1)
+        #: Where a printed limit h_Δ is too large; the other inequalities are not checked there.
+        self.unstable = ~stable
+        self.change[self.unstable] = 0.0
+        self.generator = generator
+
+    # Shapes: (n I, ...) for the batch, (n, I) for what is compared for each task.
+
+    def spread(self, gains: FloatArray) -> FloatArray:
+        """Every gain for every task, shape (n I, k, d)."""
+        return np.repeat(gains, self.tasks.count, axis=0)
+
+    def per_task(self, values: FloatArray) -> FloatArray:
+        """From the batch to shape (n, I, ...)."""
+        return values.reshape(self.count, self.tasks.count, *values.shape[1:])
+
+    def mean(self, values: FloatArray) -> FloatArray:
+        """Mean over the tasks with their probabilities, shape (n, ...)."""
+        return np.asarray(np.einsum("i,ni...->n...", self.tasks.p, self.per_task(values)))
+
+    def constant(self, name: str) -> FloatArray:
+        """A constant at the gains, shape (n, 1)."""
+        return np.broadcast_to(self.at[name].value, (self.count,))[:, np.newaxis]
+
+    @cached_property
+    def size(self) -> FloatArray:
+        """Spectral norm of the perturbations, shape (n, 1); NaN where the perturbed gain is not stabilising."""
+        return self._measured(np.linalg.norm(self.change, ord=2, axis=(1, 2)))
+
+    @cached_property
+    def frobenius(self) -> FloatArray:
+        """Frobenius norm of the perturbations, shape (n, 1)."""
+        return self._measured(np.linalg.norm(self.change, axis=(1, 2)))
+
+    def _measured(self, norms: FloatArray) -> FloatArray:
+        return np.where(self.unstable, np.nan, norms)[:, np.newaxis]
+
+    @cached_property
+    def pair(self) -> PolicyChange:
+        """The policies before and after the perturbation."""
+        return PolicyChange(self.batch, self.spread(self.K), self.spread(self.change))
+
+    @cached_property
+    def directions(self) -> FloatArray:
+        """Directions of the norm one for operators, the gradient's where it has one, shape (n I, k, d)."""
+        advantage = self.pair.before.advantage
+        norms = np.linalg.norm(advantage, axis=(1, 2), keepdims=True)
+        random = self.generator.standard_normal(advantage.shape)
+        random /= np.linalg.norm(random, axis=(1, 2), keepdims=True)
+        return np.where(norms > 0, advantage / np.where(norms > 0, norms, 1.0), random)
+
+    # The tasks' optima.
+
+    @cached_property
+    def gap(self) -> FloatArray:
+        """J_i(K) - J_i*, shape (n, I), from the optimum outwards: nothing cancels."""
+        best = np.tile(self.sublevel.optima.K, (self.count, 1, 1))
+        change = PolicyChange(self.batch, best, self.spread(self.K) - best).cost()
+        return self.per_task(np.maximum(change, 0.0))
+
+    @cached_property
+    def strengths(self) -> Quantity:
+        """λ_i of Lemma 10."""
+        return gradient_domination(self.tasks, self.form, self.sublevel.optima)
+
+    @cached_property
+    def least_objective(self) -> float:
+        """The least value of the meta-objective."""
+        return meta_gain(self.tasks, self.eta).objective
+
+    # The meta-objective. Its gradient of every task: (I - η ∇²J_i(K)) ∇J_i(K_i), K_i = K - η ∇J_i(K).
+
+    @cached_property
+    def adaptable(self) -> NDArray[np.bool_]:
+        """Whether K and the perturbed K are MAML-stabilising, shape (n, 1): of others Lemmas 11 and 12 say nothing."""
+        gradient, change = self.pair.before.gradient(), self.pair.gradient()
+        before = self.spread(self.K) - self.eta * gradient
+        after = before + self.spread(self.change) - self.eta * change
+        stable = is_stabilising(self.batch, before) & is_stabilising(self.batch, after)
+        return np.asarray(stable).reshape(self.count, -1).all(axis=1, keepdims=True)
+
+    def if_adaptable(self, values: FloatArray) -> FloatArray:
+        """NaN in place of the values (n, I) or (n,) of gains that are not MAML-stabilising."""
+        return np.where(self.adaptable, values.reshape(self.count, -1), np.nan)
+
+    @cached_property
+    def _rates(self) -> FloatArray:
+        """η, and 0 in place of it where it would make the adapted gain unstable, shape (n I, 1, 1)."""
+        return np.where(self.adaptable, self.eta, 0.0).repeat(self.tasks.count)[:, np.newaxis, np.newaxis]
+
+    @cached_property
+    def adapted_pair(self) -> PolicyChange:
+        """The adapted policies before and after the perturbation of K."""
+        adapted = self.spread(self.K) - self._rates * self.pair.before.gradient()
+        return PolicyChange(self.batch, adapted, self.spread(self.change) - self._rates * self.pair.gradient())
+
+    @cached_property
+    def meta_gradients(self) -> FloatArray:
+        """Every task's meta-gradient, shape (n I, k, d)."""
+        after = self.adapted_pair.before.gradient()
+        return after - self._rates * self.pair.before.hessian_vector_product(after)
+
+    @cached_property
+    def meta_gradient_changes(self) -> FloatArray:
+        """Their changes with the perturbation of K."""
+        after, change = self.adapted_pair.after.gradient(), self.adapted_pair.gradient()
+        curved = self.pair.before.hessian_vector_product(change) + self.pair.hessian_vector_product(after)
+        return change - self._rates * curved

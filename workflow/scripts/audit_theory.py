@@ -1,0 +1,36 @@
+"""Check every inequality of the theory for a case, and compute what its theorems ask for."""
+
+from stage import snakemake
+
+# isort: split
+import logging
+
+from metalqr import MetaSettings, storage, theory
+
+log = logging.getLogger("audit_theory")
+params, case = snakemake.params, snakemake.wildcards.case
+tasks = storage.load_tasks(snakemake.input.tasks, case)
+K0 = storage.load_optima(snakemake.input.optima, case, tasks)["K0"].values
+K_meta = storage.load_meta_optimum(snakemake.input.meta_optimum, case)["K_meta"].values
+settings = MetaSettings(**params.settings)
+factor = params.audit["sublevel_factor"]
+audit = theory.audit(tasks, K0, settings.adaptation_rate, **params.audit, seed=params.seed)
+for form in theory.Form:
+    log.info("%s: %d inequalities, broken at %d of %d places", form, *audit.count(form))
+sublevel = theory.SublevelSet.around(tasks, K0, factor)
+bounds = {
+    form: theory.sublevel_constants(sublevel, form, adaptation_rate=settings.adaptation_rate) for form in theory.Form
+}
+requirements = {
+    form: theory.requirements(tasks, K0, K_meta, form, **params.requirements, factor=factor) for form in theory.Form
+}
+used = {**settings.as_dict(), "task_batch": tasks.count if settings.task_batch == "all" else settings.task_batch}
+storage.save_theory(
+    snakemake.output[0],
+    audit,
+    bounds,
+    requirements,
+    {name: used[name] for name in storage.THEOREM_SETTINGS},
+    {"settings": params.settings, "audit": params.audit, "requirements": params.requirements, "seed": params.seed},
+    case=case,
+)
