@@ -47,6 +47,7 @@ THEORY = Layout(
         "change": Variable((*_PER_FORM, "action", "state"), "its perturbation there", may_be=_ANYTHING),
         "statement": Variable(("inequality",), "the inequality, in LaTeX", kind=Kind.TEXT),
         "source": Variable(("inequality",), "where the paper states it", kind=Kind.TEXT),
+        "erratum": Variable(("inequality",), "entry of docs/errata.md", kind=Kind.WHOLE),
         "bound": Variable(
             ("constant", "form"), "bound of the constant over the sub-level set of Definition 2", may_be=_ANYTHING
         ),
@@ -100,6 +101,7 @@ def save_theory(
         **{field.name: getattr(audit, field.name) for field in fields(audit) if field.name in THEORY.variables},
         "statement": np.array(audit.statements, dtype=object),
         "source": np.array(audit.sources, dtype=object),
+        "erratum": np.array(audit.errata),
         "bound": [[float(bounds[form][name].value) for form in forms] for name in constants],
         "symbol": np.array([bounds[forms[0]][name].symbol for name in constants], dtype=object),
         "required": [[float(requirements[form][name].value) for form in forms] for name in THEOREM_SETTINGS],

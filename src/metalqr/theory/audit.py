@@ -34,6 +34,8 @@ class Audit:
     ----------
     inequalities : tuple of str
     statements, sources : tuple of str
+    errata : tuple of int
+        Entries of ``docs/errata.md``.
     worst_ratio : array
         The largest left side over right side; infinite where the right side is not positive, NaN where the inequality
         could not be checked in that form.
@@ -52,6 +54,7 @@ class Audit:
     inequalities: tuple[str, ...]
     statements: tuple[str, ...]
     sources: tuple[str, ...]
+    errata: tuple[int, ...]
     worst_ratio: FloatArray
     checked: NDArray[np.int64]
     broken: NDArray[np.int64]
@@ -100,6 +103,7 @@ class _Record:
             inequalities=tuple(inequality.name for inequality in INEQUALITIES),
             statements=tuple(inequality.statement for inequality in INEQUALITIES),
             sources=tuple(inequality.source for inequality in INEQUALITIES),
+            errata=tuple(inequality.erratum for inequality in INEQUALITIES),
             worst_ratio=self.worst,
             checked=self.checked,
             broken=self.broken,

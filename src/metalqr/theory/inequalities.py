@@ -31,6 +31,8 @@ class Inequality:
         In LaTeX.
     source : str
         Lemma or theorem of the paper.
+    erratum : int
+        The entry of ``docs/errata.md`` that proves the corrected form.
     sides : callable
         From a situation to both sides, shape (n, I) or (n, 1). NaN where the statement says nothing.
     """
@@ -38,15 +40,18 @@ class Inequality:
     name: str
     statement: str
     source: str
+    erratum: int
     sides: Callable[[Situation], Sides]
 
 
 INEQUALITIES: list[Inequality] = []
 
 
-def _inequality(statement: str, source: str) -> Callable[[Callable[[Situation], Sides]], Callable[[Situation], Sides]]:
+def _inequality(
+    statement: str, source: str, erratum: int
+) -> Callable[[Callable[[Situation], Sides]], Callable[[Situation], Sides]]:
     def register(sides: Callable[[Situation], Sides]) -> Callable[[Situation], Sides]:
-        INEQUALITIES.append(Inequality(sides.__name__, statement, source, sides))
+        INEQUALITIES.append(Inequality(sides.__name__, statement, source, erratum, sides))
         return sides
 
     return register
@@ -63,23 +68,23 @@ def _frobenius(matrices: FloatArray) -> FloatArray:
 # --- Lemma 8 ---------------------------------------------------------------------------------------------------------
 
 
-@_inequality(r"\|\nabla J_i(K)\|_F \le h_G", "Lemma 8")
+@_inequality(r"\|\nabla J_i(K)\|_F \le h_G", "Lemma 8", 9)
 def gradient_norm(s: Situation) -> Sides:
     return s.per_task(_frobenius(s.pair.before.gradient())), s.constant("h_G")
 
 
-@_inequality(r"\|\nabla^2 J_i(K)\| \le h_H", "Lemma 8")
+@_inequality(r"\|\nabla^2 J_i(K)\| \le h_H", "Lemma 8", 12)
 def hessian_norm(s: Situation) -> Sides:
     norms = operator_norms(s.pair.before.hessian_vector_product, s.pair.change.shape, s.generator)
     return s.per_task(norms), s.constant("h_H")
 
 
-@_inequality(r"\|K\|_F \le h_c", "Lemma 8")
+@_inequality(r"\|K\|_F \le h_c", "Lemma 8", 10)
 def gain_norm(s: Situation) -> Sides:
     return _frobenius(s.K)[:, np.newaxis], s.constant("h_c")
 
 
-@_inequality(r"P'_K[X] \preceq \tilde\xi P_K", "Lemma 8")
+@_inequality(r"P'_K[X] \preceq \tilde\xi P_K", "Lemma 8", 11)
 def value_derivative_norm(s: Situation) -> Sides:
     return _relative_value_derivative(s), s.constant("xi")
 
@@ -94,47 +99,48 @@ def _relative_value_derivative(s: Situation) -> FloatArray:
 # --- Lemma 9 ---------------------------------------------------------------------------------------------------------
 
 
-@_inequality(r"\|E_K\|_F \le h_0", "Lemma 9")
+@_inequality(r"\|E_K\|_F \le h_0", "Lemma 9", 8)
 def advantage_norm(s: Situation) -> Sides:
     return s.per_task(_frobenius(s.pair.before.advantage)), s.constant("h_0")
 
 
-@_inequality(r"\|\sum_t A_K^t (A_K^t)^\top\| \le \nu", "Lemma 9")
+@_inequality(r"\|\sum_t A_K^t (A_K^t)^\top\| \le \nu", "Lemma 9", 8)
 def lyapunov_norm(s: Situation) -> Sides:
     unit = np.broadcast_to(np.eye(s.tasks.state_dim), s.batch.A.shape)
     return s.per_task(_spectral(s.pair.before.lyapunov.solve(unit))), s.constant("nu")
 
 
-@_inequality(r"\|\Delta\| \le h_\Delta \Rightarrow \rho(A_i - B_i(K + \Delta)) < 1", "Lemma 9")
+@_inequality(r"\|\Delta\| \le h_\Delta \Rightarrow \rho(A_i - B_i(K + \Delta)) < 1", "Lemma 9", 13)
 def stays_stabilising(s: Situation) -> Sides:
     # The perturbations that leave the set are taken back in a situation, and count as what they were.
     radii = s.per_task(spectral_radius(s.batch, s.spread(s.K + s.change)))
-    return np.where(np.expand_dims(s.unstable, 1), np.inf, radii), np.ones((s.count, 1))
+    found = np.where(np.expand_dims(s.unstable, 1), np.inf, radii)
+    return np.where(np.expand_dims(s.too_large, 1), np.nan, found), np.ones((s.count, 1))
 
 
-@_inequality(r"|J_i(K + \Delta) - J_i(K)| \le h_{cost} J_i(K) \|\Delta\|_F", "Lemma 9")
+@_inequality(r"|J_i(K + \Delta) - J_i(K)| \le h_{cost} J_i(K) \|\Delta\|_F", "Lemma 9", 14)
 def cost_change(s: Situation) -> Sides:
     cost = s.per_task(s.pair.before.cost())
     return np.abs(s.per_task(s.pair.cost())), s.constant("h_cost") * cost * s.frobenius
 
 
-@_inequality(r"\|\nabla J_i(K + \Delta) - \nabla J_i(K)\|_F \le h_{grad} \|\Delta\|_F", "Lemma 9")
+@_inequality(r"\|\nabla J_i(K + \Delta) - \nabla J_i(K)\|_F \le h_{grad} \|\Delta\|_F", "Lemma 9", 15)
 def gradient_change(s: Situation) -> Sides:
     return s.per_task(_frobenius(s.pair.gradient())), s.constant("h_grad") * s.frobenius
 
 
-@_inequality(r"\|\nabla^2 J_i(K + \Delta) - \nabla^2 J_i(K)\| \le h_{hess} \|\Delta\|_F", "Lemma 9")
+@_inequality(r"\|\nabla^2 J_i(K + \Delta) - \nabla^2 J_i(K)\| \le h_{hess} \|\Delta\|_F", "Lemma 9", 16)
 def hessian_change(s: Situation) -> Sides:
     norms = operator_norms(s.pair.hessian_vector_product, s.pair.change.shape, s.generator)
     return s.per_task(norms), s.constant("h_hess") * s.frobenius
 
 
-@_inequality(r"\|P_{K+\Delta} - P_K\| \le h_3 \|\Delta\|", "Lemma 9")
+@_inequality(r"\|P_{K+\Delta} - P_K\| \le h_3 \|\Delta\|", "Lemma 9", 14)
 def value_change(s: Situation) -> Sides:
     return s.per_task(_spectral(s.pair.value)), s.constant("h_3") * s.size
 
 
-@_inequality(r"\|\Sigma_{K+\Delta} - \Sigma_K\| \le h_4 \|\Delta\|", "Lemma 9")
+@_inequality(r"\|\Sigma_{K+\Delta} - \Sigma_K\| \le h_4 \|\Delta\|", "Lemma 9", 13)
 def covariance_change(s: Situation) -> Sides:
     change = s.pair.covariance
     # The corrected proof bounds the nuclear norm, which is larger.
@@ -142,22 +148,22 @@ def covariance_change(s: Situation) -> Sides:
     return s.per_task(np.asarray(norm)), s.constant("h_4") * s.size
 
 
-@_inequality(r"P'_K[X] \preceq h_6 P_K", "Lemma 9")
+@_inequality(r"P'_K[X] \preceq h_6 P_K", "Lemma 9", 11)
 def value_derivative_norm_again(s: Situation) -> Sides:
     return _relative_value_derivative(s), s.constant("h_6")
 
 
-@_inequality(r"\|P'_{K+\Delta}[X] - P'_K[X]\| \le h_7 \|\Delta\|", "Lemma 9")
+@_inequality(r"\|P'_{K+\Delta}[X] - P'_K[X]\| \le h_7 \|\Delta\|", "Lemma 9", 16)
 def value_derivative_change(s: Situation) -> Sides:
     return s.per_task(_spectral(s.pair.value_derivative(s.directions))), s.constant("h_7") * s.size
 
 
-@_inequality(r"\|E_{K+\Delta} - E_K\| \le h_8 \|\Delta\|", "Lemma 9")
+@_inequality(r"\|E_{K+\Delta} - E_K\| \le h_8 \|\Delta\|", "Lemma 9", 16)
 def advantage_change(s: Situation) -> Sides:
     return s.per_task(_spectral(s.pair.advantage)), s.constant("h_8") * s.size
 
 
-@_inequality(r"2 \|E_K\| \le h_9", "Lemma 9")
+@_inequality(r"2 \|E_K\| \le h_9", "Lemma 9", 8)
 def twice_advantage_norm(s: Situation) -> Sides:
     return 2 * s.per_task(_spectral(s.pair.before.advantage)), s.constant("h_9")
 
@@ -165,7 +171,7 @@ def twice_advantage_norm(s: Situation) -> Sides:
 # --- Lemma 10 --------------------------------------------------------------------------------------------------------
 
 
-@_inequality(r"\mu \mathrm{Tr}(E^\top E) / \|R + B^\top P_K B\| \le J_i(K) - J_i^*", "Lemma 10")
+@_inequality(r"\mu \mathrm{Tr}(E^\top E) / \|R + B^\top P_K B\| \le J_i(K) - J_i^*", "Lemma 10", 8)
 def domination_from_below(s: Situation) -> Sides:
     noise = s.tasks.Sigma0 if s.form is Form.PRINTED else s.tasks.Psi
     smallest = np.linalg.eigvalsh(noise)[:, 0]
@@ -174,7 +180,7 @@ def domination_from_below(s: Situation) -> Sides:
     return mu * advantage / s.per_task(_spectral(s.pair.before.input_curvature)), s.gap
 
 
-@_inequality(r"J_i(K) - J_i^* \le \|\Sigma_{K_i^*}\| \mathrm{Tr}(E^\top E) / \sigma_{\min}(R)", "Lemma 10")
+@_inequality(r"J_i(K) - J_i^* \le \|\Sigma_{K_i^*}\| \mathrm{Tr}(E^\top E) / \sigma_{\min}(R)", "Lemma 10", 17)
 def domination_by_advantage(s: Situation) -> Sides:
     # Σ of the optimum and σ_min(R) stand in λ = c μ² σ_min(R) / ‖Σ‖ as well, where they are computed.
     scale, noise = (1.0, s.tasks.Sigma0) if s.form is Form.PRINTED else (4.0, s.tasks.Psi)
@@ -184,7 +190,7 @@ def domination_by_advantage(s: Situation) -> Sides:
     return s.gap, ratio * s.per_task(_frobenius(s.pair.before.advantage)) ** 2
 
 
-@_inequality(r"J_i(K) - J_i^* \le \|\nabla J_i(K)\|_F^2 / \lambda_i", "Lemma 10")
+@_inequality(r"J_i(K) - J_i^* \le \|\nabla J_i(K)\|_F^2 / \lambda_i", "Lemma 10", 17)
 def gradient_domination(s: Situation) -> Sides:
     return s.gap, s.per_task(_frobenius(s.pair.before.gradient())) ** 2 / s.strengths.value
 
@@ -192,18 +198,18 @@ def gradient_domination(s: Situation) -> Sides:
 # --- Lemmas 11 and 12 ------------------------------------------------------------------------------------------------
 
 
-@_inequality(r"\|\nabla\mathcal L(K)\|_F \le h_{G,\mathcal L}", "Lemma 11")
+@_inequality(r"\|\nabla\mathcal L(K)\|_F \le h_{G,\mathcal L}", "Lemma 11", 18)
 def meta_gradient_norm(s: Situation) -> Sides:
     return s.if_adaptable(_frobenius(s.mean(s.meta_gradients))), s.constant("h_meta_G")
 
 
-@_inequality(r"|\mathcal L(K + \Delta) - \mathcal L(K)| \le h_{\mathcal L,cost} \|\Delta\|_F", "Lemma 12")
+@_inequality(r"|\mathcal L(K + \Delta) - \mathcal L(K)| \le h_{\mathcal L,cost} \|\Delta\|_F", "Lemma 12", 19)
 def meta_cost_change(s: Situation) -> Sides:
     return s.if_adaptable(np.abs(s.mean(s.adapted_pair.cost()))), _lemma_12(s, "h_meta_cost")
 
 
 @_inequality(
-    r"\|\nabla\mathcal L(K + \Delta) - \nabla\mathcal L(K)\|_F \le h_{\mathcal L,grad} \|\Delta\|_F", "Lemma 12"
+    r"\|\nabla\mathcal L(K + \Delta) - \nabla\mathcal L(K)\|_F \le h_{\mathcal L,grad} \|\Delta\|_F", "Lemma 12", 19
 )
 def meta_gradient_change(s: Situation) -> Sides:
     return s.if_adaptable(_frobenius(s.mean(s.meta_gradient_changes))), _lemma_12(s, "h_meta_grad")
@@ -218,19 +224,19 @@ def _lemma_12(s: Situation, name: str) -> FloatArray:
 # --- Lemmas 6, 7 and 14 ----------------------------------------------------------------------------------------------
 
 
-@_inequality(r"J_i(K + U) \le (1 + r h_{cost}) J_{\max}(K)", "Lemma 6")
+@_inequality(r"J_i(K + U) \le (1 + r h_{cost}) J_{\max}(K)", "Lemma 6", 22)
 def sample_norm(s: Situation) -> Sides:
     bound = (1 + s.frobenius * s.constant("h_cost")) * s.constant("J_max")
     return s.per_task(s.pair.after.cost()), bound
 
 
-@_inequality(r"\|\nabla\mathcal L_i(K) - \nabla\mathcal L(K)\|_F \le B_{\mathcal T}", "Lemma 7")
+@_inequality(r"\|\nabla\mathcal L_i(K) - \nabla\mathcal L(K)\|_F \le B_{\mathcal T}", "Lemma 7", 23)
 def task_deviation(s: Situation) -> Sides:
     deviation = s.per_task(s.meta_gradients) - s.mean(s.meta_gradients)[:, np.newaxis]
     return s.if_adaptable(_frobenius(deviation)), np.full((s.count, 1), 2 * (1 + s.eta * s.bars.h_H) * s.bars.h_G)
 
 
-@_inequality(r"\|\Sigma_K^{(\ell)} - \Sigma_K\| \le \epsilon", "Lemma 14")
+@_inequality(r"\|\Sigma_K^{(\ell)} - \Sigma_K\| \le \epsilon", "Lemma 14", 20)
 def covariance_horizon_error(s: Situation) -> Sides:
     # A length is inversely proportional to the error: that of the error 1, divided by a length, is the error there.
     difference, closed = s.batch.Sigma0 - s.pair.before.state_covariance, s.pair.before.closed_loop
@@ -241,7 +247,7 @@ def covariance_horizon_error(s: Situation) -> Sides:
     return s.per_task(_spectral(total)) / LENGTH, covariance_horizon(s.at, 1.0)[:, np.newaxis] / LENGTH
 
 
-@_inequality(r"|J_i(K) - J_i^{(\ell)}(K)| \le \epsilon", "Lemma 14")
+@_inequality(r"|J_i(K) - J_i^{(\ell)}(K)| \le \epsilon", "Lemma 14", 20)
 def cost_horizon_error(s: Situation) -> Sides:
     difference, closed = s.batch.Sigma0 - s.pair.before.state_covariance, s.pair.before.closed_loop
     gains = s.spread(s.K)
@@ -253,7 +259,7 @@ def cost_horizon_error(s: Situation) -> Sides:
     return np.abs(s.per_task(total)) / LENGTH, horizon(s.at, 1.0)[:, np.newaxis] / LENGTH
 
 
-@_inequality(r"\|G\| \le g/\ell \text{ of the roll-out's quadratic form}", "Lemma 6")
+@_inequality(r"\|G\| \le g/\ell \text{ of the roll-out's quadratic form}", "Lemma 6", 21)
 def rollout_noise(s: Situation) -> Sides:
     if s.form is Form.PRINTED:  # the paper has no bound
         nothing = np.full((s.count, 1), np.nan)
@@ -293,7 +299,7 @@ def _times(matrices: NDArray[Any], vectors: NDArray[Any]) -> FloatArray:
 # --- Theorems 1 and 2 ------------------------------------------------------------------------------------------------
 
 
-@_inequality(r"\|E\nabla J_i - \nabla\mathcal L\|_F^2 \le \phi_1 \|E\nabla J_i\|_F^2", "Theorem 1")
+@_inequality(r"\|E\nabla J_i - \nabla\mathcal L\|_F^2 \le \phi_1 \|E\nabla J_i\|_F^2", "Theorem 1", 24)
 def adaptation_bias(s: Situation) -> Sides:
     mean = s.mean(s.pair.before.gradient())
     # ∇J_i - ∇L_i = -(∇J_i(K_i) - ∇J_i(K)) + η ∇²J_i(K) ∇J_i(K_i) is of the order of η: the difference of means is not.
@@ -301,7 +307,7 @@ def adaptation_bias(s: Situation) -> Sides:
     return s.if_adaptable(bias), float(bias_factors(s.bars)[0].value) * _squared_gradients(s)
 
 
-@_inequality(r"\|\nabla\mathcal L\|_F^2 \le \phi_2 \|E\nabla J_i\|_F^2", "Theorem 1")
+@_inequality(r"\|\nabla\mathcal L\|_F^2 \le \phi_2 \|E\nabla J_i\|_F^2", "Theorem 1", 24)
 def meta_gradient_by_gradient(s: Situation) -> Sides:
     norm = _frobenius(s.mean(s.meta_gradients)) ** 2
     return s.if_adaptable(norm), float(bias_factors(s.bars)[1].value) * _squared_gradients(s)
@@ -315,7 +321,9 @@ def _squared_gradients(s: Situation) -> FloatArray:
 
 
 @_inequality(
-    r"\bar\lambda (1 - \eta^2 \bar h_H^2) (\mathcal L(K) - \mathcal L^*) \le \|\nabla\mathcal L(K)\|_F^2", "Theorem 2"
+    r"\bar\lambda (1 - \eta^2 \bar h_H^2) (\mathcal L(K) - \mathcal L^*) \le \|\nabla\mathcal L(K)\|_F^2",
+    "Theorem 2",
+    26,
 )
 def meta_gradient_domination(s: Situation) -> Sides:
     weakest = s.strengths.value.min()

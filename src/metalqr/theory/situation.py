@@ -14,6 +14,7 @@ from metalqr.theory.sublevel import SublevelSet, repeated
 
 #: The perturbed gains of S, and those of the algorithms, are inside the set with this many times the levels.
 WIDENING = 2.0
+ROUNDING = 1e-9
 
 
 def _bars(sublevel: SublevelSet, form: Form, adaptation_rate: float) -> Quantities:
@@ -69,11 +70,13 @@ class Situation:
         self.eta = float(self.bars.eta)
         self.at: Quantities = gain_constants(sublevel, K, form, self.eta)
         self.change = change.copy()
+        #: Perturbations of which the lemmas say nothing.
+        self.too_large = np.linalg.norm(change, ord=2, axis=(1, 2)) > self.at.h_Delta * (1 + ROUNDING)
         self.batch = repeated(self.tasks, self.count)
         stable = is_stabilising(self.batch, self.spread(K + self.change)).reshape(self.count, -1).all(axis=1)
-        #: Where a printed limit h_Δ is too large; the other inequalities are not checked there.
+        #: Where a limit h_Δ is too large to keep the policy stabilising: the other inequalities are not checked there.
         self.unstable = ~stable
-        self.change[self.unstable] = 0.0
+        self.change[self.unstable | self.too_large] = 0.0
         self.generator = generator
 
     # Shapes: (n I, ...) for the batch, (n, I) for what is compared for each task.
@@ -96,7 +99,7 @@ class Situation:
 
     @cached_property
     def size(self) -> FloatArray:
-        """Spectral norm of the perturbations, shape (n, 1); NaN where the perturbed gain is not stabilising."""
+        """Spectral norm of the perturbations, shape (n, 1); NaN of those that are not looked at."""
         return self._measured(np.linalg.norm(self.change, ord=2, axis=(1, 2)))
 
     @cached_property
@@ -105,7 +108,7 @@ class Situation:
         return self._measured(np.linalg.norm(self.change, axis=(1, 2)))
 
     def _measured(self, norms: FloatArray) -> FloatArray:
-        return np.where(self.unstable, np.nan, norms)[:, np.newaxis]
+        return np.where(self.unstable | self.too_large, np.nan, norms)[:, np.newaxis]
 
     @cached_property
     def pair(self) -> PolicyChange:
