@@ -67,7 +67,7 @@ def gradient(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> FloatArra
     tasks = _likely(tasks)
     K, rate = _checked(tasks, K, adaptation_rate)
     evaluation = PolicyEvaluation(tasks, K)
-    adapted = K - rate * evaluation.gradient()
+    adapted = _adapted(K, rate, evaluation)
     after = PolicyEvaluation(tasks, adapted, policy="the adapted gain K - adaptation_rate * gradient").gradient()
     return np.asarray(np.tensordot(tasks.p, after - rate * evaluation.hessian_vector_product(after), axes=1))
 
@@ -94,7 +94,36 @@ def adapted_gains(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> Floa
         If K has another shape or the adaptation rate is not a finite number >= 0.
     """
     K, rate = _checked(tasks, K, adaptation_rate)
-    return K - rate * PolicyEvaluation(tasks, K).gradient()
+    return _adapted(K, rate, PolicyEvaluation(tasks, K))
+
+
+def adapted_cost(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> FloatArray:
+    r"""Every task's cost after one exact gradient step, :math:`J_i(K - \eta \nabla J_i(K))`.
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+    K : array_like, shape (k, d)
+    adaptation_rate : float
+        :math:`\eta \ge 0`.
+
+    Returns
+    -------
+    array, shape (I,)
+        ``inf`` where K or the adapted gain does not stabilise the task.
+
+    Raises
+    ------
+    ValueError
+        If K has another shape or the adaptation rate is not a finite number >= 0.
+    """
+    K, rate = _checked(tasks, K, adaptation_rate)
+    costs = np.full(tasks.count, np.inf)
+    stable = np.flatnonzero(np.isfinite(cost(tasks, K)))
+    if stable.size:
+        part = LQRTasks(*(getattr(tasks, name)[stable] for name in ("A", "B", "Q", "R", "Psi")))
+        costs[stable] = cost(part, adapted_gains(part, K, rate))
+    return costs
 
 
 def is_maml_stabilising(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> bool:
@@ -128,6 +157,13 @@ def is_maml_stabilising(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -
 
 def _likely(tasks: LQRTasks) -> LQRTasks:
     return tasks if np.all(tasks.p > 0) else tasks.subset(np.flatnonzero(tasks.p > 0))
+
+
+def _adapted(K: FloatArray, rate: float, evaluation: PolicyEvaluation) -> FloatArray:
+    # A step beyond the range of doubles leads to the largest of them, and so to instability all the same.
+    largest = np.finfo(np.float64).max
+    with np.errstate(over="ignore"):
+        return np.clip(K - rate * evaluation.gradient(), -largest, largest)
 
 
 def _checked(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> tuple[FloatArray, float]:

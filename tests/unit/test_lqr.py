@@ -224,6 +224,26 @@ def test_hessian_is_self_adjoint_and_linear(case: tuple[LQRTasks, Array], seed: 
     np.testing.assert_allclose(combined, 2.0 * HX - HY, atol=1e-8 * max(np.abs(HX).max(), np.abs(HY).max()))
 
 
+@pytest.mark.parametrize("dims", SIZES)
+def test_third_derivative_agrees_with_finite_differences_of_the_hessian(dims: tuple[int, int]) -> None:
+    tasks = random_tasks(12, 3, *dims, radius=0.8)
+    K = stable_gain(tasks, 12, per_task=True)
+    X, Y = np.random.default_rng(12).standard_normal((2, *K.shape))
+    exact = lqr.third_derivative(tasks, K, X, Y)
+    slope = central_difference(lambda gain: lqr.hessian_vector_product(tasks, gain, Y), K, X, step=1e-5)
+    np.testing.assert_allclose(exact, slope, atol=1e-7 * np.abs(exact).max())
+    np.testing.assert_allclose(lqr.third_derivative(tasks, K, Y, X), exact, atol=1e-11 * np.abs(exact).max())
+
+
+def test_third_derivative_of_a_scalar_task() -> None:
+    """a = 0, b = q = r = ψ = 1: J = (1 + K²)/(1 - K²) = 2/(1 - K²) - 1, so that J''' = 48 K (1 + K²)/(1 - K²)⁴."""
+    one = np.ones((1, 1, 1))
+    tasks = LQRTasks(0 * one, one, one, one, one)
+    for K in (0.0, 0.3, -0.7):
+        expected = 48 * K * (1 + K**2) / (1 - K**2) ** 4
+        assert lqr.third_derivative(tasks, [[K]], [[2.0]], [[0.5]])[0, 0, 0] == pytest.approx(expected, rel=1e-12)
+
+
 @given(tasks_and_gains(), st.floats(0.01, 100.0))
 def test_cost_scales_with_the_weights_and_with_the_noise(case: tuple[LQRTasks, Array], factor: float) -> None:
     tasks, K = case

@@ -8,6 +8,7 @@ from systems import Array, bases, central_difference, random_tasks, stable_gain,
 
 from metalqr import lqr, meta, optimal
 from metalqr.lqr import LQRTasks, UnstablePolicyError
+from metalqr.objective import adapted_cost
 
 ONE = [[[1.0]]]
 
@@ -89,6 +90,25 @@ def test_definition_1_looks_before_and_after_the_adaptation() -> None:
             function(tasks, [[2.0]], 0.0)
 
 
+def test_adapted_costs_are_infinite_where_either_gain_is_unstable() -> None:
+    """Of tasks that are never stable, that overshoot, and that adapt well; closed loops 1.5, 0.9 and 0.5."""
+    tasks = LQRTasks([[[1.5]], [[0.9]], [[0.5]]], *[ONE * 3] * 4, p=[0.0, 0.5, 0.5])
+    costs = adapted_cost(tasks, [[0.0]], 0.1)
+    np.testing.assert_array_equal(np.isinf(costs), [True, True, False])
+    alone = tasks.subset([2])
+    assert costs[2] == pytest.approx(lqr.cost(alone, -0.1 * lqr.gradient(alone, [[0.0]]))[0], rel=1e-14)
+    likely = adapted_cost(tasks, [[0.0]], 1e-3)
+    assert meta.objective(tasks, [[0.0]], 1e-3) == pytest.approx(0.5 * likely[1:].sum(), rel=1e-14)
+
+
+def test_a_step_beyond_the_range_of_doubles_is_unstable() -> None:
+    tasks = random_tasks(0)
+    gain = np.zeros((2, 3))
+    assert not meta.is_maml_stabilising(tasks, gain, 1e308)
+    assert meta.objective(tasks, gain, 1e308) == np.inf
+    assert np.isinf(adapted_cost(tasks, gain, 1e308)).all()
+
+
 def test_tasks_of_probability_zero_do_not_count_in_the_objective_but_in_definition_1() -> None:
     A = [[[0.5]], [[1.5]]]
     tasks = LQRTasks(A, ONE * 2, ONE * 2, ONE * 2, ONE * 2, p=[1.0, 0.0])
@@ -111,6 +131,6 @@ def test_tasks_of_probability_zero_do_not_count_in_the_objective_but_in_definiti
     ],
 )
 def test_impossible_arguments_are_refused(K: Array, rate: float, message: str) -> None:
-    for function in (meta.objective, meta.gradient, meta.adapted_gains, meta.is_maml_stabilising):
+    for function in (meta.objective, meta.gradient, meta.adapted_gains, adapted_cost, meta.is_maml_stabilising):
         with pytest.raises(ValueError, match=re.escape(message)):
             function(random_tasks(0), K, rate)

@@ -21,10 +21,13 @@ from metalqr.lqr.quantities import (
     state_covariance,
     value_matrix,
 )
+from metalqr.lqr.rays import largest_stable_step
 from metalqr.lqr.tasks import FloatArray, LQRTasks, TasksError
+from metalqr.lqr.third_derivative import HessianDerivative, third_derivative
 
 __all__ = [
     "FloatArray",
+    "HessianDerivative",
     "LQRTasks",
     "LyapunovSolver",
     "PolicyEvaluation",
@@ -39,7 +42,9 @@ __all__ = [
     "gradient",
     "hessian_vector_product",
     "is_stabilising",
+    "largest_stable_step",
     "spectral_radius",
     "state_covariance",
+    "third_derivative",
     "value_matrix",
 ]

@@ -1,16 +1,26 @@
-"""Optimal gains: of every task, the best single gain for all tasks, and a gain that stabilises all of them."""
+"""Optimal gains: of every task, for all tasks together, after adaptation, and gains that stabilise all tasks."""
 
+from metalqr.optimal.adaptable import Attempt, NoMamlStabilisingGainError, maml_stabilising_gain
+from metalqr.optimal.descent import DescentError
+from metalqr.optimal.meta_optimum import MetaGain, meta_gain
 from metalqr.optimal.riccati import NotStabilisableError, OptimalGains, RiccatiError, optimal_gains
-from metalqr.optimal.shared import DescentError, SharedGain, shared_gain
+from metalqr.optimal.scalar_adaptation import adaptable_intervals
+from metalqr.optimal.shared import SharedGain, shared_gain
 from metalqr.optimal.stabilising import NoCommonStabilisingGainError, scalar_intervals, stabilising_gain
 
 __all__ = [
+    "Attempt",
     "DescentError",
+    "MetaGain",
     "NoCommonStabilisingGainError",
+    "NoMamlStabilisingGainError",
     "NotStabilisableError",
     "OptimalGains",
     "RiccatiError",
     "SharedGain",
+    "adaptable_intervals",
+    "maml_stabilising_gain",
+    "meta_gain",
     "optimal_gains",
     "scalar_intervals",
     "shared_gain",

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError, common_gain, cost, spectral_radius
-from metalqr.optimal.descent import descend, mean_cost
+from metalqr.optimal.descent import DescentError, descend
+from metalqr.optimal.landscapes import MeanCost
 from metalqr.optimal.stabilising import candidate_gains, stabilising_gain
 
 #: Relative gradient norm at which the descent stops.
@@ -16,10 +17,6 @@ ACCEPTED_GRADIENT = 1e-8
 MOST_ITERATIONS = 500
 #: How many starting gains are tried: the mean cost need not be convex, and a poor start could end in a local minimum.
 MOST_STARTS = 3
-
-
-class DescentError(ArithmeticError):
-    """The descent to the best single gain did not reach a stationary point."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +77,9 @@ def shared_gain(tasks: LQRTasks, start: ArrayLike | None = None) -> SharedGain:
     """
     likely = np.flatnonzero(tasks.p > 0)
     weighted = tasks if likely.size == tasks.count else tasks.subset(likely)
+    landscape = MeanCost(weighted)
     if start is None:
-        starts = sorted(_starts(weighted), key=lambda gain: mean_cost(weighted, gain))[:MOST_STARTS]
+        starts = sorted(_starts(landscape), key=landscape.value)[:MOST_STARTS]
     else:
         given = common_gain(weighted, start, "start")
         radii = spectral_radius(weighted, given)
@@ -89,7 +87,7 @@ def shared_gain(tasks: LQRTasks, start: ArrayLike | None = None) -> SharedGain:
             unstable = np.flatnonzero(~(radii < 1.0))
             raise UnstablePolicyError(likely[unstable], radii[unstable], policy="start")
         starts = [given]
-    descents = [descend(weighted, gain, GRADIENT_TOLERANCE, MOST_ITERATIONS) for gain in starts]
+    descents = [descend(landscape, gain, GRADIENT_TOLERANCE, MOST_ITERATIONS) for gain in starts]
     best = min(descents, key=lambda descent: descent.objective)
     if best.gradient_norm > ACCEPTED_GRADIENT:
         raise DescentError(
@@ -106,6 +104,6 @@ def shared_gain(tasks: LQRTasks, start: ArrayLike | None = None) -> SharedGain:
     )
 
 
-def _starts(tasks: LQRTasks) -> list[FloatArray]:
-    gains = [gain for _, gain in candidate_gains(tasks) if np.isfinite(mean_cost(tasks, gain))]
-    return gains or [stabilising_gain(tasks)]
+def _starts(landscape: MeanCost) -> list[FloatArray]:
+    gains = [gain for _, gain in candidate_gains(landscape.tasks) if np.isfinite(landscape.value(gain))]
+    return gains or [stabilising_gain(landscape.tasks)]

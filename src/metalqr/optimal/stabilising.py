@@ -5,6 +5,7 @@ from numpy.typing import ArrayLike
 
 from metalqr.lqr import FloatArray, LQRTasks, common_gain, is_stabilising, spectral_radius
 from metalqr.optimal.descent import descend
+from metalqr.optimal.landscapes import MeanCost
 from metalqr.optimal.riccati import NotStabilisableError, optimal_gains
 
 #: Part of the way to the next limit of stability that one annealing round goes.
@@ -154,5 +155,5 @@ def _anneal(tasks: LQRTasks) -> tuple[FloatArray, float]:
         factor = raised
         # Every task counts alike: a gain is wanted that stabilises them all, however unlikely some are.
         damped = LQRTasks(factor * tasks.A, factor * tasks.B, tasks.Q, tasks.R, tasks.Psi)
-        gain = descend(damped, gain, ANNEALING_TOLERANCE, ANNEALING_ITERATIONS).K
+        gain = descend(MeanCost(damped), gain, ANNEALING_TOLERANCE, ANNEALING_ITERATIONS).K
     return gain, factor

@@ -1,0 +1,216 @@
+"""A MAML-stabilising gain for all tasks at once, or a clear statement that there is none, or that none was found."""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError, common_gain, spectral_radius
+from metalqr.objective import adapted_gains, is_maml_stabilising
+from metalqr.optimal.descent import DescentError, descend
+from metalqr.optimal.landscapes import MeanCost, MetaObjective
+from metalqr.optimal.scalar_adaptation import Intervals, adaptable_intervals, common_intervals, middle
+from metalqr.optimal.shared import shared_gain
+from metalqr.optimal.stabilising import candidate_gains, stabilising_gain
+
+#: Accuracy and length of the descent of one round: a start is wanted, not an optimum.
+RAISING_TOLERANCE = 1e-4
+RAISING_ITERATIONS = 5
+MOST_RAISING_ROUNDS = 60
+#: A round that raises the adaptation rate by a smaller part of it has stalled.
+SMALLEST_RAISE = 1e-2
+#: Error of the ends of a scalar task's intervals, relative to the largest of them; double roots have half the digits.
+ROUNDING = 1e-7
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """A gain that was tried.
+
+    Attributes
+    ----------
+    name : str
+        Where it is from.
+    K : array, shape (k, d)
+    radius : array, shape (I,)
+        Spectral radius of every task's closed loop.
+    adapted_radius : array, shape (I,)
+        The same after the adaptation; not a number where K does not stabilise every task.
+    """
+
+    name: str
+    K: FloatArray
+    radius: FloatArray
+    adapted_radius: FloatArray
+
+    @property
+    def works(self) -> bool:
+        """Whether the gain is MAML-stabilising."""
+        return bool((self.radius < 1.0).all() and (self.adapted_radius < 1.0).all())
+
+    def __str__(self) -> str:
+        before = f"{self.name}: largest spectral radius {self.radius.max():.4g}"
+        return f"{before}, {self.adapted_radius.max():.4g} after the adaptation" if self.radius.max() < 1.0 else before
+
+
+class NoMamlStabilisingGainError(ValueError):
+    """No MAML-stabilising gain exists (d = k = 1), or none was found; the message says what was tried.
+
+    Attributes
+    ----------
+    proven : bool
+        Whether none exists.
+    attempts : tuple of Attempt
+    intervals : tuple of Intervals or None
+        Of scalar tasks: every task's own MAML-stabilising gains.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        proven: bool = False,
+        attempts: Iterable[Attempt] = (),
+        intervals: tuple[Intervals, ...] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.proven, self.attempts, self.intervals = proven, tuple(attempts), intervals
+
+
+def maml_stabilising_gain(tasks: LQRTasks, adaptation_rate: float, start: ArrayLike | None = None) -> Attempt:
+    r"""Find a MAML-stabilising gain (Definition 1): stabilising for every task before and after its adaptation.
+
+    The first of these that is one: ``start``; zero; a gain that stabilises every task; the best single gain; every
+    task's own optimum and their means; for d = k = 1 the middle of the longest common interval, which decides the
+    question; the end of a raise. That minimises the meta-objective at an adaptation rate for which the gain reached so
+    far is MAML-stabilising, and raises the rate as far as the last gain allows, at most to halfway where it cannot take
+    the whole of the rest: the meta-objective is a barrier, infinite at the boundary of the MAML-stabilising set.
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+    adaptation_rate : float
+        :math:`\eta \ge 0`.
+    start : array_like, shape (k, d), optional
+        Tried first.
+
+    Returns
+    -------
+    Attempt
+        The gain with its name and its spectral radii.
+
+    Raises
+    ------
+    NoMamlStabilisingGainError
+        If there is none (d = k = 1, with every task's intervals), or if none was found.
+    NotStabilisableError
+        If some task has no stabilising gain at all.
+    NoCommonStabilisingGainError
+        If no gain that stabilises all tasks exists (d = k = 1), or if none was found.
+    ValueError
+        If ``start`` has another shape or is not finite, or if the adaptation rate is not a finite number >= 0.
+
+    Examples
+    --------
+    What lets these two tasks have a common gain before the adaptation is too little after it:
+
+    >>> ones = [[[1.0]], [[1.0]]]
+    >>> tasks = LQRTasks(A=[[[1.5]], [[-0.3]]], B=ones, Q=ones, R=ones, Psi=ones)
+    >>> found = maml_stabilising_gain(tasks, 1.0e-3)
+    >>> found.works, found.name
+    (True, 'a gain that stabilises every task')
+    >>> try:
+    ...     maml_stabilising_gain(tasks, 0.1)
+    ... except NoMamlStabilisingGainError as error:
+    ...     print(str(error)[:62])
+    no gain is MAML-stabilising at the adaptation rate 0.1: task 0
+    """
+    attempts = []
+    for name, gain in _candidates(tasks, start):
+        attempts.append(_attempt(tasks, name, gain, adaptation_rate))
+        if attempts[-1].works:
+            return attempts[-1]
+    if tasks.state_dim == tasks.action_dim == 1:
+        attempts += _decide(tasks, adaptation_rate, attempts)
+        reached = None
+    else:
+        gain, reached = _raise_rate(tasks, attempts, adaptation_rate)
+        attempts.append(_attempt(tasks, "the end of a raise of the adaptation rate from 0", gain, adaptation_rate))
+    if attempts[-1].works:
+        return attempts[-1]
+    tried = "".join(f"\n  {attempt}" for attempt in attempts)
+    lower = "" if reached is None else f"; at {reached:.4g} there is one"
+    raise NoMamlStabilisingGainError(
+        f"no gain was found that is MAML-stabilising for all {tasks.count} tasks at the adaptation rate "
+        f"{adaptation_rate:.6g}. Tried:{tried}\nLower the adaptation rate{lower}",
+        attempts=attempts,
+    )
+
+
+def _candidates(tasks: LQRTasks, start: ArrayLike | None) -> Iterator[tuple[str, FloatArray]]:
+    if start is not None:
+        yield "start", common_gain(tasks, start, "start")
+    zero, *others = candidate_gains(tasks)
+    yield zero
+    yield "a gain that stabilises every task", stabilising_gain(tasks)
+    # Every task counts alike, however unlikely: all must be stable.
+    alike = LQRTasks(tasks.A, tasks.B, tasks.Q, tasks.R, tasks.Psi)
+    with contextlib.suppress(DescentError):  # too near to instability to be found: then it is no help here either
+        yield "the best single gain", shared_gain(alike).K
+    yield from others
+
+
+def _attempt(tasks: LQRTasks, name: str, K: FloatArray, adaptation_rate: float) -> Attempt:
+    try:
+        after = spectral_radius(tasks, adapted_gains(tasks, K, adaptation_rate))
+    except UnstablePolicyError:
+        after = np.full(tasks.count, np.nan)
+    return Attempt(name=name, K=K, radius=spectral_radius(tasks, K), adapted_radius=after)
+
+
+def _decide(tasks: LQRTasks, adaptation_rate: float, attempts: list[Attempt]) -> list[Attempt]:
+    """The middles of the common intervals up to the first that works."""
+    intervals = adaptable_intervals(tasks, adaptation_rate)
+    common = common_intervals(intervals)
+    # Where no more than rounding is between the intervals, nothing is proven.
+    margin = ROUNDING * float(np.abs([end for own in intervals for piece in own for end in piece]).max())
+    if not common_intervals(intervals, margin):
+        named = ", ".join(f"task {task} needs K in {in_words(own)}" for task, own in enumerate(intervals))
+        raise NoMamlStabilisingGainError(
+            f"no gain is MAML-stabilising at the adaptation rate {adaptation_rate:.6g}: {named}, and these have no "
+            "point in common; lower the adaptation rate, or use more similar tasks",
+            proven=True,
+            attempts=attempts,
+            intervals=intervals,
+        )
+    tried: list[Attempt] = []
+    for interval in common:
+        tried.append(_attempt(tasks, "the middle of a common interval", middle(interval), adaptation_rate))
+        if tried[-1].works:
+            break
+    return tried
+
+
+def in_words(intervals: Intervals) -> str:
+    """The intervals of a task as a reader wants them."""
+    return " or ".join(f"({low:.6g}, {high:.6g})" for low, high in intervals)
+
+
+def _raise_rate(tasks: LQRTasks, attempts: Iterable[Attempt], adaptation_rate: float) -> tuple[FloatArray, float]:
+    """Return the last gain, and the largest adaptation rate at which a gain was MAML-stabilising."""
+    alike = LQRTasks(tasks.A, tasks.B, tasks.Q, tasks.R, tasks.Psi)
+    stable = [attempt.K for attempt in attempts if (attempt.radius < 1.0).all()]
+    gain = min(stable, key=MeanCost(alike).value)
+    rate = 0.0
+    for _ in range(MOST_RAISING_ROUNDS):
+        if is_maml_stabilising(tasks, gain, adaptation_rate):
+            return gain, adaptation_rate
+        rest = 0.5 * (adaptation_rate - rate)
+        while rest > SMALLEST_RAISE * rate and not is_maml_stabilising(tasks, gain, rate + rest):
+            rest *= 0.5
+        if rest <= SMALLEST_RAISE * rate:
+            break
+        rate += rest
+        gain = descend(MetaObjective(alike, rate), gain, RAISING_TOLERANCE, RAISING_ITERATIONS).K
+    return gain, rate

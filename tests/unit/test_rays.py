@@ -1,0 +1,109 @@
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from systems import Array, random_tasks, stable_gain
+
+from metalqr import lqr
+from metalqr.lqr import LQRTasks, UnstablePolicyError
+
+
+def first_crossing(F: Array, C: Array) -> float:
+    """Smallest s > 0 with an eigenvalue of F + sC on the unit circle.
+
+    Then two eigenvalues of F + sC have the product one (a pair, or 1 or -1 with itself), so that the Kronecker product
+    of F + sC with itself has the eigenvalue one: a quadratic eigenvalue problem for s, here for 1 / s.
+    """
+    size = F.size
+    constant = np.linalg.inv(np.kron(F, F) - np.eye(size))
+    companion = np.block(
+        [
+            [-constant @ (np.kron(F, C) + np.kron(C, F)), -constant @ np.kron(C, C)],
+            [np.eye(size), np.zeros((size, size))],
+        ]
+    )
+    inverses = np.linalg.eigvals(companion)
+    real = inverses[(np.abs(inverses.imag) < 1e-7 * np.abs(inverses)) & (inverses.real > 0)].real
+    radii = [np.abs(np.linalg.eigvals(F + (1.0 + 1e-6) / inverse * C)).max() for inverse in real]
+    return float(min(1.0 / inverse for inverse, radius in zip(real, radii, strict=True) if radius >= 1.0))
+
+
+def ray(seed: int, state_dim: int, action_dim: int) -> tuple[LQRTasks, Array, Array]:
+    """Tasks with a stable gain and a direction for each task."""
+    tasks = random_tasks(seed, 2, state_dim, action_dim)
+    direction = np.random.default_rng([seed, 2]).standard_normal((2, action_dim, state_dim))
+    return tasks, stable_gain(tasks, seed), direction
+
+
+@pytest.mark.parametrize("dims", [(1, 1), (2, 1), (2, 2), (4, 2), (6, 3)])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_step_ends_where_an_eigenvalue_first_meets_the_circle(seed: int, dims: tuple[int, int]) -> None:
+    tasks, K, direction = ray(seed, *dims)
+    steps = lqr.largest_stable_step(tasks, K, direction)
+    loops, changes = lqr.closed_loop(tasks, K), -tasks.B @ direction
+    exact = [first_crossing(F, C) for F, C in zip(loops, changes, strict=True)]
+    np.testing.assert_allclose(steps, exact, rtol=1e-9)
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.integers(1, 4))
+def test_no_gain_within_the_step_is_unstable(seed: int, state_dim: int, action_dim: int) -> None:
+    """A scan of spectral radii: all below one up to the step, one or more just beyond it."""
+    tasks, K, direction = ray(seed, state_dim, action_dim)
+    steps = lqr.largest_stable_step(tasks, K, direction)[:, np.newaxis, np.newaxis]
+    for share in np.linspace(0.0, 1.0 - 1e-9, 101):
+        assert (lqr.spectral_radius(tasks, K + share * steps * direction) < 1.0).all()
+    assert (lqr.spectral_radius(tasks, K + (1.0 + 1e-8) * steps * direction) >= 1.0).all()
+
+
+def test_scalar_step_is_the_distance_over_the_speed() -> None:
+    """The closed loop a - b(K + sX) reaches 1 or -1, whichever it goes to, at s = (1 - c)/v or (1 + c)/(-v)."""
+    one = np.ones((3, 1, 1))
+    tasks = LQRTasks([[[0.9]], [[-0.5]], [[0.2]]], [[[2.0]], [[-1.0]], [[3.0]]], one, one, one)
+    K, X = 0.1, 0.25
+    loops = np.array([0.9 - 0.2, -0.5 + 0.1, 0.2 - 0.3])
+    speeds = np.array([-0.5, 0.25, -0.75])
+    expected = np.where(speeds > 0, (1 - loops) / speeds, (1 + loops) / -speeds)
+    np.testing.assert_allclose(lqr.largest_stable_step(tasks, [[K]], [[X]]), expected, rtol=1e-10)
+
+
+def test_rays_that_never_leave() -> None:
+    """Without a direction, where no input acts, and where F + sC stays triangular with the same diagonal."""
+    one = np.ones((1, 1, 1))
+    damped = LQRTasks(0.5 * one, 0.0 * one, one, one, one)
+    assert lqr.largest_stable_step(damped, [[0.0]], [[1.0]])[0] == np.inf
+    eye = np.eye(2)[np.newaxis]
+    tasks = LQRTasks(0.5 * eye, eye, eye, eye, eye)
+    assert lqr.largest_stable_step(tasks, np.zeros((2, 2)), np.zeros((2, 2)))[0] == np.inf
+    assert lqr.largest_stable_step(tasks, np.zeros((2, 2)), [[0.0, 1.0], [0.0, 0.0]])[0] == np.inf
+    # The eigenvalues are 1/2 ± s sqrt(e).
+    assert lqr.largest_stable_step(tasks, np.zeros((2, 2)), [[0.0, 1.0], [1e-8, 0.0]])[0] == pytest.approx(5e3)
+
+
+def alternating(upper: float, lower: float) -> tuple[float, LQRTasks]:
+    """The step along F + sC = [[0, upper + s], [lower - s, 0]], whose eigenvalues are the roots of z² = p(s)."""
+    eye = np.eye(2)[np.newaxis]
+    tasks = LQRTasks([[[0.0, upper], [lower, 0.0]]], eye, eye, eye, eye)
+    return float(lqr.largest_stable_step(tasks, np.zeros((2, 2)), [[0.0, -1.0], [1.0, 0.0]])[0]), tasks
+
+
+def test_a_ray_that_comes_back_ends_where_it_first_leaves() -> None:
+    """p = (1/2 + s)(9/5 - s) exceeds 1 between the roots of s² - 13/10 s + 1/10, and is inside again at s = 3/2."""
+    step, tasks = alternating(0.5, 1.8)
+    assert step == pytest.approx((1.3 - np.sqrt(1.29)) / 2, rel=1e-10)
+    assert lqr.is_stabilising(tasks, [[0.0, -1.5], [1.5, 0.0]]).all()
+
+
+def test_where_the_boundary_is_touched_the_step_stays_before() -> None:
+    """p = (1/2 + s)(3/2 - s) = 1 - (s - 1/2)² touches 1 at s = 1/2 and leaves at -1 only."""
+    assert 0.49 < alternating(0.5, 1.5)[0] < 0.5
+
+
+def test_bad_arguments() -> None:
+    tasks = random_tasks(0)
+    with pytest.raises(ValueError, match=re.escape("X has shape (3, 2), expected (2, 3) for all tasks")):
+        lqr.largest_stable_step(tasks, np.zeros((2, 3)), np.zeros((3, 2)))
+    with pytest.raises(UnstablePolicyError, match="the gain does not stabilise task 0"):
+        lqr.largest_stable_step(tasks, np.full((2, 3), 9.0), np.ones((2, 3)))
