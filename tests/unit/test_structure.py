@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "src" / "metalqr"
 FLOORS = [
     "atomic", "compiled", "lanes", "progress", "settings", "normals", "random",
     "lqr", "objective", "optimal",
-    "families", "coordinates", "simulation", "kernel", "rollout", "estimators", "meta",
+    "families", "coordinates", "simulation", "kernel", "rollout", "estimators", "meta", "estimation_error",
     "storage", "checkpointing", "summaries", "tables", "figures",
 ]  # fmt: skip
 
