@@ -14,6 +14,7 @@ FLOORS = [
     "atomic", "compiled", "lanes", "progress", "settings", "normals", "random",
     "lqr", "objective", "optimal",
     "families", "coordinates", "simulation", "kernel", "rollout", "estimators", "meta", "estimation_error",
+    "stability",
     "storage", "checkpointing", "summaries", "tables", "figures",
 ]  # fmt: skip
 
