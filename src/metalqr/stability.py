@@ -216,7 +216,7 @@ def _exact(
     size = max(1, _LARGEST_BATCH // (tasks.count * tasks.state_dim**2))
     for start in range(0, len(gains), size):
         chunk = gains[start : start + size]
-        batch, points = tasks.tiled(len(chunk)), np.repeat(chunk, tasks.count, axis=0)
+        batch, points = lqr.tiled(tasks, len(chunk)), np.repeat(chunk, tasks.count, axis=0)
         gradient = lqr.where_stabilising(functools.partial(lqr.gradient, batch), points, initial)
         values = lqr.spectral_radius(batch, points), lqr.cost(batch, points), _cost(batch, points - rate * gradient)
         found.append(np.stack(values).reshape(3, len(chunk), tasks.count))

@@ -15,7 +15,7 @@ FLOORS = [
     "lqr", "objective", "optimal",
     "families", "coordinates", "simulation", "kernel", "rollout", "estimators", "meta", "estimation_error",
     "stability",
-    "storage", "checkpointing", "summaries", "tables", "figures",
+    "storage", "checkpointing", "summaries", "tables", "theory_tables", "figures",
 ]  # fmt: skip
 
 

@@ -5,7 +5,7 @@ perturbations do not remove.
 """
 
 from metalqr.estimation_error.bias import Bias, exact_gradients, horizon_bias, smoothing_bias
-from metalqr.estimation_error.curves import PREDICTED_SLOPES, Curve, EstimationError, Slopes, Sweep, target_names
+from metalqr.estimation_error.curves import PREDICTED_SLOPES, Curve, EstimationError, Slopes, Sweep
 from metalqr.estimation_error.measurement import ErrorSweeps, measure
 
 __all__ = [
@@ -20,5 +20,4 @@ __all__ = [
     "horizon_bias",
     "measure",
     "smoothing_bias",
-    "target_names",
 ]

@@ -227,7 +227,7 @@ def _at_every_gain(
     results = []
     for start in range(0, len(gains), size):
         chunk = gains[start : start + size]
-        batch, points = tasks.tiled(len(chunk)), np.repeat(chunk, tasks.count, axis=0)
+        batch, points = lqr.tiled(tasks, len(chunk)), np.repeat(chunk, tasks.count, axis=0)
         values = lqr.where_stabilising(functools.partial(function, batch), points, centre)
         results.append(values.reshape(len(chunk), tasks.count, *centre.shape))
     return np.concatenate(results)

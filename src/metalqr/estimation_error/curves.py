@@ -31,11 +31,6 @@ PREDICTED_SLOPES = {
 }
 
 
-def target_names(count: int) -> tuple[str, ...]:
-    """What is estimated, for that many tasks: by Algorithm 1 each task's gradient, by Algorithm 2 the meta-gradient."""
-    return (*(f"gradient of task {task}" for task in range(count)), "meta-gradient")
-
-
 @dataclass(frozen=True, eq=False)
 class Curve:
     """A quantity along the values of a swept parameter, for each of the I + 1 targets, with its slope.
@@ -103,11 +98,14 @@ class EstimationError:
 
     Parameters
     ----------
+    K : array, shape (k, d)
+        The gain.
     exact_norm : array, shape (I + 1,)
         Frobenius norm of each exact target.
     perturbations, smoothing_radius, rollout_length : Sweep
     """
 
+    K: FloatArray
     exact_norm: FloatArray
     perturbations: Sweep
     smoothing_radius: Sweep

@@ -129,7 +129,7 @@ def measure(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, sweeps: Error
         )
         for name, swept in points.items()
     }
-    return EstimationError(exact_norm=np.linalg.norm(exact, axis=(1, 2)), **found)
+    return EstimationError(K=gain, exact_norm=np.linalg.norm(exact, axis=(1, 2)), **found)
 
 
 class _Scatter(NamedTuple):

@@ -4,7 +4,7 @@ The formulas are those of Section 3.1 of the paper with the corrections listed i
 works on all tasks at once and takes either one gain for all of them, ``(k, d)``, or one per task, ``(I, k, d)``.
 """
 
-from metalqr.lqr.batches import where_stabilising
+from metalqr.lqr.batches import tiled, where_stabilising
 from metalqr.lqr.finite_horizon import (
     finite_horizon_cost,
     finite_horizon_gradient,
@@ -48,6 +48,7 @@ __all__ = [
     "is_stabilising",
     "spectral_radius",
     "state_covariance",
+    "tiled",
     "value_matrix",
     "where_stabilising",
 ]

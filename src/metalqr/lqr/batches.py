@@ -1,11 +1,30 @@
-"""Exact quantities at many gains of which some may be unstable."""
+"""Exact quantities at many gains at once, of which some may be unstable."""
 
 from collections.abc import Callable
 
 import numpy as np
 
 from metalqr.lqr.quantities import UnstablePolicyError
-from metalqr.lqr.tasks import FloatArray
+from metalqr.lqr.tasks import FloatArray, LQRTasks
+
+
+def tiled(tasks: LQRTasks, times: int) -> LQRTasks:
+    """All tasks, that many times over: task i of the n-th time has the index n I + i.
+
+    So every function of (tasks, K) serves many gains, shape (n, k, d), at once, as
+    ``function(tiled(tasks, n), np.repeat(gains, tasks.count, axis=0))``.
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+    times : int
+        At least 1.
+
+    Returns
+    -------
+    LQRTasks
+    """
+    return tasks.subset(np.tile(np.arange(tasks.count), times))
 
 
 def where_stabilising(

@@ -147,20 +147,6 @@ class LQRTasks:
             p=self.p[chosen] / mass,
         )
 
-    def tiled(self, times: int) -> "LQRTasks":
-        """All tasks, that many times over (>= 1): task i of the n-th time has the index n I + i.
-
-        So every function of (tasks, K) serves many gains (n, k, d) at once, as
-        ``function(tasks.tiled(n), np.repeat(gains, tasks.count, axis=0))``.
-        """
-        copies = object.__new__(LQRTasks)
-        for name in ("A", "B", "Q", "R", "Psi", "Sigma0", "p"):
-            array = getattr(self, name) if name != "p" else self.p / times
-            repeated = np.concatenate([array] * times)
-            repeated.setflags(write=False)
-            object.__setattr__(copies, name, repeated)
-        return copies
-
 
 def _numbers(name: str, values: ArrayLike) -> FloatArray:
     try:

@@ -5,6 +5,7 @@ holds no time, host or path: building it again gives an identical dataset.
 """
 
 from metalqr.storage.checkpoints import CHECKPOINTS, Checkpoint
+from metalqr.storage.estimation_errors import ESTIMATION_ERROR, load_estimation_error, save_estimation_error
 from metalqr.storage.experiments import DATASETS, combine_runs, load_experiment, save_experiment
 from metalqr.storage.files import StorageError
 from metalqr.storage.layout import CONVENTIONS, OPTIMA, RUNS, TASKS, Layout, Variable
@@ -16,25 +17,32 @@ from metalqr.storage.runs import (
     save_run,
     save_tasks,
 )
+from metalqr.storage.stability import STABILITY, load_stability, save_stability
 
 __all__ = [
     "CHECKPOINTS",
     "CONVENTIONS",
     "DATASETS",
+    "ESTIMATION_ERROR",
     "OPTIMA",
     "RUNS",
+    "STABILITY",
     "TASKS",
     "Checkpoint",
     "Layout",
     "StorageError",
     "Variable",
     "combine_runs",
+    "load_estimation_error",
     "load_experiment",
     "load_optima",
     "load_run",
+    "load_stability",
     "load_tasks",
+    "save_estimation_error",
     "save_experiment",
     "save_optima",
     "save_run",
+    "save_stability",
     "save_tasks",
 ]
