@@ -1,9 +1,22 @@
 """The meta-objective, one step of adaptation included, and its exact gradient (Section 3.2 of the paper)."""
 
-import numpy as np
-from numpy.typing import ArrayLike
+from collections.abc import Callable
 
-from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, UnstablePolicyError, common_gain, cost, is_stabilising
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from metalqr.lqr import (
+    FloatArray,
+    LQRTasks,
+    PolicyEvaluation,
+    UnstablePolicyError,
+    common_gain,
+    cost,
+    finite_horizon_gradient,
+    finite_horizon_hessian_vector_product,
+    gains_per_task,
+    is_stabilising,
+)
 
 
 def objective(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> float:
@@ -65,11 +78,51 @@ def gradient(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> FloatArra
         If K has another shape or the adaptation rate is not a finite number >= 0.
     """
     tasks = _likely(tasks)
-    K, rate = _checked(tasks, K, adaptation_rate)
-    evaluation = PolicyEvaluation(tasks, K)
-    adapted = _adapted(K, rate, evaluation)
-    after = PolicyEvaluation(tasks, adapted, policy="the adapted gain K - adaptation_rate * gradient").gradient()
-    return np.asarray(np.tensordot(tasks.p, after - rate * evaluation.hessian_vector_product(after), axes=1))
+    return np.asarray(np.tensordot(tasks.p, task_gradients(tasks, common_gain(tasks, K), adaptation_rate), axes=1))
+
+
+def task_gradients(
+    tasks: LQRTasks, K: ArrayLike, adaptation_rate: float, rollout_length: int | None = None
+) -> FloatArray:
+    r"""Exact gradient of every task's part of the meta-objective, :math:`J_i(K - \eta \nabla J_i(K))`.
+
+    .. math:: (I - \eta \nabla^2 J_i(K)) [\nabla J_i(K - \eta \nabla J_i(K))]
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+    K : array_like, shape (k, d) or (I, k, d)
+        One gain for all tasks, or one for each.
+    adaptation_rate : float
+        :math:`\eta \ge 0`.
+    rollout_length : int, optional
+        With it, all costs are those of roll-outs of that many steps, :math:`J_i^{(\ell)}`, which exist for every gain.
+
+    Returns
+    -------
+    array, shape (I, k, d)
+        For finite roll-outs, not finite where an unstable policy leaves the range of double precision.
+
+    Raises
+    ------
+    UnstablePolicyError
+        If, without a roll-out length, K, or K after its adaptation to a task, does not stabilise that task.
+    ValueError
+        If K has another shape, the adaptation rate is not a finite number >= 0, or the length no whole number >= 1.
+    """
+    gains, rate = gains_per_task(tasks, K), _checked_rate(adaptation_rate)
+    if rollout_length is None:
+        evaluation = PolicyEvaluation(tasks, gains)
+        adapted = _adapted(gains, rate, evaluation)
+        after = PolicyEvaluation(tasks, adapted, policy="the adapted gain K - adaptation_rate * gradient").gradient()
+        return after - rate * evaluation.hessian_vector_product(after)
+    with np.errstate(over="ignore", invalid="ignore"):
+        adapted = gains - rate * finite_horizon_gradient(tasks, gains, rollout_length)
+        after, known = _where_finite(lambda gain: finite_horizon_gradient(tasks, gain, rollout_length), adapted)
+        curved, known_too = _where_finite(
+            lambda X: finite_horizon_hessian_vector_product(tasks, gains, X, rollout_length), after
+        )
+        return np.where(known & known_too, after - rate * curved, np.nan)
 
 
 def adapted_gains(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> FloatArray:
@@ -166,8 +219,19 @@ def _adapted(K: FloatArray, rate: float, evaluation: PolicyEvaluation) -> FloatA
         return np.clip(K - rate * evaluation.gradient(), -largest, largest)
 
 
+def _where_finite(
+    function: Callable[[FloatArray], FloatArray], arguments: FloatArray
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """The function of the arguments, with zero in place of those that are not finite, and which are (I, 1, 1)."""
+    finite = np.asarray(np.isfinite(arguments).all(axis=(1, 2), keepdims=True))
+    return function(np.where(finite, arguments, 0.0)), finite
+
+
 def _checked(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> tuple[FloatArray, float]:
-    gain = common_gain(tasks, K)
+    return common_gain(tasks, K), _checked_rate(adaptation_rate)
+
+
+def _checked_rate(adaptation_rate: float) -> float:
     if not (np.isfinite(adaptation_rate) and adaptation_rate >= 0):
         raise ValueError(f"adaptation_rate is {adaptation_rate!r}; give a finite number >= 0")
-    return gain, float(adaptation_rate)
+    return float(adaptation_rate)

@@ -6,7 +6,7 @@ four normals (:mod:`metalqr.normals`). The layout is
 ==========  =================================================================================
 word        contents
 ==========  =================================================================================
-key         ``seed * 256 + purpose``: 56 bits of seed, 8 bits of :class:`Purpose`
+key         ``seed * 256 + use + purpose``: 56 bits of seed, 4 of :class:`Use`, 4 of :class:`Purpose`
 counter 0   block of four numbers within one perturbation or one roll-out
 counter 1   perturbation of Algorithm 1 (the inner one), else 0
 counter 2   ``slot * perturbations + perturbation`` of Algorithm 2 (the outer one), slot = place in the task batch
@@ -14,12 +14,13 @@ counter 3   iteration of Algorithm 3
 ==========  =================================================================================
 
 No number is used twice in a run. Under a given key Philox is a bijection of the counter: each of its rounds can be
-undone, because its multipliers are odd. The map from seed and purpose to the key is injective, since 56 and 8 bits fill
-its 64. The map from (block, inner perturbation, slot * perturbations + perturbation, iteration) to the counter is
-injective as long as each of the four fits its 32-bit word, and slot * perturbations + perturbation determines slot and
-perturbation; larger sizes are refused (:func:`require_addressable`). So two different addresses with the same seed and
-purpose have different blocks. Addresses that differ in seed or purpose have different keys, hence different bijections:
-their blocks are not the same by construction, but may agree by chance, as independent random numbers may.
+undone, because its multipliers are odd. The map from seed, use and purpose to the key is injective, since 56, 4 and 4
+bits fill its 64. The map from (block, inner perturbation, slot * perturbations + perturbation, iteration) to the
+counter is injective as long as each of the four fits its 32-bit word, and slot * perturbations + perturbation
+determines slot and perturbation; larger sizes are refused (:func:`require_addressable`). So two different addresses
+with the same seed, use and purpose have different blocks. Addresses that differ in one of these have different keys,
+hence different bijections: their blocks are not the same by construction, but may agree by chance, as independent
+random numbers may.
 
 An address belongs to a draw within one call. Two calls with the same stream share numbers on purpose, so a run makes
 one estimate at each iteration.
@@ -47,7 +48,7 @@ from metalqr.normals import (
     work_rows,
 )
 
-_PURPOSE_BITS = 8
+_KEY_BITS_BESIDE_SEED = 8
 _WEYL_0, _WEYL_1 = 0x9E3779B9, 0xBB67AE85
 _LANES = lanes(np.float64)
 
@@ -62,6 +63,16 @@ class Purpose(enum.IntEnum):
     TASK_BATCH = 5
 
 
+class Use(enum.IntEnum):
+    """What a stream is for; part of the key, so that what examines a run draws none of the run's numbers again."""
+
+    TRAINING = 0
+    STABILITY = 16
+    """The adaptations of a run's gains that :mod:`metalqr.stability` looks at."""
+    ESTIMATION_ERROR = 32
+    """The repeats of :mod:`metalqr.estimation_error`."""
+
+
 @dataclass(frozen=True)
 class Stream:
     """An address in the space of random numbers; the same stream gives the same numbers, whatever ran before.
@@ -72,6 +83,8 @@ class Stream:
         From 0 to 2^56 - 1. Different seeds give independent numbers.
     iteration : int
         Iteration of Algorithm 3, from 0 to 2^31 - 1.
+    use : Use
+        Different uses of the same seed give independent numbers.
 
     Raises
     ------
@@ -81,11 +94,12 @@ class Stream:
     Examples
     --------
     >>> Stream(2025).at(3)
-    Stream(seed=2025, iteration=3)
+    Stream(seed=2025, iteration=3, use=<Use.TRAINING: 0>)
     """
 
     seed: int
     iteration: int = 0
+    use: Use = Use.TRAINING
 
     def __post_init__(self) -> None:
         for name, value, largest in [("seed", self.seed, 2**56 - 1), ("iteration", self.iteration, 2**31 - 1)]:
@@ -93,12 +107,12 @@ class Stream:
                 raise ValueError(f"{name}: {value!r} is not a whole number from 0 to {largest}")
 
     def at(self, iteration: int) -> "Stream":
-        """The stream of the same seed at another iteration."""
+        """The stream of the same seed and use at another iteration."""
         return replace(self, iteration=iteration)
 
     def address(self, purpose: Purpose) -> NDArray[np.int64]:
         """Counter 3 and the keys of the ten rounds (two words each), as the compiled code wants them."""
-        key = (int(self.seed) << _PURPOSE_BITS) | purpose
+        key = (int(self.seed) << _KEY_BITS_BESIDE_SEED) | self.use | purpose
         return np.array([self.iteration, *round_keys(key & LOW_HALF, key >> 32)], dtype=np.int64)
 
 

@@ -1,28 +1,27 @@
-"""The numbers of an experiment as a table: one row for each case and value of the swept settings."""
+"""The numbers of an experiment as a table, a row for each case and value of the swept settings; tables in Markdown."""
 
 import itertools
 import math
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import pandas as pd
 import xarray as xr
 
 from metalqr import atomic, summaries
 
-#: Headings of the Markdown table for the columns of :func:`summary`; other columns are headed by their names.
-HEADINGS = {
-    "state_dim": "state dim",
-    "action_dim": "action dim",
-    "first_ratio": "first ratio",
-    "final_ratio": "final ratio",
-    "final_ratio_range": "range over seeds",
-    "floor_ratio": "best single gain",
-    "unstable_share": "unstable perturbations",
-    "rollout_steps": "roll-out steps a run",
-    "diverged_runs": "diverged runs",
-}
+
+class Column(NamedTuple):
+    """How a column of a table looks in Markdown.
+
+    ``write`` turns a row into the text of its cell; without it the value is written as it is. Numbers are aligned to
+    the right, and so is what ``write`` makes unless it is ``text``.
+    """
+
+    heading: str
+    write: Callable[[dict[Any, Any]], str] | None = None
+    text: bool = False
 
 
 def summary(dataset: xr.DataTree) -> pd.DataFrame:
@@ -63,52 +62,62 @@ def summary(dataset: xr.DataTree) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def to_markdown(frame: pd.DataFrame) -> str:
-    """A table of :func:`summary` in GitHub's Markdown, aligned in the source as well.
-
-    Range and numbers of runs are each put together in one column; columns that were added (a wall time, say) are kept.
+def to_markdown(frame: pd.DataFrame, columns: Mapping[str, Column | None] | None = None) -> str:
+    """A table in GitHub's Markdown, aligned in the source as well.
 
     Parameters
     ----------
     frame : pandas.DataFrame
+    columns : mapping of str to Column or None, optional
+        How the columns look, by their names in the frame; None for one that is part of another. By default, those of
+        :func:`summary`. Others (a wall time, say) are headed by their names.
 
     Returns
     -------
     str
         The table, with a newline at its end. Numbers are aligned to the right.
     """
-    columns: list[tuple[str, list[str], bool]] = []
+    known = COLUMNS if columns is None else columns
+    shown: list[tuple[str, list[str], bool]] = []
     for name in map(str, frame.columns):
-        if name in ("final_ratio_max", "unstable_perturbations", "runs"):
-            continue  # part of another column
-        key = "final_ratio_range" if name == "final_ratio_min" else name
-        write = _WRITERS.get(key)
+        column = known.get(name, Column(name.replace("_", " ")))
+        if column is None:
+            continue
+        write = column.write
         cells = [write(row) if write else _plain(row[name]) for row in frame.to_dict("records")]
-        right = write is not None or pd.api.types.is_numeric_dtype(frame[name])
-        columns.append((HEADINGS.get(key, name.replace("_", " ")), [cell.replace("|", "\\|") for cell in cells], right))
-    widths = [max(3, len(heading), *map(len, cells)) for heading, cells, _ in columns]
-    lines = [[heading for heading, _, _ in columns], *zip(*(cells for _, cells, _ in columns), strict=True)]
+        right = not column.text and (write is not None or pd.api.types.is_numeric_dtype(frame[name]))
+        shown.append((column.heading, [cell.replace("|", "\\|") for cell in cells], right))
+    widths = [max(3, len(heading), *map(len, cells)) for heading, cells, _ in shown]
+    lines = [[heading for heading, _, _ in shown], *zip(*(cells for _, cells, _ in shown), strict=True)]
     text = [
         " | ".join(
             cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, (_, _, right) in zip(line, widths, columns, strict=True)
+            for cell, width, (_, _, right) in zip(line, widths, shown, strict=True)
         )
         for line in lines
     ]
-    rule = " | ".join("-" * (w - 1) + (":" if right else "-") for w, (_, _, right) in zip(widths, columns, strict=True))
+    rule = " | ".join("-" * (w - 1) + (":" if right else "-") for w, (_, _, right) in zip(widths, shown, strict=True))
     return "".join(f"| {line} |\n" for line in [text[0], rule, *text[1:]])
 
 
-def save(frame: pd.DataFrame, *, markdown: str | os.PathLike[str], csv: str | os.PathLike[str]) -> None:
-    """Write a table of :func:`summary`: as Markdown to read, as CSV to compute with. No file is ever half written.
+def save(
+    frame: pd.DataFrame,
+    *,
+    markdown: str | os.PathLike[str],
+    csv: str | os.PathLike[str],
+    columns: Mapping[str, Column | None] | None = None,
+) -> None:
+    """Write a table: as Markdown to read, as CSV to compute with. No file is ever half written.
 
     Parameters
     ----------
     frame : pandas.DataFrame
     markdown, csv : path
         The two files. Missing folders are made.
+    columns : mapping of str to Column or None, optional
+        As in :func:`to_markdown`.
     """
-    contents = {markdown: to_markdown(frame), csv: frame.to_csv(index=False, lineterminator="\n")}
+    contents = {markdown: to_markdown(frame, columns), csv: frame.to_csv(index=False, lineterminator="\n")}
     for path, text in contents.items():
         atomic.write(path, text.encode())
 
@@ -135,7 +144,7 @@ def _outcome(point: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Three significant digits, as few as a ratio of noisy costs deserves; infinity and missing values as signs."""
     if math.isnan(value):
         return "–"
@@ -147,10 +156,14 @@ def _number(value: float) -> str:
     return f"{value:,.{decimals}f}" if decimals <= 5 else f"{value:.2e}"
 
 
+def percent(share: float) -> str:
+    """A share in percent, with the digits of :func:`number`."""
+    return "–" if math.isnan(share) else f"{number(100 * share)} %"
+
+
 def _unstable(row: dict[Any, Any]) -> str:
-    share = 100 * row["unstable_share"]
     count = f" ({row['unstable_perturbations']:,})" if "unstable_perturbations" in row else ""
-    return ("–" if math.isnan(share) else f"{_number(share)} %") + count
+    return percent(row["unstable_share"]) + count
 
 
 def _diverged(row: dict[Any, Any]) -> str:
@@ -158,19 +171,25 @@ def _diverged(row: dict[Any, Any]) -> str:
 
 
 def _range(row: dict[Any, Any]) -> str:
-    return f"{_number(row['final_ratio_min'])} to {_number(row['final_ratio_max'])}"
+    return f"{number(row['final_ratio_min'])} to {number(row['final_ratio_max'])}"
 
 
 def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-_WRITERS: dict[str, Callable[[dict[Any, Any]], str]] = {
-    "first_ratio": lambda row: _number(row["first_ratio"]),
-    "final_ratio": lambda row: _number(row["final_ratio"]),
-    "final_ratio_range": _range,
-    "floor_ratio": lambda row: _number(row["floor_ratio"]),
-    "unstable_share": _unstable,
-    "rollout_steps": lambda row: f"{row['rollout_steps']:,}",
-    "diverged_runs": _diverged,
+#: How the columns of :func:`summary` look.
+COLUMNS: dict[str, Column | None] = {
+    "state_dim": Column("state dim"),
+    "action_dim": Column("action dim"),
+    "first_ratio": Column("first ratio", lambda row: number(row["first_ratio"])),
+    "final_ratio": Column("final ratio", lambda row: number(row["final_ratio"])),
+    "final_ratio_min": Column("range over seeds", _range),
+    "final_ratio_max": None,
+    "floor_ratio": Column("best single gain", lambda row: number(row["floor_ratio"])),
+    "unstable_perturbations": None,
+    "unstable_share": Column("unstable perturbations", _unstable),
+    "rollout_steps": Column("roll-out steps a run", lambda row: f"{row['rollout_steps']:,}"),
+    "diverged_runs": Column("diverged runs", _diverged),
+    "runs": None,
 }

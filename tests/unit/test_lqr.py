@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from systems import Array, bases, central_difference, definite, random_tasks, stable_gain, tasks_and_gains
+from systems import Array, bases, central_difference, random_tasks, stable_gain, tasks_and_gains
 
 from metalqr import lqr
 from metalqr.lqr import LQRTasks, LyapunovSolver, TasksError, UnstablePolicyError
@@ -353,57 +353,3 @@ def test_an_unstable_gain_is_reported_with_its_tasks_and_radii(function: object)
 def test_an_impossible_gain_is_refused(gain: Array, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         lqr.cost(random_tasks(0), gain)
-
-
-# --- finite horizon
-
-
-def test_finite_horizon_cost_agrees_with_powers_of_the_closed_loop() -> None:
-    """Σ_l = F^l Σ0 (F^l)ᵀ + Σ_{s<l} F^s Ψ (F^s)ᵀ, summed task by task; the gain may be unstable."""
-    tasks = random_tasks(8, radius=1.05)
-    K = 0.1 * np.ones((2, 3))
-    length = 7
-    expected = []
-    for task in range(tasks.count):
-        F = tasks.A[task] - tasks.B[task] @ K
-        weight = tasks.Q[task] + K.T @ tasks.R[task] @ K
-        total = 0.0
-        for step in range(1, length + 1):
-            power = np.linalg.matrix_power(F, step)
-            total += np.trace(weight @ power @ tasks.Sigma0[task] @ power.T)
-            for age in range(step):
-                power = np.linalg.matrix_power(F, age)
-                total += np.trace(weight @ power @ tasks.Psi[task] @ power.T)
-        expected.append(total / length)
-    np.testing.assert_allclose(lqr.finite_horizon_cost(tasks, K, length), expected, rtol=1e-12)
-
-
-def test_finite_horizon_cost_tends_to_the_cost_like_one_over_the_length() -> None:
-    tasks = random_tasks(9, radius=0.8)
-    K = stable_gain(tasks, 9)
-    limit = lqr.cost(tasks, K)
-    gaps = [np.abs(lqr.finite_horizon_cost(tasks, K, length) - limit) for length in (1000, 2000, 4000)]
-    np.testing.assert_allclose(gaps[0] / gaps[1], 2.0, rtol=1e-3)
-    np.testing.assert_allclose(gaps[1] / gaps[2], 2.0, rtol=1e-3)
-    assert (gaps[2] < 1e-2 * limit).all()
-
-
-def test_finite_horizon_cost_started_stationary_is_the_cost() -> None:
-    tasks = random_tasks(10)
-    K = stable_gain(tasks, 10)
-    stationary = LQRTasks(tasks.A, tasks.B, tasks.Q, tasks.R, tasks.Psi, lqr.state_covariance(tasks, K))
-    np.testing.assert_allclose(lqr.finite_horizon_cost(stationary, K, 13), lqr.cost(tasks, K), rtol=1e-11)
-
-
-def test_finite_horizon_cost_overflows_to_infinity() -> None:
-    A = np.array([[[30.0, 5.0], [-7.0, 40.0]]])
-    one = np.eye(2)[np.newaxis]
-    tasks = LQRTasks(A, one, one, one, definite(np.random.default_rng(0), 1, 2))
-    assert np.isfinite(lqr.finite_horizon_cost(tasks, np.zeros((2, 2)), 50))[0]
-    assert lqr.finite_horizon_cost(tasks, np.zeros((2, 2)), 2000)[0] == np.inf
-
-
-@pytest.mark.parametrize("length", [0, -1, 2.5, True, "50"])
-def test_an_impossible_length_is_refused(length: object) -> None:
-    with pytest.raises(ValueError, match=r"length is .*; give a whole number of steps >= 1"):
-        lqr.finite_horizon_cost(random_tasks(0), np.zeros((2, 3)), length)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from systems import random_tasks
 
 from metalqr import random, rollout
 from metalqr.lqr import LQRTasks
-from metalqr.random import Purpose, Stream
+from metalqr.random import Purpose, Stream, Use
 
 WORD = 0xFFFFFFFF
 #: Any 32-bit word, the ends of its range more often than chance would have it.
@@ -174,13 +174,17 @@ def test_normals_give_their_counter_back(counter, key):
     assert _counter(_words_of(_block(counter, key)), key) == counter
 
 
-@given(seed=SEEDS, iteration=st.integers(0, 2**31 - 1), purpose=st.sampled_from(Purpose))
-def test_addresses_keep_all_of_seed_purpose_and_iteration(seed, iteration, purpose):
-    counter, low, high = Stream(seed, iteration).address(purpose)[:3].tolist()
+@given(
+    seed=SEEDS, iteration=st.integers(0, 2**31 - 1), purpose=st.sampled_from(Purpose), use=st.sampled_from(list(Use))
+)
+def test_addresses_keep_all_of_seed_use_purpose_and_iteration(seed, iteration, purpose, use):
+    counter, low, high = Stream(seed, iteration, use).address(purpose)[:3].tolist()
     assert 0 <= low < 2**32
     assert 0 <= high < 2**32
-    assert divmod((high << 32) | low, 256) == (seed, purpose)
+    kept, rest = divmod((high << 32) | low, 256)
+    assert (kept, rest // 16 * 16, rest % 16) == (seed, use, purpose)
     assert counter == iteration
+    assert Stream(seed, use=use).at(iteration) == Stream(seed, iteration, use)
 
 
 def test_algorithms_use_no_number_twice():

@@ -12,10 +12,10 @@ PACKAGE = Path(__file__).resolve().parents[2] / "src" / "metalqr"
 #: Ground floor first: a module imports only those before it. `__init__` of the package gathers, so it is left out.
 FLOORS = [
     "atomic", "compiled", "lanes", "progress", "settings", "normals", "random",
-    "lqr", "objective", "optimal", "learnability",
+    "lqr", "objective", "optimal", "learnability", "first_order",
     "families", "coordinates", "simulation", "kernel", "rollout", "estimators", "meta",
-    "theory",
-    "storage", "checkpointing", "summaries", "tables", "figures",
+    "estimation_error", "stability", "theory",
+    "storage", "checkpointing", "summaries", "tables", "theory_tables", "figures",
 ]  # fmt: skip
 
 

@@ -3,8 +3,9 @@
 No function touches Matplotlib's global state: figures are made without ``pyplot`` and styled in a context.
 """
 
+from metalqr.figures.estimation_error import estimation_error
 from metalqr.figures.learning_curves import figure1
 from metalqr.figures.style import save
 from metalqr.figures.sweeps import hyperparameters
 
-__all__ = ["figure1", "hyperparameters", "save"]
+__all__ = ["estimation_error", "figure1", "hyperparameters", "save"]

@@ -4,6 +4,12 @@ The formulas are those of Section 3.1 of the paper with the corrections listed i
 works on all tasks at once and takes either one gain for all of them, ``(k, d)``, or one per task, ``(I, k, d)``.
 """
 
+from metalqr.lqr.batches import tiled, where_stabilising
+from metalqr.lqr.finite_horizon import (
+    finite_horizon_cost,
+    finite_horizon_gradient,
+    finite_horizon_hessian_vector_product,
+)
 from metalqr.lqr.lyapunov import LyapunovSolver
 from metalqr.lqr.quantities import (
     PolicyEvaluation,
@@ -12,7 +18,6 @@ from metalqr.lqr.quantities import (
     common_gain,
     cost,
     evaluate,
-    finite_horizon_cost,
     gains_per_task,
     gradient,
     hessian_vector_product,
@@ -38,6 +43,8 @@ __all__ = [
     "cost",
     "evaluate",
     "finite_horizon_cost",
+    "finite_horizon_gradient",
+    "finite_horizon_hessian_vector_product",
     "gains_per_task",
     "gradient",
     "hessian_vector_product",
@@ -46,5 +53,7 @@ __all__ = [
     "spectral_radius",
     "state_covariance",
     "third_derivative",
+    "tiled",
     "value_matrix",
+    "where_stabilising",
 ]

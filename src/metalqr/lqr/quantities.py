@@ -1,7 +1,6 @@
 """Exact quantities of a linear policy u = -K x on every task: Section 3.1 and Proposition 1 of the paper, corrected."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -119,7 +118,7 @@ class PolicyEvaluation:
         self.lyapunov = solver
         self.closed_loop = closed
         self.state_covariance = solver.solve(tasks.Psi)
-        self.value_matrix = solver.solve_adjoint(_state_and_input_weight(tasks, gains))
+        self.value_matrix = solver.solve_adjoint(state_and_input_weight(tasks, gains))
         input_value = self.value_matrix @ tasks.B
         self.input_curvature = tasks.R + _t(tasks.B) @ input_value
         # The same as (R + BᵀPB)K - BᵀPA without the cancellation between its two large terms.
@@ -225,7 +224,7 @@ def cost(tasks: LQRTasks, K: ArrayLike) -> FloatArray:
     # An unstable task gets a zero matrix in place of its own, so that it cannot overflow; its cost is set below.
     solver = LyapunovSolver(np.where(stable[:, np.newaxis, np.newaxis], closed, 0.0))
     with np.errstate(over="ignore", invalid="ignore"):
-        costs = np.einsum("iab,iab->i", _state_and_input_weight(tasks, gains), solver.solve(tasks.Psi))
+        costs = np.einsum("iab,iab->i", state_and_input_weight(tasks, gains), solver.solve(tasks.Psi))
     return np.where(stable & solver.converged & np.isfinite(costs), costs, np.inf)
 
 
@@ -330,52 +329,7 @@ def value_matrix(tasks: LQRTasks, K: ArrayLike) -> FloatArray:
     """
     gains = gains_per_task(tasks, K)
     _, solver = _stable_solver(tasks, gains)
-    return solver.solve_adjoint(_state_and_input_weight(tasks, gains))
-
-
-def finite_horizon_cost(tasks: LQRTasks, K: ArrayLike, length: int) -> FloatArray:
-    r"""Compute the expected cost of a roll-out exactly; it exists for every K, stable or not.
-
-    .. math::
-
-        J^{(\ell)}(K) = \frac{1}{\ell} \sum_{l=1}^{\ell} \mathrm{Tr}((Q + K^\top R K) \Sigma_l), \qquad
-        \Sigma_l = A_K \Sigma_{l-1} A_K^\top + \Psi,
-
-    with :math:`\Sigma_0` the covariance of the initial state. This is the mean of the roll-out cost of Algorithm 1.
-
-    Parameters
-    ----------
-    tasks : LQRTasks
-    K : array_like, shape (k, d) or (I, k, d)
-    length : int
-        Roll-out length :math:`\ell \ge 1`, in steps.
-
-    Returns
-    -------
-    array, shape (I,)
-        ``inf`` where an unstable policy leaves the range of double precision.
-
-    Raises
-    ------
-    ValueError
-        If ``length`` is not a positive whole number, or K has another shape or is not finite.
-    """
-    _require_length(length)
-    gains = gains_per_task(tasks, K)
-    with np.errstate(over="ignore", invalid="ignore"):
-        closed = _closed_loop(tasks, gains)
-        covariance, total = tasks.Sigma0, np.zeros_like(tasks.Sigma0)
-        for _ in range(length):
-            covariance = closed @ covariance @ _t(closed) + tasks.Psi
-            total = total + covariance
-        costs = np.einsum("iab,iab->i", _state_and_input_weight(tasks, gains), total) / length
-    # inf - inf inside an overflowing recursion gives nan; the value it stands for is beyond every double.
-    return np.where(np.isnan(costs), np.inf, costs)
-
-
-def _require_length(length: Any) -> None:
-    if isinstance(length, bool) or not isinstance(length, int | np.integer) or length < 1:
-        raise ValueError(f"length is {length!r}; give a whole number of steps >= 1")
+    return solver.solve_adjoint(state_and_input_weight(tasks, gains))
 
 
 def _t(matrices: FloatArray) -> FloatArray:
@@ -394,7 +348,7 @@ def _radius(matrices: FloatArray) -> FloatArray:
     return np.where(finite, radii, np.inf)
 
 
-def _state_and_input_weight(tasks: LQRTasks, gains: FloatArray) -> FloatArray:
+def state_and_input_weight(tasks: LQRTasks, gains: FloatArray) -> FloatArray:
     """Q + KᵀRK, the weight of the state under u = -K x, shape (I, d, d)."""
     return tasks.Q + _t(gains) @ tasks.R @ gains
 

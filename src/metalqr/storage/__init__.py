@@ -5,6 +5,7 @@ holds no time, host or path: building it again gives an identical dataset.
 """
 
 from metalqr.storage.checkpoints import CHECKPOINTS, Checkpoint
+from metalqr.storage.estimation_errors import ESTIMATION_ERROR, load_estimation_error, save_estimation_error
 from metalqr.storage.experiments import DATASETS, combine_runs, load_experiment, save_experiment
 from metalqr.storage.files import StorageError
 from metalqr.storage.layout import CONVENTIONS, OPTIMA, RUNS, TASKS, Layout, Variable
@@ -16,14 +17,17 @@ from metalqr.storage.runs import (
     save_run,
     save_tasks,
 )
+from metalqr.storage.stability import STABILITY, load_stability, save_stability
 from metalqr.storage.theory import THEOREM_SETTINGS, THEORY, load_theory, save_theory
 
 __all__ = [
     "CHECKPOINTS",
     "CONVENTIONS",
     "DATASETS",
+    "ESTIMATION_ERROR",
     "OPTIMA",
     "RUNS",
+    "STABILITY",
     "TASKS",
     "THEOREM_SETTINGS",
     "THEORY",
@@ -32,14 +36,18 @@ __all__ = [
     "StorageError",
     "Variable",
     "combine_runs",
+    "load_estimation_error",
     "load_experiment",
     "load_optima",
     "load_run",
+    "load_stability",
     "load_tasks",
     "load_theory",
+    "save_estimation_error",
     "save_experiment",
     "save_optima",
     "save_run",
+    "save_stability",
     "save_tasks",
     "save_theory",
 ]

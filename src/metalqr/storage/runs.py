@@ -118,18 +118,22 @@ def save_run(path: PathLike, history: "History", settings: Mapping[str, Any], se
     )
 
 
-def load_run(path: PathLike, case: str | None = None) -> xr.Dataset:
-    """Read a run of :func:`save_run`; its case, settings, seed and status are attributes. With `case`, check that too.
+def load_run(path: PathLike, case: str | None = None, settings: Mapping[str, Any] | None = None) -> xr.Dataset:
+    """Read a run of :func:`save_run`; its case, settings, seed and status are attributes.
+
+    With `case` and `settings`, check that it is of these.
 
     Raises
     ------
     StorageError
-        If the file is missing, unreadable, foreign, wrong or of another case.
+        If the file is missing, unreadable, foreign, wrong, of another case or of other settings.
     """
     dataset = load(path, RUNS, case)
     if dataset.sizes["iteration"] != dataset.attrs["status_iteration"] + 1:
         found, wanted = dataset.sizes["iteration"], dataset.attrs["status_iteration"] + 1
         raise unusable(path, "runs", f"it holds {found} iterations where its status says {wanted}")
+    if settings is not None and json.loads(dataset.attrs["settings"]) != dict(settings):
+        raise unusable(path, "runs", "it is a run of other settings")
     return dataset
 
 

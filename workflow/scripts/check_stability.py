@@ -1,0 +1,24 @@
+"""Check what the theory promises of a run, at every iteration of the runs at a case's own settings."""
+
+from stage import snakemake
+
+# isort: split
+from metalqr import MetaSettings, stability, storage
+
+case = snakemake.wildcards.case
+tasks = storage.load_tasks(snakemake.input.tasks, case)
+initial_gain = storage.load_optima(snakemake.input.optima, case, tasks)["K0"].values
+settings = MetaSettings(**snakemake.params.settings)
+found = {}
+for path in snakemake.input.runs:
+    run = storage.load_run(path, case, settings.as_dict())
+    found[run.attrs["seed"]] = stability.check(
+        tasks,
+        initial_gain,
+        run["K"].values,
+        run["unstable_perturbations"].values,
+        run["gradient_norm"].values,
+        settings,
+        run.attrs["seed"],
+    )
+storage.save_stability(snakemake.output[0], found, settings.as_dict(), case=case)

@@ -1,0 +1,14 @@
+"""Measure the true error of Algorithms 1 and 2 at the initial gain of a case."""
+
+from stage import snakemake
+
+# isort: split
+from metalqr import MetaSettings, estimation_error, storage
+
+case = snakemake.wildcards.case
+tasks = storage.load_tasks(snakemake.input.tasks, case)
+initial_gain = storage.load_optima(snakemake.input.optima, case, tasks)["K0"].values
+settings = MetaSettings(**snakemake.params.settings)
+sweeps = estimation_error.ErrorSweeps(**snakemake.params.estimation_error)
+found = estimation_error.measure(tasks, initial_gain, settings, sweeps, snakemake.params.seed)
+storage.save_estimation_error(snakemake.output[0], found, settings.as_dict(), snakemake.params.seed, case=case)
