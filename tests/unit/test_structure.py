@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "src" / "metalqr"
 #: Ground floor first: a module imports only those before it. `__init__` of the package gathers, so it is left out.
 FLOORS = [
     "atomic", "compiled", "lanes", "progress", "settings", "normals", "random",
-    "lqr", "objective", "optimal",
+    "lqr", "objective", "optimal", "first_order",
     "families", "coordinates", "simulation", "kernel", "rollout", "estimators", "meta",
     "storage", "checkpointing", "summaries", "tables", "figures",
 ]  # fmt: skip
