@@ -5,6 +5,7 @@ holds no time, host or path: building it again gives an identical dataset.
 """
 
 from metalqr.storage.checkpoints import CHECKPOINTS, Checkpoint
+from metalqr.storage.exact_methods import EXACT_METHODS, load_exact_methods, save_exact_methods
 from metalqr.storage.experiments import DATASETS, combine_runs, load_experiment, save_experiment
 from metalqr.storage.files import StorageError
 from metalqr.storage.layout import CONVENTIONS, OPTIMA, RUNS, TASKS, Layout, Variable
@@ -21,6 +22,7 @@ __all__ = [
     "CHECKPOINTS",
     "CONVENTIONS",
     "DATASETS",
+    "EXACT_METHODS",
     "OPTIMA",
     "RUNS",
     "TASKS",
@@ -29,10 +31,12 @@ __all__ = [
     "StorageError",
     "Variable",
     "combine_runs",
+    "load_exact_methods",
     "load_experiment",
     "load_optima",
     "load_run",
     "load_tasks",
+    "save_exact_methods",
     "save_experiment",
     "save_optima",
     "save_run",
