@@ -3,8 +3,9 @@
 No function touches Matplotlib's global state: figures are made without ``pyplot`` and styled in a context.
 """
 
+from metalqr.figures.exact_methods import exact_methods
 from metalqr.figures.learning_curves import figure1
 from metalqr.figures.style import save
 from metalqr.figures.sweeps import hyperparameters
 
-__all__ = ["figure1", "hyperparameters", "save"]
+__all__ = ["exact_methods", "figure1", "hyperparameters", "save"]

@@ -21,19 +21,22 @@ _NAN = frozenset({Special.NAN})
 
 #: What a file holds of each method, under the names of Descent.
 _PER_TASK = {
-    "gap": Variable(("method", "task", "iteration"), "gap J_i(K_n) - J_i* of the method on each task by itself"),
-    "step": Variable(("method", "task"), "step size eta"),
-    "curvature": Variable(("method", "task"), "largest curvature of the cost met on the way"),
+    "gap": Variable(("descent", "task", "iteration"), "gap J_i(K_n) - J_i* of the method on each task by itself"),
+    "step": Variable(("descent", "task"), "step size eta"),
+    "curvature": Variable(("descent", "task"), "largest curvature of the cost met on the way"),
     "guaranteed_rate": Variable(
-        ("method", "task"), "bound on the ratio of successive gaps, at every iteration", "1", may_be=_NAN
+        ("descent", "task"), "bound on the ratio of successive gaps, at every iteration", "1", may_be=_NAN
     ),
     "asymptotic_rate": Variable(
-        ("method", "task"), "limit of the ratio of successive gaps, from the spectrum at the optimum", "1"
+        ("descent", "task"), "limit of the ratio of successive gaps, from the spectrum at the optimum", "1"
     ),
     "linearised_rate": Variable(
-        ("method", "task"), "ratio that the linearisation at the optimum predicts for the measurement", "1", may_be=_NAN
+        ("descent", "task"),
+        "ratio that the linearisation at the optimum predicts for the measurement",
+        "1",
+        may_be=_NAN,
     ),
-    "measured_rate": Variable(("method", "task"), "measured ratio of successive gaps", "1", may_be=_NAN),
+    "measured_rate": Variable(("descent", "task"), "measured ratio of successive gaps", "1", may_be=_NAN),
 }
 #: What it holds of gradient descent on the meta-objective, with `meta_` before the names of MetaDescent.
 #: All of it is NaN where the initial gain is not MAML-stabilising.
@@ -52,7 +55,8 @@ EXACT_METHODS = Layout(
     {**_PER_TASK, **{f"meta_{name}": spec for name, spec in _META.items()}},
     ("case", "settings", "state_dim", "action_dim"),
     {
-        "method": Variable(("method",), "first-order method", kind=Kind.TEXT, choices=METHODS),
+        # Not named `method`: xarray's `sel` has a parameter of that name, and would take `sel(method=...)` for it.
+        "descent": Variable(("descent",), "first-order method", kind=Kind.TEXT, choices=METHODS),
         "iteration": ITERATION,
     },
 )
@@ -107,7 +111,7 @@ def save_exact_methods(
     }
     coordinates = EXACT_METHODS.coordinates
     dataset = dataset_of(EXACT_METHODS, arrays, attributes).assign_coords(
-        method=("method", list(METHODS), coordinates["method"].attributes),
+        descent=("descent", list(METHODS), coordinates["descent"].attributes),
         iteration=("iteration", np.arange(lengths[0]), coordinates["iteration"].attributes),
     )
     save(path, dataset)
@@ -122,7 +126,7 @@ def load_exact_methods(path: PathLike, case: str | None = None) -> xr.Dataset:
         If the file is missing, unreadable, foreign, wrong or of another case, or does not hold every method once.
     """
     dataset = load(path, EXACT_METHODS, case)
-    found = tuple(dataset["method"].values.tolist())
+    found = tuple(dataset["descent"].values.tolist())
     if found != METHODS:
         raise unusable(path, EXACT_METHODS.stage, f"its methods are {', '.join(found)}, not {', '.join(METHODS)}")
     return dataset
