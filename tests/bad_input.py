@@ -52,18 +52,20 @@ def with_value(name: str, value: Any) -> Callable[[xr.Dataset], xr.Dataset]:
     return set_first
 
 
-FIRST = {"tasks": "B", "optima": "J_star", "runs": "cost", "datasets": "K_last"}
+FIRST = {"tasks": "B", "optima": "J_star", "runs": "cost", "datasets": "K_last", "exact_methods": "gap"}
 ATTRIBUTES: dict[str, dict[str, Any]] = {
     "tasks": {"settings": "{"},
     "optima": {"settings": "3"},
     "runs": {"seed": "seven"},
     "datasets": {"state_dim": 0},
+    "exact_methods": {"state_dim": 0},
 }
 
 
 def shorten(stage: str) -> Callable[[xr.Dataset], xr.Dataset]:
-    dim = {"tasks": "state_2", "optima": "state_2", "runs": "iteration", "datasets": "state"}[stage]
-    return lambda dataset: dataset.isel({dim: slice(0, 1)})
+    dims = {"tasks": "state_2", "optima": "state_2", "runs": "iteration", "datasets": "state"}
+    dims |= {"exact_methods": "descent"}
+    return lambda dataset: dataset.isel({dims[stage]: slice(0, 1)})
 
 
 def spoil(kind: str, stage: str, path: Path, good: Mapping[str, Path]) -> None:

@@ -1,6 +1,7 @@
 """What Theorems 1 and 2 ask for, beside what a run uses, as orders of magnitude."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -21,11 +22,11 @@ SETTING_LABELS = {
     "perturbations": r"perturbations $M$",
     "rollout_length": r"roll-out length $\ell$",
 }
-FORM_STYLES = {
+FORM_STYLES: dict[str, dict[str, Any]] = {
     "printed": {"marker": "o", "markerfacecolor": "white", "color": "tab:red"},
     "corrected": {"marker": "D", "color": "tab:blue"},
 }
-USED_STYLE = {"marker": "s", "color": "black"}
+USED_STYLE: dict[str, Any] = {"marker": "s", "color": "black"}
 #: Distance of the two forms from the middle of their row.
 OFFSETS = {"printed": 0.15, "corrected": -0.15}
 

@@ -6,6 +6,7 @@ holds no time, host or path: building it again gives an identical dataset.
 
 from metalqr.storage.checkpoints import CHECKPOINTS, Checkpoint
 from metalqr.storage.estimation_errors import ESTIMATION_ERROR, load_estimation_error, save_estimation_error
+from metalqr.storage.exact_methods import EXACT_METHODS, load_exact_methods, save_exact_methods
 from metalqr.storage.experiments import DATASETS, combine_runs, load_experiment, save_experiment
 from metalqr.storage.files import StorageError
 from metalqr.storage.layout import CONVENTIONS, OPTIMA, RUNS, TASKS, Layout, Variable
@@ -25,6 +26,7 @@ __all__ = [
     "CONVENTIONS",
     "DATASETS",
     "ESTIMATION_ERROR",
+    "EXACT_METHODS",
     "OPTIMA",
     "RUNS",
     "STABILITY",
@@ -37,6 +39,7 @@ __all__ = [
     "Variable",
     "combine_runs",
     "load_estimation_error",
+    "load_exact_methods",
     "load_experiment",
     "load_optima",
     "load_run",
@@ -44,6 +47,7 @@ __all__ = [
     "load_tasks",
     "load_theory",
     "save_estimation_error",
+    "save_exact_methods",
     "save_experiment",
     "save_optima",
     "save_run",

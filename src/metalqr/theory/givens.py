@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation
+from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, tiled
 from metalqr.theory.result import Quantity
-from metalqr.theory.sublevel import SublevelSet, repeated
+from metalqr.theory.sublevel import SublevelSet
 
 #: Largest singular value, the norm without index in the paper.
 SPECTRAL = 2
@@ -47,7 +47,7 @@ def task_givens(tasks: LQRTasks, adaptation_rate: float) -> list[Quantity]:
 def gain_givens(sublevel: SublevelSet, gains: FloatArray) -> list[Quantity]:
     """The same norms at each of n gains (n, k, d), exactly: values of shape (n,), each the worst over the tasks."""
     tasks, n = sublevel.tasks, len(gains)
-    batch = repeated(tasks, n)
+    batch = tiled(tasks, n)
     evaluation = PolicyEvaluation(batch, np.repeat(gains, tasks.count, axis=0))
 
     def worst(values: FloatArray) -> FloatArray:

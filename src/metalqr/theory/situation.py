@@ -5,12 +5,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from metalqr.lqr import FloatArray, LQRTasks, is_stabilising
+from metalqr.lqr import FloatArray, LQRTasks, is_stabilising, tiled
 from metalqr.optimal import meta_gain
 from metalqr.theory.constants import gain_constants, gradient_domination, sublevel_constants
 from metalqr.theory.differences import PolicyChange
 from metalqr.theory.result import Form, Quantities, Quantity
-from metalqr.theory.sublevel import SublevelSet, repeated
+from metalqr.theory.sublevel import SublevelSet
 
 #: The perturbed gains of S, and those of the algorithms, are inside the set with this many times the levels.
 WIDENING = 2.0
@@ -72,7 +72,7 @@ class Situation:
         self.change = change.copy()
         #: Perturbations of which the lemmas say nothing.
         self.too_large = np.linalg.norm(change, ord=2, axis=(1, 2)) > self.at.h_Delta * (1 + ROUNDING)
-        self.batch = repeated(self.tasks, self.count)
+        self.batch = tiled(self.tasks, self.count)
         stable = is_stabilising(self.batch, self.spread(K + self.change)).reshape(self.count, -1).all(axis=1)
         #: Where a limit h_Δ is too large to keep the policy stabilising: the other inequalities are not checked there.
         self.unstable = ~stable
@@ -152,7 +152,7 @@ class Situation:
         before = self.spread(self.K) - self.eta * gradient
         after = before + self.spread(self.change) - self.eta * change
         stable = is_stabilising(self.batch, before) & is_stabilising(self.batch, after)
-        return np.asarray(stable).reshape(self.count, -1).all(axis=1, keepdims=True)
+        return np.asarray(stable.reshape(self.count, -1).all(axis=1, keepdims=True))
 
     def if_adaptable(self, values: FloatArray) -> FloatArray:
         """NaN in place of the values (n, I) or (n,) of gains that are not MAML-stabilising."""

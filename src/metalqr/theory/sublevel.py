@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, common_gain, cost
+from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, common_gain, cost, tiled
 from metalqr.optimal import OptimalGains, optimal_gains
 
 #: Gains on one chord of the set, its two ends among them.
@@ -72,7 +72,7 @@ class SublevelSet:
 
     def contains(self, gains: FloatArray) -> NDArray[np.bool_]:
         """Whether each of the gains (n, k, d) is in the set, shape (n,)."""
-        return self._holds(repeated(self.tasks, len(gains)), gains)
+        return self._holds(tiled(self.tasks, len(gains)), gains)
 
     def draw(self, count: int, generator: np.random.Generator) -> FloatArray:
         """Draw gains in the set, shape (count, k, d): on random chords of the set and at their ends.
@@ -106,7 +106,7 @@ class SublevelSet:
 
     def _reach(self, gains: FloatArray, directions: FloatArray) -> FloatArray:
         """How far each gain can go in its direction; a lower bound, accurate to some thousandths."""
-        batch = repeated(self.tasks, len(gains))
+        batch = tiled(self.tasks, len(gains))
 
         def inside_at(distances: FloatArray) -> NDArray[np.bool_]:
             return self._holds(batch, gains + distances[:, np.newaxis, np.newaxis] * directions)
@@ -128,8 +128,3 @@ class SublevelSet:
         costs = cost(batch, np.repeat(gains, self.tasks.count, axis=0)).reshape(len(gains), -1)
         # A rounding of the last digits must not put the gain that defines the set outside.
         return np.asarray((costs <= self.levels * (1 + ROUNDING)).all(axis=1))
-
-
-def repeated(tasks: LQRTasks, times: int) -> LQRTasks:
-    """All tasks in order, again and again: a batch in which every gain meets every task."""
-    return tasks.subset(np.tile(np.arange(tasks.count), times))

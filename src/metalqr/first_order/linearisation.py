@@ -1,0 +1,106 @@
+"""A descent near its end: the iteration linearised at the optimum, and the rates that a path shows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from metalqr.lqr import FloatArray
+
+#: Smallest number whose logarithm is taken.
+_TINY = np.finfo(np.float64).tiny
+
+
+@dataclass(frozen=True, eq=False)
+class Linearisation:
+    r"""The iteration :math:`K_{n+1} - K^* \approx T (K_n - K^*)` of n descents, in the modes of T.
+
+    With y the components of K - K* in the modes, the gap is :math:`\sum_j w_j y_j^2` up to terms of third order, and an
+    iteration multiplies :math:`y_j` by the mode's multiplier :math:`t_j`. So gaps shrink by
+    :math:`\max_j t_j^2` in the long run, and before that by what the modes of the start make of it.
+
+    Attributes
+    ----------
+    modes : array, shape (n, m, m)
+        A mode in each row, orthonormal, over the entries of a gain row by row; m = kd.
+    weights : array, shape (n, m)
+        What a unit of each mode adds to the gap.
+    multipliers : array, shape (n, m)
+    """
+
+    modes: FloatArray
+    weights: FloatArray
+    multipliers: FloatArray
+
+    def asymptotic_rate(self) -> FloatArray:
+        r"""Limit of the ratio of successive gaps from nearly every start: :math:`\max_j t_j^2`, shape (n,)."""
+        return np.square(self.multipliers).max(axis=-1)
+
+    def gaps(self, deviation: FloatArray, iterations: int) -> FloatArray:
+        """Gaps from a deviation K - K*, shape (n, k, d), on, shape (iterations + 1, n)."""
+        components = np.einsum("nma,na->nm", self.modes, deviation.reshape(len(deviation), -1))
+        steps = np.arange(iterations + 1)[:, np.newaxis, np.newaxis]
+        # A step so long that a multiplier exceeds one may leave the range of numbers.
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            return np.asarray(np.sum(self.weights * np.square(components * self.multipliers**steps), axis=-1))
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredRates:
+    """What a path shows near its end.
+
+    Attributes
+    ----------
+    measured : array, shape (n,)
+        Ratio of successive gaps: regression of their logarithms over the second half of the iterations before the gap
+        is rounding. NaN where there is none, because the start is optimal already.
+    linearised : array, shape (n,)
+        The same regression for the gaps that the linearisation makes of the first gain of that half. NaN where there
+        is nothing measured, or where the linear iteration leaves the range of numbers.
+    """
+
+    measured: FloatArray
+    linearised: FloatArray
+
+
+def measured_rates(
+    K: FloatArray, gap: FloatArray, optimum: FloatArray, resolution: FloatArray, linearisation: Linearisation
+) -> MeasuredRates:
+    """Measure the rates of n descents.
+
+    Parameters
+    ----------
+    K : array, shape (N + 1, n, k, d)
+    gap : array, shape (N + 1, n)
+    optimum : array, shape (n, k, d)
+    resolution : array, shape (n,)
+        Gaps of this size and below are rounding.
+    linearisation : Linearisation
+
+    Returns
+    -------
+    MeasuredRates
+    """
+    measured, linearised = np.full(gap.shape[1], np.nan), np.full(gap.shape[1], np.nan)
+    for descent in range(gap.shape[1]):
+        rounding = np.flatnonzero(~(gap[:, descent] > resolution[descent]))
+        end = int(rounding[0]) if rounding.size else len(gap)
+        if end == 0 or len(gap) == 1:
+            continue
+        # A single step that leads to the optimum has a rate too, of the size of the rounding.
+        end = max(end, 2)
+        start = min(end // 2, end - 2)
+        measured[descent] = _rate(gap[start:end, descent])
+        predicted = linearisation.gaps(K[start] - optimum, end - 1 - start)
+        linearised[descent] = _rate(predicted[:, descent])
+    return MeasuredRates(measured, linearised)
+
+
+def _rate(gaps: FloatArray) -> float:
+    """Factor by which a sequence shrinks, by regression of its logarithm; 0 if it ends in zero, NaN beyond numbers."""
+    if not np.isfinite(gaps).all():
+        return np.nan
+    if gaps[-1] <= _TINY:
+        return 0.0
+    logarithms = np.log(np.maximum(gaps, _TINY))
+    places = np.arange(len(gaps)) - 0.5 * (len(gaps) - 1)
+    return float(np.exp(places @ logarithms / (places @ places)))

@@ -1,0 +1,28 @@
+"""The exact first-order methods of a case, on every task by itself and on the meta-objective, from its initial gain."""
+
+from stage import snakemake
+
+# isort: split
+import logging
+
+from metalqr import first_order, storage
+from metalqr.objective import is_maml_stabilising
+
+case = snakemake.wildcards.case
+iterations, settings = snakemake.params.iterations, snakemake.params.settings
+adaptation_rate = settings["adaptation_rate"]
+tasks = storage.load_tasks(snakemake.input.tasks, case)
+K0 = storage.load_optima(snakemake.input.optima, case, tasks)["K0"].values
+optimum = storage.load_meta_optimum(snakemake.input.meta_optimum, case)["K_meta"].values
+descents = [first_order.descend(tasks, K0, method, iterations) for method in first_order.Method]
+meta = None
+if is_maml_stabilising(tasks, K0, adaptation_rate):
+    meta = first_order.descend_meta(tasks, K0, adaptation_rate, optimum, iterations)
+else:
+    logging.getLogger("run_exact_methods").warning(
+        "no descent on the meta-objective: the initial gain is not MAML-stabilising with the adaptation rate %r",
+        adaptation_rate,
+    )
+storage.save_exact_methods(
+    snakemake.output[0], descents, meta, {"iterations": iterations, "adaptation_rate": adaptation_rate}, case=case
+)
