@@ -8,14 +8,12 @@ from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
 from pipeline.canonical import complete_settings, schema, setting_names, theory_cases
+from pipeline.files import THEORY_FIGURES, THEORY_TABLES
 from pipeline.limits import memory_problems
 from pipeline.problems import ConfigError, key_path, nearest, shown
 
 #: Figure file that gathers all sweeps; an experiment of that name would write to the same files.
 HYPERPARAMETERS = "hyperparameters"
-#: Figures and tables of the stage `theory`: the same holds for their names.
-THEORY_FIGURES = ("estimation_error", "exact_methods", "theory_vs_practice")
-THEORY_TABLES = ("theory_audit", "theory_vs_practice", "stability", "learnability")
 
 _COMPARISONS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 _TYPES = {
@@ -217,7 +215,7 @@ def _shape_problem(key: str, matrix: list[list[float]], shape: tuple[int, int], 
 def _experiment_problems(config: Mapping[str, Any], name: str, experiment: Mapping[str, Any]) -> Iterator[str]:
     if name.lower() == HYPERPARAMETERS:
         yield f"experiments.{name}: this name is kept for the figure of all sweeps; choose another"
-    if name.lower() in THEORY_FIGURES + THEORY_TABLES:
+    if name.lower() in {*THEORY_FIGURES, *THEORY_TABLES}:
         yield f"experiments.{name}: this name is kept for the stage theory; choose another"
     yield from _unknown_cases(config, f"experiments.{name}.cases", experiment["cases"])
     sweep = experiment["sweep"]

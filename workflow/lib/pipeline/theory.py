@@ -7,17 +7,11 @@ from typing import Any
 
 from pipeline import demands
 from pipeline.canonical import complete_settings, setting_digest, theory_block, theory_cases
-from pipeline.configuration import THEORY_FIGURES, THEORY_TABLES
-from pipeline.files import FIGURE_FORMATS, META_OPTIMUM_FILE, RUN_FILE, TABLE_FORMATS
+from pipeline.files import FIGURE_FORMATS, META_OPTIMUM_FILE, RUN_FILE, TABLE_FORMATS, THEORY_FIGURES, THEORY_TABLES
 from pipeline.theory_jobs import curve_seeds, theory_jobs
 
-#: The folders of `results/` with a file for each case, and the rules that make them.
-FOLDERS = {
-    "theory": "audit_theory",
-    "estimation_error": "measure_estimation_error",
-    "exact_methods": "run_exact_methods",
-    "stability": "check_stability",
-}
+#: The folders of `results/` with a file for each case of the stage.
+FOLDERS = ("theory", "estimation_error", "exact_methods", "stability")
 
 
 @dataclass(frozen=True)
@@ -88,17 +82,29 @@ class Theory:
 
     def meta_optimum_of(self, wildcards: Any) -> str:
         """The optimum of the meta-objective at the case's own adaptation rate."""
-        rate = complete_settings(self.config, wildcards.case)["adaptation_rate"]
-        return META_OPTIMUM_FILE.format(case=wildcards.case, rate=repr(rate))
+        return self._meta_optimum(wildcards.case)
+
+    def _meta_optimum(self, case: str) -> str:
+        rate = complete_settings(self.config, case)["adaptation_rate"]
+        return META_OPTIMUM_FILE.format(case=case, rate=repr(rate))
 
     def runs_of(self, wildcards: Any) -> list[str]:
         """The runs of a case at its own settings, which experiments without a sweep ask for."""
-        case, setting = wildcards.case, setting_digest(complete_settings(self.config, wildcards.case))
+        return self._runs(wildcards.case)
+
+    def _runs(self, case: str) -> list[str]:
+        setting = setting_digest(complete_settings(self.config, case))
         return [RUN_FILE.format(case=case, setting=setting, seed=seed) for seed in curve_seeds(self.config, case)]
 
-    def data_files(self, folder: str) -> list[str]:
-        """The files of a folder of `results/` for all cases."""
-        cases = self.trained_cases if folder == "stability" else self.cases
+    def cases_with(self, folder: str) -> list[str]:
+        """The cases with a file in a folder of `results/`: a case without a run has none of its stability."""
+        return self.trained_cases if folder == "stability" else self.cases
+
+    def files_in(self, folder: str) -> list[str]:
+        """The files in a folder of `results/`, for all cases that have one; in `optima` those of the meta-objective."""
+        cases = self.cases_with(folder)
+        if folder == "optima":
+            return [self._meta_optimum(case) for case in cases]
         return [f"results/{folder}/{case}.nc" for case in cases]
 
     @property
@@ -109,13 +115,23 @@ class Theory:
 
     @property
     def tables(self) -> list[str]:
-        """The names of all tables; there is none of the stability without a case that was trained."""
-        names = THEORY_TABLES if self.cases else ()
-        return [name for name in names if name != "stability" or self.trained_cases]
+        """The names of all tables that have a case to show."""
+        return [name for name, folder in THEORY_TABLES.items() if self.cases_with(folder)]
 
     @property
     def files(self) -> list[str]:
-        """Everything that the stage makes."""
-        data = [file for folder in FOLDERS for file in self.data_files(folder)]
+        """Everything that the stage makes, and the runs that it reads."""
+        runs = [file for case in self.trained_cases for file in self._runs(case)]
+        data = [file for folder in FOLDERS for file in self.files_in(folder)]
         tables = [f"results/tables/{name}.{form}" for name in self.tables for form in TABLE_FORMATS]
-        return [*data, *self.figure_files, *tables]
+        return [*runs, *data, *self.figure_files, *tables]
+
+    # What a rule that draws or makes tables asks for.
+
+    def files_of(self, wildcards: Any) -> list[str]:
+        """The files that a table shows."""
+        return self.files_in(THEORY_TABLES[wildcards.table])
+
+    def cases_of(self, wildcards: Any) -> list[str]:
+        """The cases that a table shows."""
+        return self.cases_with(THEORY_TABLES[wildcards.table])
