@@ -6,4 +6,5 @@ from stage import snakemake
 from metalqr import figures, storage
 
 cases = zip(snakemake.params.cases, snakemake.input, strict=True)
-figures.save(figures.estimation_error({case: storage.load_estimation_error(path, case) for case, path in cases}), snakemake.output)
+datasets = {case: storage.load_estimation_error(path, case) for case, path in cases}
+figures.save(figures.estimation_error(datasets), snakemake.output)

@@ -6,4 +6,5 @@ from stage import snakemake
 from metalqr import figures, storage
 
 cases = zip(snakemake.params.cases, snakemake.input, strict=True)
-figures.save(figures.exact_methods({case: storage.load_exact_methods(path, case) for case, path in cases}), snakemake.output)
+datasets = {case: storage.load_exact_methods(path, case) for case, path in cases}
+figures.save(figures.exact_methods(datasets), snakemake.output)

@@ -6,4 +6,5 @@ from stage import snakemake
 from metalqr import figures, storage
 
 cases = zip(snakemake.params.cases, snakemake.input, strict=True)
-figures.save(figures.theory_vs_practice({case: storage.load_theory(path, case) for case, path in cases}), snakemake.output)
+datasets = {case: storage.load_theory(path, case) for case, path in cases}
+figures.save(figures.theory_vs_practice(datasets), snakemake.output)

@@ -241,8 +241,11 @@ def _unknown_cases(config: Mapping[str, Any], key: str, cases: list[str]) -> Ite
 
 def _theory_problems(config: Mapping[str, Any]) -> Iterator[str]:
     block = config["theory"]
-    if block["cases"] != "all":
+    if isinstance(block["cases"], list):
         yield from _unknown_cases(config, "theory.cases", block["cases"])
+    elif block["cases"] != "all":
+        yield f"theory.cases: {shown(block['cases'])} is not all; write a list, even of one case"
+        return
     for case in theory_cases(config):
         settings = complete_settings(config, case)
         yield from _precision_problems(f"cases.{case}", {}, settings)
