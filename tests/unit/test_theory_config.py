@@ -137,7 +137,7 @@ def test_a_case_of_the_theory_alone_is_made_too() -> None:
 
 def test_without_cases_nothing_is_made() -> None:
     plan = planned("{theory: {cases: []}}")
-    assert plan.theory.files == plan.theory.tables == []
+    assert plan.theory.files == plan.theory.run_files == plan.theory.tables == []
     assert plan.cases == ("d1k1", "d2k2", "d20k10")
 
 
@@ -146,9 +146,9 @@ def test_files_of_the_stage() -> None:
     expected = {f"results/{folder}/{case}.nc" for folder in FOLDERS for case in ("d1k1", "d2k2")}
     expected |= {f"results/figures/{name}.{form}" for name in THEORY_FIGURES for form in ("pdf", "svg", "png")}
     expected |= {f"results/tables/{name}.{form}" for name in THEORY_TABLES for form in ("md", "csv")}
-    runs = {file for file in plan.run_files("figure1") if "/d20k10/" not in file}
-    assert set(plan.theory.files) == expected | runs
-    assert len(plan.theory.files) == len(expected | runs)
+    assert set(plan.theory.files) == expected
+    assert len(plan.theory.files) == len(expected)
+    assert plan.theory.run_files == [file for file in plan.run_files("figure1") if "/d20k10/" not in file]
 
 
 def test_runs_are_those_at_the_cases_own_settings() -> None:

@@ -1,7 +1,28 @@
 rule theory:
     input:
         rules.optima.input,
+        plan.theory.run_files,
         plan.theory.files,
+
+
+# A target for each kind of file as well.
+rule estimation_error:
+    input:
+        rules.optima.input,
+        plan.theory.files_in("estimation_error"),
+
+
+rule exact_methods:
+    input:
+        rules.optima.input,
+        plan.theory.files_in("exact_methods"),
+
+
+rule stability:
+    input:
+        rules.optima.input,
+        plan.theory.run_files,
+        plan.theory.files_in("stability"),
 
 
 rule audit_theory:

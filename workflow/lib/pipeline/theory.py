@@ -119,12 +119,16 @@ class Theory:
         return [name for name, folder in THEORY_TABLES.items() if self.cases_with(folder)]
 
     @property
+    def run_files(self) -> list[str]:
+        """All runs whose stability is checked."""
+        return [file for case in self.trained_cases for file in self._runs(case)]
+
+    @property
     def files(self) -> list[str]:
-        """Everything that the stage makes, and the runs that it reads."""
-        runs = [file for case in self.trained_cases for file in self._runs(case)]
+        """Everything that the stage makes."""
         data = [file for folder in FOLDERS for file in self.files_in(folder)]
         tables = [f"results/tables/{name}.{form}" for name in self.tables for form in TABLE_FORMATS]
-        return [*runs, *data, *self.figure_files, *tables]
+        return [*data, *self.figure_files, *tables]
 
     # What a rule that draws or makes tables asks for.
 
