@@ -119,6 +119,8 @@ rule check_stability:
         "results/logs/stability/{case}.log",
     benchmark:
         "results/timings/stability/{case}.tsv"
+    wildcard_constraints:
+        case="|".join(plan.theory.trained_cases) or "(?!)",
     priority: plan.theory.priority("check_stability")
     conda:
         "../../envs/compute.yaml"
