@@ -56,7 +56,7 @@ def planned(overlay: str = "{}") -> Plan:
             "{theory: {requirements: {failure_probability: 1}}}",
             "theory.requirements.failure_probability: 1 is not < 1",
         ),
-        ("{theory: {estimation_error: {repeats: 0}}}", "theory.estimation_error.repeats: 0 is not >= 1"),
+        ("{theory: {estimation_error: {repeats: 1}}}", "theory.estimation_error.repeats: 1 is not >= 2"),
         (
             "{theory: {estimation_error: {perturbations: 10}}}",
             "theory.estimation_error.perturbations: 10 is not a list",
