@@ -124,7 +124,7 @@ rule check_stability:
     priority: plan.theory.priority("check_stability")
     conda:
         "../../envs/compute.yaml"
-    threads: 1
+    threads: plan.threads
     resources:
         mem_mb=plan.theory.memory("check_stability"),
         runtime=plan.theory.minutes("check_stability"),

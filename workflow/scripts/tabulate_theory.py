@@ -16,4 +16,5 @@ TABLES = {
 load, tabulate = TABLES[snakemake.wildcards.table]
 cases = zip(snakemake.params.cases, snakemake.input, strict=True)
 table = tabulate({case: load(path, case) for case, path in cases})
-tables.save(table, markdown=snakemake.output.markdown, csv=snakemake.output.csv)
+outputs = snakemake.output
+tables.save(table, markdown=outputs.markdown, csv=outputs.csv, columns=theory_tables.COLUMNS)
