@@ -59,6 +59,7 @@ wildcard_constraints:
     case="|".join(plan.cases),
     experiment="|".join(plan.experiments),
     setting="[0-9a-f]{12}",
+    rate="[0-9][-+.0-9e]*",
     seed="[0-9]+",
 
 
@@ -68,6 +69,7 @@ include: "workflow/rules/runs.smk"
 include: "workflow/rules/datasets.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/theory.smk"
 
 
 # Each stage's target asks for the files of the stages before it as well: otherwise Snakemake does not make a deleted run
@@ -77,3 +79,4 @@ rule all:
     input:
         rules.figures.input,
         plan.table_files,
+        rules.theory.input,

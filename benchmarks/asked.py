@@ -14,12 +14,17 @@ sys.path.insert(0, str(ROOT / "workflow" / "lib"))
 
 from pipeline import Plan, read_config  # noqa: E402
 
-#: Rules with the folder of their timings; the first folder or the file in it is a case or an experiment.
+#: Rules with their timings, by the name of a case or an experiment.
 RULES = {
-    "generate_tasks": "tasks",
-    "solve_optima": "optima",
-    "train_policy": "runs",
-    "collect_dataset": "datasets",
+    "generate_tasks": "tasks/{name}.tsv",
+    "solve_optima": "optima/{name}.tsv",
+    "train_policy": "runs/{name}/**/*.tsv",
+    "collect_dataset": "datasets/{name}.tsv",
+    "solve_meta_optimum": "optima/{name}/*.tsv",
+    "audit_theory": "theory/{name}.tsv",
+    "measure_estimation_error": "estimation_error/{name}.tsv",
+    "run_exact_methods": "exact_methods/{name}.tsv",
+    "check_stability": "stability/{name}.tsv",
 }
 MISSING = "There are no timings: `make paper` leaves them in `results/timings/`.\n"
 
@@ -32,11 +37,9 @@ def default_plan() -> Plan:
 def summary(timings: Path, plan: Plan) -> str:
     """The table in Markdown: for each rule and case or experiment of the plan, the largest of its jobs."""
     rows = []
-    for rule, folder in RULES.items():
-        known = plan.cases if folder in ("tasks", "optima", "runs") else tuple(plan.experiments)
-        for name in known:
-            paths = [timings / folder / f"{name}.tsv", *(timings / folder / name).rglob("*.tsv")]
-            jobs = [pd.read_csv(path, sep="\t") for path in paths if path.is_file()]
+    for rule, pattern in RULES.items():
+        for name in plan.experiments if rule == "collect_dataset" else plan.cases:
+            jobs = [pd.read_csv(path, sep="\t") for path in timings.glob(pattern.format(name=name))]
             if jobs:
                 rows.append([rule, name, *_largest(pd.concat(jobs)), *_asked(plan, rule, name)])
     if not rows:
@@ -56,12 +59,13 @@ def _largest(jobs: pd.DataFrame) -> list[str]:
 
 
 def _asked(plan: Plan, rule: str, name: str) -> list[str]:
-    ask_minutes, ask_memory = {
+    asks = {
         "generate_tasks": (plan.task_minutes, plan.task_memory),
         "solve_optima": (plan.optima_minutes, plan.optima_memory),
         "train_policy": (plan.run_minutes, plan.run_memory),
         "collect_dataset": (plan.dataset_minutes, plan.dataset_memory),
-    }[rule]
+    }
+    both = asks.get(rule) or (plan.theory.minutes(rule), plan.theory.memory(rule))
     settings = plan.settings_of(name) if rule == "train_policy" else [""]
     jobs = [SimpleNamespace(case=name, experiment=name, setting=setting) for setting in settings]
-    return [str(max(ask(job, 1) for job in jobs)) for ask in (ask_minutes, ask_memory)]
+    return [str(max(ask(job, 1) for job in jobs)) for ask in both]

@@ -7,7 +7,11 @@ import pandas as pd
 from benchmarks.tables import markdown
 
 #: In the order of the pipeline.
-STAGES = ("tasks", "optima", "runs", "datasets", "figures", "tables")
+STAGES = (
+    "tasks", "optima", "runs", "datasets",
+    "theory", "estimation_error", "exact_methods", "stability",
+    "figures", "tables",
+)  # fmt: skip
 MISSING = (
     "There are no timings: `make paper` leaves them in `results/timings/`, and `make bench` then adds them up here.\n"
 )

@@ -246,6 +246,10 @@ def test_jobs_beside_what_is_asked_for_them(tmp_path):
         "runs/d20k10/def/seed-1.tsv": "250.0\t0:04:10\t100\t100\t250\n",
         "datasets/figure1.tsv": "3.0\t0:00:03\t190\t100\t3\n",
         "datasets/of_another_config.tsv": "3.0\t0:00:03\t190\t100\t3\n",
+        "optima/d2k2.tsv": "1.0\t0:00:01\t180\t100\t1\n",
+        "optima/d2k2/adaptation_rate-0.0.tsv": "2.0\t0:00:02\t190\t100\t2\n",
+        "optima/d2k2/adaptation_rate-1e-05.tsv": "1.0\t0:00:01\t190\t100\t1\n",
+        "stability/d2k2.tsv": "5.0\t0:00:05\t200\t100\t5\n",
     }.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -255,13 +259,18 @@ def test_jobs_beside_what_is_asked_for_them(tmp_path):
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:] if line.startswith("|")]
     assert [row[:5] for row in rows] == [
         ["generate_tasks", "d1k1", "1", "0.4", ""],
+        ["solve_optima", "d2k2", "1", "1.0", "189"],
         ["train_policy", "d20k10", "2", "250.0", "210"],
         ["collect_dataset", "figure1", "1", "3.0", "199"],
+        ["solve_meta_optimum", "d2k2", "2", "2.0", "199"],
+        ["check_stability", "d2k2", "1", "5.0", "210"],
     ]
     setting = next(path.split("/")[3] for path in plan.run_files("figure1") if "/d20k10/" in path)
     wildcards = SimpleNamespace(case="d20k10", experiment="figure1", setting=setting)
-    assert rows[1][5:] == [str(plan.run_minutes(wildcards, 1)), f"{plan.run_memory(wildcards, 1)}"]
-    assert rows[2][5:] == [str(plan.dataset_minutes(wildcards, 1)), str(plan.dataset_memory(wildcards, 1))]
+    assert rows[2][5:] == [str(plan.run_minutes(wildcards, 1)), f"{plan.run_memory(wildcards, 1)}"]
+    assert rows[3][5:] == [str(plan.dataset_minutes(wildcards, 1)), str(plan.dataset_memory(wildcards, 1))]
+    asked_for = (plan.theory.minutes("check_stability"), plan.theory.memory("check_stability"))
+    assert rows[5][5:] == [str(ask(SimpleNamespace(case="d2k2"), 1)) for ask in asked_for]
 
 
 def test_without_timings_nothing_is_beside_what_is_asked(tmp_path):

@@ -18,8 +18,7 @@ import metalqr
 from metalqr.families import GIVEN_LEVELS, OPTIONAL_GIVEN, FamilySettings
 from metalqr.settings import RADIUS_RANGE, MetaSettings
 from pipeline import ConfigError, Plan, Sources, check_config
-from pipeline.canonical import schema, setting_names
-from pipeline.plan import setting_digest
+from pipeline.canonical import schema, setting_digest, setting_names
 
 ROOT = Path(__file__).resolve().parents[2]
 

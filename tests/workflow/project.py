@@ -115,11 +115,11 @@ class Project:
         made = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
         return {name: path for name, path in made.items() if not name.startswith(("logs/", "timings/"))}
 
-    def planned(self) -> dict[str, list[str]]:
-        """By rule, the first output of every job that a dry run would start."""
+    def planned(self, *targets: str) -> dict[str, list[str]]:
+        """By rule, the first output of every job that a dry run would start, by default of everything."""
         jobs: dict[str, list[str]] = {}
         rule = None
-        for line in self.snakemake("--dry-run").splitlines():
+        for line in self.snakemake(*targets, "--dry-run").splitlines():
             if match := re.match(r"(?:local)?rule (\w+):", line):
                 rule = match[1]
             elif rule and (match := re.match(r"\s+output: ([^,\s]+)", line)):

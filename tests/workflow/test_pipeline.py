@@ -95,7 +95,7 @@ def test_linked_settings_move_together(finished: Project) -> None:
 
 def test_stages_are_targets(fresh: Project) -> None:
     printed = fresh.snakemake("--list-rules")
-    assert {"tasks", "optima", "runs", "datasets", "figures", "tables", "all"} <= set(printed.split())
+    assert {"tasks", "optima", "runs", "datasets", "figures", "tables", "theory", "all"} <= set(printed.split())
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from typing import Any
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
-from pipeline.canonical import complete_settings, schema, setting_names
+from pipeline.canonical import complete_settings, schema, setting_names, theory_cases
+from pipeline.files import THEORY_FIGURES, THEORY_TABLES
 from pipeline.limits import memory_problems
 from pipeline.problems import ConfigError, key_path, nearest, shown
 
@@ -155,6 +156,7 @@ def _cross_problems(config: Mapping[str, Any]) -> Iterator[str]:
         yield from _case_problems(config, case)
     for name, experiment in config["experiments"].items():
         yield from _experiment_problems(config, name, experiment)
+    yield from _theory_problems(config)
 
 
 def _name_problems(kind: str, names: Iterable[str]) -> Iterator[str]:
@@ -213,10 +215,9 @@ def _shape_problem(key: str, matrix: list[list[float]], shape: tuple[int, int], 
 def _experiment_problems(config: Mapping[str, Any], name: str, experiment: Mapping[str, Any]) -> Iterator[str]:
     if name.lower() == HYPERPARAMETERS:
         yield f"experiments.{name}: this name is kept for the figure of all sweeps; choose another"
-    for index, case in enumerate(experiment["cases"]):
-        if case not in config["cases"]:
-            hint = nearest(case, list(config["cases"]))
-            yield f"experiments.{name}.cases[{index}]: there is no case {case!r}; {hint}"
+    if name.lower() in {*THEORY_FIGURES, *THEORY_TABLES}:
+        yield f"experiments.{name}: this name is kept for the stage theory; choose another"
+    yield from _unknown_cases(config, f"experiments.{name}.cases", experiment["cases"])
     sweep = experiment["sweep"]
     for setting, values in sweep.items():
         if not isinstance(values, str):
@@ -230,6 +231,25 @@ def _experiment_problems(config: Mapping[str, Any], name: str, experiment: Mappi
             yield f"{key} (moves with {values}): {problem}"
     for case in filter(config["cases"].__contains__, experiment["cases"]):
         yield from _precision_problems(f"experiments.{name}", sweep, complete_settings(config, case))
+
+
+def _unknown_cases(config: Mapping[str, Any], key: str, cases: list[str]) -> Iterator[str]:
+    for index, case in enumerate(cases):
+        if case not in config["cases"]:
+            yield f"{key}[{index}]: there is no case {case!r}; {nearest(case, list(config['cases']))}"
+
+
+def _theory_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    block = config["theory"]
+    if isinstance(block["cases"], list):
+        yield from _unknown_cases(config, "theory.cases", block["cases"])
+    elif block["cases"] != "all":
+        yield f"theory.cases: {shown(block['cases'])} is not all; write a list, even of one case"
+        return
+    for case in theory_cases(config):
+        settings = complete_settings(config, case)
+        yield from _precision_problems(f"cases.{case}", {}, settings)
+        yield from _precision_problems("theory.estimation_error", block["estimation_error"], settings)
 
 
 def _precision_problems(key: str, sweep: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:

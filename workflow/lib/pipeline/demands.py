@@ -44,6 +44,8 @@ class Sizes:
     task_batch: int | None = None  # of an iteration; all tasks without
     threads: int = 1
     runs: int = 1  # of an experiment, for this case
+    gains: int = 1  # of an audit
+    random_tasks: int = 1  # of an audit: sets of tasks
 
     @property
     def policies(self) -> int:
@@ -111,6 +113,40 @@ def run_memory(sizes: Sizes) -> float:
     return megabytes(numbers, PROCESS_MEGABYTES + COMPILER_MEGABYTES + threads * THREAD_MEGABYTES)
 
 
+def audit_memory(sizes: Sizes) -> float:
+    """Of `audit_theory`: one gain at a time with its Hessians, and both sides of every inequality for every gain.
+
+    A Hessian is a matrix of the size k d, which is diagonalised. Some fifty inequalities in two forms are kept for the
+    gains of the case, and again for those of the random tasks.
+    """
+    numbers = 8 * sizes.matrices + (2 * _POWERS + 60) * sizes.squares + 8 * sizes.tasks * sizes.gain**2
+    numbers += 400 * (sizes.gains * (1 + sizes.perturbations) + sizes.random_tasks)
+    return megabytes(numbers)
+
+
+def estimation_error_memory(sizes: Sizes) -> float:
+    """Of `measure_estimation_error`: an iteration of training, and the errors of all estimates.
+
+    Its iterations are the repeats, its runs the values that are measured.
+    """
+    kept = 8 * sizes.runs * sizes.iterations * sizes.tasks * (sizes.gain + 4)
+    return run_memory(sizes) + megabytes(kept, 0)
+
+
+def exact_method_memory(sizes: Sizes) -> float:
+    """Of `run_exact_methods`: the gain of every task at every iteration of four methods, and what one holds."""
+    numbers = 8 * sizes.matrices + (2 * _POWERS + 60) * sizes.squares + 8 * sizes.tasks * sizes.gain**2
+    numbers += 3 * 4 * (sizes.iterations + 1) * sizes.tasks * (sizes.gain + 6)
+    return megabytes(numbers)
+
+
+def stability_memory(sizes: Sizes) -> float:
+    """Of `check_stability`: all runs with their gains, and what one gain takes."""
+    numbers = 8 * sizes.matrices + (2 * _POWERS + 60) * sizes.squares
+    numbers += 2 * sizes.runs * ((sizes.iterations + 1) * (sizes.gain + 8 * sizes.tasks) + sizes.curves)
+    return megabytes(numbers)
+
+
 def dataset_memory(sizes: Sizes) -> float:
     """Of `collect_dataset`, for one case: all its runs, once more while written, and the file of one run."""
     return megabytes(2 * sizes.runs * (sizes.curves + sizes.gain + 8) + 3 * (sizes.iterations + 1) * sizes.gain, 0)
@@ -152,6 +188,27 @@ def run_seconds(sizes: Sizes) -> float:
     return sizes.iterations * (simulation + alone)
 
 
+def _exact_seconds(sizes: Sizes) -> float:
+    """Of all exact quantities of one gain, for every task: some tens of Lyapunov equations."""
+    return 1e-3 + 1e-6 * sizes.tasks * sizes.state_dim**3
+
+
+def audit_seconds(sizes: Sizes) -> float:
+    """Of `audit_theory`: exact quantities and Hessians of every gain, perturbed gain and random task."""
+    gains = sizes.gains * (1 + sizes.perturbations) + sizes.random_tasks
+    return gains * (2e-3 + sizes.gain * _exact_seconds(sizes) / 10)
+
+
+def exact_method_seconds(sizes: Sizes) -> float:
+    """Of `run_exact_methods`: exact quantities at every iteration of four methods, and the Hessians at the optima."""
+    return (4 * sizes.iterations + 2 * sizes.gain) * _exact_seconds(sizes)
+
+
+def stability_seconds(sizes: Sizes) -> float:
+    """Of `check_stability`: exact quantities of every gain of every run."""
+    return sizes.runs * (0.1 + (sizes.iterations + 1) * _exact_seconds(sizes))
+
+
 def dataset_seconds(sizes: Sizes) -> float:
     """Of `collect_dataset`: to open a file takes longer than to read it."""
     return sizes.runs * (0.1 + 1e-7 * (sizes.iterations + 1) * (sizes.tasks + 4 + sizes.gain))
@@ -160,3 +217,16 @@ def dataset_seconds(sizes: Sizes) -> float:
 def minutes(seconds: float) -> int:
     """The run time to ask for, in whole minutes."""
     return math.ceil((START_SECONDS + SAFETY * seconds) / 60)
+
+
+def priority(seconds: float) -> int:
+    """How early a job should start: ten more for each factor of ten in its time."""
+    return round(10 * math.log10(1 + 1000 * seconds))
+
+
+#: Memory and time of the jobs of the stage `theory` that have sizes of their own.
+THEORY = {
+    "audit_theory": (audit_memory, audit_seconds),
+    "run_exact_methods": (exact_method_memory, exact_method_seconds),
+    "check_stability": (stability_memory, stability_seconds),
+}

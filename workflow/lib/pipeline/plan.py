@@ -1,8 +1,6 @@
 """From the checked config to the runs: every experiment's points, and the identity that lets experiments share runs."""
 
-import hashlib
 import itertools
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,15 +8,12 @@ from functools import cached_property
 from typing import Any
 
 from pipeline import demands
-from pipeline.canonical import canonical_block, canonical_setting, complete_settings
+from pipeline.canonical import canonical_block, canonical_setting, complete_settings, setting_digest
 from pipeline.configuration import HYPERPARAMETERS, check_config
-from pipeline.limits import dataset_jobs, sizes_of
+from pipeline.files import FIGURE_FORMATS, OPTIMA_FILE, RUN_FILE, TABLE_FORMATS
+from pipeline.jobs import dataset_jobs, sizes_of
 from pipeline.problems import ConfigError
-
-DIGEST_LENGTH = 12
-OPTIMA_FILE = "results/optima/{case}.nc"
-RUN_FILE = "results/runs/{case}/{setting}/seed-{seed}.nc"
-FIGURE_FORMATS = ("pdf", "svg", "png")
+from pipeline.theory import Theory
 
 
 @dataclass(frozen=True)
@@ -43,13 +38,6 @@ class Experiment:
         """The settings that each point of the sweep changes, the last axis fastest; one empty point without a sweep."""
         points = [dict(zip(self.sweep, values, strict=True)) for values in itertools.product(*self.sweep.values())]
         return [{**point, **{name: point[axis] for name, axis in self.linked.items()}} for point in points]
-
-
-def setting_digest(settings: Mapping[str, Any]) -> str:
-    """Short name of an algorithm's settings: it depends on their values only, not on order or spelling (1 or 1.0)."""
-    canonical = {name: canonical_setting(name, value) for name, value in settings.items()}
-    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
 
 
 @dataclass
@@ -92,9 +80,14 @@ class Plan:
 
     @cached_property
     def cases(self) -> tuple[str, ...]:
-        """The cases that an experiment uses, in the config's order."""
-        used = {case for experiment in self.experiments.values() for case in experiment.cases}
+        """The cases that an experiment or the stage `theory` uses, in the config's order."""
+        used = {case for experiment in self.experiments.values() for case in experiment.cases} | set(self.theory.cases)
         return tuple(case for case in self.config["cases"] if case in used)
+
+    @cached_property
+    def theory(self) -> Theory:
+        """What the rules of the stage `theory` ask."""
+        return Theory(self.config)
 
     @cached_property
     def curves(self) -> tuple[str, ...]:
@@ -134,8 +127,8 @@ class Plan:
             ) from None
 
     def priority(self, wildcards: Any) -> int:
-        """How early a run should start: ten more for each factor of ten in its time."""
-        return round(10 * math.log10(1 + 1000 * demands.run_seconds(self._run_sizes(wildcards))))
+        """How early a run should start."""
+        return demands.priority(demands.run_seconds(self._run_sizes(wildcards)))
 
     # What the rules ask for as resources. Snakemake tries a job again with more of both, if --retries allows.
 
@@ -242,4 +235,4 @@ class Plan:
     @property
     def table_files(self) -> list[str]:
         """The tables of all experiments."""
-        return [f"results/tables/{name}.{form}" for name in self.experiments for form in ("md", "csv")]
+        return [f"results/tables/{name}.{form}" for name in self.experiments for form in TABLE_FORMATS]
