@@ -50,8 +50,7 @@ def stability(datasets: Mapping[str, xr.Dataset]) -> pd.DataFrame:
     metalqr.summaries.DatasetError
         If there is no dataset.
     """
-    if not datasets:
-        raise DatasetError("the table needs the dataset of at least one case")
+    _require(datasets)
     return pd.DataFrame(
         [
             {"case": case, "promise": promise, **_outcome(dataset, promise)}
@@ -77,6 +76,104 @@ def _outcome(dataset: xr.Dataset, promise: str) -> dict[str, Any]:
     }
 
 
+def theory_audit(datasets: Mapping[str, xr.Dataset]) -> pd.DataFrame:
+    """The audit of every inequality: a row for each case and inequality.
+
+    Parameters
+    ----------
+    datasets : mapping of str to xarray.Dataset
+        Files of :func:`metalqr.storage.save_theory` by case.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns: ``case``, ``inequality`` (its name), ``source`` in the paper, ``erratum`` (the entry of
+        ``docs/errata.md``), and for each form ``worst_ratio``, the largest left side over right side, ``checked`` and
+        ``broken``, numbers of places, ``left``, ``right`` and ``origin`` at the worst ratio: -1 for the case's own
+        tasks, otherwise the number of a random set.
+
+    Raises
+    ------
+    metalqr.summaries.DatasetError
+        If there is no dataset.
+    """
+    _require(datasets)
+    rows = []
+    for case, dataset in datasets.items():
+        for name in dataset["inequality"].values.tolist():
+            found = dataset.sel(inequality=name)
+            row = {
+                "case": case,
+                "inequality": name,
+                "source": found["source"].item(),
+                "erratum": found["erratum"].item(),
+            }
+            for form in dataset["form"].values.tolist():
+                columns = ("worst_ratio", "broken", "checked", "left", "right", "origin")
+                row |= {f"{column}_{form}": found[column].sel(form=form).item() for column in columns}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def theory_vs_practice(datasets: Mapping[str, xr.Dataset]) -> pd.DataFrame:
+    """What Theorems 1 and 2 ask for beside what a case uses: a row for each case and setting.
+
+    Parameters
+    ----------
+    datasets : mapping of str to xarray.Dataset
+        Files of :func:`metalqr.storage.save_theory` by case.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns: ``case``, ``setting``, ``used``, and for each form its value and ``decades``, the decimal logarithm of
+        the value over that used.
+
+    Raises
+    ------
+    metalqr.summaries.DatasetError
+        If there is no dataset.
+    """
+    _require(datasets)
+    rows = []
+    for case, dataset in datasets.items():
+        for setting in dataset["setting"].values.tolist():
+            found = dataset.sel(setting=setting)
+            used = found["used"].item()
+            row = {"case": case, "setting": setting, "used": used}
+            for form in dataset["form"].values.tolist():
+                asked = found["required"].sel(form=form).item()
+                row[form] = asked
+                row[f"decades_{form}"] = math.log10(asked / used) if used > 0 and asked > 0 else math.nan
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _require(datasets: Mapping[str, xr.Dataset]) -> None:
+    if not datasets:
+        raise DatasetError("the table needs the dataset of at least one case")
+
+
+def _broken(row: Mapping[Any, Any], form: str) -> str:
+    checked = row[f"checked_{form}"]
+    return f"{row[f'broken_{form}']:,} of {checked:,}" if checked else "–"
+
+
+def _counterexample(row: Mapping[Any, Any]) -> str:
+    if not row["broken_printed"]:
+        return ""
+    return "in the case's tasks" if row["origin_printed"] < 0 else f"in random set {row['origin_printed']}"
+
+
+def _power(value: float) -> str:
+    """Two digits and a power of ten, as much as an order of magnitude deserves."""
+    return "–" if math.isnan(value) else f"{value:.2g}"
+
+
+def _decades(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:+.0f}"
+
+
 #: How the columns of all tables of this module look.
 COLUMNS: dict[str, Column | None] = {
     "promise": Column("promise", lambda row: PROMISES[row["promise"]], text=True),
@@ -88,4 +185,17 @@ COLUMNS: dict[str, Column | None] = {
         "first broken at", lambda row: "–" if pd.isna(row["first_broken"]) else str(row["first_broken"])
     ),
     "largest_rise": Column("largest rise", lambda row: percent(row["largest_rise"])),
+    "worst_ratio_printed": Column("worst ratio, printed", lambda row: _power(row["worst_ratio_printed"])),
+    "broken_printed": Column("broken, printed", lambda row: _broken(row, "printed")),
+    "worst_ratio_corrected": Column("worst ratio, corrected", lambda row: _power(row["worst_ratio_corrected"])),
+    "broken_corrected": Column("broken, corrected", lambda row: _broken(row, "corrected")),
+    # Of the worst ratio: in the CSV and the file, not in the Markdown, which has room for what broke.
+    **dict.fromkeys(
+        f"{name}_{form}" for name in ("checked", "left", "right", "origin") for form in ("printed", "corrected")
+    ),
+    "used": Column("used", lambda row: _power(row["used"])),
+    "printed": Column("asked for as printed", lambda row: _power(row["printed"])),
+    "decades_printed": Column("decades", lambda row: _decades(row["decades_printed"])),
+    "corrected": Column("as corrected", lambda row: _power(row["corrected"])),
+    "decades_corrected": Column("decades", lambda row: _decades(row["decades_corrected"])),
 }
