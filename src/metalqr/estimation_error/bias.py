@@ -98,7 +98,7 @@ def smoothing_bias(
 ) -> Bias:
     r"""Bias of the smoothing radius, alone or together with that of a finite roll-out length.
 
-    .. math:: \Bigl\| \frac{dk}{r^2} E[F(K + U)\,U] - \nabla F(K) \Bigr\|_F
+    .. math:: \Bigl\| \frac{dk}{r^2} E[\bar F(K + U)\,U] - \nabla F(K) \Bigr\|_F
               = \| E[\nabla \bar F(K + V)] - \nabla F(K) \|_F,
 
     where U is uniform on the sphere of radius r, V in the ball, F is a task's cost or the meta-objective, and
@@ -114,8 +114,8 @@ def smoothing_bias(
     :math:`4/(dk + 2)^2` of it too small. The frames depend on the seed alone, not on r.
 
     With ``length`` this is exactly the bias of Algorithm 1. For Algorithm 2 it leaves out how its inner estimate
-    differs from the exact gradient it stands for: the smoothing of the inner gradient, of order
-    :math:`\eta r^2`, and the effect of its noise through the curvature of the cost, of order :math:`\eta^2 / M`.
+    differs from the exact gradient it stands for: the smoothing of the inner gradient, of order :math:`\eta r^2`, and
+    the effect of its noise through the curvature of the cost, of order :math:`\eta^2 / (M r^2)`.
 
     Parameters
     ----------
