@@ -18,7 +18,7 @@ LARGEST_FRAME = 200
 #: Dimension of the space of gains from which one length stands for all in the ball, where they are nearly equal.
 _ONE_LENGTH_FROM = 64
 #: Numbers that the recursions over a batch of gains may keep at once, and state matrices for each gain beside them.
-_LARGEST_BATCH = 10_000_000
+_LARGEST_BATCH = 4_000_000
 _COPIES = 30
 
 
