@@ -43,7 +43,7 @@ class Promise(enum.StrEnum):
     """The cost of each single task is lower than an iteration before."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Record:
     """How a run kept one promise.
 

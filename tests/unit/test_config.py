@@ -515,7 +515,7 @@ def test_sources_of_the_scripts() -> None:
     assert all("workflow/scripts/stage.py" in files for files in reached.values())
     with_rollout = {script for script, files in reached.items() if "src/metalqr/rollout.py" in files}
     with_figures = {script for script, files in reached.items() if "src/metalqr/figures/style.py" in files}
-    assert with_rollout == {"train_policy"}
+    assert with_rollout == {"train_policy", "measure_estimation_error", "check_stability"}
     assert with_figures == {"draw_curves", "draw_hyperparameters"}
     assert {"src/metalqr/random.py", "src/metalqr/estimators.py", "src/metalqr/settings.py"} <= reached["train_policy"]
     assert (

@@ -37,14 +37,6 @@ def _within(estimates, exact, bound=4.5):
     assert np.all(np.abs(error) < bound), error
 
 
-def _circle_average(value, gain, radius, points=64):
-    """(dk/r^2) E[value(K + U) U] over the circle of a (1, 2) gain: the trapezoidal rule, exact for a smooth value."""
-    angles = 2 * np.pi * np.arange(points) / points
-    U = radius * np.stack([np.cos(angles), np.sin(angles)], axis=-1).reshape(points, 1, 2)
-    values = np.array([value(gain + direction) for direction in U])
-    return 2 / radius**2 * np.einsum("pi,pkd->ikd", values, U) / points
-
-
 def test_algorithm_1_estimates_the_gradient_averaged_over_the_ball():
     """Scalar tasks, the ball an interval: E = (J(k + r) - J(k - r)) / 2r of the finite-horizon cost. 4.5 sigma."""
     tasks, gain, r = similar_tasks(seed=1, count=3, state_dim=1, action_dim=1), np.array([[0.1]]), 0.1
@@ -60,7 +52,7 @@ def test_algorithm_1_estimates_the_gradient_in_two_dimensions():
     settings = dataclasses.replace(SETTINGS, inner_perturbations=20_000)
     estimates = np.array([estimators.estimate_gradient(tasks, gain, settings, Stream(s)) for s in range(40)])
     cost = lambda K: lqr.finite_horizon_cost(tasks, K, settings.rollout_length)  # noqa: E731
-    _within(estimates, _circle_average(cost, gain, settings.smoothing_radius))
+    _within(estimates, twins.circle_average(cost, gain, settings.smoothing_radius))
 
 
 @pytest.mark.parametrize(("state_dim", "action_dim"), [(2, 2), (4, 3)])
@@ -89,7 +81,7 @@ def test_algorithm_2_without_adaptation_estimates_the_average_gradient():
     settings = dataclasses.replace(SETTINGS, adaptation_rate=0.0, perturbations=5000, inner_perturbations=1)
     estimates = np.array([estimators.estimate_meta_gradient(tasks, gain, settings, Stream(s)) for s in range(40)])
     cost = lambda K: lqr.finite_horizon_cost(tasks, K, settings.rollout_length)  # noqa: E731
-    exact = np.einsum("i,ikd->kd", tasks.p, _circle_average(cost, gain, settings.smoothing_radius))
+    exact = np.einsum("i,ikd->kd", tasks.p, twins.circle_average(cost, gain, settings.smoothing_radius))
     _within(estimates, exact)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from systems import Array, bases, central_difference, random_tasks, stable_gain, tasks_and_gains
 
-from metalqr import lqr, meta, optimal
+from metalqr import lqr, meta, objective, optimal
 from metalqr.lqr import LQRTasks, UnstablePolicyError
 from metalqr.objective import adapted_cost
 
@@ -32,6 +32,38 @@ def test_gradient_agrees_with_finite_differences_of_the_objective(dims: tuple[in
     for unit in bases(K.shape):
         slope = central_difference(lambda gain: np.asarray(meta.objective(tasks, gain, rate)), K, unit, step=1e-4)
         assert np.vdot(exact, unit) == pytest.approx(float(slope), abs=1e-7 * np.abs(exact).max())
+
+
+def test_gradient_over_finite_roll_outs_agrees_with_finite_differences() -> None:
+    """With the costs of roll-outs of 8 steps before and after the adaptation, of a gain that is not stabilising."""
+    tasks = random_tasks(24, 3, 3, 2, radius=1.05)
+    K, rate, length = np.zeros((2, 3)), 1e-4, 8
+
+    def value(gain: Array) -> Array:
+        adapted = gain - rate * lqr.finite_horizon_gradient(tasks, gain, length)
+        return lqr.finite_horizon_cost(tasks, adapted, length)
+
+    exact = objective.task_gradients(tasks, K, rate, length)
+    without = lqr.finite_horizon_gradient(tasks, K, length)
+    assert np.linalg.norm(exact - without) > 1e-3 * np.linalg.norm(exact), "the adaptation must matter"
+    for unit in bases(K.shape):
+        slope = central_difference(value, K, unit, step=1e-4)
+        np.testing.assert_allclose(np.tensordot(exact, unit, 2), slope, atol=1e-7 * np.abs(exact).max())
+
+
+def test_gradient_over_finite_roll_outs_is_not_a_number_beyond_the_range_of_numbers() -> None:
+    tasks = LQRTasks([[[30.0]], [[0.5]]], ONE * 2, ONE * 2, ONE * 2, ONE * 2)
+    found = objective.task_gradients(tasks, [[0.0]], 1e-3, 2000)
+    assert np.isnan(found.ravel()).tolist() == [True, False]
+
+
+def test_each_task_may_have_a_gain_of_its_own() -> None:
+    tasks = random_tasks(25, radius=0.6)
+    K = 0.3 * stable_gain(tasks, 25, per_task=True)
+    found = objective.task_gradients(tasks, K, 1e-3)
+    for task in range(tasks.count):
+        alone = meta.gradient(tasks.subset([task]), K[task], 1e-3)
+        np.testing.assert_allclose(found[task], alone, rtol=1e-11)
 
 
 @given(tasks_and_gains())

@@ -1,6 +1,6 @@
 """Plain NumPy twins of the compiled code: the shortest way to write the same mathematics, as slow as it likes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,3 +62,11 @@ def rollout_cost(
         x = (A - B @ K) @ x + w
         cost += x @ Q @ x + (K @ x) @ R @ (K @ x)
     return cost / length
+
+
+def circle_average(values: Callable[[Array], Array], gain: Array, radius: float, points: int = 64) -> Array:
+    """(dk/r^2) E[values(K + U) U] over the circle of a (1, 2) gain: the trapezoidal rule, exact if it is smooth."""
+    angles = 2 * np.pi * np.arange(points) / points
+    U = radius * np.stack([np.cos(angles), np.sin(angles)], axis=-1).reshape(points, 1, 2)
+    found = np.array([values(gain + direction) for direction in U])
+    return 2 / radius**2 * np.einsum("pi,pkd->ikd", found, U) / points

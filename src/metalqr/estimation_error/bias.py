@@ -1,7 +1,7 @@
 """What an estimate misses on average, without the noise of roll-outs: the bias of smoothing and of a finite length."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -11,13 +11,14 @@ from scipy.special import roots_jacobi
 from metalqr import lqr, objective
 from metalqr.lqr import FloatArray, LQRTasks, common_gain
 
-#: Fewest directions and fewest orthonormal frames of them by which the ball is averaged where there is no closed form.
+#: Over how many directions the ball is averaged where there is no closed form, at least.
 DIRECTIONS = 400
-_FRAMES = 3
+#: How many of them are orthonormal to one another, at most.
+LARGEST_FRAME = 200
 #: Dimension of the space of gains from which one length stands for all in the ball, where they are nearly equal.
 _ONE_LENGTH_FROM = 64
 #: Numbers that the recursions over a batch of gains may keep at once, and state matrices for each gain beside them.
-_LARGEST_BATCH = 10_000_000
+_LARGEST_BATCH = 4_000_000
 _COPIES = 30
 
 
@@ -97,7 +98,7 @@ def smoothing_bias(
 ) -> Bias:
     r"""Bias of the smoothing radius, alone or together with that of a finite roll-out length.
 
-    .. math:: \Bigl\| \frac{dk}{r^2} E[F(K + U)\,U] - \nabla F(K) \Bigr\|_F
+    .. math:: \Bigl\| \frac{dk}{r^2} E[\bar F(K + U)\,U] - \nabla F(K) \Bigr\|_F
               = \| E[\nabla \bar F(K + V)] - \nabla F(K) \|_F,
 
     where U is uniform on the sphere of radius r, V in the ball, F is a task's cost or the meta-objective, and
@@ -106,14 +107,15 @@ def smoothing_bias(
 
     For d = k = 1 it is :math:`(\bar F(K + r) - \bar F(K - r)) / 2r - F'(K)`, exactly. Otherwise the ball is averaged
     over pairs V and -V whose directions form random orthonormal frames. In a pair the term of first order is zero. In a
-    frame, the mean of the quadratic form :math:`\nabla^3 F(K)[V, V]` is its exact mean, a trace. So what the seed
-    decides, and with it the standard error, is of order :math:`r^4`. Over the length of V the mean is taken by Gauss'
-    rule with two nodes, exact up to :math:`r^6`; in more than 64 dimensions with one, which takes the term in
-    :math:`r^4` by :math:`4/(dk + 2)^2` of it too small. The frames depend on the seed alone, not on r.
+    frame of all directions the mean of the quadratic form :math:`\nabla^3 F(K)[V, V]` is its exact mean, a trace, so
+    that what the seed decides, and with it the standard error, is of order :math:`r^4`; in more than 200 dimensions,
+    where a frame holds but 200, of order :math:`r^2`. Over the length of V the mean is taken by Gauss' rule with three
+    nodes, exact up to :math:`r^{10}`; in more than 64 dimensions with one, which takes the term in :math:`r^4` by
+    :math:`4/(dk + 2)^2` of it too small. The frames depend on the seed alone, not on r.
 
     With ``length`` this is exactly the bias of Algorithm 1. For Algorithm 2 it leaves out how its inner estimate
-    differs from the exact gradient it stands for: the smoothing of the inner gradient, of order
-    :math:`\eta r^2`, and the effect of its noise through the curvature of the cost, of order :math:`\eta^2 / M`.
+    differs from the exact gradient it stands for: the smoothing of the inner gradient, of order :math:`\eta r^2`, and
+    the effect of its noise through the curvature of the cost, of order :math:`\eta^2 / (M r^2)`.
 
     Parameters
     ----------
@@ -148,15 +150,12 @@ def smoothing_bias(
             bias = (high - low).reshape(target.shape) / (2 * radius) - target
             return Bias(_norms(bias), np.zeros(len(target)))
         lengths, weights = _lengths_in_ball(gain.size)
-        frames = []
-        for frame in _orthonormal_frames(gain.shape, seed):
-            offsets = (radius * lengths[:, np.newaxis, np.newaxis, np.newaxis] * frame).reshape(-1, *gain.shape)
-            high, low = (
-                _gradients(tasks, gain + sign * offsets, adaptation_rate, length, gain) for sign in (1.0, -1.0)
-            )
-            over_frame = (0.5 * (high + low)).reshape(len(lengths), gain.size, *target.shape).mean(axis=1)
-            frames.append(np.tensordot(weights, over_frame, axes=1) - target)
-        terms = np.stack(frames)
+        frames = _orthonormal_frames(gain.shape, seed)
+        offsets = radius * lengths[:, np.newaxis, np.newaxis, np.newaxis, np.newaxis] * frames
+        pairs = np.stack([gain + offsets, gain - offsets])
+        found = _gradients(tasks, pairs.reshape(-1, *gain.shape), adaptation_rate, length, gain)
+        over_pairs_and_frames = found.reshape(*pairs.shape[:-2], *target.shape).mean(axis=(0, 3))
+        terms = np.tensordot(weights, over_pairs_and_frames, axes=1) - target
         spread = np.sqrt(terms.var(axis=0, ddof=1).sum(axis=(1, 2)) / len(terms))
     return Bias(_norms(terms.mean(axis=0)), np.where(np.isfinite(spread), spread, np.inf))
 
@@ -172,12 +171,15 @@ def _likely(tasks: LQRTasks) -> LQRTasks:
     return tasks.subset(np.flatnonzero(tasks.p > 0))
 
 
-def _orthonormal_frames(shape: tuple[int, ...], seed: int) -> Iterator[FloatArray]:
-    """Random orthonormal bases of the gains, each as array (kd, k, d), distributed without preference."""
-    size, rng = shape[0] * shape[1], np.random.default_rng(seed)
-    for _ in range(max(_FRAMES, -(-DIRECTIONS // size))):
-        # Of uniform distribution up to the signs of its columns, which pairs V and -V do not see.
-        yield np.linalg.qr(rng.standard_normal((size, size)))[0].T.reshape(size, *shape)
+def _orthonormal_frames(shape: tuple[int, ...], seed: int) -> FloatArray:
+    """Random sets of orthonormal gains, distributed without preference, shape (frames, directions, k, d)."""
+    size = shape[0] * shape[1]
+    directions = min(size, LARGEST_FRAME)
+    # Three at least, or their scatter would say little.
+    count = max(3, -(-DIRECTIONS // directions))
+    normals = np.random.default_rng(seed).standard_normal((count, size, directions))
+    # Of uniform distribution up to the signs of the columns, which pairs V and -V do not see.
+    return np.linalg.qr(normals)[0].swapaxes(1, 2).reshape(count, directions, *shape)
 
 
 def _lengths_in_ball(size: int) -> tuple[FloatArray, FloatArray]:
@@ -185,7 +187,7 @@ def _lengths_in_ball(size: int) -> tuple[FloatArray, FloatArray]:
 
     The square s of the length has the density (n/2) s^(n/2 - 1) on (0, 1), a weight of Jacobi's.
     """
-    nodes, weights = roots_jacobi(1 if size > _ONE_LENGTH_FROM else 2, 0.0, size / 2 - 1)
+    nodes, weights = roots_jacobi(1 if size > _ONE_LENGTH_FROM else 3, 0.0, size / 2 - 1)
     return np.sqrt((1 + nodes) / 2), weights / weights.sum()
 
 

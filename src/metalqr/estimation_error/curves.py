@@ -79,8 +79,10 @@ class Sweep:
         Deviation of the estimates from their own mean, :math:`(E\|\tilde\nabla - E\tilde\nabla\|_F^2)^{1/2}`.
     bias : Curve
         What the estimates miss on average: along the smoothing radius that of smoothing alone, along the roll-out
-        length that of the length alone, along the perturbations, on which it does not depend, that of both together;
-        see :func:`metalqr.estimation_error.smoothing_bias` and :func:`metalqr.estimation_error.horizon_bias`.
+        length that of the length alone, along the perturbations, on which it does not depend, that of both together.
+        For the meta-gradient all three are with exact gradients in place of the inner estimates; for what that leaves
+        out, and for the methods, see :func:`metalqr.estimation_error.smoothing_bias` and
+        :func:`metalqr.estimation_error.horizon_bias`.
     """
 
     parameter: str

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from metalqr.figures.learning_curves import CASE_COLOURS, CASE_MARKERS, CROSS, TITLE_PAD, dimensions
 from metalqr.figures.style import settle, styled
-from metalqr.figures.sweeps import REFERENCE
+from metalqr.figures.sweeps import REFERENCE, labels_with_room
 from metalqr.summaries import DatasetError
 
 FloatArray = NDArray[np.float64]
@@ -141,10 +141,9 @@ def _draw(axes: Axes, cases: list[_Curves], parameter: str, limits: tuple[float,
     own = {curves.own for curves in cases}
     if len(own) == 1:
         axes.axvline(own.pop(), zorder=0.5, **REFERENCE)
-    values = np.unique(np.concatenate([curves.values for curves in cases]))
-    axes.set(xscale="log", yscale="log", ylim=limits)
-    axes.set_xticks(values, [f"{value:g}" for value in values])
-    axes.xaxis.set_minor_locator(NullLocator())
+    _set_value_axis(axes, np.unique(np.concatenate([curves.values for curves in cases])))
+    axes.set_ylim(limits)
+    axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(numticks=12))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
@@ -164,6 +163,20 @@ def _draw_beyond(
 def _hollow(colour: ColorType) -> dict[str, Any]:
     """The cross of a bias."""
     return CROSS | {"markerfacecolor": "white", "markeredgecolor": colour, "markeredgewidth": 1.0, "markersize": 7.0}
+
+
+def _set_value_axis(axes: Axes, values: FloatArray) -> None:
+    """Scale, limits and ticks of the horizontal axis, with labels as far as there is room."""
+    pad = max(1.1, (values.max() / values.min()) ** 0.05)
+    low, high = values.min() / pad, values.max() * pad
+    labels = [f"{value:g}" for value in values]
+    places = np.log(values / low) / np.log(high / low)
+    readable = labels_with_room(dict(zip(labels, places, strict=True)), [], width=190.0)
+    # Limits first: Matplotlib would choose some of its own for a new scale, which a single value does not allow.
+    axes.set_xlim(low, high)
+    axes.set_xscale("log")
+    axes.set_xticks(values, [label if label in readable else "" for label in labels])
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _draw_guides(axes: Axes, cases: list[_Curves], symbol: str) -> None:
@@ -199,7 +212,7 @@ def _limits(cases: Iterable[_Curves]) -> tuple[float, float]:
     shown = [np.concatenate([each.mean, each.quantile, each.bias])[np.tile(each.regular, 3)] for each in cases]
     values = np.concatenate(shown)
     values = values[values > 0]
-    return (float(values.min()) / ROOM**2, float(values.max()) * ROOM**3) if values.size else (0.1, 10.0)
+    return (float(values.min()) / ROOM**3, float(values.max()) * ROOM**3) if values.size else (0.1, 10.0)
 
 
 # --- words -----------------------------------------------------------------------------------------------------------

@@ -224,7 +224,7 @@ def _value_axis(axes: Axes, sweep: _Sweep) -> FloatArray:
     labels = _value_labels(values)
     spread = dict(zip(labels, (scaled - low) / (high - low), strict=True))
     first = [] if sweep.reference is None else [labels[values.index(sweep.reference)]]
-    readable = _labels_with_room(spread, first, width=150.0)
+    readable = labels_with_room(spread, first, width=150.0)
     axes.set_xticks(places, [label if label in readable else "" for label in labels])
     axes.set_xticks([], minor=True)
     axes.set_xlabel(sweep.label)
@@ -233,7 +233,7 @@ def _value_axis(axes: Axes, sweep: _Sweep) -> FloatArray:
     return places[: len(sweep.values)]
 
 
-def _labels_with_room(spread: Mapping[str, float], first: Sequence[str], width: float) -> set[str]:
+def labels_with_room(spread: Mapping[str, float], first: Sequence[str], width: float) -> set[str]:
     """Labels at relative positions that fit on an axis of a width in points: the given first, then the ends."""
     ends = [min(spread, key=lambda label: spread[label]), max(spread, key=lambda label: spread[label])]
     kept: dict[str, tuple[float, float]] = {}

@@ -31,7 +31,7 @@ def _along(parameter: str) -> dict[str, Variable]:
         "error_quantile": "90 % quantile of the error",
         "noise": "root mean square deviation of the estimates from their mean",
         "noise_standard_error": "standard error of the noise",
-        "bias": "bias, Frobenius norm",
+        "bias": "bias, Frobenius norm; of Algorithm 2 with the exact gradient in place of its inner estimate",
         "bias_standard_error": "standard error of the bias; 0 where it is exact",
     }
     variables = {
@@ -139,6 +139,10 @@ def load_estimation_error(path: PathLike, case: str | None = None) -> xr.Dataset
         raise unusable(
             path, ESTIMATION_ERROR.stage, "its targets are not the gradient of each task and the meta-gradient"
         )
+    for dim in ("state", "action"):
+        if dataset.sizes[dim] != (size := dataset.attrs[f"{dim}_dim"]):
+            reason = f"its dimension {dim} is {dataset.sizes[dim]}, but its attribute {dim}_dim is {size}"
+            raise unusable(path, ESTIMATION_ERROR.stage, reason)
     for name, wanted in (("parameter", PARAMETERS), ("curve", CURVES)):
         if (present := tuple(dataset[name].values.tolist())) != wanted:
             reason = f"its coordinate {name} is {', '.join(present)}, not {', '.join(wanted)}"

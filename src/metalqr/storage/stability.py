@@ -135,6 +135,9 @@ def load_stability(path: PathLike, case: str | None = None) -> xr.Dataset:
     dataset = load(path, STABILITY, case)
     if (found := tuple(dataset["promise"].values.tolist())) != PROMISES:
         raise unusable(path, STABILITY.stage, f"its promises are {', '.join(found)}, not {', '.join(PROMISES)}")
+    length, last = dataset.sizes["iteration"], int(dataset["last_iteration"].max())
+    if length != last + 1:
+        raise unusable(path, STABILITY.stage, f"it holds {length} iterations where its longest run has {last + 1}")
     return dataset
 
 
