@@ -190,9 +190,9 @@ COLUMNS: dict[str, Column | None] = {
     "worst_ratio_corrected": Column("worst ratio, corrected", lambda row: _power(row["worst_ratio_corrected"])),
     "broken_corrected": Column("broken, corrected", lambda row: _broken(row, "corrected")),
     # Of the worst ratio: in the CSV and the file, not in the Markdown, which has room for what broke.
-    **dict.fromkeys(
-        f"{name}_{form}" for name in ("checked", "left", "right", "origin") for form in ("printed", "corrected")
-    ),
+    **dict.fromkeys(f"{name}_{form}" for name in ("checked", "left", "right") for form in ("printed", "corrected")),
+    "origin_printed": Column("counterexample", lambda row: _counterexample(row), text=True),
+    "origin_corrected": None,
     "used": Column("used", lambda row: _power(row["used"])),
     "printed": Column("asked for as printed", lambda row: _power(row["printed"])),
     "decades_printed": Column("decades", lambda row: _decades(row["decades_printed"])),
