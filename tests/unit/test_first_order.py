@@ -153,7 +153,7 @@ def test_policy_iteration_converges_quadratically() -> None:
 
 
 @given(tasks_and_gains(per_task=True), st.sampled_from(list(Method)), st.floats(0.05, 1.95))
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_every_step_obeys_the_guaranteed_rate(case: tuple[LQRTasks, Array], method: Method, share: float) -> None:
     """For shares of the default step up to nearly twice it, where the guarantee of all three ends."""
     tasks, K0 = case
