@@ -1,5 +1,6 @@
 """The tables of the stage `theory`, each from the datasets of its cases by name."""
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from metalqr.summaries import DatasetError
-from metalqr.tables import Column, percent
+from metalqr.tables import Column, number, percent
 
 #: What is promised, in words; the keys are those of the files.
 PROMISES = {
@@ -149,6 +150,43 @@ def theory_vs_practice(datasets: Mapping[str, xr.Dataset]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def learnability(datasets: Mapping[str, xr.Dataset]) -> pd.DataFrame:
+    """Whether the tasks of each case are MAML-learnable at its adaptation rate, and why: a row for each case.
+
+    Parameters
+    ----------
+    datasets : mapping of str to xarray.Dataset
+        Files of :func:`metalqr.storage.save_meta_optimum` by case.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns: ``case``, ``adaptation_rate``, ``verdict``; ``largest_adaptation_rate`` up to which the initial gain is
+        MAML-stabilising; the meta-objective of the initial gain, the best single gain and its own optimum,
+        ``objective_K0``, ``objective_shared`` and ``objective_meta``, the last missing where no optimum is known; and
+        the ``certificate`` of the verdict in one line.
+
+    Raises
+    ------
+    metalqr.summaries.DatasetError
+        If there is no dataset.
+    """
+    _require(datasets)
+    values = ("largest_adaptation_rate", "objective_K0", "objective_shared", "objective_meta")
+    return pd.DataFrame(
+        [
+            {
+                "case": case,
+                "adaptation_rate": float(json.loads(dataset.attrs["settings"])["adaptation_rate"]),
+                "verdict": dataset["verdict"].item(),
+                **{name: dataset[name].item() for name in values},
+                "certificate": "; ".join(line.strip() for line in dataset["certificate"].item().splitlines()),
+            }
+            for case, dataset in datasets.items()
+        ]
+    )
+
+
 def _require(datasets: Mapping[str, xr.Dataset]) -> None:
     if not datasets:
         raise DatasetError("the table needs the dataset of at least one case")
@@ -174,6 +212,8 @@ def _decades(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:+.0f}"
 
 
+_VERDICTS = {"learnable": "yes", "not learnable": "no", "not found": "not found"}
+
 #: How the columns of all tables of this module look.
 COLUMNS: dict[str, Column | None] = {
     "promise": Column("promise", lambda row: PROMISES[row["promise"]], text=True),
@@ -198,4 +238,10 @@ COLUMNS: dict[str, Column | None] = {
     "decades_printed": Column("decades", lambda row: _decades(row["decades_printed"])),
     "corrected": Column("as corrected", lambda row: _power(row["corrected"])),
     "decades_corrected": Column("decades", lambda row: _decades(row["decades_corrected"])),
+    "adaptation_rate": Column("adaptation rate"),
+    "verdict": Column("MAML-learnable", lambda row: _VERDICTS[row["verdict"]], text=True),
+    "largest_adaptation_rate": Column("largest rate at K_0", lambda row: number(row["largest_adaptation_rate"])),
+    "objective_K0": Column("L(K_0)", lambda row: number(row["objective_K0"])),
+    "objective_shared": Column("L(best single gain)", lambda row: number(row["objective_shared"])),
+    "objective_meta": Column("L(K*)", lambda row: number(row["objective_meta"])),
 }

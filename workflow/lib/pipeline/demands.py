@@ -114,37 +114,43 @@ def run_memory(sizes: Sizes) -> float:
 
 
 def audit_memory(sizes: Sizes) -> float:
-    """Of `audit_theory`: one gain at a time with its Hessians, and both sides of every inequality for every gain.
+    """Of `audit_theory`: what a hundred places hold at a time, and all gains and perturbations that are drawn.
 
-    A Hessian is a matrix of the size k d, which is diagonalised. Some fifty inequalities in two forms are kept for the
-    gains of the case, and again for those of the random tasks.
+    A place is a gain with a perturbation; the random sets have ten gains and three tasks. Of every place and task some
+    ninety state matrices are kept: powers of Lyapunov solvers, and all quantities of the inequalities.
     """
-    numbers = 8 * sizes.matrices + (2 * _POWERS + 60) * sizes.squares + 8 * sizes.tasks * sizes.gain**2
-    numbers += 400 * (sizes.gains * (1 + sizes.perturbations) + sizes.random_tasks)
+    places = min(100, max(sizes.gains, 10) * sizes.perturbations)
+    numbers = 8 * sizes.matrices + places * max(sizes.tasks, 3) * (90 * sizes.state_dim**2 + 10 * sizes.gain)
+    numbers += 4 * sizes.gains * sizes.perturbations * (sizes.gain + 4) + 400 * sizes.random_tasks
     return megabytes(numbers)
 
 
 def estimation_error_memory(sizes: Sizes) -> float:
-    """Of `measure_estimation_error`: an iteration of training, and the errors of all estimates.
+    """Of `measure_estimation_error`: an iteration of training, the estimates of a value, and the exact bias.
 
-    Its iterations are the repeats, its runs the values that are measured.
+    Its iterations are the repeats. The bias is an average over many gains, of which so many are looked at together that
+    they hold ten million numbers, roll-outs of the whole length included.
     """
-    kept = 8 * sizes.runs * sizes.iterations * sizes.tasks * (sizes.gain + 4)
-    return run_memory(sizes) + megabytes(kept, 0)
+    estimates = 4 * sizes.iterations * (sizes.tasks + 1) * sizes.gain
+    gain = sizes.squares * (30 + 2 * sizes.rollout_length)
+    bias = 1.2 * min(max(1e7, gain), 4 * sizes.gain * gain) if sizes.gain > 1 else 0
+    return run_memory(sizes) + megabytes(estimates + bias, 0)
 
 
 def exact_method_memory(sizes: Sizes) -> float:
-    """Of `run_exact_methods`: the gain of every task at every iteration of four methods, and what one holds."""
-    numbers = 8 * sizes.matrices + (2 * _POWERS + 60) * sizes.squares + 8 * sizes.tasks * sizes.gain**2
-    numbers += 3 * 4 * (sizes.iterations + 1) * sizes.tasks * (sizes.gain + 6)
-    return megabytes(numbers)
+    """Of `run_exact_methods`: the gain of every task at every iteration of four methods, and Hessians at the optima.
+
+    A Hessian is a matrix of the size k d, which is diagonalised.
+    """
+    numbers = 8 * sizes.matrices + (2 * _POWERS + 60) * sizes.squares + 4 * sizes.tasks * sizes.gain**2
+    return megabytes(numbers + 6 * (sizes.iterations + 1) * sizes.tasks * (sizes.gain + 6))
 
 
 def stability_memory(sizes: Sizes) -> float:
-    """Of `check_stability`: all runs with their gains, and what one gain takes."""
-    numbers = 8 * sizes.matrices + (2 * _POWERS + 60) * sizes.squares
-    numbers += 2 * sizes.runs * ((sizes.iterations + 1) * (sizes.gain + 8 * sizes.tasks) + sizes.curves)
-    return megabytes(numbers)
+    """Of `check_stability`: roll-outs, a batch of gains of a run at a time, and what is found about all runs."""
+    batch = max(sizes.squares, min(400_000, (sizes.iterations + 1) * sizes.squares))
+    numbers = 8 * sizes.matrices + 30 * batch + 3 * sizes.runs * (sizes.iterations + 1) * (sizes.gain + 8 * sizes.tasks)
+    return megabytes(numbers, PROCESS_MEGABYTES + COMPILER_MEGABYTES + sizes.threads * THREAD_MEGABYTES)
 
 
 def dataset_memory(sizes: Sizes) -> float:
@@ -172,16 +178,23 @@ def optima_seconds(sizes: Sizes) -> float:
     return 1e-2 * sizes.tasks + 4e-6 * sizes.tasks * sizes.state_dim**3
 
 
+def _step_seconds(sizes: Sizes) -> float:
+    """Of a step of a roll-out on one core: d normal numbers and d (d + 2 k) multiplications.
+
+    On a Xeon with AVX-512 that is 3 ns a normal number and 0.05 ns a multiplication: the paper's cases take 2.8, 5 and
+    84 ns a step.
+    """
+    return 3e-9 * sizes.state_dim + 5e-11 * sizes.state_dim * (sizes.state_dim + 2 * sizes.action_dim)
+
+
 def run_seconds(sizes: Sizes) -> float:
     """Of `train_policy`: the roll-outs on all threads, then what one thread does alone.
 
-    A step of a roll-out takes d normal numbers and d (d + 2 k) multiplications; before its first step a roll-out has a
-    perturbed gain to make. On one core of a Xeon with AVX-512 that is 3 ns a normal number and 0.05 ns a
-    multiplication: the paper's cases take 2.8, 5 and 84 ns a step. The cost of the next gain takes the eigenvalues of
+    Before its first step a roll-out has a perturbed gain to make. The cost of the next gain takes the eigenvalues of
     every task, and above d = 2 powers of the closed loops decide which perturbed policies are stable.
     """
     d, k, policies = sizes.state_dim, sizes.action_dim, sizes.policies
-    step = 3e-9 * d + 5e-11 * d * (d + 2 * k)
+    step = _step_seconds(sizes)
     rollouts = policies * (sizes.inner_perturbations + 1)
     simulation = rollouts * (sizes.rollout_length * step + 3e-9 * d * k + 5e-11 * d**2 * k) / sizes.threads
     alone = 1e-3 + 4e-8 * sizes.tasks * d**3 + (1e-9 * policies * d**3 if d > 2 else 0)
@@ -189,24 +202,31 @@ def run_seconds(sizes: Sizes) -> float:
 
 
 def _exact_seconds(sizes: Sizes) -> float:
-    """Of all exact quantities of one gain, for every task: some tens of Lyapunov equations."""
-    return 1e-3 + 1e-6 * sizes.tasks * sizes.state_dim**3
+    """Of exact quantities of one gain, for every task: some Lyapunov equations."""
+    return 3e-4 + 1.2e-7 * sizes.tasks * sizes.state_dim**3
 
 
 def audit_seconds(sizes: Sizes) -> float:
-    """Of `audit_theory`: exact quantities and Hessians of every gain, perturbed gain and random task."""
-    gains = sizes.gains * (1 + sizes.perturbations) + sizes.random_tasks
-    return gains * (2e-3 + sizes.gain * _exact_seconds(sizes) / 10)
+    """Of `audit_theory`: both sides of every inequality for every place and task, in two forms."""
+    own, random = sizes.gains * sizes.tasks, 10 * sizes.random_tasks * 3
+    return 2 * sizes.perturbations * (own + random) * (4e-4 + 1e-6 * sizes.state_dim**3)
+
+
+def bias_seconds(sizes: Sizes) -> float:
+    """Of one bias in `measure_estimation_error`: exact gradients at pairs of gains in at least 400 directions."""
+    directions = max(3 * sizes.gain, 400) * (2 if sizes.gain <= 64 else 1) if sizes.gain > 1 else 1
+    return 2 * directions * sizes.tasks * (1.5e-4 + 1.2e-7 * sizes.state_dim**3)
 
 
 def exact_method_seconds(sizes: Sizes) -> float:
-    """Of `run_exact_methods`: exact quantities at every iteration of four methods, and the Hessians at the optima."""
-    return (4 * sizes.iterations + 2 * sizes.gain) * _exact_seconds(sizes)
+    """Of `run_exact_methods`: four methods, some of whose steps are found by trying, and the Hessians at the optima."""
+    return (12 * sizes.iterations + 2 * sizes.gain) * _exact_seconds(sizes)
 
 
 def stability_seconds(sizes: Sizes) -> float:
-    """Of `check_stability`: exact quantities of every gain of every run."""
-    return sizes.runs * (0.1 + (sizes.iterations + 1) * _exact_seconds(sizes))
+    """Of `check_stability`: exact quantities of every gain of every run, and an estimate of Algorithm 1 for each."""
+    rollouts = sizes.tasks * sizes.inner_perturbations * sizes.rollout_length * _step_seconds(sizes) / sizes.threads
+    return sizes.runs * (0.1 + (sizes.iterations + 1) * (rollouts + _exact_seconds(sizes)))
 
 
 def dataset_seconds(sizes: Sizes) -> float:

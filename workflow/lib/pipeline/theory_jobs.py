@@ -56,6 +56,7 @@ def _estimation_error(config: Mapping[str, Any], case: str) -> Job:
     points = [{**settings, **dict.fromkeys(names, value)} for axis, names in SWEPT.items() for value in block[axis]]
     threads = config["execution"]["threads"]
     sizes = [sizes_of(config["cases"][case], point, threads) for point in points]
+    biases = len(block["smoothing_radius"]) + 1  # the other lists share one
     largest = {name: max(getattr(point, name) for point in sizes) for name in ("perturbations", "rollout_length")}
     keys = {"iterations": "theory.estimation_error.repeats", "threads": "execution.threads"}
     for name, value in largest.items():
@@ -67,21 +68,22 @@ def _estimation_error(config: Mapping[str, Any], case: str) -> Job:
     return Job(
         "measure_estimation_error",
         case,
-        replace(sizes[0], **largest, runs=len(points)),
+        replace(sizes[0], **largest),
         case_keys(config, case) | keys,
         demands.estimation_error_memory,
-        sum(map(demands.run_seconds, sizes)),
+        sum(map(demands.run_seconds, sizes)) + biases * demands.bias_seconds(sizes[0]),
     )
 
 
 def _stability(config: Mapping[str, Any], case: str) -> Job:
     """`check_stability`: with all runs of the case at its own settings."""
-    sizes = sizes_of(config["cases"][case], complete_settings(config, case))
+    sizes = sizes_of(config["cases"][case], complete_settings(config, case), config["execution"]["threads"])
     blocks = config["experiments"]
     longest = max(
         (name for name, block in blocks.items() if not block["sweep"] and case in block["cases"]),
         key=lambda name: len(blocks[name]["seeds"]),
     )
     keys = {"runs": f"experiments.{longest}.seeds", "iterations": setting_key(config, case, "iterations")}
+    keys |= {"threads": "execution.threads"}
     sizes = replace(sizes, runs=len(curve_seeds(config, case)))
     return _job("check_stability", case, sizes, case_keys(config, case) | keys)
