@@ -18,9 +18,9 @@ from pipeline import Plan, read_config  # noqa: E402
 RULES = {
     "generate_tasks": "tasks/{name}.tsv",
     "solve_optima": "optima/{name}.tsv",
+    "solve_meta_optimum": "optima/{name}/*.tsv",
     "train_policy": "runs/{name}/**/*.tsv",
     "collect_dataset": "datasets/{name}.tsv",
-    "solve_meta_optimum": "optima/{name}/*.tsv",
     "audit_theory": "theory/{name}.tsv",
     "measure_estimation_error": "estimation_error/{name}.tsv",
     "run_exact_methods": "exact_methods/{name}.tsv",
@@ -62,6 +62,7 @@ def _asked(plan: Plan, rule: str, name: str) -> list[str]:
     asks = {
         "generate_tasks": (plan.task_minutes, plan.task_memory),
         "solve_optima": (plan.optima_minutes, plan.optima_memory),
+        "solve_meta_optimum": (plan.meta_optimum_minutes, plan.meta_optimum_memory),
         "train_policy": (plan.run_minutes, plan.run_memory),
         "collect_dataset": (plan.dataset_minutes, plan.dataset_memory),
     }

@@ -260,15 +260,15 @@ def test_jobs_beside_what_is_asked_for_them(tmp_path):
     assert [row[:5] for row in rows] == [
         ["generate_tasks", "d1k1", "1", "0.4", ""],
         ["solve_optima", "d2k2", "1", "1.0", "189"],
+        ["solve_meta_optimum", "d2k2", "2", "2.0", "199"],
         ["train_policy", "d20k10", "2", "250.0", "210"],
         ["collect_dataset", "figure1", "1", "3.0", "199"],
-        ["solve_meta_optimum", "d2k2", "2", "2.0", "199"],
         ["check_stability", "d2k2", "1", "5.0", "210"],
     ]
     setting = next(path.split("/")[3] for path in plan.run_files("figure1") if "/d20k10/" in path)
     wildcards = SimpleNamespace(case="d20k10", experiment="figure1", setting=setting)
-    assert rows[2][5:] == [str(plan.run_minutes(wildcards, 1)), f"{plan.run_memory(wildcards, 1)}"]
-    assert rows[3][5:] == [str(plan.dataset_minutes(wildcards, 1)), str(plan.dataset_memory(wildcards, 1))]
+    assert rows[3][5:] == [str(plan.run_minutes(wildcards, 1)), f"{plan.run_memory(wildcards, 1)}"]
+    assert rows[4][5:] == [str(plan.dataset_minutes(wildcards, 1)), str(plan.dataset_memory(wildcards, 1))]
     asked_for = (plan.theory.minutes("check_stability"), plan.theory.memory("check_stability"))
     assert rows[5][5:] == [str(ask(SimpleNamespace(case="d2k2"), 1)) for ask in asked_for]
 

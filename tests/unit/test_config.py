@@ -516,7 +516,8 @@ def test_sources_of_the_scripts() -> None:
     with_rollout = {script for script, files in reached.items() if "src/metalqr/rollout.py" in files}
     with_figures = {script for script, files in reached.items() if "src/metalqr/figures/style.py" in files}
     assert with_rollout == {"train_policy", "measure_estimation_error", "check_stability"}
-    assert with_figures == {"draw_curves", "draw_hyperparameters"}
+    assert with_figures == {script for script in reached if script.startswith("draw_")}
+    assert {name for name, files in reached.items() if "src/metalqr/theory/audit.py" in files} == {"audit_theory"}
     assert {"src/metalqr/random.py", "src/metalqr/estimators.py", "src/metalqr/settings.py"} <= reached["train_policy"]
     assert (
         not {f"src/metalqr/optimal/{name}.py" for name in ("shared", "stabilising", "descent")}

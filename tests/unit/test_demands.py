@@ -186,7 +186,7 @@ def setting_of(plan: Plan, case: str, experiment: str = "figure1") -> str:
 def test_resources_grow_with_the_attempt() -> None:
     plan = Plan(DEFAULT)
     wildcards = SimpleNamespace(case="d20k10", experiment="figure1", setting=setting_of(plan, "d20k10"))
-    for name in ("task", "optima", "run", "dataset", "figure"):
+    for name in ("task", "optima", "meta_optimum", "run", "dataset", "figure"):
         for ask in filter(None, [getattr(plan, f"{name}_memory"), getattr(plan, f"{name}_minutes", None)]):
             assert isinstance(ask(wildcards, 1), int)
             assert 3 * ask(wildcards, 1) - 3 <= ask(wildcards, 3) <= 3 * ask(wildcards, 1)

@@ -293,7 +293,7 @@ def test_huge_values_are_refused_with_the_key_to_blame(overlay: str, key: str, r
 
 def test_what_is_too_large_for_the_theory_alone_can_be_left_out() -> None:
     """A gain of 3 750 numbers has a Hessian of 14 million, a matrix for each task."""
-    large = "cases: {d2k2: {state_dim: 75, action_dim: 50}}, execution: {largest_memory_mb: 3000}"
+    large = "cases: {d2k2: {state_dim: 75, action_dim: 50}}, execution: {largest_memory_mb: 2000}"
     with pytest.raises(ConfigError, match=r"cases.d2k2.state_dim: 75 is too much: .*, leave d2k2 out of theory"):
         check_config(overlaid(f"{{{large}}}"))
     assert check_config(overlaid(f"{{{large}, theory: {{cases: [d1k1, d20k10]}}}}"))

@@ -57,6 +57,7 @@ def test_everything_is_made_under_the_directory(finished: Project) -> None:
     }
     expected |= {f"results/tables/{name}.{form}" for name in EXPERIMENTS for form in ("md", "csv")}
     expected |= {f"results/{stage}/{case}.nc" for stage in ("tasks", "optima") for case in RUNS_PER_CASE}
+    expected |= {f"results/optima/{case}/adaptation_rate-1e-05.nc" for case in RUNS_PER_CASE}
     assert expected <= made
     results = {name for name in made if not name.startswith((".snakemake/", "results/logs/", "results/timings/"))}
     assert len(results - expected) == sum(RUNS_PER_CASE.values())
@@ -65,7 +66,7 @@ def test_everything_is_made_under_the_directory(finished: Project) -> None:
 
 def test_every_job_has_its_log_and_its_timing(finished: Project) -> None:
     results = finished.directory / "results"
-    jobs = 2 + 2 + sum(RUNS_PER_CASE.values()) + 3 + 2 + 3
+    jobs = 2 + 2 + 2 + sum(RUNS_PER_CASE.values()) + 3 + 2 + 3
     assert len(list((results / "logs").rglob("*.log"))) == jobs
     timings = list((results / "timings").rglob("*.tsv"))
     assert len(timings) == jobs
@@ -95,7 +96,9 @@ def test_linked_settings_move_together(finished: Project) -> None:
 
 def test_stages_are_targets(fresh: Project) -> None:
     printed = fresh.snakemake("--list-rules")
-    assert {"tasks", "optima", "runs", "datasets", "figures", "tables", "theory", "all"} <= set(printed.split())
+    assert {"tasks", "optima", "meta_optima", "runs", "datasets", "figures", "tables", "theory", "all"} <= {
+        *printed.split()
+    }
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,6 @@ def test_one_deleted_run_makes_the_stability_again(made: Project, tmp_path: Path
 def test_without_cases_the_stage_is_empty(made: Project, tmp_path: Path) -> None:
     other = Project(made.root, tmp_path, made.configs).overlay("theory: {cases: []}\n")
     rules = set(other.planned())
-    assert rules == {"generate_tasks", "solve_optima", "train_policy", "collect_dataset", "draw_curves"} | {
-        "summarise_experiment"
-    }
+    assert rules == {"generate_tasks", "solve_optima", "solve_meta_optimum", "train_policy"} | {
+        "collect_dataset", "draw_curves", "summarise_experiment"
+    }  # fmt: skip

@@ -1,6 +1,7 @@
 rule theory:
     input:
         rules.optima.input,
+        plan.theory.files_in("optima"),
         plan.theory.run_files,
         plan.theory.files,
 
@@ -15,6 +16,7 @@ rule estimation_error:
 rule exact_methods:
     input:
         rules.optima.input,
+        plan.theory.files_in("optima"),
         plan.theory.files_in("exact_methods"),
 
 

@@ -1,5 +1,8 @@
 """The names of the files that one stage makes and another reads."""
 
+from collections.abc import Mapping
+from typing import Any
+
 OPTIMA_FILE = "results/optima/{case}.nc"
 META_OPTIMUM_FILE = "results/optima/{case}/adaptation_rate-{rate}.nc"
 RUN_FILE = "results/runs/{case}/{setting}/seed-{seed}.nc"
@@ -21,3 +24,8 @@ THEORY_TABLES = {
     "stability": "stability",
     "learnability": "optima",
 }
+
+
+def meta_optimum_file(case: str, settings: Mapping[str, Any]) -> str:
+    """The optimum of a case's meta-objective at the adaptation rate of the settings."""
+    return META_OPTIMUM_FILE.format(case=case, rate=repr(float(settings["adaptation_rate"])))

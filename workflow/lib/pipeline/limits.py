@@ -74,6 +74,7 @@ def _case_jobs(config: Mapping[str, Any], case: str) -> list[Job]:
     return [
         Job("generate_tasks", case, sizes, keys, demands.task_memory),
         Job("solve_optima", case, sizes, keys, demands.optima_memory),
+        Job("solve_meta_optimum", case, sizes, keys, demands.meta_optimum_memory),
     ]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline import demands
 from pipeline.canonical import canonical_block, canonical_setting, complete_settings, setting_digest
 from pipeline.configuration import HYPERPARAMETERS, check_config
-from pipeline.files import FIGURE_FORMATS, OPTIMA_FILE, RUN_FILE, TABLE_FORMATS
+from pipeline.files import FIGURE_FORMATS, OPTIMA_FILE, RUN_FILE, TABLE_FORMATS, meta_optimum_file
 from pipeline.jobs import dataset_jobs, sizes_of
 from pipeline.problems import ConfigError
 from pipeline.theory import Theory
@@ -148,6 +148,14 @@ class Plan:
         """Minutes for `solve_optima`."""
         return attempt * demands.minutes(demands.optima_seconds(self._sizes(wildcards)))
 
+    def meta_optimum_memory(self, wildcards: Any, attempt: int) -> int:
+        """Megabytes for `solve_meta_optimum`."""
+        return math.ceil(attempt * (demands.SNAKEMAKE_MEGABYTES + demands.meta_optimum_memory(self._sizes(wildcards))))
+
+    def meta_optimum_minutes(self, wildcards: Any, attempt: int) -> int:
+        """Minutes for `solve_meta_optimum`."""
+        return attempt * demands.minutes(demands.meta_optimum_seconds(self._sizes(wildcards)))
+
     def run_memory(self, wildcards: Any, attempt: int) -> int:
         """Megabytes for `train_policy`."""
         return math.ceil(attempt * (demands.SNAKEMAKE_MEGABYTES + demands.run_memory(self._run_sizes(wildcards))))
@@ -189,6 +197,10 @@ class Plan:
         """The optima of an experiment's cases."""
         return [OPTIMA_FILE.format(case=case) for case in self.experiments[wildcards.experiment].cases]
 
+    def meta_optimum_of(self, wildcards: Any) -> str:
+        """The optimum of the meta-objective at the adaptation rate of a run."""
+        return meta_optimum_file(wildcards.case, self.settings(wildcards))
+
     def runs_of(self, wildcards: Any) -> list[str]:
         """An experiment's run files: by case, then by point of the sweep, then by seed."""
         return self.run_files(wildcards.experiment)
@@ -220,6 +232,11 @@ class Plan:
     def all_run_files(self) -> list[str]:
         """Every experiment's run files, each once."""
         return list(dict.fromkeys(file for name in self.experiments for file in self.run_files(name)))
+
+    @property
+    def meta_optimum_files(self) -> list[str]:
+        """The optima of the meta-objective at the adaptation rates of all runs, each once."""
+        return list(dict.fromkeys(meta_optimum_file(case, each) for (case, _), each in self._settings.items()))
 
     @property
     def dataset_files(self) -> list[str]:

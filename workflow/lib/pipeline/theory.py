@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline import demands
 from pipeline.canonical import complete_settings, setting_digest, theory_block, theory_cases
-from pipeline.files import FIGURE_FORMATS, META_OPTIMUM_FILE, RUN_FILE, TABLE_FORMATS, THEORY_FIGURES, THEORY_TABLES
+from pipeline.files import FIGURE_FORMATS, RUN_FILE, TABLE_FORMATS, THEORY_FIGURES, THEORY_TABLES, meta_optimum_file
 from pipeline.theory_jobs import curve_seeds, theory_jobs
 
 #: The folders of `results/` with a file for each case of the stage.
@@ -85,8 +85,7 @@ class Theory:
         return self._meta_optimum(wildcards.case)
 
     def _meta_optimum(self, case: str) -> str:
-        rate = complete_settings(self.config, case)["adaptation_rate"]
-        return META_OPTIMUM_FILE.format(case=case, rate=repr(rate))
+        return meta_optimum_file(case, complete_settings(self.config, case))
 
     def runs_of(self, wildcards: Any) -> list[str]:
         """The runs of a case at its own settings, which experiments without a sweep ask for."""

@@ -24,7 +24,6 @@ def theory_jobs(config: Mapping[str, Any], case: str) -> dict[str, Job]:
     counts = {name: audit[name] for name in ("gains", "perturbations", "random_tasks")}
     methods = theory_block(config, "exact_methods")
     jobs = [
-        Job("solve_meta_optimum", case, sizes, keys, demands.optima_memory, demands.optima_seconds(sizes)),
         _job("audit_theory", case, replace(sizes, **counts), keys | _keys("audit", counts)),
         _estimation_error(config, case),
         _job("run_exact_methods", case, replace(sizes, **methods), keys | _keys("exact_methods", methods)),
