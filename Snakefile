@@ -59,6 +59,7 @@ wildcard_constraints:
     case="|".join(plan.cases),
     experiment="|".join(plan.experiments),
     setting="[0-9a-f]{12}",
+    rate="[0-9][-+.0-9e]*",
     seed="[0-9]+",
 
 

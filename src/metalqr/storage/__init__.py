@@ -8,6 +8,7 @@ from metalqr.storage.checkpoints import CHECKPOINTS, Checkpoint
 from metalqr.storage.experiments import DATASETS, combine_runs, load_experiment, save_experiment
 from metalqr.storage.files import StorageError
 from metalqr.storage.layout import CONVENTIONS, OPTIMA, RUNS, TASKS, Layout, Variable
+from metalqr.storage.meta_optima import META_OPTIMA, load_meta_optimum, save_meta_optimum
 from metalqr.storage.runs import (
     load_optima,
     load_run,
@@ -21,6 +22,7 @@ __all__ = [
     "CHECKPOINTS",
     "CONVENTIONS",
     "DATASETS",
+    "META_OPTIMA",
     "OPTIMA",
     "RUNS",
     "TASKS",
@@ -30,10 +32,12 @@ __all__ = [
     "Variable",
     "combine_runs",
     "load_experiment",
+    "load_meta_optimum",
     "load_optima",
     "load_run",
     "load_tasks",
     "save_experiment",
+    "save_meta_optimum",
     "save_optima",
     "save_run",
     "save_tasks",

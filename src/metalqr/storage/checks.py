@@ -76,7 +76,8 @@ def _special_faults(name: str, spec: Variable, values: NDArray[np.float64]) -> I
             wrong[-1] &= values[-1] < 0
         if wrong.any():
             place = zip(spec.dims, np.argwhere(wrong)[0].tolist(), strict=True)
-            yield f"its variable {name} is {special} at {', '.join(f'{dim} {index}' for dim, index in place)}"
+            at = ", ".join(f"{dim} {index}" for dim, index in place)
+            yield f"its variable {name} is {special}" + (f" at {at}" if at else "")
 
 
 def _attribute_faults(name: str, spec: Attribute, value: Any) -> Iterator[str]:

@@ -94,6 +94,17 @@ def optima_memory(sizes: Sizes) -> float:
     return megabytes(3 * sizes.matrices + max(pencil, descent))
 
 
+def meta_optimum_memory(sizes: Sizes) -> float:
+    """Of `solve_meta_optimum`: as `solve_optima`, with the powers of more Lyapunov solvers.
+
+    The descent evaluates the gain before and after its adaptation, and both once more for the next; another solver and
+    two dozen matrices of every task belong to the derivative of the Hessian.
+    """
+    pencil = 12 * (2 * sizes.state_dim + sizes.action_dim) ** 2
+    descent = (5 * _POWERS + 36) * sizes.squares + 24 * sizes.tasks * sizes.gain
+    return megabytes(3 * sizes.matrices + max(pencil, descent))
+
+
 def run_memory(sizes: Sizes) -> float:
     """Of `train_policy`: the process and its threads, tasks in two coordinates, the history, and one iteration.
 
@@ -134,6 +145,11 @@ def task_seconds(sizes: Sizes) -> float:
 def optima_seconds(sizes: Sizes) -> float:
     """Of `solve_optima`: some tens of Newton steps, each with many products of Lyapunov equations of every task."""
     return 1e-2 * sizes.tasks + 4e-6 * sizes.tasks * sizes.state_dim**3
+
+
+def meta_optimum_seconds(sizes: Sizes) -> float:
+    """Of `solve_meta_optimum`."""
+    return 1e-2 * sizes.tasks + 4e-5 * sizes.tasks * sizes.state_dim**3
 
 
 def run_seconds(sizes: Sizes) -> float:

@@ -95,6 +95,7 @@ def _jobs(config: Mapping[str, Any]) -> dict[str, list[Job]]:
                 [
                     Job("generate_tasks", case, dataset.sizes, keys, demands.task_memory),
                     Job("solve_optima", case, dataset.sizes, keys, demands.optima_memory),
+                    Job("solve_meta_optimum", case, dataset.sizes, keys, demands.meta_optimum_memory),
                     Job("train_policy", case, dataset.sizes, dataset.keys, demands.run_memory),
                 ]
             )

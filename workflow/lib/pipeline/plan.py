@@ -17,6 +17,7 @@ from pipeline.problems import ConfigError
 
 DIGEST_LENGTH = 12
 OPTIMA_FILE = "results/optima/{case}.nc"
+META_OPTIMUM_FILE = "results/optima/{case}/adaptation_rate-{rate}.nc"
 RUN_FILE = "results/runs/{case}/{setting}/seed-{seed}.nc"
 FIGURE_FORMATS = ("pdf", "svg", "png")
 
@@ -155,6 +156,14 @@ class Plan:
         """Minutes for `solve_optima`."""
         return attempt * demands.minutes(demands.optima_seconds(self._sizes(wildcards)))
 
+    def meta_optimum_memory(self, wildcards: Any, attempt: int) -> int:
+        """Megabytes for `solve_meta_optimum`."""
+        return math.ceil(attempt * (demands.SNAKEMAKE_MEGABYTES + demands.meta_optimum_memory(self._sizes(wildcards))))
+
+    def meta_optimum_minutes(self, wildcards: Any, attempt: int) -> int:
+        """Minutes for `solve_meta_optimum`."""
+        return attempt * demands.minutes(demands.meta_optimum_seconds(self._sizes(wildcards)))
+
     def run_memory(self, wildcards: Any, attempt: int) -> int:
         """Megabytes for `train_policy`."""
         return math.ceil(attempt * (demands.SNAKEMAKE_MEGABYTES + demands.run_memory(self._run_sizes(wildcards))))
@@ -196,6 +205,10 @@ class Plan:
         """The optima of an experiment's cases."""
         return [OPTIMA_FILE.format(case=case) for case in self.experiments[wildcards.experiment].cases]
 
+    def meta_optimum_of(self, wildcards: Any) -> str:
+        """The optimum of the meta-objective at the adaptation rate of a run."""
+        return _meta_optimum_file(wildcards.case, self.settings(wildcards))
+
     def runs_of(self, wildcards: Any) -> list[str]:
         """An experiment's run files: by case, then by point of the sweep, then by seed."""
         return self.run_files(wildcards.experiment)
@@ -229,6 +242,11 @@ class Plan:
         return list(dict.fromkeys(file for name in self.experiments for file in self.run_files(name)))
 
     @property
+    def meta_optimum_files(self) -> list[str]:
+        """The optima of the meta-objective at the adaptation rates of all runs, each once."""
+        return list(dict.fromkeys(_meta_optimum_file(case, each) for (case, _), each in self._settings.items()))
+
+    @property
     def dataset_files(self) -> list[str]:
         """The datasets of all experiments."""
         return [f"results/datasets/{name}.nc" for name in self.experiments]
@@ -243,3 +261,7 @@ class Plan:
     def table_files(self) -> list[str]:
         """The tables of all experiments."""
         return [f"results/tables/{name}.{form}" for name in self.experiments for form in ("md", "csv")]
+
+
+def _meta_optimum_file(case: str, settings: Mapping[str, Any]) -> str:
+    return META_OPTIMUM_FILE.format(case=case, rate=repr(float(settings["adaptation_rate"])))
