@@ -105,9 +105,8 @@ def learnability(tasks: LQRTasks, adaptation_rate: float, K0: ArrayLike | None =
     if not (np.isfinite(adaptation_rate) and adaptation_rate >= 0):
         raise ValueError(f"adaptation_rate is {adaptation_rate!r}; give a finite number >= 0")
     rate = float(adaptation_rate)
-    start = None if K0 is None else common_gain(tasks, K0, "K0")
     try:
-        found = maml_stabilising_gain(tasks, rate, start)
+        found = maml_stabilising_gain(tasks, rate, K0, name="K0")
     except NotStabilisableError as error:
         return Learnability(Verdict.NOT_LEARNABLE, rate, None, str(error))
     except NoCommonStabilisingGainError as error:
@@ -118,9 +117,8 @@ def learnability(tasks: LQRTasks, adaptation_rate: float, K0: ArrayLike | None =
     except NoMamlStabilisingGainError as error:
         verdict = Verdict.NOT_LEARNABLE if error.proven else Verdict.NOT_FOUND
         return Learnability(verdict, rate, None, str(error), error.attempts, error.intervals)
-    name = "K0" if start is not None and found.name == "start" else found.name
     certificate = (
-        f"{name} is MAML-stabilising, its largest spectral radius is {found.radius.max():.6g} before and "
+        f"{found.name} is MAML-stabilising, its largest spectral radius is {found.radius.max():.6g} before and "
         f"{found.adapted_radius.max():.6g} after the adaptation"
     )
     return Learnability(Verdict.LEARNABLE, rate, found, certificate)

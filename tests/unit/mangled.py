@@ -20,6 +20,7 @@ from metalqr.storage.seal import LENGTH
 LOADERS = {
     "tasks": storage.load_tasks,
     "optima": storage.load_optima,
+    "meta_optima": storage.load_meta_optimum,
     "runs": storage.load_run,
     "datasets": storage.load_experiment,
 }

@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 from test_storage import ACTION_DIM, LAYOUTS, LOADERS, STATE_DIM, save_everything
 
 from metalqr import storage
+from metalqr.learnability import Verdict
 from metalqr.meta import Status
 from metalqr.storage.layout import STATUSES
+from metalqr.storage.meta_optima import VERDICTS
 
 ROOT = Path(__file__).resolve().parents[2]
 REMEDY = "; delete it and run the stage again, with the options you used: snakemake --cores all "
@@ -39,6 +41,10 @@ def copied(path: Path, folder: Path) -> Path:
 def test_status_is_what_training_knows() -> None:
     """Of a file that has ended: only checkpoints are of interrupted runs."""
     assert tuple(str(status) for status in Status if status is not Status.INTERRUPTED) == STATUSES
+
+
+def test_verdicts_are_those_of_learnability() -> None:
+    assert tuple(map(str, Verdict)) == VERDICTS
 
 
 @pytest.mark.parametrize("stage", list(LAYOUTS))

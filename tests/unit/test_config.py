@@ -520,7 +520,7 @@ def test_sources_of_the_scripts() -> None:
     assert {name for name, files in reached.items() if "src/metalqr/theory/audit.py" in files} == {"audit_theory"}
     assert {"src/metalqr/random.py", "src/metalqr/estimators.py", "src/metalqr/settings.py"} <= reached["train_policy"]
     assert (
-        not {f"src/metalqr/optimal/{name}.py" for name in ("shared", "stabilising", "descent")}
+        not {f"src/metalqr/optimal/{name}.py" for name in ("shared", "stabilising", "descent", "meta_optimum")}
         & reached["train_policy"]
     )
     with_datasets = {script for script, files in reached.items() if "src/metalqr/storage/experiments.py" in files}

@@ -100,7 +100,7 @@ def test_tasks_that_are_learnable_up_to_some_rate() -> None:
         "not learnable at the adaptation rate 0.1: no gain is MAML-stabilising at the adaptation rate" in found.summary
     )
     assert "task 1 needs K in (-1.02259, 0.498801), and these have no point in common; lower the" in found.certificate
-    assert [attempt.name for attempt in found.attempts[:2]] == ["start", "zero"]
+    assert [attempt.name for attempt in found.attempts[:2]] == ["K0", "zero"]
 
 
 def test_intervals_that_rounding_parts_prove_nothing() -> None:
@@ -139,7 +139,7 @@ def test_another_gain_is_found_where_k0_overshoots() -> None:
     found = learnability(tasks, 2.0 * largest_adaptation_rate(tasks, K0), K0)
     assert found.verdict is Verdict.LEARNABLE
     assert found.gain is not None
-    assert found.gain.name not in ("start", "zero")
+    assert found.gain.name not in ("K0", "zero")
     assert found.certificate.startswith(f"{found.gain.name} is MAML-stabilising")
 
 

@@ -19,7 +19,10 @@ from metalqr.meta import History, Status
 COUNT, STATE_DIM, ACTION_DIM = 3, 2, 1
 SETTINGS = {"learning_rate": 0.001, "perturbations": 4, "inner_perturbations": 4, "iterations": 5, "task_batch": "all"}
 
-LAYOUTS = {layout.stage: layout for layout in (storage.TASKS, storage.OPTIMA, storage.RUNS, storage.DATASETS)}
+LAYOUTS = {
+    layout.stage: layout
+    for layout in (storage.TASKS, storage.OPTIMA, storage.META_OPTIMA, storage.RUNS, storage.DATASETS)
+}
 
 
 def make_tasks() -> LQRTasks:
@@ -62,10 +65,32 @@ def optima_arrays() -> dict[str, Any]:
     }
 
 
+def meta_optimum_arrays() -> dict[str, Any]:
+    generator = np.random.default_rng(3)
+    return {
+        "K_meta": generator.normal(size=(ACTION_DIM, STATE_DIM)),
+        "J_meta": np.array([1.0, 2.0, np.inf]),
+        "objective_meta": 1.5,
+        "J0_adapted": np.array([np.inf, 2.0, 3.0]),
+        "objective_K0": np.inf,
+        "objective_shared": 1.7,
+        "largest_adaptation_rate": np.inf,
+        "verdict": "learnable",
+        "certificate": "K0 is MAML-stabilising",
+    }
+
+
+def without_optimum() -> dict[str, Any]:
+    """The arrays where no gain is MAML-stabilising."""
+    unknown = {"K_meta": np.full((ACTION_DIM, STATE_DIM), np.nan), "J_meta": np.full(COUNT, np.nan)}
+    return {**meta_optimum_arrays(), **unknown, "objective_meta": np.nan, "verdict": "not found"}
+
+
 def save_everything(folder: Path) -> dict[str, Path]:
     files = {stage: folder / f"{stage}.nc" for stage in LAYOUTS}
     storage.save_tasks(files["tasks"], make_tasks(), {"family": "given"}, case="one")
     storage.save_optima(files["optima"], {"initial_gain": "zero"}, case="one", **optima_arrays())
+    storage.save_meta_optimum(files["meta_optima"], {"adaptation_rate": 0.01}, case="one", **meta_optimum_arrays())
     storage.save_run(files["runs"], make_history(5), SETTINGS, 7, case="one")
     case = combine(folder, files["optima"], sweep={}, linked={})
     storage.save_experiment(files["datasets"], "figure1", {"one": case, "another": case})
@@ -92,6 +117,7 @@ def combine(folder: Path, optima: Path, sweep: dict[str, list[Any]], linked: dic
 LOADERS = {
     "tasks": storage.load_tasks,
     "optima": storage.load_optima,
+    "meta_optima": storage.load_meta_optimum,
     "runs": storage.load_run,
     "datasets": storage.load_experiment,
 }
@@ -120,6 +146,50 @@ def test_optima_of_other_tasks_are_refused(files: dict[str, Path]) -> None:
     message = rf"optima\.nc: its dimension state is {STATE_DIM}, but 1 in the tasks; delete it and run the stage again"
     with pytest.raises(storage.StorageError, match=message):
         storage.load_optima(files["optima"], "one", LQRTasks(A=one / 2, B=one, Q=one, R=one, Psi=one))
+
+
+def test_optimum_of_the_meta_objective_comes_back_to_the_last_bit(files: dict[str, Path]) -> None:
+    loaded = storage.load_meta_optimum(files["meta_optima"], "one", make_tasks(), 0.01)
+    assert json.loads(loaded.attrs["settings"]) == {"adaptation_rate": 0.01}
+    for arrays in (meta_optimum_arrays(), without_optimum()):
+        storage.save_meta_optimum(files["meta_optima"], {"adaptation_rate": 0.01}, case="one", **arrays)
+        loaded = storage.load_meta_optimum(files["meta_optima"])
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(loaded[name].values, array)
+
+
+def test_optimum_of_another_meta_objective_is_refused(files: dict[str, Path]) -> None:
+    path = files["meta_optima"]
+    with pytest.raises(
+        storage.StorageError, match=r"it is of the adaptation rate 0\.01, not 0\.02; .* all meta_optima$"
+    ):
+        storage.load_meta_optimum(path, adaptation_rate=0.02)
+    one = np.ones((COUNT, 1, 1))
+    with pytest.raises(storage.StorageError, match=rf"its dimension state is {STATE_DIM}, but 1 in the tasks; delete"):
+        storage.load_meta_optimum(path, tasks=LQRTasks(A=one / 2, B=one, Q=one, R=one, Psi=one))
+
+
+@pytest.mark.parametrize("name", ["K_meta", "J_meta", "objective_meta"])
+def test_part_of_an_optimum_is_refused(name: str, files: dict[str, Path]) -> None:
+    arrays = {**without_optimum(), name: meta_optimum_arrays()[name]}
+    storage.save_meta_optimum(files["meta_optima"], {"adaptation_rate": 0.01}, case="one", **arrays)
+    with pytest.raises(storage.StorageError, match="it holds a part of an optimum in K_meta, J_meta, objective_meta;"):
+        storage.load_meta_optimum(files["meta_optima"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("objective_K0", np.nan, "its variable objective_K0 is not a number;"),
+        ("largest_adaptation_rate", -np.inf, "its variable largest_adaptation_rate is infinite;"),
+        ("verdict", "perhaps", "its variable verdict holds 'perhaps', not learnable, not learnable or not found;"),
+    ],
+)
+def test_values_that_an_optimum_cannot_have(name: str, value: Any, message: str, files: dict[str, Path]) -> None:
+    arrays = {**meta_optimum_arrays(), name: value}
+    storage.save_meta_optimum(files["meta_optima"], {"adaptation_rate": 0.01}, case="one", **arrays)
+    with pytest.raises(storage.StorageError, match=message):
+        storage.load_meta_optimum(files["meta_optima"])
 
 
 def test_run_comes_back_to_the_last_bit_with_its_identity(files: dict[str, Path]) -> None:
@@ -194,6 +264,7 @@ def test_values_and_text_in_one_sweep_become_text(tmp_path: Path, files: dict[st
 
 def test_every_variable_says_what_it_is(files: dict[str, Path]) -> None:
     datasets = [storage.load_optima(files["optima"]), storage.load_run(files["runs"])]
+    datasets.append(storage.load_meta_optimum(files["meta_optima"]))
     datasets.append(xr.load_dataset(files["tasks"]))
     datasets += [group.to_dataset() for group in storage.load_experiment(files["datasets"]).children.values()]
     for dataset in datasets:
@@ -204,7 +275,7 @@ def test_every_variable_says_what_it_is(files: dict[str, Path]) -> None:
 def test_building_again_gives_identical_files_without_host_path_or_time(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     one, other = save_everything(first), save_everything(second)
-    for stage in ("tasks", "optima", "runs"):
+    for stage in ("tasks", "optima", "meta_optima", "runs"):
         xr.testing.assert_identical(xr.load_dataset(one[stage]), xr.load_dataset(other[stage]))
     trees = [storage.load_experiment(files["datasets"]) for files in (one, other)]
     xr.testing.assert_identical(*trees)
@@ -254,7 +325,9 @@ def test_file_of_another_stage(files: dict[str, Path]) -> None:
         storage.load_run(files["tasks"])
 
 
-@pytest.mark.parametrize(("stage", "variable"), [("tasks", "B"), ("optima", "J0"), ("runs", "cost")])
+@pytest.mark.parametrize(
+    ("stage", "variable"), [("tasks", "B"), ("optima", "J0"), ("meta_optima", "verdict"), ("runs", "cost")]
+)
 def test_file_without_a_variable(stage: str, variable: str, files: dict[str, Path]) -> None:
     dataset = xr.load_dataset(files[stage]).drop_vars(variable)
     dataset.to_netcdf(files[stage])
@@ -340,7 +413,7 @@ def test_new_file_follows_the_umask(files: dict[str, Path]) -> None:
     assert files["runs"].stat().st_mode & 0o777 == 0o666 & ~mask
 
 
-@pytest.mark.parametrize("stage", ["tasks", "optima", "runs"])
+@pytest.mark.parametrize("stage", ["tasks", "optima", "meta_optima", "runs"])
 def test_file_of_another_case(stage: str, files: dict[str, Path]) -> None:
     LOADERS[stage](files[stage], "one")
     with pytest.raises(storage.StorageError, match=rf"{stage}\.nc: it belongs to the case 'one', not 'two'; delete it"):

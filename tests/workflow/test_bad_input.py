@@ -111,6 +111,7 @@ def one_case(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Projec
 
 LATER = [(row.id, *row.values) for row in rows("Files of later stages")]
 TARGETS = {
+    "solve_meta_optimum": "results/optima/d1k1/adaptation_rate-1e-05.nc",
     "train_policy": "results/runs/d1k1/SETTING/seed-0.nc",
     "collect_dataset": "results/datasets/figure1.nc",
     "draw_curves": "results/figures/figure1.png",
@@ -130,7 +131,7 @@ def test_bad_file_of_a_later_stage(
     path, target, message = (text.replace("SETTING", setting) for text in (path, TARGETS[rule], message))
     spoil(
         kind,
-        path.split("/")[1],
+        "meta_optima" if "adaptation_rate" in path else path.split("/")[1],
         project.directory / path,
         {"datasets": project.directory / "results/datasets/figure1.nc"},
     )

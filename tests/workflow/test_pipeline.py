@@ -21,6 +21,8 @@ AFTER_DATASETS = {
     "summarise_experiment": [f"results/tables/{name}.md" for name in EXPERIMENTS],
 }
 RUNS_PER_CASE = {"d1k1": 2, "d2k2": 4}
+#: All runs have the cases' own adaptation rate.
+META_OPTIMA = [f"results/optima/{case}/adaptation_rate-1e-05.nc" for case in RUNS_PER_CASE]
 
 
 def runs_of(plan: dict[str, list[str]]) -> dict[str, int]:
@@ -57,7 +59,7 @@ def test_everything_is_made_under_the_directory(finished: Project) -> None:
     }
     expected |= {f"results/tables/{name}.{form}" for name in EXPERIMENTS for form in ("md", "csv")}
     expected |= {f"results/{stage}/{case}.nc" for stage in ("tasks", "optima") for case in RUNS_PER_CASE}
-    expected |= {f"results/optima/{case}/adaptation_rate-1e-05.nc" for case in RUNS_PER_CASE}
+    expected |= set(META_OPTIMA)
     assert expected <= made
     results = {name for name in made if not name.startswith((".snakemake/", "results/logs/", "results/timings/"))}
     assert len(results - expected) == sum(RUNS_PER_CASE.values())
@@ -80,12 +82,31 @@ def test_log_of_a_run_shows_settings_progress_and_end(finished: Project) -> None
     assert "iteration 0 of 3, ratio" in text
     assert "iteration 3 of 3, ratio" in text
     assert text.rstrip().endswith("completed at iteration 3")
+    assert "WARNING" not in text
 
 
 def test_diverged_runs_are_results(finished: Project) -> None:
     case = storage.load_experiment(finished.directory / "results/datasets/learning_rate.nc")["d2k2"].to_dataset()
     assert case["status"].sel(learning_rate=1e-3).values.tolist() == ["completed"]
     assert case["status"].sel(learning_rate=1e3).values.tolist() == ["diverged"]
+
+
+def test_run_whose_tasks_are_not_learnable_at_its_rate_says_so(finished: Project, tmp_path: Path) -> None:
+    """No run fails for a rate that is too large: the log has the certificate, and the file no optimum."""
+    shutil.copytree(finished.directory, tmp_path / "made")
+    other = Project(finished.root, tmp_path / "made", finished.configs)
+    other = other.overlay("experiments: {rate: {cases: [d1k1], seeds: [0], sweep: {adaptation_rate: [10.0]}}}\n")
+    other.snakemake("results/datasets/rate.nc", "--cores", "1")
+    known = storage.load_meta_optimum(tmp_path / "made/results/optima/d1k1/adaptation_rate-10.0.nc", "d1k1")
+    assert known["verdict"].item() == "not learnable"
+    assert known["K_meta"].isnull().all()
+    case = storage.load_experiment(tmp_path / "made/results/datasets/rate.nc")["d1k1"].to_dataset()
+    assert case["status"].values.tolist() == [["diverged"]]
+    logs = [path.read_text() for path in (tmp_path / "made/results/logs/runs/d1k1").rglob("*.log")]
+    (log,) = (text for text in logs if "'adaptation_rate': 10.0" in text)
+    assert "WARNING the tasks are not known to be learnable at the adaptation rate 10: no gain is MAML-stab" in log
+    largest = known["largest_adaptation_rate"].item()
+    assert f"WARNING the initial gain is not MAML-stabilising at the adaptation rate 10, but below {largest:.6g}" in log
 
 
 def test_linked_settings_move_together(finished: Project) -> None:
@@ -213,6 +234,23 @@ def test_one_more_seed_makes_its_runs(finished: Project) -> None:
     assert without_runs(plan) == after("learning_rate")
 
 
+def test_another_adaptation_rate_makes_its_optimum_and_its_runs(finished: Project) -> None:
+    rates = "{adaptation_rate: [1.0e-5, 0.001]}"
+    plan = finished.overlay(f"experiments: {{mine: {{cases: [d1k1], seeds: [0, 1], sweep: {rates}}}}}\n").planned()
+    assert plan["solve_meta_optimum"] == ["results/optima/d1k1/adaptation_rate-0.001.nc"]
+    assert runs_of(plan) == {"d1k1": 2}
+    assert plan["collect_dataset"] == ["results/datasets/mine.nc"]
+    assert not {"generate_tasks", "solve_optima"} & set(plan)
+
+
+def test_edited_learnability_makes_the_optima_and_the_runs_again(finished: Project) -> None:
+    with finished.edited("src/metalqr/learnability.py"):
+        plan = finished.planned()
+    assert plan["solve_meta_optimum"] == META_OPTIMA
+    assert runs_of(plan) == RUNS_PER_CASE
+    assert "solve_optima" not in plan
+
+
 def test_experiment_whose_runs_all_exist_makes_none(finished: Project) -> None:
     plan = finished.overlay("experiments: {mine: {cases: [d1k1], seeds: [1], sweep: {}}}\n").planned()
     assert plan == {
@@ -226,6 +264,7 @@ def test_family_of_one_case_makes_everything_of_it_again(finished: Project) -> N
     plan = finished.overlay("cases: {d1k1: {tasks: {spectral_radius: 0.5}}}\n").planned()
     assert plan["generate_tasks"] == ["results/tasks/d1k1.nc"]
     assert plan["solve_optima"] == ["results/optima/d1k1.nc"]
+    assert plan["solve_meta_optimum"] == META_OPTIMA[:1]
     assert runs_of(plan) == {"d1k1": 2}
     assert plan["collect_dataset"] == ["results/datasets/figure1.nc"]
 
@@ -234,6 +273,7 @@ def test_initial_gain_keeps_the_tasks(finished: Project) -> None:
     plan = finished.overlay("cases: {d1k1: {initial_gain: [[0.1]]}}\n").planned()
     assert "generate_tasks" not in plan
     assert plan["solve_optima"] == ["results/optima/d1k1.nc"]
+    assert plan["solve_meta_optimum"] == META_OPTIMA[:1]
     assert runs_of(plan) == {"d1k1": 2}
 
 

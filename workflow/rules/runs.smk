@@ -1,6 +1,6 @@
 rule runs:
     input:
-        rules.optima.input,
+        rules.meta_optima.input,
         plan.all_run_files(),
 
 
@@ -8,6 +8,7 @@ rule train_policy:
     input:
         tasks="results/tasks/{case}.nc",
         optima="results/optima/{case}.nc",
+        meta_optimum=plan.meta_optimum_of,
     output:
         "results/runs/{case}/{setting}/seed-{seed}.nc",
     log:

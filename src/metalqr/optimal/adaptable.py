@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError, common_gain, spectral_radius
+from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError, common_gain, is_stabilising, spectral_radius
 from metalqr.objective import adapted_gains, is_maml_stabilising
 from metalqr.optimal.descent import DescentError, descend
 from metalqr.optimal.landscapes import MeanCost, MetaObjective
@@ -18,9 +18,11 @@ from metalqr.optimal.stabilising import candidate_gains, stabilising_gain
 #: Accuracy and length of the descent of one round: a start is wanted, not an optimum.
 RAISING_TOLERANCE = 1e-4
 RAISING_ITERATIONS = 5
-MOST_RAISING_ROUNDS = 60
-#: A round that raises the adaptation rate by a smaller part of it has stalled.
+RAISING_PRODUCTS = 30
+MOST_RAISING_ROUNDS = 30
+#: A round that raises the adaptation rate by a smaller part of it has stalled; so many may do so one after another.
 SMALLEST_RAISE = 1e-2
+MOST_STALLS = 2
 #: Error of the ends of a scalar task's intervals, relative to the largest of them; double roots have half the digits.
 ROUNDING = 1e-7
 
@@ -78,7 +80,9 @@ class NoMamlStabilisingGainError(ValueError):
         self.proven, self.attempts, self.intervals = proven, tuple(attempts), intervals
 
 
-def maml_stabilising_gain(tasks: LQRTasks, adaptation_rate: float, start: ArrayLike | None = None) -> Attempt:
+def maml_stabilising_gain(
+    tasks: LQRTasks, adaptation_rate: float, start: ArrayLike | None = None, name: str = "start"
+) -> Attempt:
     r"""Find a MAML-stabilising gain (Definition 1): stabilising for every task before and after its adaptation.
 
     The first of these that is one: ``start``; zero; a gain that stabilises every task; the best single gain; every
@@ -94,6 +98,8 @@ def maml_stabilising_gain(tasks: LQRTasks, adaptation_rate: float, start: ArrayL
         :math:`\eta \ge 0`.
     start : array_like, shape (k, d), optional
         Tried first.
+    name : str
+        What it is called in the attempts and in messages.
 
     Returns
     -------
@@ -126,9 +132,10 @@ def maml_stabilising_gain(tasks: LQRTasks, adaptation_rate: float, start: ArrayL
     ...     print(str(error)[:62])
     no gain is MAML-stabilising at the adaptation rate 0.1: task 0
     """
-    attempts = []
-    for name, gain in _candidates(tasks, start):
-        attempts.append(_attempt(tasks, name, gain, adaptation_rate))
+    attempts: list[Attempt] = []
+    for source, gain in _candidates(tasks, start, name):
+        if not any(np.array_equal(gain, earlier.K) for earlier in attempts):
+            attempts.append(_attempt(tasks, source, gain, adaptation_rate))
         if attempts[-1].works:
             return attempts[-1]
     if tasks.state_dim == tasks.action_dim == 1:
@@ -148,17 +155,19 @@ def maml_stabilising_gain(tasks: LQRTasks, adaptation_rate: float, start: ArrayL
     )
 
 
-def _candidates(tasks: LQRTasks, start: ArrayLike | None) -> Iterator[tuple[str, FloatArray]]:
+def _candidates(tasks: LQRTasks, start: ArrayLike | None, name: str) -> Iterator[tuple[str, FloatArray]]:
     if start is not None:
-        yield "start", common_gain(tasks, start, "start")
-    zero, *others = candidate_gains(tasks)
-    yield zero
-    yield "a gain that stabilises every task", stabilising_gain(tasks)
+        yield name, common_gain(tasks, start, name)
+    candidates = candidate_gains(tasks)
+    yield candidates[0]
+    stabilising = stabilising_gain(tasks, start)
+    yield "a gain that stabilises every task", stabilising
     # Every task counts alike, however unlikely: all must be stable.
     alike = LQRTasks(tasks.A, tasks.B, tasks.Q, tasks.R, tasks.Psi)
+    found = any(is_stabilising(tasks, gain).all() for _, gain in candidates)
     with contextlib.suppress(DescentError):  # too near to instability to be found: then it is no help here either
-        yield "the best single gain", shared_gain(alike).K
-    yield from others
+        yield "the best single gain", shared_gain(alike, None if found else stabilising).K
+    yield from candidates[1:]
 
 
 def _attempt(tasks: LQRTasks, name: str, K: FloatArray, adaptation_rate: float) -> Attempt:
@@ -202,15 +211,19 @@ def _raise_rate(tasks: LQRTasks, attempts: Iterable[Attempt], adaptation_rate: f
     alike = LQRTasks(tasks.A, tasks.B, tasks.Q, tasks.R, tasks.Psi)
     stable = [attempt.K for attempt in attempts if (attempt.radius < 1.0).all()]
     gain = min(stable, key=MeanCost(alike).value)
-    rate = 0.0
+    rate, stalls = 0.0, 0
     for _ in range(MOST_RAISING_ROUNDS):
         if is_maml_stabilising(tasks, gain, adaptation_rate):
             return gain, adaptation_rate
-        rest = 0.5 * (adaptation_rate - rate)
+        # At most doubled, so that the steps do not depend on how far away an unreachable rate is.
+        rest = min(0.5 * (adaptation_rate - rate), rate or np.inf)
         while rest > SMALLEST_RAISE * rate and not is_maml_stabilising(tasks, gain, rate + rest):
             rest *= 0.5
-        if rest <= SMALLEST_RAISE * rate:
+        if rest > SMALLEST_RAISE * rate:
+            rate, stalls = rate + rest, 0
+        elif stalls == MOST_STALLS:
             break
-        rate += rest
-        gain = descend(MetaObjective(alike, rate), gain, RAISING_TOLERANCE, RAISING_ITERATIONS).K
+        else:  # down from the boundary at the same rate, and then once more
+            stalls += 1
+        gain = descend(MetaObjective(alike, rate), gain, RAISING_TOLERANCE, RAISING_ITERATIONS, RAISING_PRODUCTS).K
     return gain, rate

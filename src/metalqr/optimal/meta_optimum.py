@@ -18,6 +18,8 @@ GRADIENT_TOLERANCE = 1e-10
 #: Relative gradient norm above which the result would not deserve its name.
 ACCEPTED_GRADIENT = 1e-8
 MOST_ITERATIONS = 200
+#: How many Hessian-vector products a step may take.
+MOST_PRODUCTS = 200
 #: How many starting gains are tried: the meta-objective is not convex, and a poor start could end in a local minimum.
 MOST_STARTS = 3
 
@@ -109,7 +111,7 @@ def meta_gain(tasks: LQRTasks, adaptation_rate: float, start: ArrayLike | None =
     weighted = tasks if likely.size == tasks.count else tasks.subset(likely)
     landscape = MetaObjective(weighted, adaptation_rate)
     starts = _starts(landscape) if start is None else [_checked_start(landscape, start, likely)]
-    descents = [descend(landscape, gain, GRADIENT_TOLERANCE, MOST_ITERATIONS) for gain in starts]
+    descents = [descend(landscape, gain, GRADIENT_TOLERANCE, MOST_ITERATIONS, MOST_PRODUCTS) for gain in starts]
     best = min(descents, key=lambda descent: descent.objective)
     if best.gradient_norm > ACCEPTED_GRADIENT:
         raise DescentError(

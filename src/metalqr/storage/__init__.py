@@ -10,6 +10,7 @@ from metalqr.storage.exact_methods import EXACT_METHODS, load_exact_methods, sav
 from metalqr.storage.experiments import DATASETS, combine_runs, load_experiment, save_experiment
 from metalqr.storage.files import StorageError
 from metalqr.storage.layout import CONVENTIONS, OPTIMA, RUNS, TASKS, Layout, Variable
+from metalqr.storage.meta_optima import META_OPTIMA, load_meta_optimum, save_meta_optimum
 from metalqr.storage.runs import (
     load_optima,
     load_run,
@@ -27,6 +28,7 @@ __all__ = [
     "DATASETS",
     "ESTIMATION_ERROR",
     "EXACT_METHODS",
+    "META_OPTIMA",
     "OPTIMA",
     "RUNS",
     "STABILITY",
@@ -41,6 +43,7 @@ __all__ = [
     "load_estimation_error",
     "load_exact_methods",
     "load_experiment",
+    "load_meta_optimum",
     "load_optima",
     "load_run",
     "load_stability",
@@ -49,6 +52,7 @@ __all__ = [
     "save_estimation_error",
     "save_exact_methods",
     "save_experiment",
+    "save_meta_optimum",
     "save_optima",
     "save_run",
     "save_stability",

@@ -75,9 +75,7 @@ def load_optima(path: PathLike, case: str | None = None, tasks: LQRTasks | None 
     """
     dataset = load(path, OPTIMA, case)
     if tasks is not None:
-        for dim, size in {"task": tasks.count, "state": tasks.state_dim, "action": tasks.action_dim}.items():
-            if dataset.sizes[dim] != size:
-                raise unusable(path, "optima", f"its dimension {dim} is {dataset.sizes[dim]}, but {size} in the tasks")
+        require_sizes(path, OPTIMA, dataset, tasks)
     return dataset
 
 
@@ -135,6 +133,13 @@ def load_run(path: PathLike, case: str | None = None, settings: Mapping[str, Any
     if settings is not None and json.loads(dataset.attrs["settings"]) != dict(settings):
         raise unusable(path, "runs", "it is a run of other settings")
     return dataset
+
+
+def require_sizes(path: PathLike, layout: Layout, dataset: xr.Dataset, tasks: LQRTasks) -> None:
+    """Refuse a file of tasks of other dimensions."""
+    for dim, size in {"task": tasks.count, "state": tasks.state_dim, "action": tasks.action_dim}.items():
+        if dataset.sizes[dim] != size:
+            raise unusable(path, layout.stage, f"its dimension {dim} is {dataset.sizes[dim]}, but {size} in the tasks")
 
 
 def dataset_of(layout: Layout, arrays: Mapping[str, Any], attributes: Mapping[str, Any]) -> xr.Dataset:

@@ -1,0 +1,44 @@
+"""The optimum of a case's meta-objective at an adaptation rate, and whether its tasks are learnable there."""
+
+from stage import snakemake
+
+# isort: split
+import logging
+
+import numpy as np
+
+from metalqr import objective, optimal, storage
+from metalqr.learnability import largest_adaptation_rate, learnability
+
+case, rate = snakemake.wildcards.case, float(snakemake.wildcards.rate)
+tasks = storage.load_tasks(snakemake.input.tasks, case)
+optima = storage.load_optima(snakemake.input.optima, case, tasks)
+K0, K_shared = optima["K0"].values, optima["K_shared"].values
+known = learnability(tasks, rate, K0)
+log = logging.getLogger("solve_meta_optimum")
+log.info("%s", known.summary)
+
+# A rate that is too large is no reason to fail: that a run diverges there is a result.
+certificate, K_meta = known.certificate, np.full_like(K0, np.nan)
+J_meta, objective_meta = np.full(tasks.count, np.nan), np.nan
+if known.gain is not None:
+    try:
+        best = optimal.meta_gain(tasks, rate)
+        K_meta, J_meta, objective_meta = best.K, best.cost, best.objective
+    except optimal.DescentError as error:
+        log.warning("no optimum of the meta-objective: %s", error)
+        certificate += f"; no optimum of the meta-objective was reached: {error}"
+storage.save_meta_optimum(
+    snakemake.output[0],
+    {"adaptation_rate": rate},
+    case=case,
+    K_meta=K_meta,
+    J_meta=J_meta,
+    objective_meta=objective_meta,
+    J0_adapted=objective.adapted_cost(tasks, K0, rate),
+    objective_K0=objective.objective(tasks, K0, rate),
+    objective_shared=objective.objective(tasks, K_shared, rate),
+    largest_adaptation_rate=largest_adaptation_rate(tasks, K0),
+    verdict=str(known.verdict),
+    certificate=certificate,
+)
