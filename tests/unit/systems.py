@@ -92,19 +92,23 @@ class PublishedSystem:
     K: list[list[float]] | None = None
     poles: list[float] | None = None
 
-    def tasks(self) -> LQRTasks:
-        """The system as a single task with unit noise."""
+    def tasks(self, margin: float = 0.0) -> LQRTasks:
+        """The system as a single task with unit noise, with Q + margin I for Q."""
         A = np.array([self.A])
-        return LQRTasks(A, [self.B], [self.Q], [self.R], np.eye(A.shape[1])[np.newaxis])
+        unit = np.eye(A.shape[1])
+        return LQRTasks(A, [self.B], [self.Q + margin * unit], [self.R], unit[np.newaxis])
+
+
+#: Examples have their numbers in the second version, which BB02AD generates; in brackets those of the first, if known.
+DAREX = (
+    "J. Abels, P. Benner, DAREX - a collection of benchmark examples for discrete-time algebraic Riccati equations "
+    "(version 2.0), SLICOT Working Note 1999-16; P. Benner, A. Laub, V. Mehrmann, A collection of benchmark examples "
+    "for the numerical solution of algebraic Riccati equations II: discrete-time case, Tech. Rep. SPC 95_23, TU "
+    "Chemnitz-Zwickau, 1995; closed form of example "
+)
 
 
 def _published() -> list[PublishedSystem]:
-    benner = (
-        "P. Benner, A. Laub, V. Mehrmann, A collection of benchmark examples for the numerical solution of algebraic "
-    )
-    benner += (
-        "Riccati equations II: discrete-time case (DAREX), Tech. Rep. SPC 95_23, TU Chemnitz-Zwickau, 1995, example "
-    )
     reflection = np.eye(3) - 2.0 / 3.0 * np.ones((3, 3))
     scaled = 100.0
     size = 12
@@ -133,7 +137,7 @@ def _published() -> list[PublishedSystem]:
             relative=5e-6,
         ),
         PublishedSystem(
-            source=benner + "2.1 (number 12 of the MATLAB collection), closed form",
+            source=DAREX + "2.3 (12), Q = R = I",
             A=[[0.0, scaled], [0.0, 0.0]],
             B=[[0.0], [1.0]],
             Q=[[1.0, 0.0], [0.0, 1.0]],
@@ -143,7 +147,7 @@ def _published() -> list[PublishedSystem]:
             relative=1e-12,
         ),
         PublishedSystem(
-            source=benner + "2.2 (number 13 of the MATLAB collection), closed form",
+            source=DAREX + "2.4 (13)",
             A=(reflection @ np.diag([0.0, 1.0, 3.0]) @ reflection).tolist(),
             B=np.eye(3).tolist(),
             Q=(scaled * np.eye(3)).tolist(),
@@ -154,7 +158,7 @@ def _published() -> list[PublishedSystem]:
             relative=1e-12,
         ),
         PublishedSystem(
-            source=benner + "4.1 (number 15 of the MATLAB collection), closed form",
+            source=DAREX + "4.1 (15)",
             A=np.eye(size, k=1).tolist(),
             B=np.eye(size)[:, -1:].tolist(),
             Q=np.eye(size).tolist(),
@@ -166,3 +170,52 @@ def _published() -> list[PublishedSystem]:
 
 
 PUBLISHED = _published()
+
+
+def _semidefinite() -> list[PublishedSystem]:
+    """The closed forms of DAREX with R ≻ 0 and a singular Q.
+
+    Of the others, 1.1, 1.2 and 1.4 have a singular R (1.2 a mixed weight too, 1.4 an indefinite Q), and 1.5 to 1.13 and
+    2.2 come without a solution.
+    """
+    rate, weight = 0.1, 0.25
+    gap = weight * ((1.0 - rate) ** 2 - 1.0) + rate**2
+    first = (gap + np.sqrt(gap**2 + 4.0 * rate**2 * weight)) / (2.0 * rate**2)
+    systems = [
+        PublishedSystem(
+            source=DAREX + "1.3",
+            A=[[0.0, 1.0], [0.0, 0.0]],
+            B=[[0.0], [1.0]],
+            Q=[[1.0, 2.0], [2.0, 4.0]],
+            R=[[1.0]],
+            P=[[1.0, 2.0], [2.0, 2.0 + np.sqrt(5.0)]],
+            relative=0.0,
+        ),
+        PublishedSystem(
+            source=DAREX + "2.5 (14), D = K = 1, r = 1/4, tau = 10",
+            A=[[1.0 - rate, 0.0, 0.0, 0.0], *np.eye(4)[:3].tolist()],
+            B=[[rate], [0.0], [0.0], [0.0]],
+            Q=np.diag([0.0, 0.0, 0.0, 1.0]).tolist(),
+            R=[[weight]],
+            P=np.diag([first, 1.0, 1.0, 1.0]).tolist(),
+            relative=0.0,
+        ),
+    ]
+    for R in (1.0, 1e4):
+        factor = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * R))
+        Q = np.array([[9.0, 6.0], [6.0, 4.0]])
+        systems.append(
+            PublishedSystem(
+                source=DAREX + f"2.1 (1), R = {R:g}",
+                A=[[4.0, 3.0], [-4.5, -3.5]],
+                B=[[1.0], [-1.0]],
+                Q=Q.tolist(),
+                R=[[R]],
+                P=(factor * Q).tolist(),
+                relative=0.0,
+            )
+        )
+    return systems
+
+
+PUBLISHED_SEMIDEFINITE = _semidefinite()

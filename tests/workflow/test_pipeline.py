@@ -95,18 +95,18 @@ def test_run_whose_tasks_are_not_learnable_at_its_rate_says_so(finished: Project
     """No run fails for a rate that is too large: the log has the certificate, and the file no optimum."""
     shutil.copytree(finished.directory, tmp_path / "made")
     other = Project(finished.root, tmp_path / "made", finished.configs)
-    other = other.overlay("experiments: {rate: {cases: [d1k1], seeds: [0], sweep: {adaptation_rate: [10.0]}}}\n")
+    other = other.overlay("experiments: {rate: {cases: [d1k1], seeds: [0], sweep: {adaptation_rate: [1.0e+6]}}}\n")
     other.snakemake("results/datasets/rate.nc", "--cores", "1")
-    known = storage.load_meta_optimum(tmp_path / "made/results/optima/d1k1/adaptation_rate-10.0.nc", "d1k1")
+    known = storage.load_meta_optimum(tmp_path / "made/results/optima/d1k1/adaptation_rate-1000000.0.nc", "d1k1")
     assert known["verdict"].item() == "not learnable"
     assert known["K_meta"].isnull().all()
     case = storage.load_experiment(tmp_path / "made/results/datasets/rate.nc")["d1k1"].to_dataset()
     assert case["status"].values.tolist() == [["diverged"]]
     logs = [path.read_text() for path in (tmp_path / "made/results/logs/runs/d1k1").rglob("*.log")]
-    (log,) = (text for text in logs if "'adaptation_rate': 10.0" in text)
-    assert "WARNING the tasks are not known to be learnable at the adaptation rate 10: no gain is MAML-stab" in log
+    (log,) = (text for text in logs if "'adaptation_rate': 1000000.0" in text)
+    assert "WARNING the tasks are not known to be learnable at the adaptation rate 1e+06: no gain is MAML-stab" in log
     largest = known["largest_adaptation_rate"].item()
-    assert f"WARNING the initial gain is not MAML-stabilising at the adaptation rate 10, but below {largest:.6g}" in log
+    assert f"the initial gain is not MAML-stabilising at the adaptation rate 1e+06, but below {largest:.6g}\n" in log
 
 
 def test_linked_settings_move_together(finished: Project) -> None:
