@@ -149,7 +149,7 @@ def covariance_change(s: Situation) -> Sides:
 
 
 @_inequality(r"P'_K[X] \preceq h_6 P_K", "Lemma 9", 11)
-def value_derivative_norm_again(s: Situation) -> Sides:
+def value_derivative_norm_of_lemma_9(s: Situation) -> Sides:
     return _relative_value_derivative(s), s.constant("h_6")
 
 
