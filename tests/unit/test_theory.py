@@ -170,6 +170,25 @@ def test_bounds_over_the_set_bound_every_gain_of_it(seed: int, form: str, factor
     assert (at.h_Delta >= over.h_Delta * (1 - 1e-9)).all()
 
 
+def test_lemma_12_looks_no_farther_than_its_proof() -> None:
+    """Its constants are those of the widened set, whose least h_Δ is here a thirtieth of that of K = 0.
+
+    At the distance of the latter the meta-objective changes by seven times the corrected right side.
+    """
+    tasks = LQRTasks(
+        A=np.zeros((1, 2, 2)),
+        B=[[[1e-5], [0.0]]],
+        Q=[np.eye(2)],
+        R=[[[1e4]]],
+        Psi=[np.diag([0.01, 1.0])],
+    )
+    K0 = np.zeros((1, 2))
+    result = theory.audit(tasks, K0, 0.0, gains=20, perturbations=2, random_tasks=0)
+    row = result.inequalities.index("meta_cost_change")
+    assert result.checked[row, 1] > 0
+    assert result.broken[row, 1] == 0
+
+
 def test_draws_reach_the_boundary_and_differ() -> None:
     tasks = random_tasks(2)
     sublevel = theory.SublevelSet.around(tasks, stable_gain(tasks, 2), 2.0)
