@@ -155,6 +155,14 @@ def test_corrected_inequalities_are_never_broken(seed: int, state_dim: int, acti
     assert np.nanmin(result.left[:, 1]) >= 0
 
 
+def test_tasks_that_are_not_learnable_have_no_least_objective() -> None:
+    """A random set of tasks that is not learnable at the rate must not end the audit of the others."""
+    tasks = LQRTasks([[[1.5]], [[-0.3]]], *[np.ones((2, 1, 1))] * 4)
+    result = theory.audit(tasks, [[0.6]], 0.1, gains=10, perturbations=1, random_tasks=0)
+    row = result.inequalities.index("meta_gradient_domination")
+    assert result.checked[row].tolist() == [0, 10]
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["printed", "corrected"]), st.sampled_from([1.0, 3.0]))
 def test_bounds_over_the_set_bound_every_gain_of_it(seed: int, form: str, factor: float) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metalqr.lqr import FloatArray, LQRTasks, is_stabilising, tiled
-from metalqr.optimal import meta_gain
+from metalqr.optimal import DescentError, NoMamlStabilisingGainError, meta_gain
 from metalqr.theory.constants import gain_constants, gradient_domination, sublevel_constants
 from metalqr.theory.differences import PolicyChange
 from metalqr.theory.result import Form, Quantities, Quantity
@@ -159,8 +159,11 @@ class Situation:
 
     @cached_property
     def least_objective(self) -> float:
-        """The least value of the meta-objective."""
-        return meta_gain(self.tasks, self.eta).objective
+        """The least value of the meta-objective; NaN where the tasks are not learnable at this rate, or none is found."""
+        try:
+            return meta_gain(self.tasks, self.eta).objective
+        except (NoMamlStabilisingGainError, DescentError):
+            return np.nan
 
     # The meta-objective. Its gradient of every task: (I - η ∇²J_i(K)) ∇J_i(K_i), K_i = K - η ∇J_i(K).
 
