@@ -30,6 +30,15 @@ def scalar_sets(draw: st.DrawFn) -> LQRTasks:
     return LQRTasks(*(np.array(values).reshape(-1, 1, 1) for values in (a, b, q, r, noise)))
 
 
+@pytest.mark.parametrize(("a", "b"), [(1.5, 1e-16), (1e16, 1.0)])
+def test_a_weak_input_is_no_certificate(a: float, b: float) -> None:
+    """A gain stabilises these tasks, K = a / b, although doubles cannot solve their Riccati equation."""
+    tasks = scalar_tasks((a, b))
+    with pytest.raises(optimal.RiccatiError):
+        learnability(tasks, 0.0)
+    assert learnability(tasks, 0.0, [[a / b]]).verdict is Verdict.LEARNABLE
+
+
 rates = st.floats(-4, 1).map(lambda exponent: 10.0**exponent)
 
 

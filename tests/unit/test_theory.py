@@ -155,6 +155,14 @@ def test_corrected_inequalities_are_never_broken(seed: int, state_dim: int, acti
     assert np.nanmin(result.left[:, 1]) >= 0
 
 
+def test_tasks_that_are_not_learnable_have_no_least_objective() -> None:
+    """A random set of tasks that is not learnable at the rate must not end the audit of the others."""
+    tasks = LQRTasks([[[1.5]], [[-0.3]]], *[np.ones((2, 1, 1))] * 4)
+    result = theory.audit(tasks, [[0.6]], 0.1, gains=10, perturbations=1, random_tasks=0)
+    row = result.inequalities.index("meta_gradient_domination")
+    assert result.checked[row].tolist() == [0, 10]
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["printed", "corrected"]), st.sampled_from([1.0, 3.0]))
 def test_bounds_over_the_set_bound_every_gain_of_it(seed: int, form: str, factor: float) -> None:
@@ -168,6 +176,25 @@ def test_bounds_over_the_set_bound_every_gain_of_it(seed: int, form: str, factor
             continue  # it depends on K_0 alone
         assert (at[name].value <= over[name].value * (1 + 1e-9)).all(), name
     assert (at.h_Delta >= over.h_Delta * (1 - 1e-9)).all()
+
+
+def test_lemma_12_looks_no_farther_than_its_proof() -> None:
+    """Its constants are those of the widened set, whose least h_Δ is here a thirtieth of that of K = 0.
+
+    At the distance of the latter the meta-objective changes by seven times the corrected right side.
+    """
+    tasks = LQRTasks(
+        A=np.zeros((1, 2, 2)),
+        B=[[[1e-5], [0.0]]],
+        Q=[np.eye(2)],
+        R=[[[1e4]]],
+        Psi=[np.diag([0.01, 1.0])],
+    )
+    K0 = np.zeros((1, 2))
+    result = theory.audit(tasks, K0, 0.0, gains=20, perturbations=2, random_tasks=0)
+    row = result.inequalities.index("meta_cost_change")
+    assert result.checked[row, 1] > 0
+    assert result.broken[row, 1] == 0
 
 
 def test_draws_reach_the_boundary_and_differ() -> None:

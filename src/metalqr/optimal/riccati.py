@@ -117,11 +117,13 @@ def _require_stabilisable(tasks: LQRTasks, task: int) -> None:
     """Popov-Belevitch-Hautus test: [A - λI, B] has full rank for every eigenvalue λ with abs(λ) >= 1."""
     A, B = tasks.A[task], tasks.B[task]
     scale = max(np.linalg.norm(A, 2), np.linalg.norm(B, 2))
+    # One state is reached by any input that is not zero, however weak.
+    tolerance = RANK_TOLERANCE * scale if tasks.state_dim > 1 else 0.0
     for eigenvalue in np.linalg.eigvals(A):
         if abs(eigenvalue) < 1.0:
             continue
         pencil = np.hstack([A - eigenvalue * np.eye(tasks.state_dim), B])
-        if np.linalg.svd(pencil, compute_uv=False)[-1] <= RANK_TOLERANCE * scale:
+        if np.linalg.svd(pencil, compute_uv=False)[-1] <= tolerance:
             raise NotStabilisableError(
                 f"task {task} cannot be stabilised by any gain: no input reaches its mode with eigenvalue "
                 f"{eigenvalue:.6g} (absolute value {abs(eigenvalue):.6g} >= 1); change A or B of this task or "

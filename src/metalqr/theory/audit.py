@@ -193,7 +193,7 @@ def _add(
     for chunk in np.array_split(np.repeat(drawn, perturbations, axis=0), -(-gains * perturbations // CHUNK)):
         shares = _directions(chunk.shape, generator)
         for column, form in enumerate(FORMS):
-            limits = perturbation_limits(sublevel, chunk, form, adaptation_rate)
+            limits = perturbation_limits(sublevel, chunk, form)
             change = limits[:, np.newaxis, np.newaxis] * shares
             record.add(Situation(sublevel, chunk, change, form, adaptation_rate, generator), column, origin)
 

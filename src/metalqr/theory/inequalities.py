@@ -218,7 +218,7 @@ def meta_gradient_change(s: Situation) -> Sides:
 def _lemma_12(s: Situation, name: str) -> FloatArray:
     """At the gain as printed; over the set as corrected, because the adapted gains are elsewhere."""
     constant = s.constant(name) if s.form is Form.PRINTED else float(s.bars[name].value)
-    return np.asarray(constant * s.frobenius)
+    return np.asarray(constant * s.meta_frobenius)
 
 
 # --- Lemmas 6, 7 and 14 ----------------------------------------------------------------------------------------------

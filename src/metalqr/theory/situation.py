@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metalqr.lqr import FloatArray, LQRTasks, is_stabilising, tiled
-from metalqr.optimal import meta_gain
+from metalqr.optimal import DescentError, NoMamlStabilisingGainError, meta_gain
 from metalqr.theory.constants import gain_constants, gradient_domination, sublevel_constants
 from metalqr.theory.differences import PolicyChange
 from metalqr.theory.result import Form, Quantities, Quantity
@@ -26,13 +26,9 @@ def _bars(sublevel: SublevelSet, form: Form, adaptation_rate: float) -> Quantiti
     return sublevel_constants(wide, form, adaptation_rate=rate)
 
 
-def perturbation_limits(sublevel: SublevelSet, K: FloatArray, form: Form, adaptation_rate: float) -> FloatArray:
-    r"""Spectral norms of perturbations up to which the lemmas speak, shape (n,): h_Δ of the form at each gain.
-
-    Lemma 12 allows less, because the adaptation stretches a perturbation by up to :math:`1 + \eta\bar h_{grad}`.
-    """
-    bars = _bars(sublevel, form, adaptation_rate)
-    limits = gain_constants(sublevel, K, form).h_Delta / (1 + float(bars.eta * bars.h_grad))
+def perturbation_limits(sublevel: SublevelSet, K: FloatArray, form: Form) -> FloatArray:
+    """Spectral norms of perturbations up to which Lemma 9 speaks, shape (n,): h_Δ of the form at each gain."""
+    limits = gain_constants(sublevel, K, form).h_Delta
     return np.where(np.isfinite(limits), limits, 1.0)
 
 
@@ -45,7 +41,7 @@ class Situation:
     K : array, shape (n, k, d)
         Gains in the set.
     change : array, shape (n, k, d)
-        Their perturbations, not larger than :func:`perturbation_limits`.
+        Their perturbations; of those above :func:`perturbation_limits` nothing is said.
     form : Form
     adaptation_rate : float
         Lowered, for the corrected form, to what its lemmas assume.
@@ -77,7 +73,20 @@ class Situation:
         #: Where a limit h_Δ is too large to keep the policy stabilising: the other inequalities are not checked there.
         self.unstable = ~stable
         self.change[self.unstable | self.too_large] = 0.0
+        #: The same for Lemma 12, shortened to what its corrected form assumes.
+        self.meta_change = self._shortened(self.change)
         self.generator = generator
+
+    def _shortened(self, change: FloatArray) -> FloatArray:
+        r"""Perturbations of at most :math:`\min(\underline h_\Delta, 1/\bar h_{cost}) / (1 + \eta\bar h_{grad})`.
+
+        With these, K and K + Δ, adapted or not, are in the widened set, and no farther apart than the least h_Δ there.
+        """
+        if self.form is Form.PRINTED:
+            return change
+        limit = float(np.minimum(self.bars.h_Delta, 1 / self.bars.h_cost) / (1 + self.eta * self.bars.h_grad))
+        norms = np.linalg.norm(change, axis=(1, 2), keepdims=True)
+        return np.where(norms > limit, change * (limit / np.where(norms > 0, norms, 1.0)), change)
 
     # Shapes: (n I, ...) for the batch, (n, I) for what is compared for each task.
 
@@ -116,6 +125,16 @@ class Situation:
         return PolicyChange(self.batch, self.spread(self.K), self.spread(self.change))
 
     @cached_property
+    def meta_frobenius(self) -> FloatArray:
+        """Frobenius norm of the perturbations of Lemma 12, shape (n, 1)."""
+        return self._measured(np.linalg.norm(self.meta_change, axis=(1, 2)))
+
+    @cached_property
+    def meta_pair(self) -> PolicyChange:
+        """The policies before and after the perturbation of Lemma 12."""
+        return PolicyChange(self.batch, self.spread(self.K), self.spread(self.meta_change))
+
+    @cached_property
     def directions(self) -> FloatArray:
         """Directions of the norm one for operators, the gradient's where it has one, shape (n I, k, d)."""
         advantage = self.pair.before.advantage
@@ -140,17 +159,20 @@ class Situation:
 
     @cached_property
     def least_objective(self) -> float:
-        """The least value of the meta-objective."""
-        return meta_gain(self.tasks, self.eta).objective
+        """The least value of the meta-objective; NaN where the tasks are not learnable at this rate, or none is found."""
+        try:
+            return meta_gain(self.tasks, self.eta).objective
+        except (NoMamlStabilisingGainError, DescentError):
+            return np.nan
 
     # The meta-objective. Its gradient of every task: (I - η ∇²J_i(K)) ∇J_i(K_i), K_i = K - η ∇J_i(K).
 
     @cached_property
     def adaptable(self) -> NDArray[np.bool_]:
         """Whether K and the perturbed K are MAML-stabilising, shape (n, 1): of others Lemmas 11 and 12 say nothing."""
-        gradient, change = self.pair.before.gradient(), self.pair.gradient()
+        gradient, change = self.meta_pair.before.gradient(), self.meta_pair.gradient()
         before = self.spread(self.K) - self.eta * gradient
-        after = before + self.spread(self.change) - self.eta * change
+        after = before + self.spread(self.meta_change) - self.eta * change
         stable = is_stabilising(self.batch, before) & is_stabilising(self.batch, after)
         return np.asarray(stable.reshape(self.count, -1).all(axis=1, keepdims=True))
 
@@ -166,8 +188,9 @@ class Situation:
     @cached_property
     def adapted_pair(self) -> PolicyChange:
         """The adapted policies before and after the perturbation of K."""
-        adapted = self.spread(self.K) - self._rates * self.pair.before.gradient()
-        return PolicyChange(self.batch, adapted, self.spread(self.change) - self._rates * self.pair.gradient())
+        adapted = self.spread(self.K) - self._rates * self.meta_pair.before.gradient()
+        change = self.spread(self.meta_change) - self._rates * self.meta_pair.gradient()
+        return PolicyChange(self.batch, adapted, change)
 
     @cached_property
     def meta_gradients(self) -> FloatArray:
@@ -179,5 +202,6 @@ class Situation:
     def meta_gradient_changes(self) -> FloatArray:
         """Their changes with the perturbation of K."""
         after, change = self.adapted_pair.after.gradient(), self.adapted_pair.gradient()
-        curved = self.pair.before.hessian_vector_product(change) + self.pair.hessian_vector_product(after)
+        pair = self.meta_pair
+        curved = pair.before.hessian_vector_product(change) + pair.hessian_vector_product(after)
         return change - self._rates * curved
