@@ -85,7 +85,7 @@ def test_the_gradient_vanishes_beside_its_terms(dims: tuple[int, int], share: fl
     assert found.objective == pytest.approx(tasks.p @ found.cost, rel=1e-12)
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(1, 2), st.floats(0.01, 0.95))
 def test_it_costs_no_more_than_the_best_single_gain_and_its_neighbours(
     seed: int, state_dim: int, action_dim: int, share: float
@@ -166,12 +166,12 @@ def test_a_start_is_found_where_every_gain_at_hand_overshoots() -> None:
 
 
 def test_a_rate_that_is_too_large_says_what_was_tried_and_up_to_where_one_was_found() -> None:
-    tasks = random_tasks(1, 3, 4, 2, radius=0.9, spread=0.3)
+    tasks = random_tasks(53, 3, 2, 2, spread=0.5)
     with pytest.raises(NoMamlStabilisingGainError) as caught:
-        optimal.meta_gain(tasks, 5.0)
+        optimal.meta_gain(tasks, 50.0)
     message = str(caught.value)
     for part in (
-        "MAML-stabilising for all 3 tasks at the adaptation rate 5. Tried:\n  zero: largest spectral radius 0.9, ",
+        "MAML-stabilising for all 3 tasks at the adaptation rate 50. Tried:\n  zero: largest spectral radius 0.9, ",
         "\n  the best single gain: largest spectral radius ",
         "\n  the optimum of task 2: largest spectral radius ",
         "\n  the end of a raise of the adaptation rate from 0: largest spectral radius ",
