@@ -159,7 +159,7 @@ class Situation:
 
     @cached_property
     def least_objective(self) -> float:
-        """The least value of the meta-objective; NaN where the tasks are not learnable at this rate, or none is found."""
+        """The least value of the meta-objective; NaN where no MAML-stabilising gain, or no minimum, is found."""
         try:
             return meta_gain(self.tasks, self.eta).objective
         except (NoMamlStabilisingGainError, DescentError):
