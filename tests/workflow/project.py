@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -223,3 +224,20 @@ def assert_same_results(project: Project, expected: Project, without: tuple[str,
                 xr.testing.assert_identical(tree, other)
         else:
             assert path.read_bytes() == others[name].read_bytes(), name
+
+
+def elsewhere(project: Project, folder: Path) -> Project:
+    """The same project and config, with nothing made."""
+    return Project(project.root, folder / "made", project.configs)
+
+
+def until(happens: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 120.0) -> bool:
+    """Wait until a condition holds; false if the process has ended before."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if happens():
+            return True
+        if process.poll() is not None:
+            return False
+        time.sleep(0.02)
+    raise TimeoutError(f"nothing happened within {seconds} s")
