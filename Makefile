@@ -38,7 +38,7 @@ paper: .venv ## Rebuild results/figures/figure1.pdf and everything else with the
 	@echo "Figure 1: $(CURDIR)/results/figures/figure1.pdf"
 
 test: lint ## Everything of lint, then the unit tests, the examples in the docs and the tests of the workflow
-	$(BIN)/python -m pytest -n $(WORKERS) --doctest-modules src/metalqr tests/unit docs
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --doctest-modules src/metalqr tests/unit docs
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/workflow
 
 test-cluster: .venv slurm ## The profiles for clusters, on a throw-away Slurm that runs on this machine alone (some minutes)

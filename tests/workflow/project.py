@@ -1,15 +1,19 @@
 """Running Snakemake as a user does, on a copy of the project with a tiny config."""
 
+import atexit
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import xarray as xr
@@ -19,6 +23,8 @@ TINY = Path(__file__).with_name("tiny.yaml")
 PARTS = ["Snakefile", "config.yaml", "envs", "profiles", "src", "workflow"]
 
 
+#: After so long a Snakemake hangs.
+SECONDS = 600
 #: Processes of the running test, each the leader of a group of its own.
 _started: list[subprocess.Popen[str]] = []
 
@@ -54,6 +60,43 @@ def environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
 
 
+@cache
+def _server() -> subprocess.Popen[str]:
+    """The process of these tests whose forks are the Snakemakes that a test waits for, see server.py."""
+    process = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("server.py")],
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    atexit.register(process.communicate)  # which closes its standard input, and so ends it
+    return process
+
+
+def _served(arguments: list[str], folder: Path) -> tuple[int, str]:
+    """Run `python -m snakemake` in a folder, without its imports."""
+    server = _server()
+    assert server.stdin
+    assert server.stdout
+    with tempfile.TemporaryDirectory() as temporary:
+        printed = [Path(temporary, name) for name in ("stdout", "stderr")]
+        for path in printed:
+            path.touch()
+        request = {
+            "arguments": arguments,
+            "folder": str(folder),
+            "environment": environment(),
+            "printed": [str(path) for path in printed],
+            "seconds": SECONDS,
+        }
+        server.stdin.write(json.dumps(request) + "\n")
+        server.stdin.flush()
+        returncode = int(server.stdout.readline())
+        assert returncode != -signal.SIGALRM, f"{arguments} took more than {SECONDS} s"
+        return returncode, "".join(path.read_text(encoding="utf-8") for path in printed)
+
+
 @dataclass
 class Project:
     """A copy of the project and a folder with what it made."""
@@ -80,18 +123,25 @@ class Project:
 
     def snakemake(self, *arguments: str, succeeds: bool = True) -> str:
         """Run Snakemake from a folder that is neither, and return all it printed."""
+        returncode, printed = self._run(*arguments)
+        assert (returncode == 0) == succeeds, printed
+        return printed
+
+    def _run(self, *arguments: str) -> tuple[int, str]:
+        """How a Snakemake ended, and all it printed."""
+        command = self.command(*arguments)
+        if not self.prefix:
+            return _served(command[3:], self.root.parent)
         done = subprocess.run(
-            self.command(*arguments),
+            command,
             cwd=self.root.parent,
             env=environment(),
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=SECONDS,
             check=False,
         )
-        printed = done.stdout + done.stderr
-        assert (done.returncode == 0) == succeeds, printed
-        return printed
+        return done.returncode, done.stdout + done.stderr
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start Snakemake and its jobs as a process group of their own; what lives at the end of the test is killed."""
@@ -174,3 +224,20 @@ def assert_same_results(project: Project, expected: Project, without: tuple[str,
                 xr.testing.assert_identical(tree, other)
         else:
             assert path.read_bytes() == others[name].read_bytes(), name
+
+
+def elsewhere(project: Project, folder: Path) -> Project:
+    """The same project and config, with nothing made."""
+    return Project(project.root, folder / "made", project.configs)
+
+
+def until(happens: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 120.0) -> bool:
+    """Wait until a condition holds; false if the process has ended before."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if happens():
+            return True
+        if process.poll() is not None:
+            return False
+        time.sleep(0.02)
+    raise TimeoutError(f"nothing happened within {seconds} s")
