@@ -69,8 +69,8 @@ def learnability(tasks: LQRTasks, adaptation_rate: float, K0: ArrayLike | None =
     They are if a MAML-stabilising gain exists (Definition 1): one gain K with :math:`\rho(A_i - B_i K) < 1` and
     :math:`\rho(A_i - B_i (K - \eta \nabla J_i(K))) < 1` for every task, also for those of probability zero. It is
     searched as :func:`metalqr.optimal.maml_stabilising_gain` describes. For d = k = 1 the answer is certain either way;
-    otherwise "not learnable" is certain where some task has no stabilising gain by itself, and no gain may be found
-    although there is one.
+    otherwise "not learnable" means that some task has no stabilising gain by itself, up to 1e-10 of the size of its
+    matrices, and no gain may be found although there is one.
 
     Parameters
     ----------

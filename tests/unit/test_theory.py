@@ -11,7 +11,7 @@ from systems import Array, bases, random_tasks, stable_gain
 from metalqr import lqr, theory
 from metalqr.lqr import LQRTasks, PolicyEvaluation, UnstablePolicyError
 from metalqr.objective import gradient, objective
-from metalqr.optimal import meta_gain, optimal_gains, shared_gain
+from metalqr.optimal import meta_gain, optimal_gains
 from metalqr.theory.differences import PolicyChange, operator_norms
 from metalqr.theory.inequalities import INEQUALITIES
 
@@ -225,9 +225,8 @@ def test_set_is_that_of_the_definition() -> None:
 def test_every_quantity_names_its_inputs_and_source() -> None:
     tasks = random_tasks(1)
     K0 = np.zeros((2, 3))
-    best = shared_gain(tasks).K
     for form in theory.Form:
-        found = theory.requirements(tasks, K0, best, form)
+        found = theory.requirements(tasks, K0, form)
         assert found.form is form
         for name, quantity in found.items():
             assert quantity.name == name
@@ -296,7 +295,7 @@ def test_printed_statement_without_a_bound_is_not_checked() -> None:
 
 def test_corrected_step_sizes_lower_the_meta_objective_at_the_promised_rate() -> None:
     """One scalar task: exact gradient descent contracts the gap by at least 1 - α λ/4 a step, as the proof says."""
-    found = theory.requirements(SCALAR, [[0.1]], meta_gain(SCALAR, 0.0).K, "corrected")
+    found = theory.requirements(SCALAR, [[0.1]], "corrected")
     eta, alpha, strength = (float(found[name].value) for name in ("adaptation_rate", "learning_rate", "lambda_meta"))
     assert eta * float(found.h_H) <= 0.5
     assert alpha * float(found.h_meta_grad) <= 0.25
@@ -314,7 +313,7 @@ def test_corrected_step_sizes_lower_the_meta_objective_at_the_promised_rate() ->
 
 def test_corrected_requirements_allow_the_error_that_the_proof_allows() -> None:
     tasks = random_tasks(5)
-    found = theory.requirements(tasks, np.zeros((2, 3)), meta_gain(tasks, 0.0).K, "corrected", target=0.2)
+    found = theory.requirements(tasks, np.zeros((2, 3)), "corrected", target=0.2)
     alpha, strength, N = (float(found[name].value) for name in ("learning_rate", "lambda_meta", "iterations"))
     error = min(float(found.epsilon_stable), float(found.epsilon_close))
     assert 3 * error**2 / strength <= float(found.epsilon_0) / 2 * (1 + 1e-12)
@@ -325,8 +324,7 @@ def test_corrected_requirements_allow_the_error_that_the_proof_allows() -> None:
 @pytest.mark.parametrize("form", list(theory.Form))
 def test_requirements_grow_with_the_demand(form: theory.Form) -> None:
     tasks = random_tasks(8)
-    best = meta_gain(tasks, 0.0).K
-    loose, tight = (theory.requirements(tasks, np.zeros((2, 3)), best, form, target=share) for share in (0.5, 0.01))
+    loose, tight = (theory.requirements(tasks, np.zeros((2, 3)), form, target=share) for share in (0.5, 0.01))
     assert tight.iterations > loose.iterations
     if form is theory.Form.CORRECTED:  # printed, the accuracy does not depend on the target
         assert tight.perturbations > loose.perturbations
@@ -335,7 +333,56 @@ def test_requirements_grow_with_the_demand(form: theory.Form) -> None:
 
 def test_impossible_demands() -> None:
     with pytest.raises(ValueError, match=r"target 0 must be in \(0, 1\]"):
-        theory.requirements(SCALAR, ZERO, ZERO, "printed", target=0)
-    unlikely = LQRTasks(*(np.repeat(0.5 * ONE, 2, axis=0) for _ in range(5)), p=[1.0, 0.0])
-    with pytest.raises(ValueError, match="a task has probability 0"):
-        theory.theorem_constants(unlikely, ZERO, "corrected")
+        theory.requirements(SCALAR, ZERO, "printed", target=0)
+
+
+@pytest.mark.parametrize("form", list(theory.Form))
+def test_tasks_that_cannot_occur_ask_for_nothing(form: theory.Form) -> None:
+    tasks = random_tasks(5, count=2)
+    unlikely = LQRTasks(tasks.A, tasks.B, tasks.Q, tasks.R, tasks.Psi, tasks.Sigma0, p=[0.0, 1.0])
+    both, alone = (theory.requirements(which, np.zeros((2, 3)), form) for which in (unlikely, tasks.subset([1])))
+    assert float(both.iterations) == float(alone.iterations)
+
+
+@pytest.mark.parametrize("form", list(theory.Form))
+def test_nothing_is_asked_of_an_optimal_start(form: theory.Form) -> None:
+    found = theory.requirements(SCALAR, optimal_gains(SCALAR).K[0], form)
+    assert math.isnan(float(found.iterations))
+    assert "optimal already" in found["perturbations"].note
+
+
+def test_target_is_a_share_of_the_gap_at_the_rate_of_the_theorem() -> None:
+    tasks = LQRTasks([[[0.9]], [[0.1]]], *[np.ones((2, 1, 1))] * 4)
+    for form in theory.Form:
+        found = theory.requirements(tasks, [[0.359]], form, target=0.1)
+        rate = float(found.adaptation_rate)
+        gap = objective(tasks, [[0.359]], rate) - meta_gain(tasks, rate).objective
+        assert float(found.epsilon_0) == pytest.approx(0.1 * gap, rel=1e-9)
+        assert gap > 0
+
+
+def test_optimum_itself_breaks_nothing() -> None:
+    """At a task's optimum both sides of some inequalities are zero but for rounding, which must not count."""
+    several = LQRTasks([[[0.9]], [[0.1]]], *[np.ones((2, 1, 1))] * 4)
+    for tasks in (SCALAR, several):
+        for shift in (0.0, 1e-8, 1e-7):
+            K0 = optimal_gains(tasks).K[0] + shift
+            result = theory.audit(tasks, K0, 1e-3, gains=5, perturbations=2, random_tasks=0)
+            assert result.count("corrected")[1] == 0
+    still = LQRTasks(0 * ONE, ONE, ONE, ONE, ONE)
+    assert theory.audit(still, ZERO, 1e-3, gains=5, perturbations=2, random_tasks=0).count("corrected")[1] == 0
+
+
+def test_bounds_over_a_set_of_one_gain_bound_that_gain() -> None:
+    """K0 is optimal, so S = {K0}; h_Δ there is larger than its lower bound, and other constants contain it."""
+    tasks = LQRTasks(np.zeros((1, 2, 2)), [[[1e-3], [0.0]]], [np.diag([1.0, 100.0])], [[[1.0]]], [np.eye(2)])
+    K0 = np.zeros((1, 2))
+    at = theory.constants(tasks, K0, "corrected")
+    over = theory.sublevel_constants(theory.SublevelSet.around(tasks, K0), "corrected")
+    for name in ("h_cost", "h_3", "h_grad", "h_hess"):
+        assert at[name].value <= over[name].value * (1 + 1e-12)
+
+
+def test_input_without_effect_is_refused() -> None:
+    with pytest.raises(ValueError, match="B is zero for every task"):
+        theory.constants(LQRTasks(0.5 * ONE, 0 * ONE, ONE, ONE, ONE), ZERO, "corrected")

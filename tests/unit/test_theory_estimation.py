@@ -78,7 +78,7 @@ def test_lemma_6_holds_for_algorithm_1() -> None:
     error, failure = 40.0, 0.05
     found = theory.gradient_estimation(wide_constants(MILD, K0), error, failure)
     M, length = math.ceil(float(found.h_M_1)), math.ceil(float(found.h_l_1))
-    assert M * length < 1e7
+    assert M * length < 1e8
     how = MetaSettings(
         learning_rate=1.0,
         adaptation_rate=0.0,

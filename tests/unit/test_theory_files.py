@@ -9,7 +9,6 @@ import xarray as xr
 from systems import random_tasks
 
 from metalqr import figures, storage, tables, theory, theory_tables
-from metalqr.optimal import shared_gain
 from metalqr.summaries import DatasetError
 from metalqr.theory import Form
 
@@ -34,7 +33,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         target,
         theory.audit(TASKS, K0, 1e-5, gains=5, perturbations=1, random_tasks=1),
         {form: theory.sublevel_constants(sublevel, form) for form in Form},
-        {form: theory.requirements(TASKS, K0, shared_gain(TASKS).K, form) for form in Form},
+        {form: theory.requirements(TASKS, K0, form) for form in Form},
         USED,
         {"seed": 0},
         case="one",

@@ -31,7 +31,6 @@ rule audit_theory:
     input:
         tasks="results/tasks/{case}.nc",
         optima="results/optima/{case}.nc",
-        meta_optimum=plan.theory.meta_optimum_of,
     output:
         "results/theory/{case}.nc",
     log:

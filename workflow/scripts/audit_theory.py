@@ -11,7 +11,6 @@ log = logging.getLogger("audit_theory")
 params, case = snakemake.params, snakemake.wildcards.case
 tasks = storage.load_tasks(snakemake.input.tasks, case)
 K0 = storage.load_optima(snakemake.input.optima, case, tasks)["K0"].values
-K_meta = storage.load_meta_optimum(snakemake.input.meta_optimum, case)["K_meta"].values
 settings = MetaSettings(**params.settings)
 factor = params.audit["sublevel_factor"]
 audit = theory.audit(tasks, K0, settings.adaptation_rate, **params.audit, seed=params.seed)
@@ -22,7 +21,7 @@ bounds = {
     form: theory.sublevel_constants(sublevel, form, adaptation_rate=settings.adaptation_rate) for form in theory.Form
 }
 requirements = {
-    form: theory.requirements(tasks, K0, K_meta, form, **params.requirements, factor=factor) for form in theory.Form
+    form: theory.requirements(tasks, K0, form, **params.requirements, factor=factor) for form in theory.Form
 }
 used = {**settings.as_dict(), "task_batch": tasks.count if settings.task_batch == "all" else settings.task_batch}
 storage.save_theory(

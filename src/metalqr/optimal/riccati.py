@@ -91,7 +91,7 @@ def _solve(tasks: LQRTasks, task: int) -> tuple[FloatArray, FloatArray]:
     residual = float("inf")
     for _ in range(MOST_REFINEMENTS):
         closed = A - B @ K
-        radius = np.abs(np.linalg.eigvals(closed)).max()
+        radius = np.abs(np.linalg.eigvals(closed)).max() if np.isfinite(closed).all() else np.inf
         if not radius < 1.0:
             _require_stabilisable(tasks, task)
             raise RiccatiError(

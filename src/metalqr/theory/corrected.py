@@ -13,9 +13,9 @@ CORRECTED = Formulas(Form.CORRECTED)
 
 
 @CORRECTED.add(r"h_0", "Lemma 9")
-def h_0(M_max: FloatArray, J_max: FloatArray, J_min: FloatArray, mu: FloatArray) -> FloatArray:
+def h_0(M_max: FloatArray, J_span: FloatArray, mu: FloatArray) -> FloatArray:
     r""":math:`\|E_K\|_F \le h_0`, from the first inequality of Lemma 10."""
-    return np.sqrt(M_max * np.maximum(J_max - J_min, 0.0) / mu)
+    return np.sqrt(M_max * J_span / mu)
 
 
 @CORRECTED.add(r"\nu", "Lemma 9")
@@ -58,16 +58,24 @@ def h_Delta(q: FloatArray, mu: FloatArray, B_max: FloatArray, J_max: FloatArray,
     return q * mu / (4 * B_max * J_max * (A_K + 1))
 
 
+@CORRECTED.add(r"\sup h_\Delta", "Lemma 9")
+def h_Delta_largest(
+    q: FloatArray, mu: FloatArray, B_max: FloatArray, J_least: FloatArray, A_K_least: FloatArray
+) -> FloatArray:
+    r"""The largest :math:`h_\Delta` of a set, for the constants that grow in it; at a gain the same as there."""
+    return q * mu / (4 * B_max * J_least * (A_K_least + 1))
+
+
 @CORRECTED.add(r"h_{cost}", "Lemmas 2 and 9")
-def h_cost(q: FloatArray, h_0: FloatArray, M_max: FloatArray, h_Delta: FloatArray) -> FloatArray:
+def h_cost(q: FloatArray, h_0: FloatArray, M_max: FloatArray, h_Delta_largest: FloatArray) -> FloatArray:
     r""":math:`|J(K + \Delta) - J(K)| \le h_{cost} J(K) \|\Delta\|_F`."""
-    return 2 * (2 * h_0 + M_max * h_Delta) / q
+    return 2 * (2 * h_0 + M_max * h_Delta_largest) / q
 
 
 @CORRECTED.add(r"h_3", "Lemma 9")
-def h_3(nu: FloatArray, h_0: FloatArray, M_max: FloatArray, h_Delta: FloatArray) -> FloatArray:
+def h_3(nu: FloatArray, h_0: FloatArray, M_max: FloatArray, h_Delta_largest: FloatArray) -> FloatArray:
     r""":math:`\|P_{K+\Delta} - P_K\| \le h_3 \|\Delta\|`."""
-    return 2 * nu * (2 * h_0 + M_max * h_Delta)
+    return 2 * nu * (2 * h_0 + M_max * h_Delta_largest)
 
 
 @CORRECTED.add(r"h_4", "Lemma 9")
@@ -143,19 +151,19 @@ def h_hess(h_1: FloatArray, h_2: FloatArray) -> FloatArray:
     return 2 * (h_1 + 2 * h_2)
 
 
-@CORRECTED.add(r"h_{G,\mathcal L}", "Lemmas 4 and 11")
+@CORRECTED.add(r"h_{G,\mathcal L}", "Lemmas 4 and 11", "for \\eta h_G <= h_\\Delta")
 def h_meta_G(eta: FloatArray, h_H: FloatArray, h_grad: FloatArray, h_G: FloatArray) -> FloatArray:
     r""":math:`\|\nabla\mathcal L(K)\|_F \le h_{G,\mathcal L}` where :math:`\eta h_G \le h_\Delta`."""
     return (1 + eta * h_H) * (1 + eta * h_grad) * h_G
 
 
-@CORRECTED.add(r"h_{\mathcal L,cost}", "Lemmas 5 and 12")
+@CORRECTED.add(r"h_{\mathcal L,cost}", "Lemmas 5 and 12", "for \\eta <= 1/(2 h_{grad})")
 def h_meta_cost(h_cost: FloatArray, J_max: FloatArray, eta: FloatArray, h_grad: FloatArray) -> FloatArray:
     r"""Lipschitz constant of :math:`\mathcal L`; put in bounds over a sub-level set."""
     return h_cost * J_max * (1 + eta * h_grad)
 
 
-@CORRECTED.add(r"h_{\mathcal L,grad}", "Lemmas 5 and 12")
+@CORRECTED.add(r"h_{\mathcal L,grad}", "Lemmas 5 and 12", "for \\eta <= 1/(2 h_{grad})")
 def h_meta_grad(
     eta: FloatArray, h_hess: FloatArray, h_grad: FloatArray, h_G: FloatArray, h_H: FloatArray
 ) -> FloatArray:

@@ -17,6 +17,7 @@ from metalqr.theory.result import Form, Quantities, Quantity
 
 #: Iterations of the fixed point in which the number of perturbations stands inside its own logarithm.
 FIXED_POINT_STEPS = 100
+ROUNDING = 1e-9
 
 
 def bernstein_sample_size(
@@ -161,10 +162,13 @@ def gradient_estimation(constants: Quantities, error: float, failure_probability
     Quantities
         The constants and ``h_r_1``, ``h_M_1``, ``h_l_grad``, ``h_l_var``, ``h_l_1``.
     """
+    mu = "mu_0" if constants.form is Form.PRINTED else "mu"
     radius = gradient_radius(constants, error)
     perturbations = gradient_samples(constants, error / 4, failure_probability, radius)
     length = gradient_length(constants, error, radius)
-    noise = noise_horizon(constants, _cost_error(constants, error / 4, radius), failure_probability / perturbations)
+    noise = noise_horizon(
+        constants, _cost_error(constants, error / 4, radius), failure_probability / max(1.0, perturbations)
+    )
     return constants.extended(
         [
             _quantity("epsilon", r"\epsilon", "Lemma 6", error),
@@ -183,7 +187,7 @@ def gradient_estimation(constants: Quantities, error: float, failure_probability
                 "epsilon",
                 "delta",
             ),
-            _quantity("h_l_grad", r"h_{\ell,grad}", "Lemma 6", length, "J_max", "q", "mu", "h_r_1", "epsilon"),
+            _quantity("h_l_grad", r"h_{\ell,grad}", "Lemma 6", length, "J_max", "q", mu, "h_r_1", "epsilon"),
             _quantity(
                 "h_l_var",
                 r"h_{\ell,var}",
@@ -245,7 +249,18 @@ def meta_gradient_estimation(
     Quantities
         The constants and ``h_sample_task``, ``h_r_2``, ``radius``, ``h_M_2``, ``perturbations``, ``h_l_grad_2``,
         ``h_l_var_2``, ``length``.
+
+    Raises
+    ------
+    ValueError
+        If, for the corrected form, the adaptation rate is above :math:`1/(4\bar h_{grad})`: an adapted gain might leave
+        the set over which the constants hold.
     """
+    if constants.form is Form.CORRECTED and constants.eta * constants.h_grad > 0.25 * (1 + ROUNDING):
+        raise ValueError(
+            f"the adaptation rate {float(constants.eta):.3g} is above 1/(4 h_grad) = "
+            f"{0.25 / float(constants.h_grad):.3g}, where Lemma 7 is proved; lower it"
+        )
     lemma = _printed_lemma_7 if constants.form is Form.PRINTED else _corrected_lemma_7
     return constants.extended(lemma(constants, error, failure_probability, largest_radius))
 

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from metalqr.first_order import optimality_gap
 from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, tiled
 from metalqr.theory.result import Quantity
 from metalqr.theory.sublevel import SublevelSet
@@ -16,7 +17,14 @@ def task_givens(tasks: LQRTasks, adaptation_rate: float) -> list[Quantity]:
 
     ``mu`` and ``Psi_trace`` are those of the process noise; ``mu_0`` and ``Sigma0_trace`` those of the initial state,
     which the paper prints in their place.
+
+    Raises
+    ------
+    ValueError
+        If B is zero for every task: no gain changes anything then, and the constants divide by its norm.
     """
+    if not tasks.B.any():
+        raise ValueError("B is zero for every task: no gain has an effect, and the theory nothing to say; change B")
     smallest = {name: np.linalg.eigvalsh(getattr(tasks, name))[:, 0].min() for name in ("Psi", "Sigma0", "Q", "R")}
     norms = {name: _norm(getattr(tasks, name)).max() for name in ("A", "B", "Q", "R", "Psi", "Sigma0")}
     traces = {name: np.trace(getattr(tasks, name), axis1=1, axis2=2) for name in ("Psi", "Sigma0", "R")}
@@ -48,7 +56,11 @@ def gain_givens(sublevel: SublevelSet, gains: FloatArray) -> list[Quantity]:
     """The same norms at each of n gains (n, k, d), exactly: values of shape (n,), each the worst over the tasks."""
     tasks, n = sublevel.tasks, len(gains)
     batch = tiled(tasks, n)
-    evaluation = PolicyEvaluation(batch, np.repeat(gains, tasks.count, axis=0))
+    per_task = np.repeat(gains, tasks.count, axis=0)
+    evaluation = PolicyEvaluation(batch, per_task)
+    least = np.min(sublevel.optima.cost)
+    # J_max - J_min without the cancellation near an optimum.
+    spans = optimality_gaps(sublevel, evaluation, per_task) + np.tile(sublevel.optima.cost - least, n)
 
     def worst(values: FloatArray) -> FloatArray:
         return np.asarray(values.reshape(n, tasks.count).max(axis=1))
@@ -57,13 +69,16 @@ def gain_givens(sublevel: SublevelSet, gains: FloatArray) -> list[Quantity]:
     return _gain_quantities(
         source="the gain",
         J_max=worst(evaluation.cost()),
-        J_min=np.min(sublevel.optima.cost),
+        J_min=least,
+        J_span=worst(spans),
+        J_least=worst(evaluation.cost()),
         J_initial=np.max(sublevel.initial_cost),
         K_norm=_norm(gains),
         M_max=worst(_norm(evaluation.input_curvature)),
         BPA=worst(_norm(input_value)),
         BPA_frobenius=worst(np.linalg.norm(input_value, axis=(1, 2))),
         A_K=worst(_norm(evaluation.closed_loop)),
+        A_K_least=worst(_norm(evaluation.closed_loop)),
         A_K_trace=worst(np.trace(evaluation.closed_loop, axis1=1, axis2=2)),
     )
 
@@ -83,8 +98,10 @@ def sublevel_givens(sublevel: SublevelSet) -> list[Quantity]:
       :math:`\bar J/q \ge \|\Sigma_K\| \ge \mu + \mu \|A_K\|^2` from :math:`\Sigma_K = \Psi + A_K\Sigma_K A_K^\top`;
     - :math:`\mathrm{Tr} A_K \le d \|A_K\|`.
 
-    Every formula of the theory grows in each of these, and the one that falls, :math:`h_\Delta`, falls in all of them:
-    put in, they bound the supremum of the one kind from above and the infimum of the other from below.
+    Every corrected formula grows in each of these, but :math:`h_\Delta`, which falls in them: put in, they bound
+    suprema from above and its infimum from below. Where other constants contain :math:`h_\Delta`, they get its largest
+    value over the set, from :math:`J_{\max}(K) \ge \max_i J_i^*` and :math:`\|A_K\| \ge 0`. Printed formulas do not grow
+    where :math:`\tilde\xi` or :math:`h_6` is negative; nothing of theirs is a bound then.
     """
     tasks = sublevel.tasks
     given = {quantity.name: float(quantity.value) for quantity in task_givens(tasks, 0.0)}
@@ -96,12 +113,15 @@ def sublevel_givens(sublevel: SublevelSet) -> list[Quantity]:
         source="the sub-level set",
         J_max=level,
         J_min=np.min(sublevel.optima.cost),
+        J_span=level - np.min(sublevel.optima.cost),
+        J_least=np.max(sublevel.optima.cost),
         J_initial=np.max(sublevel.initial_cost),
         K_norm=np.sqrt(max(0.0, value - given["q"]) / given["rho"]),
         M_max=given["R_max"] + given["B_max"] ** 2 * value,
         BPA=input_value,
         BPA_frobenius=input_value,
         A_K=closed_loop,
+        A_K_least=0.0,
         A_K_trace=tasks.state_dim * closed_loop,
     )
 
@@ -110,17 +130,28 @@ def _gain_quantities(source: str, **values: ArrayLike) -> list[Quantity]:
     symbols = {
         "J_max": r"J_{\max}(K)",
         "J_min": r"J_{\min} = \min_i J_i^*",
+        "J_span": r"J_{\max}(K) - J_{\min}",
+        "J_least": r"\inf J_{\max}",
         "J_initial": r"J_{\max}(K_0)",
         "K_norm": r"\|K\|",
         "M_max": r"\max_i \|R_i + B_i^\top P_K^i B_i\|",
         "BPA": r"\max_i \|B_i^\top P_K^i A_i\|",
         "BPA_frobenius": r"\max_i \|B_i^\top P_K^i A_i\|_F",
         "A_K": r"\|A - BK\|_{\max}",
+        "A_K_least": r"\inf \|A - BK\|_{\max}",
         "A_K_trace": r"\max_i \mathrm{Tr}(A_i - B_i K)",
     }
     return [
         Quantity(name, symbol, source, np.asarray(values[name], dtype=np.float64)) for name, symbol in symbols.items()
     ]
+
+
+def optimality_gaps(sublevel: SublevelSet, evaluation: PolicyEvaluation, gains: FloatArray) -> FloatArray:
+    """J_i(K) - J_i* of gains (n I, k, d), one for each task of a batch, from the optimum outwards: nothing cancels."""
+    count = len(gains) // sublevel.tasks.count
+    best = np.tile(sublevel.optima.K, (count, 1, 1))
+    optimal = PolicyEvaluation(tiled(sublevel.tasks, count), best)
+    return optimality_gap(optimal, evaluation, gains - best)
 
 
 def _norm(matrices: FloatArray) -> FloatArray:

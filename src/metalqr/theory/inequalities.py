@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from metalqr.lqr import FloatArray, spectral_radius
 from metalqr.theory.differences import operator_norms, value_derivative
 from metalqr.theory.estimation import covariance_horizon, horizon, rollout_gain
+from metalqr.theory.givens import optimality_gaps
 from metalqr.theory.result import Form
 from metalqr.theory.situation import Situation
 from metalqr.theory.theorems import bias_factors
@@ -70,7 +71,7 @@ def _frobenius(matrices: FloatArray) -> FloatArray:
 
 @_inequality(r"\|\nabla J_i(K)\|_F \le h_G", "Lemma 8", 9)
 def gradient_norm(s: Situation) -> Sides:
-    return s.per_task(_frobenius(s.pair.before.gradient())), s.constant("h_G")
+    return s.if_significant(s.per_task(_frobenius(s.pair.before.gradient()))), s.constant("h_G")
 
 
 @_inequality(r"\|\nabla^2 J_i(K)\| \le h_H", "Lemma 8", 12)
@@ -93,7 +94,7 @@ def _relative_value_derivative(s: Situation) -> FloatArray:
     """Largest eigenvalue of P'[X] relative to P, shape (n, I)."""
     derivative = value_derivative(s.pair.before, s.directions)
     factor = np.linalg.inv(np.linalg.cholesky(s.pair.before.value_matrix))
-    return s.per_task(_spectral(factor @ derivative @ factor.swapaxes(1, 2)))
+    return s.if_significant(s.per_task(_spectral(factor @ derivative @ factor.swapaxes(1, 2))))
 
 
 # --- Lemma 9 ---------------------------------------------------------------------------------------------------------
@@ -101,7 +102,7 @@ def _relative_value_derivative(s: Situation) -> FloatArray:
 
 @_inequality(r"\|E_K\|_F \le h_0", "Lemma 9", 8)
 def advantage_norm(s: Situation) -> Sides:
-    return s.per_task(_frobenius(s.pair.before.advantage)), s.constant("h_0")
+    return s.if_significant(s.per_task(_frobenius(s.pair.before.advantage))), s.constant("h_0")
 
 
 @_inequality(r"\|\sum_t A_K^t (A_K^t)^\top\| \le \nu", "Lemma 9", 8)
@@ -165,7 +166,7 @@ def advantage_change(s: Situation) -> Sides:
 
 @_inequality(r"2 \|E_K\| \le h_9", "Lemma 9", 8)
 def twice_advantage_norm(s: Situation) -> Sides:
-    return 2 * s.per_task(_spectral(s.pair.before.advantage)), s.constant("h_9")
+    return 2 * s.if_significant(s.per_task(_spectral(s.pair.before.advantage))), s.constant("h_9")
 
 
 # --- Lemma 10 --------------------------------------------------------------------------------------------------------
@@ -176,7 +177,7 @@ def domination_from_below(s: Situation) -> Sides:
     noise = s.tasks.Sigma0 if s.form is Form.PRINTED else s.tasks.Psi
     smallest = np.linalg.eigvalsh(noise)[:, 0]
     mu = smallest.min() if s.form is Form.PRINTED else smallest
-    advantage = s.per_task(_frobenius(s.pair.before.advantage)) ** 2
+    advantage = s.if_significant(s.per_task(_frobenius(s.pair.before.advantage))) ** 2
     return mu * advantage / s.per_task(_spectral(s.pair.before.input_curvature)), s.gap
 
 
@@ -187,12 +188,12 @@ def domination_by_advantage(s: Situation) -> Sides:
     smallest = np.linalg.eigvalsh(noise)[:, 0]
     mu = smallest.min() if s.form is Form.PRINTED else smallest
     ratio = scale * mu**2 / s.strengths.value
-    return s.gap, ratio * s.per_task(_frobenius(s.pair.before.advantage)) ** 2
+    return s.if_significant(s.gap), ratio * s.per_task(_frobenius(s.pair.before.advantage)) ** 2
 
 
 @_inequality(r"J_i(K) - J_i^* \le \|\nabla J_i(K)\|_F^2 / \lambda_i", "Lemma 10", 17)
 def gradient_domination(s: Situation) -> Sides:
-    return s.gap, s.per_task(_frobenius(s.pair.before.gradient())) ** 2 / s.strengths.value
+    return s.if_significant(s.gap), s.per_task(_frobenius(s.pair.before.gradient())) ** 2 / s.strengths.value
 
 
 # --- Lemmas 11 and 12 ------------------------------------------------------------------------------------------------
@@ -200,7 +201,8 @@ def gradient_domination(s: Situation) -> Sides:
 
 @_inequality(r"\|\nabla\mathcal L(K)\|_F \le h_{G,\mathcal L}", "Lemma 11", 18)
 def meta_gradient_norm(s: Situation) -> Sides:
-    return s.if_adaptable(_frobenius(s.mean(s.meta_gradients))), s.constant("h_meta_G")
+    norm = s.if_adaptable(_frobenius(s.mean(s.meta_gradients)))
+    return np.where(s.significant.any(axis=1, keepdims=True), norm, np.nan), s.constant("h_meta_G")
 
 
 @_inequality(r"|\mathcal L(K + \Delta) - \mathcal L(K)| \le h_{\mathcal L,cost} \|\Delta\|_F", "Lemma 12", 19)
@@ -327,12 +329,16 @@ def _squared_gradients(s: Situation) -> FloatArray:
 )
 def meta_gradient_domination(s: Situation) -> Sides:
     weakest = s.strengths.value.min()
-    norm = _frobenius(s.mean(s.meta_gradients)) ** 2
-    value = s.mean(s.adapted_pair.before.cost())
+    before = s.adapted_pair.before
     if s.form is Form.PRINTED:
-        factor = 1 - s.eta**2 * s.bars.h_H**2
-        return s.if_adaptable(weakest * factor * (value - s.least_objective)), norm[:, np.newaxis]
+        value = s.mean(before.cost())
+        gap = value - s.least_objective
+        # So near to the optimum the difference is rounding, or the accuracy of the optimum.
+        gap = np.where(gap > 1e-9 * value, gap, np.nan)
+        norm = _frobenius(s.mean(s.meta_gradients)) ** 2
+        return s.if_adaptable(weakest * (1 - s.eta**2 * s.bars.h_H**2) * gap), norm[:, np.newaxis]
     # Corrected: with the variance of the tasks' meta-gradients, against the tasks' own optima.
+    gap = s.mean(optimality_gaps(s.sublevel, before, s.adapted))
     squares = s.mean(_frobenius(s.meta_gradients) ** 2)
-    gap = value - s.tasks.p @ s.sublevel.optima.cost
-    return s.if_adaptable(weakest * (1 - s.eta * s.bars.h_H) ** 2 * gap), squares[:, np.newaxis]
+    left = s.if_adaptable(weakest * (1 - s.eta * s.bars.h_H) ** 2 * gap)
+    return np.where(s.significant.any(axis=1, keepdims=True), left, np.nan), squares[:, np.newaxis]

@@ -14,8 +14,8 @@ _MU_TILDE = r"\tilde\mu is not defined in the paper; 1 + \mu/h_\Delta is that of
 
 
 @PRINTED.add(r"h_0", "Lemma 9")
-def h_0(M_max: FloatArray, J_max: FloatArray, J_min: FloatArray, mu_0: FloatArray) -> FloatArray:
-    return np.sqrt(M_max * (J_max - J_min) / mu_0)
+def h_0(M_max: FloatArray, J_span: FloatArray, mu_0: FloatArray) -> FloatArray:
+    return np.sqrt(M_max * J_span / mu_0)
 
 
 @PRINTED.add(r"\nu", "Lemma 9")
@@ -59,6 +59,13 @@ def h_Delta(
     return q_largest * mu_0 / (4 * B_max * J_max * (A_K + 1))
 
 
+@PRINTED.add(r"\sup h_\Delta", "Lemma 9")
+def h_Delta_largest(
+    q_largest: FloatArray, mu_0: FloatArray, B_max: FloatArray, J_least: FloatArray, A_K_least: FloatArray
+) -> FloatArray:
+    return q_largest * mu_0 / (4 * B_max * J_least * (A_K_least + 1))
+
+
 @PRINTED.add(r"h_{cost}", "Lemmas 2 and 9")
 def h_cost(
     Sigma0_trace: FloatArray,
@@ -67,13 +74,13 @@ def h_cost(
     mu_0: FloatArray,
     q: FloatArray,
     K_norm: FloatArray,
-    h_Delta: FloatArray,
+    h_Delta_largest: FloatArray,
     B_max: FloatArray,
     A_K: FloatArray,
     nu: FloatArray,
 ) -> FloatArray:
     scale = 4 * Sigma0_trace * J_max * R_max / (mu_0 * q)
-    return scale * (K_norm + h_Delta / 2 + B_max * K_norm**2 * (A_K + 1) * nu)
+    return scale * (K_norm + h_Delta_largest / 2 + B_max * K_norm**2 * (A_K + 1) * nu)
 
 
 @PRINTED.add(r"h_{grad}", "Lemmas 2 and 9")
@@ -84,14 +91,14 @@ def h_grad(
     B_max: FloatArray,
     A_max: FloatArray,
     K_norm: FloatArray,
-    h_Delta: FloatArray,
+    h_Delta_largest: FloatArray,
     h_cost: FloatArray,
     Sigma0_trace: FloatArray,
     mu_0: FloatArray,
     A_K: FloatArray,
     h_0: FloatArray,
 ) -> FloatArray:
-    value = B_max * (A_max + B_max * (K_norm + h_Delta)) * h_cost * J_max / Sigma0_trace
+    value = B_max * (A_max + B_max * (K_norm + h_Delta_largest)) * h_cost * J_max / Sigma0_trace
     first = 4 * J_max / q * (R_max + value + B_max**2 * J_max / mu_0)
     return first + 8 * (J_max / q) ** 2 * B_max * (A_K + 1) / mu_0 * h_0
 
@@ -108,9 +115,9 @@ def h_4(J_max: FloatArray, q: FloatArray, B_max: FloatArray, A_K: FloatArray, mu
     return 4 * (J_max / q) ** 2 * B_max * (A_K + 1) / mu_0
 
 
-@PRINTED.add(r"h_6", "Lemma 9")
+@PRINTED.add(r"h_6", "Lemma 9", "the root is printed over 1/q alone")
 def h_6(q: FloatArray, R_max: FloatArray, B_max: FloatArray, mu_0: FloatArray, J_max: FloatArray) -> FloatArray:
-    return np.sqrt((R_max + (1 + B_max**2) / mu_0 * J_max) / q) - 1
+    return np.sqrt(1 / q) * (R_max + (1 + B_max**2) / mu_0 * J_max) - 1
 
 
 @PRINTED.add(r"\tilde\mu", "Lemma 9", _MU_TILDE)

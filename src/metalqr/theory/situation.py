@@ -9,12 +9,15 @@ from metalqr.lqr import FloatArray, LQRTasks, is_stabilising, tiled
 from metalqr.optimal import DescentError, NoMamlStabilisingGainError, meta_gain
 from metalqr.theory.constants import gain_constants, gradient_domination, sublevel_constants
 from metalqr.theory.differences import PolicyChange
+from metalqr.theory.givens import optimality_gaps
 from metalqr.theory.result import Form, Quantities, Quantity
 from metalqr.theory.sublevel import SublevelSet
 
 #: The perturbed gains of S, and those of the algorithms, are inside the set with this many times the levels.
 WIDENING = 2.0
 ROUNDING = 1e-9
+#: E_K relative to the terms that cancel in it, below which its own rounding would decide a comparison.
+SIGNIFICANT = 1e-6
 
 
 def _bars(sublevel: SublevelSet, form: Form, adaptation_rate: float) -> Quantities:
@@ -148,9 +151,20 @@ class Situation:
     @cached_property
     def gap(self) -> FloatArray:
         """J_i(K) - J_i*, shape (n, I), from the optimum outwards: nothing cancels."""
-        best = np.tile(self.sublevel.optima.K, (self.count, 1, 1))
-        change = PolicyChange(self.batch, best, self.spread(self.K) - best).cost()
-        return self.per_task(np.maximum(change, 0.0))
+        return self.per_task(optimality_gaps(self.sublevel, self.pair.before, self.spread(self.K)))
+
+    @cached_property
+    def significant(self) -> NDArray[np.bool_]:
+        """Where E_K is more than the rounding of the two terms that cancel in it at an optimum, shape (n, I)."""
+        before, gains = self.pair.before, self.spread(self.K)
+        term = np.linalg.norm(self.batch.R @ gains, axis=(1, 2)) + np.linalg.norm(
+            self.batch.B.swapaxes(1, 2) @ before.value_matrix @ before.closed_loop, axis=(1, 2)
+        )
+        return self.per_task(np.linalg.norm(before.advantage, axis=(1, 2)) > SIGNIFICANT * term)
+
+    def if_significant(self, values: FloatArray) -> FloatArray:
+        """NaN in place of the values (n, I) of gains that are optimal for a task, but for rounding."""
+        return np.where(self.significant, values, np.nan)
 
     @cached_property
     def strengths(self) -> Quantity:
@@ -186,11 +200,15 @@ class Situation:
         return np.where(self.adaptable, self.eta, 0.0).repeat(self.tasks.count)[:, np.newaxis, np.newaxis]
 
     @cached_property
+    def adapted(self) -> FloatArray:
+        """K_i, shape (n I, k, d)."""
+        return self.spread(self.K) - self._rates * self.meta_pair.before.gradient()
+
+    @cached_property
     def adapted_pair(self) -> PolicyChange:
         """The adapted policies before and after the perturbation of K."""
-        adapted = self.spread(self.K) - self._rates * self.meta_pair.before.gradient()
         change = self.spread(self.meta_change) - self._rates * self.meta_pair.gradient()
-        return PolicyChange(self.batch, adapted, change)
+        return PolicyChange(self.batch, self.adapted, change)
 
     @cached_property
     def meta_gradients(self) -> FloatArray:

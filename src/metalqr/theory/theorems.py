@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from metalqr.lqr import LQRTasks
 from metalqr.objective import objective
+from metalqr.optimal import meta_gain
 from metalqr.theory.constants import gradient_domination, sublevel_constants
 from metalqr.theory.estimation import (
     gradient_length,
@@ -16,6 +17,9 @@ from metalqr.theory.estimation import (
 )
 from metalqr.theory.result import Form, Quantities, Quantity
 from metalqr.theory.sublevel import SublevelSet
+
+#: Relative size below which a gap is rounding.
+ROUNDING = 1e-12
 
 
 def theorem_constants(
@@ -33,17 +37,19 @@ def theorem_constants(
     UnstablePolicyError
         If K0 does not stabilise every task.
     ValueError
-        If the factor is below one, or, for the corrected form, a task has probability zero.
+        If the factor is below one.
     """
-    return _theorem_constants(SublevelSet.around(tasks, K0, factor), Form(form), adaptation_rate, factor)
+    return _theorem_constants(SublevelSet.around(_likely(tasks), K0, factor), Form(form), adaptation_rate, factor)
+
+
+def _likely(tasks: LQRTasks) -> LQRTasks:
+    """The tasks that can occur: the average does not control the others."""
+    return tasks.subset(np.flatnonzero(tasks.p > 0))
 
 
 def _theorem_constants(sublevel: SublevelSet, form: Form, adaptation_rate: float, factor: float) -> Quantities:
     if form is Form.CORRECTED:
-        p = sublevel.tasks.p
-        if not np.all(p > 0):
-            raise ValueError("a task has probability 0, which the average does not control; leave it out")
-        levels = sublevel.optima.cost + 2 * factor * sublevel.mean_gap / p
+        levels = sublevel.optima.cost + 2 * factor * sublevel.mean_gap / sublevel.tasks.p
         sublevel = sublevel.with_levels(2 * levels)
     return sublevel_constants(sublevel, form, adaptation_rate=adaptation_rate)
 
@@ -58,7 +64,7 @@ def largest_step_sizes(
     :math:`\eta \le \min\{1/(4\bar h_{grad}), 1/(2\bar h_H), 4\bar\Delta_0/(9 p_{\max}\bar h_G^2)\}` and
     :math:`\alpha \le 1/(4\bar h_{\mathcal L,grad})`.
     """
-    form = Form(form)
+    form, tasks = Form(form), _likely(tasks)
     sublevel = SublevelSet.around(tasks, K0, factor)
     c = _theorem_constants(sublevel, form, 0.0, factor)
     if form is Form.PRINTED:
@@ -107,7 +113,6 @@ def bias_factors(c: Quantities) -> tuple[Quantity, Quantity]:
 def requirements(
     tasks: LQRTasks,
     K0: ArrayLike,
-    K_meta: ArrayLike,
     form: Form | str,
     *,
     target: float = 0.1,
@@ -130,11 +135,11 @@ def requirements(
     Parameters
     ----------
     tasks : LQRTasks
-    K0, K_meta : array_like, shape (k, d)
-        The initial gain and the minimiser of the meta-objective.
+    K0 : array_like, shape (k, d)
+        The initial gain.
     form : {"printed", "corrected"}
     target : float
-        :math:`\epsilon_0` as a share of the first gap :math:`\psi_0`.
+        :math:`\epsilon_0` as a share of the first gap :math:`\mathcal L(K_0) - \mathcal L(K^*)`.
     failure_probability : float
         :math:`\delta`, of the whole run.
     factor : float
@@ -144,9 +149,14 @@ def requirements(
     -------
     Quantities
         Among them ``learning_rate``, ``adaptation_rate``, ``smoothing_radius``, ``rollout_length``, ``perturbations``,
-        ``task_batch`` and ``iterations``, named as in the config.
+        ``task_batch`` and ``iterations``, named as in the config. Sizes are NaN, with a note, where K0 is already
+        optimal for the meta-objective, or, printed, for a task, whose :math:`\varepsilon_i` is then zero.
+
+    Notes
+    -----
+    Tasks of probability zero take no part.
     """
-    form = Form(form)
+    form, tasks = Form(form), _likely(tasks)
     if not 0 < target <= 1 or not 0 < failure_probability < 1:
         raise ValueError(
             f"target {target!r} must be in (0, 1] and failure_probability {failure_probability!r} in (0, 1)"
@@ -157,22 +167,38 @@ def requirements(
     strengths = gradient_domination(tasks, form, optima)
     rate = float(eta.value)
     first = objective(tasks, K0, rate)
-    floor = objective(tasks, K_meta, rate) if form is Form.PRINTED else float(tasks.p @ optima.cost)
-    psi = first - floor
-    goal = target * (first - objective(tasks, K_meta, rate))
+    least = meta_gain(tasks, rate).objective
+    gap = first - least
+    psi = gap if form is Form.PRINTED else first - float(tasks.p @ optima.cost)
     weakest = float(strengths.value.min())
     found = [
         *(eta, alpha),
         _theorem("lambda_min", r"\bar\lambda", 1, weakest, note="read as the smallest" if form is Form.PRINTED else ""),
         _theorem("first_gap", r"\bar\Delta_0", 1, sublevel.mean_gap),
         _theorem("psi_0", r"\psi_0", 2, psi),
-        _theorem("epsilon_0", r"\epsilon_0", 2, goal, "psi_0"),
+        _theorem("meta_gap", r"\mathcal L(K_0) - \mathcal L(K^*)", 2, gap),
+        _theorem("epsilon_0", r"\epsilon_0", 2, target * gap, "meta_gap"),
     ]
     c = c.extended(found)
+    gaps = sublevel.initial_cost - optima.cost
+    if gap <= ROUNDING * first or (form is Form.PRINTED and (gaps <= ROUNDING * optima.cost).any()):
+        return _nothing_to_ask(c)
     if form is Form.PRINTED:
         own = float((strengths.value * (sublevel.initial_cost - optima.cost)).min() / 6)
         return _printed_requirements(c, own, failure_probability)
     return _corrected_requirements(c, failure_probability)
+
+
+def _nothing_to_ask(c: Quantities) -> Quantities:
+    note = "the initial gain is optimal already, for the meta-objective or for a task"
+    symbols = {
+        "iterations": "N",
+        "smoothing_radius": "r",
+        "task_batch": r"|\mathcal T_n|",
+        "perturbations": "M",
+        "rollout_length": r"\ell",
+    }
+    return c.extended(_theorem(name, symbol, 2, math.nan, note=note) for name, symbol in symbols.items())
 
 
 def _printed_requirements(c: Quantities, own: float, failure_probability: float) -> Quantities:
