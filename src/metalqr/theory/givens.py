@@ -100,8 +100,8 @@ def sublevel_givens(sublevel: SublevelSet) -> list[Quantity]:
 
     Every corrected formula grows in each of these, but :math:`h_\Delta`, which falls in them: put in, they bound
     suprema from above and its infimum from below. Where other constants contain :math:`h_\Delta`, they get its largest
-    value over the set, from :math:`J_{\max}(K) \ge \max_i J_i^*` and :math:`\|A_K\| \ge 0`. Printed formulas do not grow
-    where :math:`\tilde\xi` or :math:`h_6` is negative; nothing of theirs is a bound then.
+    value over the set, from :math:`J_{\max}(K) \ge \max_i J_i^*` and :math:`\|A_K\| \ge 0`. Printed formulas do not
+    grow where :math:`\tilde\xi` or :math:`h_6` is negative; nothing of theirs is a bound then.
     """
     tasks = sublevel.tasks
     given = {quantity.name: float(quantity.value) for quantity in task_givens(tasks, 0.0)}
