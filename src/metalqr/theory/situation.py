@@ -160,7 +160,8 @@ class Situation:
         term = np.linalg.norm(self.batch.R @ gains, axis=(1, 2)) + np.linalg.norm(
             self.batch.B.swapaxes(1, 2) @ before.value_matrix @ before.closed_loop, axis=(1, 2)
         )
-        return self.per_task(np.linalg.norm(before.advantage, axis=(1, 2)) > SIGNIFICANT * term)
+        significant = np.linalg.norm(before.advantage, axis=(1, 2)) > SIGNIFICANT * term
+        return np.asarray(significant.reshape(self.count, -1))
 
     def if_significant(self, values: FloatArray) -> FloatArray:
         """NaN in place of the values (n, I) of gains that are optimal for a task, but for rounding."""
