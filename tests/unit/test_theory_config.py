@@ -10,7 +10,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from pipeline import ConfigError, Plan, check_config, read_config
+from pipeline import ConfigError, Plan, check_config, demands, read_config
 from pipeline.canonical import schema
 from pipeline.files import THEORY_FIGURES, THEORY_TABLES
 from pipeline.theory import FOLDERS
@@ -265,6 +265,38 @@ def test_time_of_the_estimation_error_is_that_of_its_roll_outs() -> None:
     steps = 40 * (50 * sum(rollouts) + 5 * 50 * 50_500 + 385 * 50_500)
     seconds = theory_jobs(DEFAULT, "d20k10")["measure_estimation_error"].seconds
     assert 1.0 < seconds / (84e-9 * steps) < 2.0
+
+
+# Largest memory in MiB and seconds of the same calls as in the scripts, on a machine that others used too. Most found
+# their code compiled.
+SMALL = (
+    "theory: {audit: {gains: 50, perturbations: 2, random_tasks: 1}, exact_methods: {iterations: 20}, estimation_error:"
+    " {repeats: 2, perturbations: [4], smoothing_radius: [0.05], rollout_length: [10]}},"
+    " algorithm: {iterations: 20, perturbations: 10, inner_perturbations: 10}"
+)
+MEASURED = [
+    ("audit_theory", "d1k1", "{}", 176, 34.4),
+    ("audit_theory", "d2k2", f"{{{SMALL}, cases: {{d2k2: {{tasks: {{count: 400}}}}}}}}", 352, 17.9),
+    ("audit_theory", "d20k10", f"{{{SMALL}}}", 327, 8.2),
+    ("audit_theory", "d20k10", f"{{{SMALL}, cases: {{d20k10: {{state_dim: 50}}}}}}", 1039, 58.4),
+    ("run_exact_methods", "d1k1", "{}", 175, 0.8),
+    ("run_exact_methods", "d20k10", "{}", 188, 4.1),
+    ("run_exact_methods", "d20k10", f"{{{SMALL}, cases: {{d20k10: {{state_dim: 50, action_dim: 20}}}}}}", 260, 59.8),
+    ("check_stability", "d1k1", "{}", 222, 3.1),
+    ("check_stability", "d1k1", "{algorithm: {iterations: 20000, inner_perturbations: 3}}", 242, 30.4),
+    ("measure_estimation_error", "d1k1", "{}", 274, 26.6),
+    ("measure_estimation_error", "d20k10", "{}", 391, 160.5),
+    ("measure_estimation_error", "d20k10", f"{{{SMALL}, cases: {{d20k10: {{state_dim: 40}}}}}}", 326, 70.7),
+]
+
+
+@pytest.mark.parametrize(("rule", "case", "overlay", "mebibytes", "seconds"), MEASURED)
+def test_estimates_exceed_what_was_measured_but_not_by_much(
+    rule: str, case: str, overlay: str, mebibytes: float, seconds: float
+) -> None:
+    job = theory_jobs(overlaid(overlay), case)[rule]
+    assert 1.1 < job.memory / (mebibytes * 2**20 / 1e6) < 2.5
+    assert seconds < 60 * demands.minutes(job.seconds) < 100 * max(seconds, 30)
 
 
 HUGE = [

@@ -5,6 +5,8 @@ from stage import snakemake
 # isort: split
 import logging
 
+import numpy as np
+
 from metalqr import first_order, storage
 from metalqr.objective import is_maml_stabilising
 
@@ -15,14 +17,13 @@ tasks = storage.load_tasks(snakemake.input.tasks, case)
 K0 = storage.load_optima(snakemake.input.optima, case, tasks)["K0"].values
 optimum = storage.load_meta_optimum(snakemake.input.meta_optimum, case)["K_meta"].values
 descents = [first_order.descend(tasks, K0, method, iterations) for method in first_order.Method]
-meta = None
-if is_maml_stabilising(tasks, K0, adaptation_rate):
-    meta = first_order.descend_meta(tasks, K0, adaptation_rate, optimum, iterations)
+meta, log = None, logging.getLogger("run_exact_methods")
+if not is_maml_stabilising(tasks, K0, adaptation_rate):
+    log.warning("no descent on the meta-objective: K0 is not MAML-stabilising with the rate %r", adaptation_rate)
+elif np.isnan(optimum).any():
+    log.warning("no descent on the meta-objective: its optimum was not reached, see the log of solve_meta_optimum")
 else:
-    logging.getLogger("run_exact_methods").warning(
-        "no descent on the meta-objective: the initial gain is not MAML-stabilising with the adaptation rate %r",
-        adaptation_rate,
-    )
+    meta = first_order.descend_meta(tasks, K0, adaptation_rate, optimum, iterations)
 storage.save_exact_methods(
     snakemake.output[0], descents, meta, {"iterations": iterations, "adaptation_rate": adaptation_rate}, case=case
 )

@@ -127,11 +127,11 @@ def run_memory(sizes: Sizes) -> float:
 def audit_memory(sizes: Sizes) -> float:
     """Of `audit_theory`: what a hundred places hold at a time, and all gains and perturbations that are drawn.
 
-    A place is a gain with a perturbation; the random sets have ten gains and three tasks. Of every place and task some
-    ninety state matrices are kept: powers of Lyapunov solvers, and all quantities of the inequalities.
+    A place is a gain with a perturbation; the random sets have ten gains and three tasks. Of every place and task up
+    to 130 state matrices are kept: powers of Lyapunov solvers, and all quantities of the inequalities.
     """
     places = min(100, max(sizes.gains, 10) * sizes.perturbations)
-    numbers = 8 * sizes.matrices + places * max(sizes.tasks, 3) * (90 * sizes.state_dim**2 + 10 * sizes.gain)
+    numbers = 8 * sizes.matrices + places * max(sizes.tasks, 3) * (130 * sizes.state_dim**2 + 20 * sizes.gain + 40)
     numbers += 4 * sizes.gains * sizes.perturbations * (sizes.gain + 4) + 400 * sizes.random_tasks
     return megabytes(numbers)
 
