@@ -65,8 +65,8 @@ def _server() -> subprocess.Popen[str]:
     """The process of these tests whose forks are the Snakemakes that a test waits for, see server.py."""
     process = subprocess.Popen(
         [sys.executable, Path(__file__).with_name("server.py")],
-        # Each call brings its environment. Of its own it gets none of this moment, which may be that of a test's cluster:
-        # what has that folder in its environment is killed with the cluster.
+        # Each call brings its environment. The server gets nothing of this moment's, which may be that of a test's
+        # cluster: what has its folder in the environment is killed with it.
         env={"PATH": os.defpath, "HOME": os.environ.get("HOME", "/")},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
