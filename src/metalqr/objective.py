@@ -43,7 +43,7 @@ def objective(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> float:
     ValueError
         If K has another shape or the adaptation rate is not a finite number >= 0.
     """
-    likely = _likely(tasks)
+    likely = tasks.likely()
     try:
         adapted = adapted_gains(likely, K, adaptation_rate)
     except UnstablePolicyError:
@@ -77,7 +77,7 @@ def gradient(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> FloatArra
     ValueError
         If K has another shape or the adaptation rate is not a finite number >= 0.
     """
-    tasks = _likely(tasks)
+    tasks = tasks.likely()
     return np.asarray(np.tensordot(tasks.p, task_gradients(tasks, common_gain(tasks, K), adaptation_rate), axes=1))
 
 
@@ -206,10 +206,6 @@ def is_maml_stabilising(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -
         return bool(is_stabilising(tasks, adapted_gains(tasks, K, adaptation_rate)).all())
     except UnstablePolicyError:
         return False
-
-
-def _likely(tasks: LQRTasks) -> LQRTasks:
-    return tasks if np.all(tasks.p > 0) else tasks.subset(np.flatnonzero(tasks.p > 0))
 
 
 def _adapted(K: FloatArray, rate: float, evaluation: PolicyEvaluation) -> FloatArray:

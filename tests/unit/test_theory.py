@@ -267,6 +267,18 @@ def test_counterexample_is_seen_again() -> None:
     assert found.left > found.right
 
 
+def test_counterexample_keeps_the_perturbation_that_destabilises() -> None:
+    """Two tasks as in the test of h_Δ in test_errata_theory.py: most perturbations up to the printed limit do."""
+    several = [np.array(values).reshape(2, 1, 1) for values in ((0.0, 0.99), (1.0, 1.0), (1.0, 0.001), (1.0, 1.0))]
+    tasks = LQRTasks(*several, np.ones((2, 1, 1)))
+    result = theory.audit(tasks, ZERO, 0.0, gains=10, perturbations=2, random_tasks=0)
+    row = result.inequalities.index("stays_stabilising")
+    assert result.broken[row].tolist() == [result.broken[row, 0], 0]
+    radius = lqr.spectral_radius(tasks, result.K[row, 0] + result.change[row, 0]).max()
+    assert radius == pytest.approx(result.worst_ratio[row, 0], rel=1e-12)
+    assert radius > 1
+
+
 def test_audit_is_the_same_again() -> None:
     tasks = random_tasks(3, count=2, state_dim=2, action_dim=2)
     first, second = (

@@ -54,7 +54,7 @@ def exact_gradients(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float, lengt
     """
     gain = common_gain(tasks, K)
     costs = lqr.gradient(tasks, gain) if length is None else lqr.finite_horizon_gradient(tasks, gain, length)
-    likely = _likely(tasks)
+    likely = tasks.likely()
     parts = objective.task_gradients(likely, gain, adaptation_rate, length)
     return np.concatenate([costs, np.tensordot(likely.p, parts, axes=1)[np.newaxis]])
 
@@ -166,11 +166,6 @@ def _norms(vectors: FloatArray) -> FloatArray:
     return np.where(np.isfinite(norms), norms, np.inf)
 
 
-def _likely(tasks: LQRTasks) -> LQRTasks:
-    """The tasks that the meta-objective consists of."""
-    return tasks.subset(np.flatnonzero(tasks.p > 0))
-
-
 def _orthonormal_frames(shape: tuple[int, ...], seed: int) -> FloatArray:
     """Random sets of orthonormal gains, distributed without preference, shape (frames, directions, k, d)."""
     size = shape[0] * shape[1]
@@ -195,7 +190,7 @@ def _values(tasks: LQRTasks, gain: FloatArray, rate: float, length: int | None) 
     """Cost of every task, then the meta-objective, shape (I + 1,)."""
     if length is None:
         return np.append(lqr.cost(tasks, gain), objective.objective(tasks, gain, rate))
-    likely = _likely(tasks)
+    likely = tasks.likely()
     adapted = gain - rate * lqr.finite_horizon_gradient(likely, gain, length)
     after = lqr.finite_horizon_cost(likely, adapted, length) if np.isfinite(adapted).all() else np.inf
     return np.append(lqr.finite_horizon_cost(tasks, gain, length), (likely.p * after).sum())
@@ -210,7 +205,7 @@ def _gradients(tasks: LQRTasks, gains: FloatArray, rate: float, length: int | No
     def meta_gradient_part(batch: LQRTasks, points: FloatArray) -> FloatArray:
         return objective.task_gradients(batch, points, rate, length)
 
-    likely = _likely(tasks)
+    likely = tasks.likely()
     numbers = tasks.count * tasks.state_dim**2 * (_COPIES + 2 * (length or 0))
     size = max(1, _LARGEST_BATCH // numbers)
     costs = _at_every_gain(cost_gradient, tasks, gains, centre, size)

@@ -100,7 +100,7 @@ def descend_meta(
         If no step is found.
     """
     iterations = checked_iterations(iterations)
-    likely = tasks.subset(np.flatnonzero(tasks.p > 0))
+    likely = tasks.likely()
     landscape = _MetaLandscape(likely, adaptation_rate, common_gain(likely, optimum, "optimum"))
     start = landscape.at(common_gain(likely, K0, "K0")[np.newaxis], "K0")
     if step is None:

@@ -142,6 +142,10 @@ class LQRTasks:
         subset._keep(arrays)
         return subset
 
+    def likely(self) -> "LQRTasks":
+        """The tasks of positive probability; the others count in no average."""
+        return self if np.all(self.p > 0) else self.subset(np.flatnonzero(self.p > 0))
+
     def _keep(self, arrays: Mapping[str, FloatArray]) -> None:
         for name, array in arrays.items():
             array.setflags(write=False)

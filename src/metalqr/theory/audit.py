@@ -44,9 +44,9 @@ class Audit:
     left, right : array
         The two sides at the worst ratio.
     origin : array of int
-        The tasks at the worst ratio: -1 for the audited ones, j for ``random_tasks(seed, j, ...)``.
+        The tasks at the worst ratio: -1 for the audited ones, j for ``random_task_set(seed, j, ...)``.
     K, change : array, shape (inequality, form, k, d)
-        The gain and its perturbation there; :func:`ratios` compares both sides again.
+        The gain and its perturbation there; :func:`compare` compares both sides again.
     eta : array
         The adaptation rate there.
     """
@@ -96,7 +96,7 @@ class _Record:
             if not ratio[worst] <= self.worst[place]:
                 self.worst[place], self.left[place], self.right[place] = ratio[worst], left[worst], right[worst]
                 self.origin[place], self.eta[place] = origin, situation.eta
-                self.K[place], self.change[place] = situation.K[worst[0]], situation.change[worst[0]]
+                self.K[place], self.change[place] = situation.K[worst[0]], situation.given[worst[0]]
 
     def result(self) -> Audit:
         return Audit(

@@ -97,10 +97,22 @@ def gradient_domination(tasks: LQRTasks, form: Form | str, optima: OptimalGains 
     """
     form = Form(form)
     best = optimal_gains(tasks) if optima is None else optima
-    covariance = np.linalg.norm(PolicyEvaluation(tasks, best.K).state_covariance, ord=2, axis=(1, 2))
+    factor = 1.0 if form is Form.PRINTED else 4.0
     rho = np.linalg.eigvalsh(tasks.R)[:, 0]
-    if form is Form.PRINTED:
-        value = np.linalg.eigvalsh(tasks.Sigma0)[:, 0].min() ** 2 * rho / covariance
-    else:
-        value = 4 * np.linalg.eigvalsh(tasks.Psi)[:, 0] ** 2 * rho / covariance
+    value = factor * noise_floor(tasks, form) ** 2 * rho / optimal_covariance(tasks, best)
     return Quantity("lambda_i", r"\lambda_i", "Lemmas 3 and 10", value)
+
+
+def noise_floor(tasks: LQRTasks, form: Form) -> FloatArray:
+    r"""The :math:`\mu` of Lemma 10, shape () as printed and (I,) as corrected.
+
+    Printed, the least :math:`\sigma_{\min}(\Sigma_{0,i})`; corrected, :math:`\sigma_{\min}(\Psi_i)` of every task.
+    """
+    noise = tasks.Sigma0 if form is Form.PRINTED else tasks.Psi
+    smallest = np.linalg.eigvalsh(noise)[:, 0]
+    return np.asarray(smallest.min() if form is Form.PRINTED else smallest)
+
+
+def optimal_covariance(tasks: LQRTasks, optima: OptimalGains) -> FloatArray:
+    r""":math:`\|\Sigma^i_{K_i^*}\|`, shape (I,)."""
+    return np.asarray(np.linalg.norm(PolicyEvaluation(tasks, optima.K).state_covariance, ord=2, axis=(1, 2)))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from metalqr.first_order import cost_change
 from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation
 
 #: Dimensions of the Krylov space in which an operator's norm is looked for, where the gains have more.
@@ -46,7 +47,6 @@ class PolicyChange:
         advantage = self.before.advantage
         cross = _t(change) @ advantage
         source = cross + _t(cross) + _t(change) @ self.before.input_curvature @ change
-        self.value_source = source
         self.value = self.after.lyapunov.solve_adjoint(source)
         self.covariance = self.after.lyapunov.solve(self._transport(self.before.state_covariance))
         self.advantage = self.before.input_curvature @ change - _t(tasks.B) @ self.value @ self.after.closed_loop
@@ -63,7 +63,7 @@ class PolicyChange:
 
     def cost(self) -> FloatArray:
         r""":math:`J(K + \Delta) - J(K)`, shape (n,): the performance difference lemma."""
-        return np.asarray(np.einsum("nab,nab->n", self.after.state_covariance, self.value_source))
+        return cost_change(self.before, self.after, self.change)
 
     def gradient(self) -> FloatArray:
         r""":math:`\nabla J(K + \Delta) - \nabla J(K)`, shape (n, k, d)."""

@@ -66,19 +66,20 @@ def gain_givens(sublevel: SublevelSet, gains: FloatArray) -> list[Quantity]:
         return np.asarray(values.reshape(n, tasks.count).max(axis=1))
 
     input_value = batch.B.swapaxes(1, 2) @ evaluation.value_matrix @ batch.A
+    dearest, largest = worst(evaluation.cost()), worst(_norm(evaluation.closed_loop))
     return _gain_quantities(
         source="the gain",
-        J_max=worst(evaluation.cost()),
+        J_max=dearest,
         J_min=least,
         J_span=worst(spans),
-        J_least=worst(evaluation.cost()),
+        J_least=dearest,
         J_initial=np.max(sublevel.initial_cost),
         K_norm=_norm(gains),
         M_max=worst(_norm(evaluation.input_curvature)),
         BPA=worst(_norm(input_value)),
         BPA_frobenius=worst(np.linalg.norm(input_value, axis=(1, 2))),
-        A_K=worst(_norm(evaluation.closed_loop)),
-        A_K_least=worst(_norm(evaluation.closed_loop)),
+        A_K=largest,
+        A_K_least=largest,
         A_K_trace=worst(np.trace(evaluation.closed_loop, axis1=1, axis2=2)),
     )
 

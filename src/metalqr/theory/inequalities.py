@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metalqr.lqr import FloatArray, spectral_radius
+from metalqr.theory.constants import noise_floor, optimal_covariance
 from metalqr.theory.differences import operator_norms, value_derivative
 from metalqr.theory.estimation import covariance_horizon, horizon, rollout_gain
 from metalqr.theory.givens import optimality_gaps
@@ -113,10 +114,8 @@ def lyapunov_norm(s: Situation) -> Sides:
 
 @_inequality(r"\|\Delta\| \le h_\Delta \Rightarrow \rho(A_i - B_i(K + \Delta)) < 1", "Lemma 9", 13)
 def stays_stabilising(s: Situation) -> Sides:
-    # The perturbations that leave the set are taken back in a situation, and count as what they were.
-    radii = s.per_task(spectral_radius(s.batch, s.spread(s.K + s.change)))
-    found = np.where(np.expand_dims(s.unstable, 1), np.inf, radii)
-    return np.where(np.expand_dims(s.too_large, 1), np.nan, found), np.ones((s.count, 1))
+    radii = s.per_task(spectral_radius(s.batch, s.spread(s.K + s.given)))
+    return np.where(np.expand_dims(s.too_large, 1), np.nan, radii), np.ones((s.count, 1))
 
 
 @_inequality(r"|J_i(K + \Delta) - J_i(K)| \le h_{cost} J_i(K) \|\Delta\|_F", "Lemma 9", 14)
@@ -174,21 +173,14 @@ def twice_advantage_norm(s: Situation) -> Sides:
 
 @_inequality(r"\mu \mathrm{Tr}(E^\top E) / \|R + B^\top P_K B\| \le J_i(K) - J_i^*", "Lemma 10", 8)
 def domination_from_below(s: Situation) -> Sides:
-    noise = s.tasks.Sigma0 if s.form is Form.PRINTED else s.tasks.Psi
-    smallest = np.linalg.eigvalsh(noise)[:, 0]
-    mu = smallest.min() if s.form is Form.PRINTED else smallest
     advantage = s.if_significant(s.per_task(_frobenius(s.pair.before.advantage))) ** 2
-    return mu * advantage / s.per_task(_spectral(s.pair.before.input_curvature)), s.gap
+    return noise_floor(s.tasks, s.form) * advantage / s.per_task(_spectral(s.pair.before.input_curvature)), s.gap
 
 
 @_inequality(r"J_i(K) - J_i^* \le \|\Sigma_{K_i^*}\| \mathrm{Tr}(E^\top E) / \sigma_{\min}(R)", "Lemma 10", 17)
 def domination_by_advantage(s: Situation) -> Sides:
-    # Σ of the optimum and σ_min(R) stand in λ = c μ² σ_min(R) / ‖Σ‖ as well, where they are computed.
-    scale, noise = (1.0, s.tasks.Sigma0) if s.form is Form.PRINTED else (4.0, s.tasks.Psi)
-    smallest = np.linalg.eigvalsh(noise)[:, 0]
-    mu = smallest.min() if s.form is Form.PRINTED else smallest
-    ratio = scale * mu**2 / s.strengths.value
-    return s.if_significant(s.gap), ratio * s.per_task(_frobenius(s.pair.before.advantage)) ** 2
+    scale = optimal_covariance(s.tasks, s.sublevel.optima) / np.linalg.eigvalsh(s.tasks.R)[:, 0]
+    return s.if_significant(s.gap), scale * s.per_task(_frobenius(s.pair.before.advantage)) ** 2
 
 
 @_inequality(r"J_i(K) - J_i^* \le \|\nabla J_i(K)\|_F^2 / \lambda_i", "Lemma 10", 17)

@@ -68,6 +68,8 @@ class Situation:
         self.bars = _bars(sublevel, form, adaptation_rate)
         self.eta = float(self.bars.eta)
         self.at: Quantities = gain_constants(sublevel, K, form, self.eta)
+        #: The perturbations as they were given; those of which nothing is said are taken back below.
+        self.given = change
         self.change = change.copy()
         #: Perturbations of which the lemmas say nothing.
         self.too_large = np.linalg.norm(change, ord=2, axis=(1, 2)) > self.at.h_Delta * (1 + ROUNDING)

@@ -39,12 +39,7 @@ def theorem_constants(
     ValueError
         If the factor is below one.
     """
-    return _theorem_constants(SublevelSet.around(_likely(tasks), K0, factor), Form(form), adaptation_rate, factor)
-
-
-def _likely(tasks: LQRTasks) -> LQRTasks:
-    """The tasks that can occur: the average does not control the others."""
-    return tasks.subset(np.flatnonzero(tasks.p > 0))
+    return _theorem_constants(SublevelSet.around(tasks.likely(), K0, factor), Form(form), adaptation_rate, factor)
 
 
 def _theorem_constants(sublevel: SublevelSet, form: Form, adaptation_rate: float, factor: float) -> Quantities:
@@ -64,7 +59,7 @@ def largest_step_sizes(
     :math:`\eta \le \min\{1/(4\bar h_{grad}), 1/(2\bar h_H), 4\bar\Delta_0/(9 p_{\max}\bar h_G^2)\}` and
     :math:`\alpha \le 1/(4\bar h_{\mathcal L,grad})`.
     """
-    form, tasks = Form(form), _likely(tasks)
+    form, tasks = Form(form), tasks.likely()
     sublevel = SublevelSet.around(tasks, K0, factor)
     c = _theorem_constants(sublevel, form, 0.0, factor)
     if form is Form.PRINTED:
@@ -156,7 +151,7 @@ def requirements(
     -----
     Tasks of probability zero take no part.
     """
-    form, tasks = Form(form), _likely(tasks)
+    form, tasks = Form(form), tasks.likely()
     if not 0 < target <= 1 or not 0 < failure_probability < 1:
         raise ValueError(
             f"target {target!r} must be in (0, 1] and failure_probability {failure_probability!r} in (0, 1)"
@@ -184,7 +179,7 @@ def requirements(
     if gap <= ROUNDING * first or (form is Form.PRINTED and (gaps <= ROUNDING * optima.cost).any()):
         return _nothing_to_ask(c)
     if form is Form.PRINTED:
-        own = float((strengths.value * (sublevel.initial_cost - optima.cost)).min() / 6)
+        own = float((strengths.value * gaps).min() / 6)
         return _printed_requirements(c, own, failure_probability)
     return _corrected_requirements(c, failure_probability)
 
