@@ -23,7 +23,7 @@ COMPILE_LOCK = $(UV) pip compile --universal --python-version 3.11 --generate-ha
 	--custom-compile-command "make lock (or: make lock UPGRADE=1)" --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help paper test test-cluster slurm lint bench lock clean .venv
+.PHONY: help paper test test-cluster slurm lint schema bench lock clean .venv
 
 help: ## List the targets
 	@echo "metalqr: the paper's figures from one command. Targets:"
@@ -63,6 +63,9 @@ lint: .venv ## Check style, formatting and types; changes nothing
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+
+schema: .venv ## Write the JSON schema of the config and the tables of docs/configuration.md, after a change of a setting
+	$(BIN)/python -m metalqr.config.schema
 
 bench: .venv $(BENCH_STAMP) ## Time metalqr beside NumPy, JAX and a plain loop, into results/benchmarks/ (some minutes)
 	$(BIN)/python -m benchmarks

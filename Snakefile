@@ -1,4 +1,4 @@
-"""The paper's numerical section: config.yaml - tasks - optima - runs - datasets - figures, tables.
+"""The paper's numerical section: config.yaml - tasks - runs, optima - datasets - figures, tables; beside them theory.
 
 Targets: all (default), and each stage's name.
 """
@@ -14,14 +14,14 @@ min_version("9.20")
 
 # Every path below starts at the Snakefile, so that the workflow runs from any folder and with --directory.
 ROOT = Path(workflow.basedir)
-sys.path.insert(0, str(ROOT / "workflow" / "lib"))
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "workflow" / "lib")]
 
+from metalqr.config import ConfigError, Plan, plugin_folder
+from metalqr.reporting.tables import learnability
 from pipeline import (
-    ConfigError,
     FolderError,
-    Plan,
     Sources,
-    read_configs,
+    quick,
     remove_stale_locks,
     require_writable,
 )
@@ -29,7 +29,7 @@ from pipeline import (
 # Before Snakemake reads config.yaml: it would take the second of two equal keys without a word.
 try:
     require_writable(Path.cwd())
-    read_configs([ROOT / "config.yaml", *workflow.overwrite_configfiles])
+    folder = plugin_folder([ROOT / "config.yaml", *workflow.overwrite_configfiles])
 except (ConfigError, FolderError) as error:
     raise WorkflowError(str(error)) from None
 
@@ -46,19 +46,20 @@ report: "workflow/report/workflow.rst"
 
 
 try:
-    plan = Plan(config)
+    plan = Plan(config, folder)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
-# The captions of the report read the config, and an overlay's `key: null` must not reach them.
+# For the captions of the report and the scripts: without an overlay's `key: null`, with every default, and with the places of
+# the plug-ins. A job's Snakemake comes here too. Nothing of it makes a result stale.
 config.clear()
 config.update(plan.config)
 sources = Sources(ROOT)
 
 
 wildcard_constraints:
-    case="|".join(plan.cases),
+    case="|".join(plan.task_sets),
     experiment="|".join(plan.experiments),
-    setting="[0-9a-f]{12}",
+    configuration="[0-9a-f]{12}",
     rate="[0-9][-+.0-9e]*",
     seed="[0-9]+",
 
@@ -72,11 +73,20 @@ include: "workflow/rules/tables.smk"
 include: "workflow/rules/theory.smk"
 
 
-# Each stage's target asks for the files of the stages before it as well: otherwise Snakemake does not make a deleted run
+# Whoever starts runs should read these; so they are the last lines, whatever was made.
+onsuccess:
+    if workflow.is_main_process:
+        for warning in learnability.warnings(
+            Path("results/tables/learnability.csv")
+        ):
+            logger.warning(f"Warning: {warning}")
+
+
+# Each stage's target has the files of the stages before it as well: otherwise Snakemake does not make a deleted run
 # again while everything made from it is still there.
 rule all:
     default_target: True
     input:
         rules.figures.input,
-        plan.table_files,
+        plan.tables.files("datasets"),
         rules.theory.input,

@@ -1,19 +1,14 @@
 """What jobs took beside what the pipeline asks for them, from the timings that Snakemake has left."""
 
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 
 from benchmarks.tables import markdown
+from metalqr.config import Plan, read_config
 
 ROOT = Path(__file__).resolve().parents[1]
-# As the Snakefile does: the pipeline is no part of the package.
-sys.path.insert(0, str(ROOT / "workflow" / "lib"))
-
-from pipeline import Plan, read_config  # noqa: E402
-
 #: Rules with their timings, by the name of a case or an experiment.
 RULES = {
     "generate_tasks": "tasks/{name}.tsv",
@@ -67,6 +62,6 @@ def _asked(plan: Plan, rule: str, name: str) -> list[str]:
         "collect_dataset": (plan.dataset_minutes, plan.dataset_memory),
     }
     both = asks.get(rule) or (plan.theory.minutes(rule), plan.theory.memory(rule))
-    settings = plan.settings_of(name) if rule == "train_policy" else [""]
-    jobs = [SimpleNamespace(case=name, experiment=name, setting=setting) for setting in settings]
+    configurations = plan.configurations_of(name) if rule == "train_policy" else [""]
+    jobs = [SimpleNamespace(case=name, experiment=name, configuration=each) for each in configurations]
     return [str(max(ask(job, 1) for job in jobs)) for ask in both]

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
-from metalqr.figures.learning_curves import CASE_COLOURS, CASE_MARKERS
-from metalqr.figures.style import settle, styled
+from metalqr.reporting.figures.palette import CASE_COLOURS, CASE_MARKERS
+from metalqr.reporting.figures.style import settle, styled
 
 #: Panels by the axis of a sweep.
 TITLES = {

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.work import Work
-from metalqr import MetaSettings, meta, storage
+from metalqr import MetaSettings, storage, training
 
 _MIB = 2**20
 
@@ -56,7 +57,7 @@ def _train(work: Work) -> dict[str, Any]:
     """Run this module in a process of its own, with the threads of this one."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tasks.nc"
-        storage.save_tasks(path, work.tasks, {}, case=work.name)
+        storage.save_tasks(path, work.tasks, work.gain, {}, case=work.name)
         command = [sys.executable, "-m", "benchmarks.resources", str(path), json.dumps(work.settings.as_dict())]
         finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return dict(json.loads(finished.stdout))
@@ -76,12 +77,21 @@ def _peak_memory() -> int:
 
 
 def _child(path: str, settings: dict[str, Any]) -> None:
-    tasks = storage.load_tasks(path)
+    tasks, K0 = storage.load_problem(path)
     before = _peak_memory()
-    seconds: list[float] = []
-    gain = np.zeros((tasks.action_dim, tasks.state_dim))
-    meta.train(tasks, gain, MetaSettings(**settings), 0, lambda iteration, ratio: seconds.append(time.monotonic()))
-    print(json.dumps({"seconds": seconds, "before": before, "peak": _peak_memory()}))
+    clock = _Clock()
+    training.train(tasks, K0, MetaSettings(**settings), 0, [clock])
+    print(json.dumps({"seconds": clock.seconds, "before": before, "peak": _peak_memory()}))
+
+
+class _Clock(training.Observer):
+    """Notes when each iteration is reached."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def reached(self, iteration: int, K: NDArray[np.float64], cost: NDArray[np.float64]) -> None:
+        self.seconds.append(time.monotonic())
 
 
 if __name__ == "__main__":

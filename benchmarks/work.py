@@ -1,6 +1,5 @@
 """The work that is timed: one estimate of Algorithm 2 with the tasks and settings of config.yaml, or a variation."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +8,7 @@ import yaml
 from numpy.typing import NDArray
 
 from metalqr import LQRTasks, MetaSettings
-from metalqr.families import FamilySettings, similar_tasks
+from metalqr.config.registries import families, methods
 
 Array = NDArray[np.float64]
 
@@ -33,7 +32,7 @@ class Work(NamedTuple):
 
     @property
     def rollouts(self) -> int:
-        return self.tasks.count * self.settings.perturbations * (self.settings.inner_perturbations + 1)
+        return methods.get(self.settings.method).work(self.tasks.count, self.settings).rollouts
 
     @property
     def steps(self) -> int:
@@ -41,14 +40,15 @@ class Work(NamedTuple):
 
     def at(self, **changes: Any) -> "Work":
         """The same tasks and gain with other settings."""
-        return self._replace(settings=dataclasses.replace(self.settings, **changes))
+        return self._replace(settings=self.settings.replace(**changes))
 
 
 def of_case(name: str, state_dim: int | None = None, action_dim: int | None = None) -> Work:
     """The work of a case of config.yaml, as it is or with its family drawn in other dimensions."""
     config = yaml.safe_load((Path(__file__).resolve().parents[1] / "config.yaml").read_text(encoding="utf-8"))
     case = config["cases"][name]
-    family = FamilySettings(**{key: value for key, value in case["tasks"].items() if key != "family"})
-    tasks = similar_tasks(state_dim or case["state_dim"], action_dim or case["action_dim"], family, config["seed"])
+    family = families.get(case["tasks"].pop("family"))
+    dimensions = state_dim or case["state_dim"], action_dim or case["action_dim"]
+    tasks = family(family.Settings(**case["tasks"])).tasks(*dimensions, config["seed"])
     settings = MetaSettings(**{**config["algorithm"], **case["algorithm"]})
     return Work(name, tasks, np.zeros((tasks.action_dim, tasks.state_dim)), settings)

@@ -1,6 +1,5 @@
 """The library itself."""
 
-import dataclasses
 from typing import Literal
 
 import numba
@@ -21,4 +20,4 @@ class Metalqr(Contestant):
 
     def estimate(self, tasks: LQRTasks, K: Array, settings: MetaSettings, seed: int) -> Array:
         numba.set_num_threads(self._threads)
-        return estimate_meta_gradient(tasks, K, dataclasses.replace(settings, precision=self._precision), Stream(seed))
+        return estimate_meta_gradient(tasks, K, settings.replace(precision=self._precision), Stream(seed))

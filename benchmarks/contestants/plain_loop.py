@@ -1,6 +1,5 @@
 """A first implementation: the algorithms as they are printed, in loops over roll-outs and steps."""
 
-import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -17,10 +16,10 @@ class PlainLoop(Contestant):
 
     def timed_part(self, settings: MetaSettings) -> MetaSettings:
         """One perturbed policy a task with 20 inner ones: all steps cost the same, and all would take half a minute."""
-        return dataclasses.replace(settings, perturbations=1, inner_perturbations=20)
+        return settings.replace(perturbations=1, inner_perturbations=20)
 
     def checked_part(self, settings: MetaSettings) -> MetaSettings:
-        return dataclasses.replace(settings, perturbations=30)
+        return settings.replace(perturbations=30)
 
     def estimate(self, tasks: LQRTasks, K: Array, settings: MetaSettings, seed: int) -> Array:
         rng = np.random.default_rng(seed)

@@ -1,9 +1,24 @@
-"""Meta-policy optimisation of linear quadratic regulators from roll-outs (Pan, Li, Zhu), exact and fast."""
+"""Meta-policy optimisation of linear quadratic regulators from rollouts (Pan, Li, Zhu), exact and fast."""
 
-from metalqr.lqr import LQRTasks, UnstablePolicyError
-from metalqr.random import Stream
-from metalqr.settings import MetaSettings
+from typing import TYPE_CHECKING
+
+from metalqr.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from metalqr.config.algorithm import MetaSettings
+    from metalqr.lqr import LQRTasks, UnstablePolicyError
+    from metalqr.random import Stream
 
 __version__ = "0.1.0"
 
 __all__ = ["LQRTasks", "MetaSettings", "Stream", "UnstablePolicyError"]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "LQRTasks": "metalqr.lqr",
+        "MetaSettings": "metalqr.config.algorithm",
+        "Stream": "metalqr.random",
+        "UnstablePolicyError": "metalqr.lqr",
+    },
+)

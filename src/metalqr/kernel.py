@@ -146,7 +146,7 @@ class _Settings(NamedTuple):
     """What all jobs share."""
 
     perturbations: int
-    radius: float  # of the directions; 0 for none
+    radius: float  # of the directions; 0 for none, negative for mirrored ones
     length: int
     directions_at: NDArray[np.int64]  # addresses, see metalqr.random.Stream.address
     rollouts_at: NDArray[np.int64]
@@ -160,7 +160,7 @@ def _roll_out_group(shape, simulated, task, gains, settings, first_policy, work,
     """
     simulated, settings, work = borrowed((simulated, settings, work))
     count, action_dim, state_dim = gains.shape
-    entries, smoothed = action_dim * state_dim, settings.radius > 0.0
+    entries, smoothed = action_dim * state_dim, settings.radius != 0.0
     unperturbed = np.empty_like(gains)
     for policy in range(count):
         _transform(simulated.action_rotation[task], True, gains[policy], simulated.state_map[task], unperturbed[policy])

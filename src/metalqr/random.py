@@ -61,6 +61,7 @@ class Purpose(enum.IntEnum):
     INNER_PERTURBATION = 3
     INNER_ROLLOUT = 4
     TASK_BATCH = 5
+    MIRRORED_INNER_ROLLOUT = 6
 
 
 class Use(enum.IntEnum):
@@ -151,13 +152,14 @@ def require_addressable(perturbed_policies: int, numbers: int, inner_perturbatio
 
 
 @compiled(parallel=True)
-def _perturbations(count, entries, radius, address):
+def _perturbations(policies, each, entries, radius, address):
+    count = policies * each
     perturbations = np.empty((count, entries))
     for block in numba.prange((count + _LANES - 1) // _LANES):
         first = block * _LANES
         rows, counters = work_rows(entries + BLOCK, perturbations), counter_rows(perturbations)
         for lane in range(_LANES):
-            counters[0, lane], counters[1, lane] = 0, first + lane
+            counters[0, lane], counters[1, lane] = (first + lane) % each, (first + lane) // each
         fill_directions(rows, entries, radius, rollout_start(counters, address), address)
         for lane in range(min(_LANES, count - first)):
             for entry in range(entries):
@@ -188,8 +190,37 @@ def perturbations(
     entries = action_dim * state_dim
     # As Python's integers: NumPy's would wrap around silently.
     require_addressable(int(slots) * int(count), entries)
-    flat = _perturbations(slots * count, entries, radius, stream.address(Purpose.PERTURBATION))
+    flat = _perturbations(slots * count, 1, entries, radius, stream.address(Purpose.PERTURBATION))
     return flat.reshape(slots, count, action_dim, state_dim)
+
+
+def inner_perturbations(
+    stream: Stream, policies: int, count: int, action_dim: int, state_dim: int, radius: float
+) -> NDArray[np.float64]:
+    r"""The perturbations of Algorithm 1 inside Algorithm 2, where the compiled rollouts do not draw them themselves.
+
+    They are made of the numbers that :func:`metalqr.rollout.smoothed_gradients` uses, which turns them into the
+    coordinates of its simulation.
+
+    Parameters
+    ----------
+    stream : Stream
+    policies : int
+        Perturbed policies of all tasks.
+    count : int
+        :math:`M`, perturbations of each policy.
+    action_dim, state_dim : int
+    radius : float
+        :math:`r`.
+
+    Returns
+    -------
+    ndarray, shape (policies, count, action_dim, state_dim)
+    """
+    entries = action_dim * state_dim
+    require_addressable(int(policies), entries, int(count))
+    flat = _perturbations(policies, count, entries, radius, stream.address(Purpose.INNER_PERTURBATION))
+    return flat.reshape(policies, count, action_dim, state_dim)
 
 
 @compiled()

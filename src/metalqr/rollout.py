@@ -1,15 +1,16 @@
 """Roll-outs of many perturbed policies at once, and the sums over them that Algorithm 1 needs."""
 
 import math
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from metalqr.config.algorithm import Precision
 from metalqr.coordinates import simulation_tasks
 from metalqr.kernel import kernel
 from metalqr.lqr import LQRTasks
 from metalqr.random import Purpose, Stream, require_addressable
-from metalqr.settings import require_precision
 
 
 def costs(
@@ -19,8 +20,9 @@ def costs(
     stream: Stream,
     task_of_slot: ArrayLike | None = None,
     precision: str = "float64",
+    purpose: Purpose = Purpose.ROLLOUT,
 ) -> NDArray[np.float64]:
-    r"""The cost of one noisy roll-out of every policy.
+    r"""The cost of one noisy rollout of every policy.
 
     .. math:: \tilde J^{(\ell)}(K) = \frac1\ell \sum_{l=1}^{\ell} x_l^\top (Q + K^\top R K) x_l,\qquad
               x_{l+1} = (A - BK) x_l + w_l,\quad x_0 \sim N(0, \Sigma_0),\quad w_l \sim N(0, \Psi)
@@ -40,6 +42,8 @@ def costs(
         Which task each entry of the leading dimension of ``K`` belongs to, if not every task once in order.
     precision : {"float64", "float32"}
         Of the simulation; the noise is the same numbers, rounded.
+    purpose : Purpose
+        Of the noise: two purposes never share a number.
 
     Returns
     -------
@@ -51,10 +55,10 @@ def costs(
         If the shape of ``K`` does not fit the tasks, a count is not a whole number >= 1, there is no such task, the
         sizes pass the range of the random counters, or there is no such precision.
     """
-    require_precision(precision)
+    _require_precision(precision)
     task_of_slot = _slots(tasks, task_of_slot)
     gains = _gains(tasks, K, len(task_of_slot), length)
-    address = stream.address(Purpose.ROLLOUT)
+    address = stream.address(purpose)
     roll_out = kernel(tasks.state_dim, tasks.action_dim)
     # One perturbation of each gain, with a radius of 0: no directions are drawn, and the first address is not used.
     return roll_out(simulation_tasks(tasks, precision), task_of_slot, gains, 1, 0.0, int(length), address, address)[0]
@@ -72,6 +76,11 @@ def _slots(tasks: LQRTasks, task_of_slot: ArrayLike | None) -> NDArray[np.int64]
     if not whole_numbers or (slots.size and not 0 <= slots.min() <= slots.max() < tasks.count):
         raise ValueError(f"task_of_slot: {slots.tolist()} is not a list of whole numbers from 0 to {tasks.count - 1}")
     return slots.astype(np.int64)
+
+
+def _require_precision(precision: str) -> None:
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision: {precision!r} is not {' or '.join(get_args(Precision))}")
 
 
 def _require_count(name: str, value: int) -> None:
@@ -103,8 +112,9 @@ def smoothed_gradients(
     stream: Stream,
     task_of_slot: ArrayLike | None = None,
     precision: str = "float64",
+    mirrored: bool = False,
 ) -> NDArray[np.float64]:
-    r"""Algorithm 1 at many gains: a zeroth-order estimate of the gradient from roll-outs of perturbed policies.
+    r"""Algorithm 1 at many gains: a zeroth-order estimate of the gradient from rollouts of perturbed policies.
 
     .. math:: \tilde\nabla J(K) = \frac1M \sum_{m=1}^M \frac{dk}{r^2} \tilde J^{(\ell)}(K + U_m) U_m
 
@@ -122,6 +132,8 @@ def smoothed_gradients(
         As in :func:`costs`.
     precision : {"float64", "float32"}
         As in :func:`costs`.
+    mirrored : bool
+        Take :math:`-U_m` for every :math:`U_m`, with noise of its own: the other half of a two-point estimate.
 
     Returns
     -------
@@ -132,7 +144,7 @@ def smoothed_gradients(
     ValueError
         As :func:`costs`, or if the radius is not finite and positive.
     """
-    require_precision(precision)
+    _require_precision(precision)
     task_of_slot = _slots(tasks, task_of_slot)
     gains = _gains(tasks, K, len(task_of_slot), length, perturbations)
     if not 0.0 < radius < math.inf:
@@ -142,8 +154,8 @@ def smoothed_gradients(
         task_of_slot,
         gains,
         int(perturbations),
-        float(radius),
+        -float(radius) if mirrored else float(radius),
         int(length),
         stream.address(Purpose.INNER_PERTURBATION),
-        stream.address(Purpose.INNER_ROLLOUT),
+        stream.address(Purpose.MIRRORED_INNER_ROLLOUT if mirrored else Purpose.INNER_ROLLOUT),
     )[1]

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr import lqr
+from metalqr.config.algorithm import MetaSettings
+from metalqr.config.registries import methods
 from metalqr.estimators import estimate_gradient
 from metalqr.lqr import FloatArray, LQRTasks, common_gain
 from metalqr.random import Stream, Use
-from metalqr.settings import MetaSettings
 
 #: How far rounding may put a cost above that of K_0, relative to it, in the same place.
 ROUNDING = 1e-12
@@ -130,7 +131,7 @@ def check(
     K0 : array_like, shape (k, d)
         The initial gain, stabilising for every task.
     K : array_like, shape (n + 1, k, d)
-        The gains of the run, as in :class:`metalqr.meta.History`. The last may be unstable.
+        The gains of the run, as in :class:`metalqr.training.History`. The last may be unstable.
     unstable_perturbations, gradient_norm : array_like, shape (n + 1,)
         Of the run; where the norm is not a number the run made no estimate.
     settings : MetaSettings
@@ -156,8 +157,7 @@ def check(
     for name, array in (("unstable_perturbations", unstable), ("gradient_norm", norms)):
         if array.shape != (len(gains),):
             raise ValueError(f"{name} has shape {array.shape}, expected ({len(gains)},): one for each gain")
-    batch = tasks.count if settings.task_batch == "all" else int(settings.task_batch)
-    perturbed = batch * settings.perturbations
+    perturbed = methods.get(settings.method).work(tasks.count, settings).tried
     if not ((unstable >= 0) & (unstable <= perturbed)).all():
         raise ValueError(
             f"unstable_perturbations is from {unstable.min()} to {unstable.max()}, but an estimate with these settings "
@@ -168,7 +168,7 @@ def check(
     adapted = _adapted(tasks, gains, settings, seed)
     likely = tasks.p > 0
     mean_cost, objective = (values[:, likely] @ tasks.p[likely] for values in (cost, exactly_adapted))
-    share = np.where(np.isnan(norms), np.nan, unstable / perturbed)
+    share = np.where(np.isnan(norms) | (perturbed == 0), np.nan, unstable / max(perturbed, 1))
     limit = initial_cost * (1.0 + ROUNDING)
     kept = {
         Promise.STABILISING: np.isfinite(cost).all(axis=1),

@@ -62,7 +62,7 @@ def test_job_over_its_time(longer: Project, cluster: ThrowAwayCluster, tmp_path:
     project = on_cluster(patient, tmp_path / "made", "slurm", SLURM)
     process = project.start("datasets", *ONCE)
     logs = project.directory / "results/logs/runs"
-    wait_for(lambda: any(", ratio" in path.read_text() for path in logs.rglob("*.log")), "the first iteration", 150)
+    wait_for(lambda: any(", mean cost" in path.read_text() for path in logs.rglob("*.log")), "the first iteration", 150)
     (job,) = cluster.running("train_policy")
     # Its time is over now, instead of after a minute, the least that a job can ask for.
     cluster.run("scontrol", "update", f"JobId={job.identity}", "EndTime=now")

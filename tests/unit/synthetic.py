@@ -56,6 +56,7 @@ def case(
     unstable_perturbations = np.zeros(ratio.shape, dtype=np.int64)
     rollout_steps = np.zeros(ratio.shape, dtype=np.int64)
     gradient_norm = np.full(ratio.shape, np.nan)
+    perturbed_policies = np.zeros(shape, dtype=np.int64)
     status = np.full(shape, "completed", dtype=object)
     status_iteration = np.full(shape, iterations)
     for index in np.ndindex(shape):
@@ -75,6 +76,8 @@ def case(
             curve = curve * np.exp(growth * shown.get("growth", 0.7))
         ratio[index] = np.where(steps <= last_step, curve, np.nan)
         per_step = SETTINGS | dict(settings or {}) | dict(zip(sweep, point, strict=False))
+        batch = 5 if per_step["task_batch"] == "all" else int(per_step["task_batch"])
+        perturbed_policies[index] = batch * per_step["perturbations"]
         count = generator.poisson(shown["unstable"] * per_step["perturbations"] / 100, size=iterations + 1)
         unstable_perturbations[index] = np.where(steps < last_step, count, 0)
         taken = 5 * per_step["perturbations"] * (per_step["perturbations"] + 1) * per_step["rollout_length"]
@@ -99,6 +102,7 @@ def case(
             "J_star": (("task",), J_star),
             "J_shared": (("task",), J_star * (1.0 + floor * weight)),
             "unstable_perturbations": ((*dims, "iteration"), unstable_perturbations),
+            "perturbed_policies": (dims, perturbed_policies),
             "rollout_steps": ((*dims, "iteration"), rollout_steps),
             "gradient_norm": ((*dims, "iteration"), gradient_norm),
             "status": (dims, status),

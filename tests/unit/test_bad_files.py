@@ -18,9 +18,9 @@ from test_storage import ACTION_DIM, LAYOUTS, LOADERS, STATE_DIM, save_everythin
 
 from metalqr import storage
 from metalqr.learnability import Verdict
-from metalqr.meta import Status
 from metalqr.storage.layout import STATUSES
 from metalqr.storage.meta_optima import VERDICTS
+from metalqr.training import Status
 
 ROOT = Path(__file__).resolve().parents[2]
 REMEDY = "; delete it and run the stage again, with the options you used: snakemake --cores all "

@@ -265,8 +265,8 @@ def test_jobs_beside_what_is_asked_for_them(tmp_path):
         ["collect_dataset", "figure1", "1", "3.0", "199"],
         ["check_stability", "d2k2", "1", "5.0", "210"],
     ]
-    setting = next(path.split("/")[3] for path in plan.run_files("figure1") if "/d20k10/" in path)
-    wildcards = SimpleNamespace(case="d20k10", experiment="figure1", setting=setting)
+    configuration = next(path.split("/")[3] for path in plan.run_files("figure1") if "/d20k10/" in path)
+    wildcards = SimpleNamespace(case="d20k10", experiment="figure1", configuration=configuration)
     assert rows[3][5:] == [str(plan.run_minutes(wildcards, 1)), f"{plan.run_memory(wildcards, 1)}"]
     assert rows[4][5:] == [str(plan.dataset_minutes(wildcards, 1)), str(plan.dataset_memory(wildcards, 1))]
     asked_for = (plan.theory.minutes("check_stability"), plan.theory.memory("check_stability"))

@@ -3,7 +3,8 @@
 import copy
 import json
 import re
-from dataclasses import fields
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,10 +16,13 @@ from hypothesis import strategies as st
 from snakemake.utils import update_config
 
 import metalqr
-from metalqr.families import GIVEN_LEVELS, OPTIONAL_GIVEN, FamilySettings
-from metalqr.settings import RADIUS_RANGE, MetaSettings
-from pipeline import ConfigError, Plan, Sources, check_config
-from pipeline.canonical import schema, setting_digest, setting_names
+from metalqr.config import ConfigError, Plan, check_config, schema
+from metalqr.config.algorithm import TAKEN, MetaSettings, all_declarations
+from metalqr.config.checks import MAX_POINTS
+from metalqr.config.identity import configuration_digest, difference
+from metalqr.config.problems import SettingsError
+from metalqr.config.registries import families
+from pipeline import Sources
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,11 +62,11 @@ def test_default_config_is_the_papers(config: dict[str, Any]) -> None:
     ]:
         paths = [path for path in plan.run_files("figure1") if f"/{case}/" in path]
         assert len(paths) == 5
-        settings = plan.settings(SimpleNamespace(case=case, setting=paths[0].split("/")[3]))
+        settings = plan.settings(SimpleNamespace(case=case, configuration=paths[0].split("/")[3]))
         assert MetaSettings(**settings) == MetaSettings(learning_rate=rates[0], adaptation_rate=rates[1])
         assert (config["cases"][case]["state_dim"], config["cases"][case]["action_dim"]) == dimensions
         assert config["cases"][case]["tasks"]["noise_trace"] == 1.0
-    assert set(plan.sweeps) == {
+    assert set(plan.figures.by_name["hyperparameters"].inputs) == {
         "smoothing_radius", "perturbations", "rollout_length", "adaptation_rate", "learning_rate"
     }  # fmt: skip
 
@@ -73,42 +77,61 @@ def test_every_sweep_of_the_default_config_shares_the_runs_of_figure1(config: di
     seeds = [f"seed-{seed}.nc" for seed in range(3)]
     shared = {path for path in plan.run_files("figure1") if "/d2k2/" in path and path.endswith(tuple(seeds))}
     assert len(shared) == 3
-    for name in plan.sweeps:
+    for name in plan.figures.by_name["hyperparameters"].inputs:
         assert shared <= set(plan.run_files(name)), name
     assert len(plan.all_run_files()) == len(set(plan.all_run_files()))
 
 
-def test_schema_knows_every_setting_and_its_type() -> None:
-    assert setting_names() == tuple(schema()["$defs"]["setting"]) == tuple(schema()["$defs"]["sweep"]["properties"])
-    assert set(setting_names()) == set(MetaSettings.names())
-    for name, kind in MetaSettings.__annotations__.items():
-        wanted = {float: "number", int: "integer"}.get(kind)
-        assert schema()["$defs"]["setting"][name].get("type") == wanted, name
+def test_generated_files_are_up_to_date() -> None:
+    assert schema.SCHEMA_FILE.read_text(encoding="utf-8") == schema.schema_text(), "run `make schema`"
+    page = schema.DOCS_PAGE.read_text(encoding="utf-8")
+    assert page == schema.with_tables(page), "run `make schema`"
 
 
-def test_schema_knows_every_family_setting() -> None:
-    block = schema()["$defs"]["similar_tasks"]
-    names = {field.name for field in fields(FamilySettings)}
-    assert set(block["properties"]) == names | {"family"}
-    assert set(block["required"]) == names - {"largest_spectral_radius"}
-    block = schema()["$defs"]["given_tasks"]
-    assert set(block["properties"]) == set(GIVEN_LEVELS) | {"family"}
-    assert set(block["required"]) == set(GIVEN_LEVELS) - OPTIONAL_GIVEN
+def test_schema_accepts_the_default_config_and_refuses_unknown_keys(config: dict[str, Any]) -> None:
+    jsonschema = pytest.importorskip("jsonschema")  # comes with Snakemake
+    validator = jsonschema.Draft202012Validator(json.loads(schema.schema_text()))
+    assert list(validator.iter_errors(config)) == []
+    for key in ("algorithm.smoothing_radus", "cases.d1k1.tasks.radius", "execution.cores", "theory.audit.gain"):
+        assert list(validator.iter_errors(changed(config, key, 1))), key
 
 
 def test_schema_allows_no_unknown_key_anywhere() -> None:
     def visit(block: Any, place: str) -> None:
         if isinstance(block, dict):
-            if isinstance(block.get("properties"), dict) and "if" not in place.split("/"):
+            if isinstance(block.get("properties"), dict):
                 assert block.get("additionalProperties") is False, place
             for key, value in block.items():
                 visit(value, f"{place}/{key}")
 
-    visit(schema(), "")
+    visit(json.loads(schema.schema_text()), "")
 
 
-def test_schema_fills_nothing_in() -> None:
-    assert "default" not in json.dumps(schema())
+def test_what_has_a_default_may_be_left_out(config: dict[str, Any]) -> None:
+    """And config.yaml writes out what the defaults are, so that the same runs come of it."""
+    plan = Plan(config)
+    left_out = {**config, "algorithm": {}}
+    del left_out["theory"], left_out["execution"]
+    assert Plan(left_out).all_run_files() == plan.all_run_files()
+    assert Plan(left_out).config == plan.config
+
+
+LIGHT = "import sys, metalqr.config; print([name for name in ('numpy', 'numba', 'snakemake') if name in sys.modules])"
+PLUGINS = """
+import sys
+from metalqr.config.registries import estimators, families, methods
+names = [plugin.name for registry in (families, methods, estimators) for plugin in registry]
+assert {"similar", "given", "one_point", "zeroth_order_maml"} <= set(names), names
+print([name for name in ("numba", "scipy", "xarray", "matplotlib") if name in sys.modules])
+"""
+
+
+@pytest.mark.parametrize("code", [LIGHT, PLUGINS], ids=["metalqr.config", "all plug-ins"])
+def test_planning_imports_no_heavy_library(code: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "[]\n", done.stderr
 
 
 @pytest.mark.parametrize(
@@ -146,7 +169,13 @@ def test_schema_fills_nothing_in() -> None:
         ),
         ("cases.d1k1.tasks.spectral_radius", 1.2, "cases.d1k1.tasks.spectral_radius: 1.2 is not < 1"),
         ("cases.d1k1.tasks.A", [], "cases.d1k1.tasks.A: unknown key; possible: family, count, spectral_radius"),
-        ("cases.d1k1.tasks.count", None, "cases.d1k1.tasks.count: missing; add it"),
+        ("cases.d1k1.tasks.spectral_radius", None, "cases.d1k1.tasks.spectral_radius: missing; add it"),
+        ("cases.d1k1.tasks.family", None, "cases.d1k1.tasks.family: missing; add it"),
+        ("cases.d1k1.tasks", [1], "cases.d1k1.tasks: [1] is not a mapping (key: value)"),
+        ("algorithm.method", "reptil", "algorithm.method: 'reptil' is not possible; "),
+        ("algorithm.estimator", "one_pont", "algorithm.estimator: 'one_pont' is not possible; did you mean one_point?"),
+        ("plugins", "mine.py", "plugins: 'mine.py' is not a list"),
+        ("plugins", ["missing.py"], "plugins: missing.py: it cannot be read (No such file or directory); looked for /"),
         ("cases.d1k1.initial_gain", "one", "cases.d1k1.initial_gain: 'one' is not possible; possible: zero"),
         (
             "cases.d2k2.initial_gain",
@@ -196,15 +225,15 @@ def test_schema_fills_nothing_in() -> None:
         ("experiments.figure1.seeds", [0.0], "experiments.figure1.seeds[0]: 0.0 is not a whole number; write 0"),
         ("cases.d1k1.state_dim", 1.0, "cases.d1k1.state_dim: 1.0 is not a whole number; write 1"),
         ("cases.d1k1.tasks.count", 5.0, "cases.d1k1.tasks.count: 5.0 is not a whole number; write 5"),
-        ("algorithm.tolerance", 10**400, f"algorithm.tolerance: 1{59 * '0'}... is too large"),
-        ("seed", 10**400, f"seed: 1{59 * '0'}... is too large"),
+        ("algorithm.tolerance", 10**400, f"algorithm.tolerance: 1{59 * '0'}... exceeds the range of double precision"),
+        ("seed", 10**400, f"seed: 1{59 * '0'}... is not <= 4294967295"),
         ("algorithm.tolerance", "9" * 400, "algorithm.tolerance: '99999"),
         ("algorithm.smoothing_radius", 1e-101, "algorithm.smoothing_radius: 1e-101 is not >= 1e-100"),
         ("algorithm.smoothing_radius", 1e101, "algorithm.smoothing_radius: 1e+101 is not <= 1e+100"),
         (
             "cases.d1k1.tasks.uniform_low",
             2,
-            "cases.d1k1.tasks.uniform_low: 2 is not < uniform_high, which is 1.0",
+            "cases.d1k1.tasks.uniform_low: 2.0 is not < uniform_high, which is 1.0",
         ),
         ("cases.d1k1\n", {}, "cases.'d1k1\\n': not a name; use at most"),
         (
@@ -220,9 +249,40 @@ def test_schema_fills_nothing_in() -> None:
         ("execution.threads", 0, "execution.threads: 0 is not >= 1"),
         ("execution.cores", 2, "execution.cores: unknown key; possible: threads"),
         (
+            "experiments.figure1.sweep",
+            {"tasks.radius": [0.1]},
+            "experiments.figure1.sweep.'tasks.radius': unknown key; did you mean tasks.spectral_radius?",
+        ),
+        (
+            "experiments.figure1.sweep",
+            {"tasks.spectral_radius": [0.1, 1.0]},
+            "experiments.figure1.sweep.'tasks.spectral_radius'[1]: 1.0 is not < 1",
+        ),
+        (
+            "experiments.figure1.sweep",
+            {"tasks.p": [[0.5, 0.5]]},
+            "experiments.figure1.sweep.'tasks.p': no setting of the family similar of d1k1; possible: count, spectral",
+        ),
+        (
+            "experiments.figure1.sweep",
+            {"tasks.uniform_low": [0.5, 1.5]},
+            "experiments.figure1: uniform_low 1.5 is not < uniform_high, which is 1.0",
+        ),
+        (
+            "experiments.figure1.variants",
+            {"mine": {"smoothing": 0.1}},
+            "experiments.figure1.variants.mine.smoothing: unknown key; did you mean smoothing_radius?",
+        ),
+        (
+            "experiments.smoothing_radius.variants",
+            {"mine": {"smoothing_radius": 0.1}},
+            "experiments.smoothing_radius.variants.mine.smoothing_radius: the sweep of this experiment gives it too; ",
+        ),
+        ("experiments.figure1.variants", {"a b": {}}, "experiments.figure1.variants.'a b': not a name; use at most"),
+        (
             "experiments.hyperparameters",
             {"cases": ["d1k1"], "seeds": [0], "sweep": {}},
-            "experiments.hyperparameters: this name is kept for the figure of all sweeps; choose another",
+            "experiments.hyperparameters: this name is kept for the figure hyperparameters; choose another",
         ),
     ],
 )
@@ -257,6 +317,9 @@ def test_given_tasks_are_possible(config: dict[str, Any]) -> None:
     plan = Plan(changed(config, "cases.d1k1.tasks", GIVEN))
     block = plan.task_block(SimpleNamespace(case="d1k1"))
     assert block["tasks"] == GIVEN
+    assert Plan(changed(config, "cases.d1k1.tasks", GIVEN)).task_plugins(SimpleNamespace(case="d1k1")) == [
+        ROOT / "src/metalqr/systems/given.py"
+    ]
     assert "seed" not in block, "tasks that are written down must not depend on the seed"
 
 
@@ -283,10 +346,12 @@ def test_spelling_and_order_of_a_task_block_change_nothing(config: dict[str, Any
     wildcards = SimpleNamespace(case="d1k1")
     # Snakemake compares params by their text.
     assert repr(Plan(other).task_block(wildcards)) == repr(Plan(config).task_block(wildcards))
-    assert repr(Plan(other).initial_gain(wildcards)) == repr(Plan(config).initial_gain(wildcards))
+    settings = families.get("similar").Settings
     block = Plan(config).task_block(wildcards)["tasks"]
-    assert isinstance(block["count"], int)
-    FamilySettings(**{name: value for name, value in block.items() if name != "family"})
+    assert {**settings(**{name: block[name] for name in block if name != "family"}).as_dict(), "family": "similar"} == {
+        **tasks,
+        "largest_spectral_radius": None,
+    }
 
 
 def test_null_removes_what_an_overlay_does_not_want(config: dict[str, Any]) -> None:
@@ -295,19 +360,20 @@ def test_null_removes_what_an_overlay_does_not_want(config: dict[str, Any]) -> N
     config = changed(config, "experiments.smoothing_radius.sweep.smoothing_radius", None)
     plan = Plan(config)
     assert set(plan.experiments) == {"figure1", "smoothing_radius", "rollout_length", "adaptation_rate"}
-    assert plan.curves == ("figure1", "smoothing_radius")
+    assert {"figure1", "smoothing_radius"} <= plan.figures.by_name.keys(), "without a sweep, it is a figure of curves"
 
 
 # --- the plan --------------------------------------------------------------------------------------------------------
 
-SETTING = {"learning_rate": 1e-3, "adaptation_rate": 0.0, "perturbations": 100, "task_batch": "all"}
+STEPS = {"learning_rate": 1e-3, "adaptation_rate": 0.0}
 
 
-def test_digest_depends_on_the_values_only() -> None:
-    digest = setting_digest(SETTING)
+def test_digest_depends_on_what_is_not_at_its_default_only() -> None:
+    digest = configuration_digest(MetaSettings(**STEPS))
     assert re.fullmatch("[0-9a-f]{12}", digest)
-    assert setting_digest(dict(reversed(SETTING.items()))) == digest
-    assert setting_digest({**SETTING, "adaptation_rate": 0, "perturbations": 100.0}) == digest
+    assert configuration_digest(MetaSettings(**dict(reversed(STEPS.items())))) == digest
+    assert configuration_digest(MetaSettings(**{**STEPS, "adaptation_rate": 0})) == digest
+    assert configuration_digest(MetaSettings(**STEPS, perturbations=100, task_batch="all")) == digest
 
 
 @given(
@@ -315,13 +381,25 @@ def test_digest_depends_on_the_values_only() -> None:
     value=st.integers(min_value=1, max_value=2**31 - 1),
 )
 def test_any_other_value_is_another_digest(name: str, value: int) -> None:
-    assert (setting_digest({**SETTING, name: value}) == setting_digest(SETTING)) == (value == SETTING[name])
+    settings = MetaSettings(**STEPS)
+    other = settings.replace(**{name: value})
+    assert (configuration_digest(other) == configuration_digest(settings)) == (value == getattr(settings, name))
 
 
 def test_digest_of_the_papers_settings_stays() -> None:
     """A changed digest would make every run again: only do that on purpose."""
-    settings = MetaSettings(learning_rate=1e-3, adaptation_rate=1e-5).as_dict()
-    assert setting_digest(settings) == "1f797dbd2689"
+    assert configuration_digest(MetaSettings(learning_rate=1e-3, adaptation_rate=1e-5)) == "96440e351fe1"
+
+
+def test_a_run_made_with_another_default_is_told_from_one_of_the_same_digest() -> None:
+    wanted = MetaSettings(**STEPS).as_dict()
+    found = {**wanted, "rollout_length": 40}
+    assert difference(wanted, wanted) is None
+    assert difference(found, wanted) == (
+        "it was run with rollout_length: 40, but rollout_length: 50 is wanted, since the default has changed"
+    )
+    older = {name: value for name, value in wanted.items() if name != "precision"}
+    assert difference(older, wanted) is None, "a setting younger than the file"
 
 
 @pytest.mark.parametrize(
@@ -339,8 +417,6 @@ def test_radii_that_single_precision_rounds_away_are_refused(
 ) -> None:
     config = changed(config, "experiments", {"mine": {"cases": ["d1k1"], "seeds": [0], "sweep": sweep}})
     config["algorithm"].update(common)
-    limits = schema()["$defs"]["single_precision_radius"]
-    assert (limits["minimum"], limits["maximum"]) == RADIUS_RANGE["float32"]
     if not refused:
         check_config(config)
         return
@@ -348,17 +424,21 @@ def test_radii_that_single_precision_rounds_away_are_refused(
         check_config(config)
 
 
-@pytest.mark.parametrize("name", MetaSettings.names())
+TWO = {"precision": ["float64", "float32"], "estimator": ["one_point", "two_point"]}
+
+
+@pytest.mark.parametrize("name", [name for name in MetaSettings.names() if name != "method"])
 def test_every_setting_can_be_swept(config: dict[str, Any], name: str) -> None:
-    first, second = ["float64", "float32"] if name == "precision" else [2, 3]
+    first, second = TWO.get(name, [2, 3])
     experiment = {"cases": ["d1k1"], "seeds": [5, 6], "sweep": {name: [first, second]}}
     plan = Plan(changed(config, "experiments.mine", experiment))
     paths = plan.run_files("mine")
     assert len(set(paths)) == 4
     values = []
     for path in paths:
-        _, _, case, setting, seed = path.split("/")
-        values.append((plan.settings(SimpleNamespace(case=case, setting=setting))[name], seed))
+        _, _, case, configuration, seed = path.split("/")
+        run = plan.run(SimpleNamespace(case=case, configuration=configuration))
+        values.append((getattr(run.settings, name), seed))
     assert values == [(value, f"seed-{seed}.nc") for value in (first, second) for seed in (5, 6)]
 
 
@@ -369,8 +449,8 @@ def test_long_runs_start_first(config: dict[str, Any]) -> None:
     plan = Plan(changed(config, "experiments.mine", experiment))
     found = {}
     for path in plan.run_files("mine"):
-        wildcards = SimpleNamespace(case=path.split("/")[2], setting=path.split("/")[3])
-        found[wildcards.case, plan.settings(wildcards)["perturbations"]] = plan.priority(wildcards)
+        wildcards = SimpleNamespace(case=path.split("/")[2], configuration=path.split("/")[3])
+        found[wildcards.case, plan.run(wildcards).settings.perturbations] = plan.priority(wildcards)
     for case in experiment["cases"]:
         assert found[case, 1] < found[case, 10] < found[case, 100]
     assert found["d1k1", 100] < found["d2k2", 100] < found["d20k10", 100]
@@ -383,17 +463,17 @@ def test_sweep_is_a_product_with_the_last_axis_fastest(config: dict[str, Any]) -
     plan = Plan(changed(config, "experiments.mine", experiment))
     found = []
     for path in plan.run_files("mine"):
-        case, setting = path.split("/")[2:4]
-        settings = plan.settings(SimpleNamespace(case=case, setting=setting))
-        found.append((case, settings["perturbations"], settings["inner_perturbations"], settings["iterations"]))
+        case, configuration = path.split("/")[2:4]
+        settings = plan.run(SimpleNamespace(case=case, configuration=configuration)).settings
+        found.append((case, settings.perturbations, settings.inner_perturbations, settings.iterations))
     assert found == [
         (case, outer, outer, iterations) for case in ("d1k1", "d2k2") for outer in (1, 2) for iterations in (7, 8)
     ]
     block = plan.dataset_block(SimpleNamespace(experiment="mine"))
     assert block["linked"] == {"inner_perturbations": "perturbations"}
     assert list(block["sweep"]) == ["perturbations", "iterations"]
-    assert "mine" not in plan.sweeps, "two axes do not fit into the figure of the hyperparameters"
-    assert not {"perturbations", "inner_perturbations", "iterations"} & set(block["cases"]["d1k1"])
+    shown = [name for output in plan.figures.by_name.values() for name in output.inputs]
+    assert "mine" not in shown, "two axes do not fit into the figure of the hyperparameters"
 
 
 def test_execution_is_no_part_of_a_run(config: dict[str, Any]) -> None:
@@ -406,8 +486,276 @@ def test_only_cases_of_experiments_are_made(config: dict[str, Any]) -> None:
 
 
 def test_run_that_nobody_asks_for(config: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="none asks for the run d1k1/000000000000"):
-        Plan(config).settings(SimpleNamespace(case="d1k1", setting="0" * 12))
+    with pytest.raises(ConfigError, match="none produces the run d1k1/000000000000"):
+        Plan(config).settings(SimpleNamespace(case="d1k1", configuration="0" * 12))
+
+
+VARIANTS = {
+    "cases": ["d1k1"],
+    "seeds": [0, 1],
+    "variants": {"paper": {}, "pairs": {"estimator": "two_point", "perturbations": 20}},
+    "sweep": {"rollout_length": [5, 7]},
+}
+
+
+def test_variants_are_the_slowest_axis(config: dict[str, Any]) -> None:
+    plan = Plan(changed(config, "experiments.mine", VARIANTS))
+    points = plan.experiments["mine"].points("d1k1")
+    assert list(plan.experiments["mine"].axes.items()) == [("variant", ("paper", "pairs")), ("rollout_length", (5, 7))]
+    assert [(p.settings.estimator, p.settings.perturbations, p.settings.rollout_length) for p in points] == [
+        ("one_point", 100, 5), ("one_point", 100, 7), ("two_point", 20, 5), ("two_point", 20, 7)
+    ]  # fmt: skip
+    assert len(plan.run_files("mine")) == 8
+    assert "mine" not in [name for output in plan.figures.by_name.values() for name in output.inputs]
+
+
+def test_a_dataset_has_the_points_of_its_plan(config: dict[str, Any]) -> None:
+    """Its job makes them anew from what it is given, which is short however many they are."""
+    moved = {**VARIANTS, "sweep": {"tasks.spectral_radius": [0.9, 0.5], "iterations": [1, 2]}}
+    plan = Plan(changed(config, "experiments.mine", moved))
+    experiment = plan.experiments["mine"]
+    block = json.loads(json.dumps(plan.dataset_block(SimpleNamespace(experiment="mine"))))
+    assert type(experiment).from_block("mine", block).points("d1k1") == experiment.points("d1k1")
+
+
+GIVEN = {"family": "given", "A": [[[0.5]], [[0.4]]], **dict.fromkeys("BQR", [[[1.0]]] * 2), "Psi": [[[1.0]]] * 2}
+
+
+def test_matrices_of_a_family_may_be_swept(config: dict[str, Any]) -> None:
+    config = changed(config, "cases.d1k1.tasks", GIVEN)
+    block = {"cases": ["d1k1"], "seeds": [0], "sweep": {"tasks.p": [[0.5, 0.5], [0.2, 0.8]]}}
+    names = {
+        point.tasks
+        for point in check_config({**config, "experiments": {"mine": block}}).resolved["mine"].points("d1k1")
+    }
+    assert len(names) == 2
+    block = {**block, "sweep": {"tasks.A": [[[[0.5]], [[0.2]]], [[[0.5]]]]}}
+    with pytest.raises(ConfigError) as caught:
+        check_config({**config, "experiments": {"mine": block}})
+    assert caught.value.problems[0] == (
+        "experiments.mine: tasks.B of d1k1: 2 tasks, but A has 1; give one entry for each task"
+    )
+
+
+def test_a_plugin_that_moves_with_another_setting_must_exist(config: dict[str, Any]) -> None:
+    sweep = {"method": ["reptile"], "estimator": "method"}
+    with pytest.raises(ConfigError) as caught:
+        check_config(changed(config, "experiments.mine", {"cases": ["d1k1"], "seeds": [0], "sweep": sweep}))
+    assert caught.value.problems == (
+        "experiments.mine.sweep.estimator (moves with method): 'reptile' is not possible; possible: "
+        "one_point, two_point",
+    )
+
+
+def test_impossible_settings_beyond_the_points_that_are_checked_are_told(config: dict[str, Any]) -> None:
+    rates = [0.0, *(1e-9 * place for place in range(1, MAX_POINTS + 1))]
+    sweep = {"method": ["mean_cost", "reptile"], "adaptation_rate": rates}
+    with pytest.raises(ConfigError, match="experiments: adaptation_rate: 0 is not > 0, as reptile needs it"):
+        check_config(changed(config, "experiments", {"mine": {"cases": ["d1k1"], "seeds": [0], "sweep": sweep}}))
+
+
+def test_a_moved_family_is_another_set_of_tasks(config: dict[str, Any]) -> None:
+    sweep = {"tasks.spectral_radius": [0.9, 0.5], "tasks.perturbation_deviation": "tasks.spectral_radius"}
+    experiment = {"cases": ["d1k1"], "seeds": [0], "sweep": sweep}
+    config = changed(config, "cases.d1k1.tasks.perturbation_deviation", 0.9)
+    plan = Plan(changed(config, "experiments.mine", experiment))
+    same, moved = (point.tasks for point in plan.experiments["mine"].points("d1k1"))
+    assert same == "d1k1", "the point at the case's own values"
+    assert re.fullmatch("d1k1-[0-9a-f]{12}", moved)
+    block = plan.task_block(SimpleNamespace(case=moved))
+    assert block["tasks"]["spectral_radius"] == block["tasks"]["perturbation_deviation"] == 0.5
+    assert plan.cases == ("d1k1", "d2k2", "d20k10")
+    assert set(plan.task_sets) == {*plan.cases, moved}
+    assert plan.optima_of(SimpleNamespace(experiment="mine")) == [f"results/optima/{name}.nc" for name in (same, moved)]
+    assert plan.meta_optima[f"{moved}/1e-05"] == f"results/optima/{moved}/adaptation_rate-1e-05.nc"
+
+
+MINE = """
+from metalqr.config import settings
+from metalqr.config.registries import estimators
+from metalqr.config.settings import Real, setting
+from metalqr.estimators.estimator import Estimator
+
+@estimators.register("{name}")
+class Mine(Estimator):
+    class Settings(settings.Settings):
+        {name}_clip: Real = setting(2.0, label="clip", about="largest coefficient", above=0)
+"""
+
+
+@pytest.fixture
+def with_plugin(config: dict[str, Any], forgotten: None, tmp_path: Path) -> dict[str, Any]:
+    """The config with an estimator of one's own."""
+    (tmp_path / "mine.py").write_text(MINE.format(name="mine"))
+    return changed(config, "plugins", ["mine.py"])
+
+
+def test_a_plugin_of_ones_own_is_found_beside_the_config(with_plugin: dict[str, Any], tmp_path: Path) -> None:
+    variants = {"paper": {}, "mine": {"estimator": "mine", "mine_clip": 1}}
+    config = changed(with_plugin, "experiments.mine", {"cases": ["d1k1"], "seeds": [0], "variants": variants})
+    plan = Plan(config, tmp_path)
+    paper, mine = plan.experiments["mine"].points("d1k1")
+    assert mine.settings.mine_clip == 1.0
+    assert "mine_clip" not in paper.settings.as_dict()
+    wildcards = SimpleNamespace(case="d1k1", configuration=configuration_digest(mine.settings))
+    assert plan.run_plugins(wildcards) == (
+        ROOT / "src/metalqr/training/methods/zeroth_order_maml.py",
+        tmp_path / "mine.py",
+    )
+    assert plan.config["plugins"] == [str(tmp_path / "mine.py")]
+    assert set(Sources(ROOT).of("train_policy", plan.run_plugins(wildcards))) > {"mine.py"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("algorithm.mine_clip", -1, "algorithm.mine_clip: -1 is not > 0"),
+        (
+            "algorithm.mine_clip",
+            1.0,
+            "algorithm.mine_clip: a setting of estimator: mine, not of one_point; remove it or change estimator",
+        ),
+        (
+            "cases.d1k1.algorithm.mine_clip",
+            1.0,
+            "cases.d1k1.algorithm.mine_clip: a setting of estimator: mine, not of one_point; remove it or change",
+        ),
+        (
+            "experiments.figure1.variants",
+            {"paper": {"mine_clip": 1.0}, "mine": {"estimator": "mine"}},
+            "experiments.figure1.variants.paper.mine_clip: a setting of estimator: mine, not of one_point; remove it",
+        ),
+        (
+            "experiments.figure1.sweep",
+            {"mine_clip": [1.0]},
+            "experiments.figure1.sweep.mine_clip: a setting of estimator: mine, not of one_point; remove it or change",
+        ),
+    ],
+)
+def test_settings_of_a_plugin_that_is_not_used_are_refused(
+    key: str, value: Any, message: str, with_plugin: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Plan(changed(with_plugin, key, value), tmp_path)
+    assert caught.value.problems[0].startswith(message)
+    assert len(caught.value.problems) == 1
+
+
+OWN_METHOD = """
+from metalqr.config import settings
+from metalqr.config.registries import methods
+from metalqr.config.settings import Count, Real, setting
+from metalqr.training.methods.mean_cost import MeanCost
+
+@methods.register("own")
+class Own(MeanCost):
+    class Settings(settings.Settings):
+        NAME: Count = setting(7, label="own", about="of something")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("perturbations", "is one that all methods share; use that, or choose another name"),
+        ("seed", "has a name that means something else; choose another name"),
+        ("threads", "has a name that means something else; choose another name"),
+        ("cost", "has a name that means something else; choose another name"),
+        ("of", "has a name that means something else; choose another name"),
+        ("inner_steps", "is one of reptile with another type, range or default; choose another name"),
+    ],
+)
+def test_settings_of_a_plugin_have_names_of_their_own(
+    name: str, reason: str, config: dict[str, Any], forgotten: None, tmp_path: Path
+) -> None:
+    """Or a run that leaves one at its default could not be told from another."""
+    (tmp_path / "own.py").write_text(OWN_METHOD.replace("NAME", name))
+    with pytest.raises(ConfigError) as caught:
+        check_config(changed(config, "plugins", ["own.py"]), tmp_path)
+    assert caught.value.problems == (f"plugins: own.py: method own: its setting {name} {reason}",)
+
+
+def test_a_size_of_a_plugin_that_may_not_be_one_is_blamed(
+    config: dict[str, Any], forgotten: None, tmp_path: Path
+) -> None:
+    lines = OWN_METHOD.replace("NAME", "pairs").replace('of something"', 'of something", at_least=2, size=True')
+    lines += """
+    @classmethod
+    def work(cls, count, settings):
+        return super().work(count, settings)._replace(policies=settings.of(cls).pairs)
+"""
+    (tmp_path / "own.py").write_text(lines)
+    variants = {"own": {"method": "own", "pairs": 2_000_000_000}}
+    config = changed(changed(config, "plugins", ["own.py"]), "experiments.figure1.variants", variants)
+    with pytest.raises(ConfigError, match=r"  experiments.figure1.variants.own.pairs: 2000000000 is too much: the job"):
+        check_config(config, tmp_path)
+
+
+def test_names_in_datasets_are_taken() -> None:
+    from metalqr.storage.experiments import DATASETS
+
+    dims = {dim for spec in DATASETS.variables.values() for dim in spec.dims}
+    assert {*DATASETS.variables, *DATASETS.attributes, *dims, "seed", "variant", "iteration"} <= TAKEN
+
+
+def test_families_may_differ_in_a_setting_of_the_same_name(
+    config: dict[str, Any], forgotten: None, tmp_path: Path
+) -> None:
+    """``p`` is a list of ``given``, and a number here; a sweep is checked with the family of its case."""
+    lines = OWN_METHOD.replace("methods.register", "families.register").replace("import methods", "import families")
+    lines = lines.replace(
+        "from metalqr.training.methods.mean_cost import MeanCost", "from metalqr.systems.family import Family"
+    )
+    lines = lines.replace("MeanCost", "Family").replace("NAME: Count", "p: Real").replace("setting(7", "setting(0.5")
+    (tmp_path / "own.py").write_text(lines + '        count: Count = setting(2, label="count", about="of tasks")\n')
+    config = changed(changed(config, "plugins", ["own.py"]), "cases.d1k1.tasks", {"family": "own"})
+    block = {"cases": ["d1k1"], "seeds": [0], "sweep": {"tasks.p": [0.1, 0.2]}}
+    checked = check_config({**config, "experiments": {"mine": block}}, tmp_path)
+    assert len({point.tasks for point in checked.resolved["mine"].points("d1k1")}) == 2
+    block["sweep"] = {"tasks.p": [0.1, "x"]}
+    with pytest.raises(ConfigError, match=r"experiments\.mine: p 'x' is text, not a number"):
+        check_config({**config, "experiments": {"mine": block}}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("def f(:", "SyntaxError: invalid syntax (own.py, line 1); correct the file"),
+        ("\nraise ValueError('one\\ntwo')", "line 2: ValueError: one two; correct the file"),
+        ("import sys\nsys.exit(3)", "line 2: SystemExit: 3; correct the file"),
+        (OWN_METHOD.replace('"own"', '"reptile"').replace("NAME", "own"), "there is another method 'reptile'; choose"),
+        (
+            OWN_METHOD.replace('"own"', '"../own"').replace("NAME", "own"),
+            "'../own' is no name of a method; use at most",
+        ),
+        (
+            OWN_METHOD.replace("(MeanCost)", "").replace("NAME", "own"),
+            "the method 'own' is no class derived from Method",
+        ),
+        (
+            OWN_METHOD.replace("(settings.Settings)", ""),
+            "Settings of the method 'own' is not derived from metalqr.config",
+        ),
+    ],
+)
+def test_a_file_that_is_no_plugin_is_told_in_a_line(
+    content: str, message: str, config: dict[str, Any], forgotten: None, tmp_path: Path
+) -> None:
+    (tmp_path / "own.py").write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        check_config(changed(config, "plugins", ["own.py"]), tmp_path)
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"plugins: own.py: {message}")
+    assert "\n" not in problem
+
+
+def test_impossible_settings_of_a_plugin_are_named(with_plugin: dict[str, Any], tmp_path: Path) -> None:
+    Plan(with_plugin, tmp_path)
+    assert "mine_clip" in [each.name for each in all_declarations()]
+    with pytest.raises(SettingsError, match=r"^mine_clip: 0 is not > 0$"):
+        MetaSettings(**STEPS, estimator="mine", mine_clip=0)
+    with pytest.raises(SettingsError, match=r"^mine_clip: a setting of estimator: mine, not of one_point; remove it"):
+        MetaSettings(**STEPS, mine_clip=1.0)
 
 
 # --- the sources -----------------------------------------------------------------------------------------------------
@@ -460,6 +808,35 @@ def test_sources_change_with_contents_only(project: Path) -> None:
     assert {name for name in before if before[name] != after[name]} == {"src/pkg/figures.py"}
 
 
+def test_sources_hold_the_plugins_of_a_job_but_not_the_config(project: Path, tmp_path_factory: Any) -> None:
+    """So a new setting, which is a field in `config`, makes nothing stale."""
+    mine = tmp_path_factory.mktemp("elsewhere") / "mine.py"
+    mine.write_text("from pkg.late import y\nimport pkg.config.settings\n")
+    (project / "src/pkg/config").mkdir()
+    (project / "src/pkg/config/settings.py").write_text("")
+    sources = Sources(project, "pkg")
+    assert sources.of("draw", [mine]).keys() - sources.of("draw").keys() == {"mine.py"}
+    assert sources.of("draw", [project / "src/pkg/meta/unused.py"]).keys() - sources.of("draw").keys() == {
+        "src/pkg/meta/unused.py"
+    }
+
+
+def test_every_method_of_first_order_counts_for_the_exact_methods() -> None:
+    files = Sources(ROOT).of("run_exact_methods")
+    names = ("exact_maml", "gradient_descent", "natural_gradient", "gauss_newton")
+    assert {f"src/metalqr/training/methods/{name}.py" for name in names} <= set(files)
+
+
+def test_plugins_of_the_same_name_count_both(project: Path, tmp_path_factory: Any) -> None:
+    first, second = (tmp_path_factory.mktemp("elsewhere") / "mine.py" for _ in range(2))
+    found = []
+    for contents in (("a = 1", "b = 1"), ("a = 2", "b = 1"), ("a = 1", "b = 2")):
+        for path, content in zip((first, second), contents, strict=True):
+            path.write_text(content)
+        found.append(Sources(project, "pkg").of("draw", [first, second])["mine.py"])
+    assert len(set(found)) == 3
+
+
 def test_init_with_code_of_its_own_counts(project: Path) -> None:
     with (project / "src/pkg/meta/__init__.py").open("a") as file:
         file.write("from pkg import unstable\nunstable.setting = 1\n")
@@ -510,32 +887,40 @@ def test_every_rule_has_the_versions_of_its_environment() -> None:
 
 def test_sources_of_the_scripts() -> None:
     """What must not start the runs again is not among their sources, and the other way round."""
-    sources = Sources(ROOT)
-    reached = {path.stem: set(sources.of(path.stem)) for path in sources.scripts.glob("*.py") if path.stem != "stage"}
+    sources, plugins = Sources(ROOT), [plugin.source for plugin in MetaSettings(**STEPS).plugins()]
+    scripts = [path.stem for path in sources.scripts.glob("*.py") if path.stem != "stage"]
+    reached = {name: set(sources.of(name, plugins if name == "train_policy" else ())) for name in scripts}
+    assert not any("/config/" in file for files in reached.values() for file in files)
     assert all("workflow/scripts/stage.py" in files for files in reached.values())
     with_rollout = {script for script, files in reached.items() if "src/metalqr/rollout.py" in files}
-    with_figures = {script for script, files in reached.items() if "src/metalqr/figures/style.py" in files}
+    with_figures = {script for script, files in reached.items() if "src/metalqr/reporting/figures/style.py" in files}
     assert with_rollout == {"train_policy", "measure_estimation_error", "check_stability"}
-    assert with_figures == {script for script in reached if script.startswith("draw_")}
+    assert with_figures == {"draw"}
     assert {name for name, files in reached.items() if "src/metalqr/theory/audit.py" in files} == {"audit_theory"}
-    assert {"src/metalqr/random.py", "src/metalqr/estimators.py", "src/metalqr/settings.py"} <= reached["train_policy"]
+    assert {"src/metalqr/random.py", "src/metalqr/estimators/algorithms.py"} <= reached["train_policy"]
     assert (
         not {f"src/metalqr/optimal/{name}.py" for name in ("shared", "stabilising", "descent", "meta_optimum")}
         & reached["train_policy"]
     )
     with_datasets = {script for script, files in reached.items() if "src/metalqr/storage/experiments.py" in files}
-    assert with_datasets == {"collect_dataset", "draw_curves", "draw_hyperparameters", "summarise_experiment"}
+    assert with_datasets == {"collect_dataset"}
 
 
-def test_the_examples_of_the_documentation_are_accepted(config: dict[str, Any]) -> None:
+RUNS_OF_EXAMPLES = {"short_rollouts": 30, "estimators": 12, "clipped": 6, "pendulum": 3}
+
+
+def test_the_examples_of_the_documentation_are_accepted(
+    config: dict[str, Any], forgotten: None, tmp_path: Path
+) -> None:
     """Each YAML block of docs/configuration.md, laid over config.yaml as Snakemake does it."""
     text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    examples = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)]
-    assert len(examples) == 2
-    for example in examples:
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    (tmp_path / "my_estimators.py").write_text(code)
+    names = []
+    for example in map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)):
         overlaid = copy.deepcopy(config)
         update_config(overlaid, example)
-        plan = Plan(overlaid)
         (name,) = (name for name, block in example["experiments"].items() if block is not None)
-        count = {"short_rollouts": 30, "pendulum": 3}[name]
-        assert len(plan.run_files(name)) == count
+        assert len(Plan(overlaid, tmp_path).run_files(name)) == RUNS_OF_EXAMPLES[name]
+        names.append(name)
+    assert names == list(RUNS_OF_EXAMPLES)

@@ -12,11 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import ConfigError, Plan, check_config, demands, read_config
-from pipeline.demands import Sizes
-from pipeline.limits import readable
+from metalqr.config import ConfigError, Plan, check_config, demands, read_config
+from metalqr.config.demands import Sizes
+from metalqr.config.limits import readable
 
 DEFAULT = read_config(Path(__file__).resolve().parents[2] / "config.yaml")
+
+
+def run(state_dim: int, action_dim: int, tasks: int, perturbations: int, inner: int = 1, **more: int) -> Sizes:
+    """A run of the paper's method and estimator with all tasks."""
+    policies = tasks * perturbations
+    return Sizes(state_dim, action_dim, tasks, policies, policies * (inner + 1), **more)
+
 
 # Largest memory in MiB and seconds of jobs as in the scripts, on a Xeon with AVX-512 that others used too: they took up
 # to ten times as long as alone, and some of the trainings compiled first.
@@ -29,19 +36,19 @@ MEASURED = [
     ("solve_optima", Sizes(100, 50, 5), 193, 15.1),
     ("solve_optima", Sizes(100, 50, 50), 271, 97.2),
     ("solve_optima", Sizes(300, 150, 5), 267, 47.3),
-    ("train_policy", Sizes(1, 1, 5, 10, iterations=10), 328, 48.1),
-    ("train_policy", Sizes(1, 1, 5, 10, iterations=10, threads=2), 231, 5.1),
-    ("train_policy", Sizes(1, 1, 5, 10, iterations=100_000), 261, 207.4),
-    ("train_policy", Sizes(1, 1, 5, 100_000, iterations=3), 253, 21.7),
-    ("train_policy", Sizes(1, 1, 1000, 100, iterations=10), 235, 4.4),
-    ("train_policy", Sizes(20, 10, 5, 100, iterations=10), 337, 70.1),
-    ("train_policy", Sizes(20, 10, 5, 20_000, iterations=1), 1301, 13.3),
-    ("train_policy", Sizes(20, 10, 5, 2, iterations=30_000), 390, 43.8),
-    ("train_policy", Sizes(20, 10, 50, 100, iterations=3), 286, 2.2),
-    ("train_policy", Sizes(100, 50, 5, 1000, iterations=2), 1576, 15.5),
-    ("train_policy", Sizes(100, 50, 50, 10, iterations=3), 431, 20.9),
-    ("train_policy", Sizes(300, 150, 5, 1, iterations=1), 319, 10.1),
-    ("train_policy", Sizes(300, 150, 5, 30, iterations=1, threads=2), 670, 17.4),
+    ("train_policy", run(1, 1, 5, 10, iterations=10), 328, 48.1),
+    ("train_policy", run(1, 1, 5, 10, iterations=10, threads=2), 231, 5.1),
+    ("train_policy", run(1, 1, 5, 10, iterations=100_000), 261, 207.4),
+    ("train_policy", run(1, 1, 5, 100_000, iterations=3), 253, 21.7),
+    ("train_policy", run(1, 1, 1000, 100, iterations=10), 235, 4.4),
+    ("train_policy", run(20, 10, 5, 100, iterations=10), 337, 70.1),
+    ("train_policy", run(20, 10, 5, 20_000, iterations=1), 1301, 13.3),
+    ("train_policy", run(20, 10, 5, 2, iterations=30_000), 390, 43.8),
+    ("train_policy", run(20, 10, 50, 100, iterations=3), 286, 2.2),
+    ("train_policy", run(100, 50, 5, 1000, iterations=2), 1576, 15.5),
+    ("train_policy", run(100, 50, 50, 10, iterations=3), 431, 20.9),
+    ("train_policy", run(300, 150, 5, 1, iterations=1), 319, 10.1),
+    ("train_policy", run(300, 150, 5, 30, iterations=1, threads=2), 670, 17.4),
     ("collect_dataset", Sizes(1, 1, 50, iterations=5000, runs=100), 456, 9.4),
     ("collect_dataset", Sizes(20, 10, 5, iterations=1200, runs=20), 179, 2.4),
     ("collect_dataset", Sizes(20, 10, 5, iterations=20_000, runs=10), 318, 4.7),
@@ -71,14 +78,14 @@ def test_estimates_exceed_what_was_measured_but_not_by_much(
 @pytest.mark.parametrize(("dimensions", "seconds"), [((1, 1), (8, 9)), ((2, 2), (14, 17)), ((20, 10), (240, 271))])
 def test_time_of_the_papers_runs_on_one_core(dimensions: tuple[int, int], seconds: tuple[float, float]) -> None:
     """What `make paper` took, in the README: 3.03e9 steps, so the formula without its safety should be about right."""
-    run = Sizes(*dimensions, 5, perturbations=100, inner_perturbations=100, rollout_length=50, iterations=1200)
-    assert 0.8 * seconds[0] < demands.run_seconds(run) < 1.5 * seconds[1]
+    sizes = run(*dimensions, 5, perturbations=100, inner=100, rollout_length=50, iterations=1200)
+    assert 0.8 * seconds[0] < demands.run_seconds(sizes) < 1.5 * seconds[1]
 
 
-sizes = st.builds(Sizes, *[st.integers(1, 10**6)] * 6, st.integers(0, 10**6), st.integers(1, 10**6))
+sizes = st.builds(Sizes, *[st.integers(1, 10**6)] * 7, st.integers(0, 10**6))
 
 
-@given(sizes=sizes, name=st.sampled_from(["state_dim", "action_dim", "tasks", "perturbations", "iterations"]))
+@given(sizes=sizes, name=st.sampled_from(["state_dim", "action_dim", "tasks", "policies", "iterations"]))
 def test_more_of_anything_needs_more(sizes: Sizes, name: str) -> None:
     larger = replace(sizes, **{name: 2 * getattr(sizes, name) + 1})
     assert demands.run_memory(larger) > demands.run_memory(sizes)
@@ -114,7 +121,7 @@ HUGE = [
     ({"cases.d2k2.action_dim": 10**6}, "cases.d2k2.action_dim: 1000000 is too much: the job generate_tasks of d2k2"),
     (
         {"cases.d2k2.tasks.count": 10**9},
-        "cases.d2k2.tasks.count: 1000000000 is too much: the job draw_hyperparameters of",
+        "cases.d2k2.tasks.count: 1000000000 is too much: the job draw of",
     ),
     ({"algorithm.iterations": 2 * 10**9}, "algorithm.iterations: 2000000000 is too much: the job train_policy of d1k1"),
     ({"algorithm.task_batch": 10**9}, "algorithm.task_batch: 1000000000 is too much: the job train_policy of d1k1"),
@@ -133,11 +140,11 @@ HUGE = [
                 "tolerance": [n / 40 for n in range(40)],
             }
         },
-        "experiments.learning_rate.sweep: 360000 runs are too many: the job summarise_experiment of d2k2",
+        "experiments.learning_rate.sweep: 360000 runs are too many: the job tabulate of d2k2",
     ),
     (
         {"experiments.figure1.seeds": list(range(3000)), "execution.largest_memory_mb": 1000},
-        "experiments.figure1.seeds: 3000 runs are too many: the job summarise_experiment of d20k10",
+        "experiments.figure1.seeds: 3000 runs are too many: the job tabulate of d20k10",
     ),
     ({"execution.threads": 10**6}, "execution.threads: 1000000 is too much: the job train_policy of d1k1"),
     ({"execution.largest_memory_mb": 100}, "execution.largest_memory_mb: 100 is too little: the job train_policy of"),
@@ -162,7 +169,7 @@ def test_huge_values_are_refused_with_the_key_to_blame(values: dict[str, Any], m
 def test_the_figure_of_all_sweeps_counts_too() -> None:
     sweeps = ("smoothing_radius", "perturbations", "rollout_length", "adaptation_rate", "learning_rate")
     seeds: dict[str, Any] = {f"experiments.{name}.seeds": list(range(700)) for name in sweeps}
-    with pytest.raises(ConfigError, match="the job draw_hyperparameters of d2k2 would need about 3 GB of memory"):
+    with pytest.raises(ConfigError, match="the job draw of d2k2 would need about 3 GB of memory"):
         check_config(with_values({**seeds, "execution.largest_memory_mb": 1000}))
 
 
@@ -178,19 +185,18 @@ def test_a_larger_limit_allows_more() -> None:
     assert check_config(with_values({**values, "execution.largest_memory_mb": 10**6}))
 
 
-def setting_of(plan: Plan, case: str, experiment: str = "figure1") -> str:
-    """The setting of an experiment's first run of a case."""
+def configuration_of(plan: Plan, case: str, experiment: str = "figure1") -> str:
+    """The configuration of an experiment's first run of a case."""
     return next(path.split("/")[3] for path in plan.run_files(experiment) if path.split("/")[2] == case)
 
 
 def test_resources_grow_with_the_attempt() -> None:
     plan = Plan(DEFAULT)
-    wildcards = SimpleNamespace(case="d20k10", experiment="figure1", setting=setting_of(plan, "d20k10"))
-    for name in ("task", "optima", "meta_optimum", "run", "dataset", "figure"):
+    wildcards = SimpleNamespace(case="d20k10", experiment="figure1", configuration=configuration_of(plan, "d20k10"))
+    for name in ("task", "optima", "meta_optimum", "run", "dataset"):
         for ask in filter(None, [getattr(plan, f"{name}_memory"), getattr(plan, f"{name}_minutes", None)]):
             assert isinstance(ask(wildcards, 1), int)
             assert 3 * ask(wildcards, 1) - 3 <= ask(wildcards, 3) <= 3 * ask(wildcards, 1)
-    assert plan.figure_memory(SimpleNamespace(), 1) > plan.figure_memory(wildcards, 1) > 500
     assert plan.run_memory(wildcards, 1) < 1000
     assert plan.run_minutes(wildcards, 1) < 60
 
@@ -198,10 +204,43 @@ def test_resources_grow_with_the_attempt() -> None:
 def test_every_run_asks_for_what_it_needs() -> None:
     plan = Plan(with_values({"experiments.perturbations.sweep.perturbations": [20_000]}))
     for case, sizes in [
-        ("d2k2", Sizes(2, 2, 5, 20_000, 20_000, 50, 1200)),
-        ("d1k1", Sizes(1, 1, 5, 100, 100, 50, 1200)),
+        ("d2k2", run(2, 2, 5, 20_000, 20_000, rollout_length=50, iterations=1200)),
+        ("d1k1", run(1, 1, 5, 100, 100, rollout_length=50, iterations=1200)),
     ]:
         experiment = "perturbations" if case == "d2k2" else "figure1"
-        wildcards = SimpleNamespace(case=case, setting=setting_of(plan, case, experiment))
+        wildcards = SimpleNamespace(case=case, configuration=configuration_of(plan, case, experiment))
         assert plan.run_memory(wildcards, 1) == math.ceil(350 + demands.run_memory(sizes))
         assert plan.run_minutes(wildcards, 1) == demands.minutes(demands.run_seconds(sizes))
+
+
+def test_an_estimator_says_what_it_takes() -> None:
+    """Two rollouts a direction hold twice as many policies, and their adaptations make four times as many rollouts."""
+    variants = {"paper": {}, "pairs": {"estimator": "two_point"}}
+    plan = Plan(with_values({"experiments.mine": {"cases": ["d1k1"], "seeds": [0], "variants": variants}}))
+    paper, pairs = (SimpleNamespace(case="d1k1", configuration=path.split("/")[3]) for path in plan.run_files("mine"))
+    assert plan._run_cost(pairs)[0] > plan._run_cost(paper)[0]
+    assert 3.5 < plan._run_cost(pairs)[1] / plan._run_cost(paper)[1] < 4
+
+
+def test_a_method_with_sizes_of_its_own_says_what_it_takes() -> None:
+    """Also where only a variant or a value of the sweep names it."""
+    methods = {"method": ["zeroth_order_maml", "reptile", "gradient_descent"]}
+    plan = Plan(with_values({"experiments.mine": {"cases": ["d1k1"], "seeds": [0], "sweep": methods}}))
+    files = plan.run_files("mine")
+    runs = [SimpleNamespace(case="d1k1", configuration=file.split("/")[3]) for file in files]
+    paper, reptile, exact = map(plan._run_cost, runs)
+    assert paper[1] > max(reptile[1], exact[1])
+
+
+def test_a_size_in_a_variant_is_blamed_there() -> None:
+    variants = {"small": {}, "large": {"perturbations": 10**9}}
+    with pytest.raises(
+        ConfigError, match=r"^The config.*\n  experiments.mine.variants.large.perturbations: 1000000000 is"
+    ):
+        check_config(with_values({"experiments.mine": {"cases": ["d1k1"], "seeds": [0], "variants": variants}}))
+
+
+def test_a_swept_number_of_tasks_is_blamed() -> None:
+    mine = {"cases": ["d1k1"], "seeds": [0], "sweep": {"tasks.count": [5, 10**9]}}
+    with pytest.raises(ConfigError, match=r"experiments.mine.sweep.'tasks.count'\[1\]: 1000000000 is too much"):
+        check_config(with_values({"experiments.mine": mine}))

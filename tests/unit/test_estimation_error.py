@@ -1,6 +1,5 @@
 """The true error of Algorithms 1 and 2: biases in closed form, noise within its confidence, statistics by hand."""
 
-import dataclasses
 import functools
 
 import numpy as np
@@ -10,10 +9,11 @@ from systems import Array, random_tasks
 
 from metalqr import estimation_error as errors
 from metalqr import estimators, lqr, meta, rollout
+from metalqr.config.algorithm import MetaSettings
+from metalqr.config.problems import SettingsError
 from metalqr.estimation_error import ErrorSweeps, bias, curves, measurement
 from metalqr.lqr import LQRTasks, UnstablePolicyError
 from metalqr.random import Stream
-from metalqr.settings import MetaSettings, SettingsError
 
 # Similar and well damped, so that one gain serves all and small steps stay stable.
 similar_tasks = functools.partial(random_tasks, radius=0.6, spread=0.2)
@@ -172,7 +172,7 @@ def test_squared_error_of_algorithm_1_is_bias_squared_and_variance_over_m() -> N
     both bias^2 and the variance contribute more than 10, as the last line checks: the test would see one missing.
     """
     tasks, K, r, M, length = scalar(), np.array([[0.0]]), 0.4, 1600, 3
-    settings = dataclasses.replace(SETTINGS, inner_perturbations=M, smoothing_radius=r, rollout_length=length)
+    settings = SETTINGS.replace(inner_perturbations=M, smoothing_radius=r, rollout_length=length)
     exact = lqr.gradient(tasks, K)
     estimates = np.array([estimators.estimate_gradient(tasks, K, settings, Stream(s)).item() for s in range(1500)])
     squares = (estimates - exact.item()) ** 2
@@ -193,7 +193,7 @@ def test_noise_falls_with_the_root_of_m_and_grows_with_one_over_r() -> None:
     sweeps = ErrorSweeps(
         repeats=100, perturbations=(2, 8, 32), smoothing_radius=(0.0125, 0.025, 0.05), rollout_length=(5,)
     )
-    settings = dataclasses.replace(SETTINGS, perturbations=32, inner_perturbations=32, adaptation_rate=1e-5)
+    settings = SETTINGS.replace(perturbations=32, inner_perturbations=32, adaptation_rate=1e-5)
     found = errors.measure(tasks, K, settings, sweeps, 1)
     for noise, slope in ((found.perturbations.noise, -0.5), (found.smoothing_radius.noise, -1.0)):
         assert noise.predicted_slope == slope
@@ -207,7 +207,7 @@ def test_mean_of_the_estimates_misses_by_the_bias() -> None:
     With a deviation of the estimate below a tenth of the bias.
     """
     tasks, K = similar_tasks(seed=9, count=2, state_dim=1, action_dim=1), np.array([[0.1]])
-    settings = dataclasses.replace(SETTINGS, smoothing_radius=0.4, rollout_length=3, inner_perturbations=300_000)
+    settings = SETTINGS.replace(smoothing_radius=0.4, rollout_length=3, inner_perturbations=300_000)
     missed = errors.smoothing_bias(tasks, K, 0.0, 0.4, seed=0, length=3).norm[:2]
     estimates = np.array([estimators.estimate_gradient(tasks, K, settings, Stream(s)) for s in range(8)])
     deviation = estimates.std(axis=0, ddof=1).ravel()
@@ -283,7 +283,7 @@ def test_costly_points_of_algorithm_2_are_repeated_less_often() -> None:
     assert found.perturbations.repeats.tolist() == [[40, 40], [40, 10]]
     assert found.smoothing_radius.repeats.tolist() == [[40], [40]]
     assert found.rollout_length.repeats.tolist() == [[40, 40], [20, 10]]
-    fewer = errors.measure(tasks, K, SETTINGS, dataclasses.replace(sweeps, repeats=6), 0)
+    fewer = errors.measure(tasks, K, SETTINGS, sweeps.replace(repeats=6), 0)
     assert fewer.rollout_length.repeats.tolist() == [[6, 6], [6, 6]]
 
 
@@ -302,7 +302,7 @@ def test_overflow_is_infinite_and_leaves_the_slopes_to_the_other_values() -> Non
     tasks, K = scalar(0.9), np.zeros((1, 1))
     sweeps = ErrorSweeps(repeats=3, perturbations=(4,), smoothing_radius=(0.02, 0.04, 2.5), rollout_length=(2000,))
     found = errors.measure(
-        tasks, K, dataclasses.replace(SETTINGS, rollout_length=2000, adaptation_rate=1e-6), sweeps, 0
+        tasks, K, SETTINGS.replace(rollout_length=2000, adaptation_rate=1e-6), sweeps, 0
     ).smoothing_radius
     for curve in (found.error, found.noise, found.bias):
         assert np.isinf(curve.values).tolist() == [[False, False, True]] * 2
@@ -313,22 +313,22 @@ def test_overflow_is_infinite_and_leaves_the_slopes_to_the_other_values() -> Non
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"repeats": 1}, "repeats: 1 is not a whole number >= 2"),
-        ({"repeats": 2.5}, "repeats: 2.5 is not a whole number >= 2"),
-        ({"perturbations": ()}, "perturbations: empty; give at least one value"),
-        ({"rollout_length": 5}, "rollout_length: 5 is not a list; give its values"),
-        ({"smoothing_radius": [0.1, 0.2, 0.1]}, "smoothing_radius: 0.1 is given twice; keep one"),
+        ({"repeats": 1}, "repeats: 1 is not >= 2"),
+        ({"repeats": 2.5}, "repeats: 2.5 is not a whole number"),
+        ({"perturbations": ()}, "perturbations: empty; give at least one entry"),
+        ({"rollout_length": 5}, "rollout_length: 5 is not a list"),
+        ({"smoothing_radius": [0.1, 0.2, 0.1]}, "smoothing_radius: 0.1 is listed twice"),
     ],
 )
 def test_impossible_sweeps_are_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        dataclasses.replace(SWEEPS, **changes)
+        SWEEPS.replace(**changes)
 
 
 def test_impossible_values_and_gains_are_refused() -> None:
     tasks = scalar()
-    with pytest.raises(SettingsError, match=r"smoothing_radius: -0\.1 is not > 0"):
-        errors.measure(tasks, [[0.0]], SETTINGS, dataclasses.replace(SWEEPS, smoothing_radius=(-0.1,)), 0)
+    with pytest.raises(SettingsError, match=r"smoothing_radius\[0\]: -0\.1 is not > 0"):
+        errors.measure(tasks, [[0.0]], SETTINGS, SWEEPS.replace(smoothing_radius=(-0.1,)), 0)
     with pytest.raises(UnstablePolicyError, match="does not stabilise task 0"):
         errors.measure(tasks, [[2.0]], SETTINGS, SWEEPS, 0)
     with pytest.raises(ValueError, match=r"K has shape \(2, 1\), expected \(1, 1\): one gain for all tasks"):

@@ -1,6 +1,5 @@
 """Algorithms 1 and 2 against the exact expectations of what they estimate."""
 
-import dataclasses
 import functools
 import os
 import subprocess
@@ -14,9 +13,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from systems import random_tasks
 
 from metalqr import estimators, lqr, meta, rollout
+from metalqr.config.algorithm import MetaSettings
 from metalqr.lqr import LQRTasks
 from metalqr.random import Purpose, Stream, perturbations
-from metalqr.settings import MetaSettings
 
 # Similar and well damped, so that one gain serves all and small steps stay stable.
 similar_tasks = functools.partial(random_tasks, radius=0.6, spread=0.2)
@@ -31,35 +30,29 @@ SETTINGS = MetaSettings(
 )
 
 
-def _within(estimates, exact, bound=4.5):
-    """Every entry of the mean of independent estimates is within ``bound`` standard errors of the exact value."""
-    error = (estimates.mean(axis=0) - exact) / (estimates.std(axis=0, ddof=1) / np.sqrt(len(estimates)))
-    assert np.all(np.abs(error) < bound), error
-
-
 def test_algorithm_1_estimates_the_gradient_averaged_over_the_ball():
     """Scalar tasks, the ball an interval: E = (J(k + r) - J(k - r)) / 2r of the finite-horizon cost. 4.5 sigma."""
     tasks, gain, r = similar_tasks(seed=1, count=3, state_dim=1, action_dim=1), np.array([[0.1]]), 0.1
-    settings = dataclasses.replace(SETTINGS, inner_perturbations=20_000)
+    settings = SETTINGS.replace(inner_perturbations=20_000)
     estimates = np.array([estimators.estimate_gradient(tasks, gain, settings, Stream(s)) for s in range(40)])
     high, low = (lqr.finite_horizon_cost(tasks, gain + step, settings.rollout_length) for step in (r, -r))
-    _within(estimates, ((high - low) / (2 * r)).reshape(3, 1, 1))
+    twins.within(estimates, ((high - low) / (2 * r)).reshape(3, 1, 1))
 
 
 def test_algorithm_1_estimates_the_gradient_in_two_dimensions():
     """Perturbations on a circle: the exact expectation by the trapezoidal rule. 4.5 sigma."""
     tasks, gain = similar_tasks(seed=2, count=2, state_dim=2, action_dim=1), np.array([[0.1, -0.05]])
-    settings = dataclasses.replace(SETTINGS, inner_perturbations=20_000)
+    settings = SETTINGS.replace(inner_perturbations=20_000)
     estimates = np.array([estimators.estimate_gradient(tasks, gain, settings, Stream(s)) for s in range(40)])
     cost = lambda K: lqr.finite_horizon_cost(tasks, K, settings.rollout_length)  # noqa: E731
-    _within(estimates, twins.circle_average(cost, gain, settings.smoothing_radius))
+    twins.within(estimates, twins.circle_average(cost, gain, settings.smoothing_radius))
 
 
 @pytest.mark.parametrize(("state_dim", "action_dim"), [(2, 2), (4, 3)])
 def test_algorithm_1_comes_near_the_gradient_for_a_small_radius(state_dim, action_dim):
     """Against central differences of the finite-horizon cost: the bias, O(r^2), is allowed 2 % beside 4.5 sigma."""
     tasks, length, step = similar_tasks(seed=3, count=2, state_dim=state_dim, action_dim=action_dim), 10, 1.0e-6
-    settings = dataclasses.replace(SETTINGS, inner_perturbations=400_000, smoothing_radius=0.05, rollout_length=length)
+    settings = SETTINGS.replace(inner_perturbations=400_000, smoothing_radius=0.05, rollout_length=length)
     gain = np.zeros((action_dim, state_dim))
     estimates = np.array([estimators.estimate_gradient(tasks, gain, settings, Stream(s)) for s in range(12)])
     exact = np.empty(estimates.shape[1:])
@@ -78,11 +71,11 @@ def test_algorithm_2_without_adaptation_estimates_the_average_gradient():
     """At eta = 0 the expectation is Algorithm 1's, averaged with p (not uniform here). 4.5 sigma."""
     base, gain = similar_tasks(seed=4, count=3, state_dim=2, action_dim=1), np.array([[0.1, -0.05]])
     tasks = LQRTasks(base.A, base.B, base.Q, base.R, base.Psi, p=[0.2, 0.5, 0.3])
-    settings = dataclasses.replace(SETTINGS, adaptation_rate=0.0, perturbations=5000, inner_perturbations=1)
+    settings = SETTINGS.replace(adaptation_rate=0.0, perturbations=5000, inner_perturbations=1)
     estimates = np.array([estimators.estimate_meta_gradient(tasks, gain, settings, Stream(s)) for s in range(40)])
     cost = lambda K: lqr.finite_horizon_cost(tasks, K, settings.rollout_length)  # noqa: E731
     exact = np.einsum("i,ikd->kd", tasks.p, twins.circle_average(cost, gain, settings.smoothing_radius))
-    _within(estimates, exact)
+    twins.within(estimates, exact)
 
 
 def test_algorithm_2_estimates_the_gradient_of_the_smoothed_meta_objective():
@@ -94,7 +87,7 @@ def test_algorithm_2_estimates_the_gradient_of_the_smoothed_meta_objective():
     adaptation moves E by more than 20 standard errors, as the last line checks: the test would see it missing.
     """
     tasks, gain, r, eta = similar_tasks(seed=5, count=3, state_dim=1, action_dim=1), np.array([[0.05]]), 0.1, 0.02
-    settings = dataclasses.replace(SETTINGS, adaptation_rate=eta, perturbations=1000, inner_perturbations=1000)
+    settings = SETTINGS.replace(adaptation_rate=eta, perturbations=1000, inner_perturbations=1000)
     cost = lambda K: lqr.finite_horizon_cost(tasks, K, settings.rollout_length)  # noqa: E731
     nodes, weights = np.polynomial.hermite_e.hermegauss(12)
 
@@ -107,7 +100,7 @@ def test_algorithm_2_estimates_the_gradient_of_the_smoothed_meta_objective():
 
     estimates = np.array([estimators.estimate_meta_gradient(tasks, gain, settings, Stream(s)) for s in range(40)])
     exact = tasks.p @ (adapted_cost(gain + r) - adapted_cost(gain - r)) / (2 * r)
-    _within(estimates, exact)
+    twins.within(estimates, exact)
     unadapted = tasks.p @ (cost(gain + r) - cost(gain - r)) / (2 * r)
     assert abs(unadapted - exact) > 20 * estimates.std() / np.sqrt(40)
 
@@ -115,8 +108,7 @@ def test_algorithm_2_estimates_the_gradient_of_the_smoothed_meta_objective():
 def test_algorithm_2_comes_near_the_exact_meta_gradient():
     """Two-dimensional tasks, a small adaptation, long roll-outs: within 5 % of the gradient and 4.5 standard errors."""
     tasks, gain, eta = similar_tasks(seed=6, count=2, state_dim=2, action_dim=2), np.zeros((2, 2)), 1.0e-4
-    settings = dataclasses.replace(
-        SETTINGS,
+    settings = SETTINGS.replace(
         adaptation_rate=eta,
         perturbations=20_000,
         inner_perturbations=10,
@@ -174,13 +166,11 @@ def test_a_batch_averages_over_the_drawn_tasks():
     """A batch of one from a distribution on one task is that task alone: the mean over repeats agrees. 4.5 sigma."""
     base, gain = similar_tasks(seed=9, count=2, state_dim=1, action_dim=1), np.array([[0.1]])
     tasks = LQRTasks(base.A, base.B, base.Q, base.R, base.Psi, p=[0.0, 1.0])
-    settings = dataclasses.replace(
-        SETTINGS, adaptation_rate=0.0, perturbations=20_000, inner_perturbations=1, task_batch=3
-    )
+    settings = SETTINGS.replace(adaptation_rate=0.0, perturbations=20_000, inner_perturbations=1, task_batch=3)
     estimates = np.array([estimators.estimate_meta_gradient(tasks, gain, settings, Stream(s)) for s in range(30)])
     r = settings.smoothing_radius
     high, low = (lqr.finite_horizon_cost(tasks, gain + step, settings.rollout_length)[1] for step in (r, -r))
-    _within(estimates, (high - low) / (2 * r))
+    twins.within(estimates, (high - low) / (2 * r))
     assert estimators.estimate_with_counts(tasks, gain, settings, Stream(0)).rollout_steps == 3 * 20_000 * 2 * 7
 
 
@@ -188,7 +178,7 @@ def test_a_batch_averages_over_the_drawn_tasks():
 def test_unstable_perturbations_are_counted_exactly(state_dim, action_dim):
     tasks = similar_tasks(seed=10, count=3, state_dim=state_dim, action_dim=action_dim)
     gain = np.zeros((action_dim, state_dim))
-    settings = dataclasses.replace(SETTINGS, smoothing_radius=3.0, perturbations=40)
+    settings = SETTINGS.replace(smoothing_radius=3.0, perturbations=40)
     estimate = estimators.estimate_with_counts(tasks, gain, settings, Stream(3))
     U = perturbations(Stream(3), 3, 40, action_dim, state_dim, 3.0)
     expected = sum(np.count_nonzero(lqr.spectral_radius(tasks, U[:, m]) >= 1.0) for m in range(40))
@@ -200,7 +190,7 @@ def test_unstable_perturbations_are_counted_exactly(state_dim, action_dim):
 def test_gains_whose_closed_loop_overflows_count_as_unstable(state_dim, action_dim):
     tasks = similar_tasks(seed=10, count=3, state_dim=state_dim, action_dim=action_dim)
     gain = np.full((action_dim, state_dim), 1e160)
-    estimate = estimators.estimate_with_counts(tasks, gain, dataclasses.replace(SETTINGS, perturbations=4), Stream(3))
+    estimate = estimators.estimate_with_counts(tasks, gain, SETTINGS.replace(perturbations=4), Stream(3))
     assert estimate.unstable_perturbations == 12
 
 
@@ -237,7 +227,7 @@ except MemoryError as error:
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS does not keep to a limit of the address space")
 def test_more_policies_than_fit_are_named_with_what_they_take() -> None:
-    path = [str(Path(estimators.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    path = [str(Path(estimators.__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
     command = [sys.executable, "-c", TOO_LARGE]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -12,12 +12,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from test_figures import legend_texts, overlaps_and_escapes
 
-from metalqr import figures, storage
-from metalqr.figures.exact_methods import METHODS
+from metalqr import storage
+from metalqr.config.registries import figures
 from metalqr.first_order import Method
-from metalqr.summaries import DatasetError
+from metalqr.reporting.figures.exact_methods import METHODS
+from metalqr.reporting.figures.style import save
+from metalqr.reporting.summaries import DatasetError
 
 COLOURS = {method.key: method.colour for method in METHODS}
+
+
+def drawn(datasets: dict[str, xr.Dataset]) -> Figure:
+    return figures.get("exact_methods")().make(datasets)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +36,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
 
 @pytest.fixture(scope="module")
 def figure(case: xr.Dataset) -> Figure:
-    return figures.exact_methods({"d2k1": case, "other": case})
+    return drawn({"d2k1": case, "other": case})
 
 
 def lines(axes: Axes, colour: str, style: str = "-") -> list[Line2D]:
@@ -94,7 +100,7 @@ def test_slow_descents_fill_their_panel(case: xr.Dataset) -> None:
     slow = case.copy(deep=True)
     slow["gap"][:2] = 0.99 ** np.arange(41.0)
     slow["meta_gap"][:] = 0.95 ** np.arange(41.0)
-    (whole, first, _) = figures.exact_methods({"slow": slow}).axes
+    (whole, first, _) = drawn({"slow": slow}).axes
     assert whole.get_ylim() == (0.1, 2.0)
     assert first.get_ylim() == (1e-12, 2.0)
 
@@ -122,7 +128,7 @@ def test_nothing_overlaps(count: int, case: xr.Dataset) -> None:
     small = case.copy(deep=True)
     for name in ("step", "measured_rate", "asymptotic_rate", "guaranteed_rate", "linearised_rate"):
         small[name][:] = 2.3e-6 if name == "step" else 1.0 - 2.3e-6
-    figure = figures.exact_methods({f"case{number}": small for number in range(count)})
+    figure = drawn({f"case{number}": small for number in range(count)})
     assert len(figure.axes) == 3 * count
     assert not overlaps_and_escapes(figure)
 
@@ -132,7 +138,7 @@ def test_without_a_descent_on_the_meta_objective_it_is_left_out(case: xr.Dataset
     for name in case.data_vars:
         if str(name).startswith("meta_"):
             without[name][...] = np.nan
-    figure = figures.exact_methods({"one": without})
+    figure = drawn({"one": without})
     assert table(figure.axes[2])[-1] == ["MAML descent", "–", "–", "–", "–", "–"]
     assert not np.isfinite(heights(lines(figure.axes[0], COLOURS[None])[0])).any()
 
@@ -141,7 +147,7 @@ def test_a_start_at_the_optimum_and_a_single_iteration_are_drawn_too(case: xr.Da
     short = case.isel(iteration=slice(0, 2)).copy(deep=True)
     short["gap"][:] = 0.0
     short["measured_rate"][:] = np.nan
-    (whole, *_) = figures.exact_methods({"one": short}).axes
+    (whole, *_) = drawn({"one": short}).axes
     assert whole.get_xlim() == (0.0, 1.0)
     assert not np.isfinite(heights(lines(whole, COLOURS["gauss_newton"])[0])).any()
 
@@ -149,10 +155,10 @@ def test_a_start_at_the_optimum_and_a_single_iteration_are_drawn_too(case: xr.Da
 def test_files_are_the_same_bytes_every_time(case: xr.Dataset, tmp_path: Path) -> None:
     paths = [tmp_path / "one.svg", tmp_path / "other.svg"]
     for path in paths:
-        figures.save(figures.exact_methods({"d2k1": case}), [path])
+        save(drawn({"d2k1": case}), [path])
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
 def test_no_case_is_refused() -> None:
-    with pytest.raises(DatasetError, match="exact_methods needs at least one case"):
-        figures.exact_methods({})
+    with pytest.raises(DatasetError, match="exact_methods needs the dataset of at least one case"):
+        drawn({})

@@ -9,22 +9,35 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metalqr import lqr, optimal
-from metalqr.families import FamilyError, FamilySettings, given_tasks, similar_tasks
-from metalqr.lqr import TasksError
+from metalqr.config.problems import SettingsError
+from metalqr.config.registries import families
+from metalqr.lqr import LQRTasks, TasksError
+from metalqr.systems.family import Family, FamilyError
 
 CONFIG = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text(encoding="utf-8"))
 
 
-def family(**changes: Any) -> FamilySettings:
-    return FamilySettings(**{"spectral_radius": 0.8, "perturbed_share": 0.1, "perturbation_deviation": 0.25, **changes})
+def family(**changes: Any) -> Family:
+    similar = families.get("similar")
+    needed = {"spectral_radius": 0.8, "perturbed_share": 0.1, "perturbation_deviation": 0.25}
+    return similar(similar.Settings(**{**needed, **changes}))
+
+
+def similar_tasks(state_dim: int, action_dim: int, chosen: Family, seed: int) -> LQRTasks:
+    return chosen.tasks(state_dim, action_dim, seed)
+
+
+def given_tasks(matrices: dict[str, Any]) -> LQRTasks:
+    given = families.get("given")
+    return given(given.Settings(**matrices)).tasks(0, 0, 0)
 
 
 @pytest.mark.parametrize("case", ["d1k1", "d2k2", "d20k10"])
 def test_the_configs_cases_start_near_one_and_one_gain_nearly_serves_all(case: str) -> None:
     block = CONFIG["cases"][case]
     dims = block["state_dim"], block["action_dim"]
-    settings = FamilySettings(**{key: value for key, value in block["tasks"].items() if key != "family"})
-    tasks = similar_tasks(*dims, settings, seed=CONFIG["seed"])
+    chosen = family(**{key: value for key, value in block["tasks"].items() if key != "family"})
+    tasks = similar_tasks(*dims, chosen, seed=CONFIG["seed"])
     optimum = optimal.optimal_gains(tasks).cost.sum()
     first = lqr.cost(tasks, np.zeros(dims[::-1])).sum() / optimum - 1
     floor = optimal.shared_gain(tasks).cost.sum() / optimum - 1
@@ -41,7 +54,7 @@ def test_every_family_is_stable_definite_and_scaled(seed: int, d: int, k: int, r
     assert (lqr.spectral_radius(tasks, np.zeros((k, d))) <= radius * (1 + 1e-9)).all()
     np.testing.assert_allclose(np.trace(tasks.Psi, axis1=1, axis2=2), 2.5, rtol=1e-12)
     for matrices in (tasks.Q, tasks.R):
-        assert (np.linalg.eigvalsh(matrices) >= chosen.smallest_eigenvalue * (1 - 1e-9)).all()
+        assert (np.linalg.eigvalsh(matrices) >= chosen.settings.smallest_eigenvalue * (1 - 1e-9)).all()
 
 
 def test_without_perturbation_all_tasks_are_the_nominal_one_with_its_exact_radius() -> None:
@@ -89,22 +102,22 @@ def test_a_family_depends_on_its_seed_alone_and_grows_without_changing() -> None
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"count": 0}, "count: 0 is not a whole number >= 1"),
-        ({"count": True}, "count: True is not a whole number >= 1"),
-        ({"spectral_radius": 1.2}, "spectral_radius: 1.2 is not in (0, 1); the tasks must be stable without control"),
-        ({"spectral_radius": "0.8"}, "spectral_radius: '0.8' is not a finite number (write 1.0e-3 in YAML"),
+        ({"count": 0}, "count: 0 is not >= 1"),
+        ({"count": True}, "count: True is not a whole number"),
+        ({"spectral_radius": 1.2}, "spectral_radius: 1.2 is not < 1"),
+        ({"spectral_radius": "0.8"}, "spectral_radius: '0.8' is text, not a number; write 0.8"),
         ({"spectral_radius": None}, "spectral_radius: None is not a finite number"),
-        ({"largest_spectral_radius": 1.0}, "largest_spectral_radius: 1.0 is not in (0, 1)"),
-        ({"perturbed_share": 1.1}, "perturbed_share: 1.1 is not in [0, 1]"),
+        ({"largest_spectral_radius": 1.0}, "largest_spectral_radius: 1.0 is not < 1"),
+        ({"perturbed_share": 1.1}, "perturbed_share: 1.1 is not <= 1"),
         ({"perturbation_deviation": -0.1}, "perturbation_deviation: -0.1 is not >= 0"),
         ({"perturbation_deviation": float("nan")}, "perturbation_deviation: nan is not a finite number"),
-        ({"noise_trace": 0}, "noise_trace: 0 is not > 0; the matrices must be positive definite"),
+        ({"noise_trace": 0}, "noise_trace: 0 is not > 0"),
         ({"smallest_eigenvalue": -1.0}, "smallest_eigenvalue: -1.0 is not > 0"),
-        ({"uniform_low": 1.0}, "uniform_low: 1.0 is not below uniform_high: 1.0"),
+        ({"uniform_low": 1.0}, "uniform_low: 1.0 is not < uniform_high, which is 1.0"),
     ],
 )
 def test_an_impossible_setting_is_named(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(FamilyError, match=re.escape(message)):
+    with pytest.raises(SettingsError, match=re.escape(message)):
         family(**changes)
 
 
@@ -163,22 +176,30 @@ def test_given_tasks_are_taken_as_written() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"C": []}, "C: unknown key; given tasks have the keys A, B, Q, R, Psi, Sigma0, p"),
-        ({"R": None}, "R: missing; given tasks need one matrix R"),
-        ({"A": [[[0.9, "1e-3"], [0, 0.8]], [[1, 0], [0, 1]]]}, "A[0][0][1] is the text '1e-3', expected a number"),
-        ({"A": [[[0.9, True], [0, 0.8]], [[1, 0], [0, 1]]]}, "A[0][0][1] is True, expected a number"),
-        ({"B": [[[1.0], [0.5]], [[1.0]]]}, "B[1] has 1 entries where its neighbours have 2: B is ragged"),
-        ({"Q": [[[1.0, 0.0], [0.0]], [[1.0]]]}, "Q[0][1] has 1 entries where its neighbours have 2: Q is ragged"),
-        ({"Psi": [[1.0, 0.0], [0.0, 1.0]]}, "Psi[0][0] is 1.0, expected a list: Psi is one matrix"),
-        ({"A": "identity"}, "A is 'identity', expected a list"),
-        ({"p": [[0.5], [0.5]]}, "p[0] is [0.5], expected a number: p is one probability for each task"),
+        ({"C": []}, "C: unknown key; possible: A, B, Q, R, Psi, Sigma0, p"),
+        ({"R": None}, "R: None is not a list"),
+        ({"A": [[[0.9, "1e-3"], [0, 0.8]]]}, "A[0][0][1]: '1e-3' is text, not a number; write 0.001"),
+        ({"A": [[[0.9, True], [0, 0.8]]]}, "A[0][0][1]: True is not a finite number"),
+        ({"Psi": [[1.0, 0.0], [0.0, 1.0]]}, "Psi[0][0]: 1.0 is not a list"),
+        ({"A": "identity"}, "A: 'identity' is not a list"),
+        ({"p": [[0.5], [0.5]]}, "p[0]: [0.5] is not a finite number"),
+        ({"p": [1.5, -0.5]}, "p[1]: -0.5 is not >= 0"),
     ],
 )
 def test_what_cannot_be_read_is_named(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(FamilyError, match=re.escape(message)):
+    with pytest.raises(SettingsError, match=re.escape(message)):
         given_tasks({**WRITTEN, **changes})
 
 
 def test_given_matrices_are_validated_like_all_tasks() -> None:
     with pytest.raises(TasksError, match=re.escape("task 1: R is not positive definite")):
         given_tasks({**WRITTEN, "R": [[[1.0]], [[-2.0]]]})
+
+
+def test_given_matrices_that_fit_no_dimensions_are_named() -> None:
+    given = families.get("given")
+    ragged = given(given.Settings(**{**WRITTEN, "B": [[[1.0], [0.5]], [[1.0]]], "p": [1.0]}))
+    assert list(ragged.problems(2, 1)) == [
+        ("B[1]", "the matrix is 1 x 1, not state_dim x action_dim = 2 x 1"),
+        ("p", "1 tasks, but A has 2; give one entry for each task"),
+    ]

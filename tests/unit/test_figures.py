@@ -18,10 +18,21 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from metalqr import figures
-from metalqr.summaries import DatasetError
+import metalqr
+from metalqr.config.registries import figures
+from metalqr.reporting import summaries
+from metalqr.reporting.figures.style import save
+from metalqr.reporting.summaries import DatasetError
 
 SHORT = {"iterations": 80, "time_constant": 20.0}
+
+
+def curves_of(dataset: xr.DataTree) -> Figure:
+    return figures.get("learning_curves")().make({"figure1": dataset})
+
+
+def hyperparameters_of(datasets: dict[str, xr.DataTree]) -> Figure:
+    return figures.get("hyperparameters")().make(datasets)
 
 
 def line(axes: Axes, label: str) -> Line2D:
@@ -75,7 +86,7 @@ def overlaps_and_escapes(figure: Figure) -> list[str]:
 
 def test_figure1_draws_the_median_the_range_and_the_floor_of_each_case() -> None:
     dataset = synthetic.figure1_dataset(**SHORT)
-    (axes,) = figures.figure1(dataset).axes
+    (axes,) = curves_of(dataset).axes
     expected = {"d1k1": ("1, action dim: 1", "tab:blue"), "d2k2": ("2, action dim: 2", "tab:orange")}
     expected["d20k10"] = ("20, action dim: 10", "tab:green")
     floors = dashed_heights(axes)
@@ -100,7 +111,7 @@ def test_figure1_draws_the_median_the_range_and_the_floor_of_each_case() -> None
 
 def test_figure1_has_a_longer_axis_when_the_data_need_it() -> None:
     dataset = synthetic.experiment("e", high=synthetic.case(first=1.8, seeds=[7], **SHORT))
-    (axes,) = figures.figure1(dataset).axes
+    (axes,) = curves_of(dataset).axes
     assert axes.get_ylim()[1] >= dataset["high"]["ratio"].max() >= 1.8
     assert not axes.collections  # one seed has no range
     assert legend_texts(axes) == ["state dim: 2, action dim: 2", "best single gain"]
@@ -109,7 +120,7 @@ def test_figure1_has_a_longer_axis_when_the_data_need_it() -> None:
 def test_a_diverged_run_counts_as_infinite_and_is_marked() -> None:
     case = synthetic.case(ends={(1,): ("diverged", 30)}, by_value=None, **SHORT)
     case["ratio"][1, :31] = np.linspace(1.0, 1.1, 31)
-    (axes,) = figures.figure1(synthetic.experiment("e", case=case)).axes
+    (axes,) = curves_of(synthetic.experiment("e", case=case)).axes
     assert crosses(axes) == [(30.0, pytest.approx(1.1))]
     median = line(axes, "state dim: 2, action dim: 2").get_ydata()
     np.testing.assert_array_equal(median[:31], np.median(case["ratio"][:, :31], axis=0))
@@ -122,7 +133,7 @@ def test_a_run_that_diverged_beyond_the_axis_is_marked_at_its_edge() -> None:
     case["ratio"][:, 0] = 1.0
     for seed in range(3):
         case["ratio"][seed, 30 + seed] = 1e6
-    figure = figures.figure1(synthetic.experiment("e", case=case))
+    figure = curves_of(synthetic.experiment("e", case=case))
     (axes,) = figure.axes
     assert axes.get_ylim() == (0.0, 1.2)
     assert crosses(axes) == [(30.0, 1.2), (31.0, 1.2), (32.0, 1.2)]
@@ -132,7 +143,7 @@ def test_a_run_that_diverged_beyond_the_axis_is_marked_at_its_edge() -> None:
 
 def test_a_run_that_met_its_tolerance_keeps_its_last_value() -> None:
     case = synthetic.case(seeds=[0], ends={(0,): ("tolerance", 20)}, **SHORT)
-    (axes,) = figures.figure1(synthetic.experiment("e", case=case)).axes
+    (axes,) = curves_of(synthetic.experiment("e", case=case)).axes
     median = line(axes, "state dim: 2, action dim: 2").get_ydata()
     np.testing.assert_array_equal(median[20:], np.full(61, float(case["ratio"][0, 20])))
     assert not crosses(axes)
@@ -140,7 +151,7 @@ def test_a_run_that_met_its_tolerance_keeps_its_last_value() -> None:
 
 def test_iterations_are_whole_and_the_legend_hides_no_curve() -> None:
     case = synthetic.case(iterations=3, time_constant=1e9, noise=0.0, seeds=[0])
-    (axes,) = figures.figure1(synthetic.experiment("short", case=case)).axes
+    (axes,) = curves_of(synthetic.experiment("short", case=case)).axes
     assert [tick for tick in axes.get_xticks() if 0 <= tick <= 3] == [0, 1, 2, 3]
     legend = axes.get_legend().get_window_extent()
     curve = axes.transData.transform(np.column_stack(line(axes, "state dim: 2, action dim: 2").get_data()))
@@ -149,15 +160,15 @@ def test_iterations_are_whole_and_the_legend_hides_no_curve() -> None:
 
 def test_figure1_generalises_to_many_cases() -> None:
     cases = {f"case{number}": synthetic.case(state_dim=number, **SHORT) for number in range(1, 13)}
-    (axes,) = figures.figure1(synthetic.experiment("many", **cases)).axes
+    (axes,) = curves_of(synthetic.experiment("many", **cases)).axes
     curves = [line(axes, f"state dim: {number}, action dim: 2") for number in range(1, 13)]
     assert len({(str(curve.get_color()), str(curve.get_marker())) for curve in curves}) == 12
 
 
 def test_figure1_refuses_a_sweep() -> None:
     swept = synthetic.experiment("e", case=synthetic.case(sweep={"smoothing_radius": [0.1]}, **SHORT))
-    with pytest.raises(DatasetError, match=r"case 'case' sweeps smoothing_radius; use figures\.hyperparameters"):
-        figures.figure1(swept)
+    with pytest.raises(DatasetError, match="case 'case' sweeps smoothing_radius; use the figure hyperparameters"):
+        curves_of(swept)
 
 
 # --- hyperparameters -------------------------------------------------------------------------------------------------
@@ -179,7 +190,7 @@ def sweeps() -> dict[str, xr.DataTree]:
 
 @pytest.fixture(scope="module")
 def hyperparameters(sweeps: dict[str, xr.DataTree]) -> Figure:
-    return figures.hyperparameters(sweeps)
+    return hyperparameters_of(sweeps)
 
 
 def test_each_row_shows_one_setting(sweeps: dict[str, xr.DataTree], hyperparameters: Figure) -> None:
@@ -187,7 +198,7 @@ def test_each_row_shows_one_setting(sweeps: dict[str, xr.DataTree], hyperparamet
     assert titles == [
         "Smoothing radius $r$",
         "Perturbations $M$ (outer and inner)",
-        r"Roll-out length $\ell$",
+        r"Rollout length $\ell$",
         r"Adaptation rate $\eta$",
         r"Learning rate $\alpha$",
     ]
@@ -242,9 +253,21 @@ def test_axes_fit_the_values(hyperparameters: Figure) -> None:
 def test_the_value_of_the_other_rows_is_marked(hyperparameters: Figure, sweeps: dict[str, xr.DataTree]) -> None:
     marked = [dotted_places(row_of_panels(hyperparameters, row)[1]) for row in range(5)]
     assert marked == [[0.05], [100.0], [50.0], [1e-5], [1e-3]]
-    alone = figures.hyperparameters({"radius": sweeps["radius"]})
+    alone = hyperparameters_of({"radius": sweeps["radius"]})
     assert dotted_places(alone.axes[1]) == []
     assert "value in the other rows" not in legend_texts(alone)
+
+
+def test_moved_tasks_have_floors_of_their_own() -> None:
+    case = synthetic.case(sweep={"tasks.spectral_radius": [0.5, 0.9]}, **SHORT)
+    moved = case["J_star"].expand_dims({"tasks.spectral_radius": case["tasks.spectral_radius"]})
+    case = case.assign(J_star=moved * [[1.0], [0.5]], J_shared=0.0 * moved + case["J_shared"])
+    curves, final, _ = row_of_panels(hyperparameters_of({"e": synthetic.experiment("e", a=case)}), 0)
+    floors = [summaries.floor_ratio(case.isel({"tasks.spectral_radius": place})) for place in range(2)]
+    assert floors[1] > 2 * floors[0]
+    assert [height for height, _ in dashed_heights(curves)] == floors
+    (dashed,) = (line for line in final.lines if line.is_dashed() and line.get_linestyle() != ":")
+    assert dashed.get_ydata().tolist() == floors
 
 
 def test_nothing_overlaps_in_the_hyperparameters(hyperparameters: Figure) -> None:
@@ -255,7 +278,7 @@ def test_many_close_values_several_cases_and_a_floor_of_zero() -> None:
     values = [0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2]
     sweep = {"sweep": {"smoothing_radius": values}, **SHORT}
     cases = {"a": synthetic.case(**sweep), "b": synthetic.case(floor=0.0, unstable=0.0, **sweep)}
-    figure = figures.hyperparameters({"radius": synthetic.experiment("radius", **cases)})
+    figure = hyperparameters_of({"radius": synthetic.experiment("radius", **cases)})
     assert not overlaps_and_escapes(figure)
     assert len(legend_texts(figure.axes[2])) == 7
     assert [row_of_panels(figure, row)[0].get_title(loc="left") for row in range(2)] == [
@@ -272,7 +295,7 @@ def test_words_single_values_and_only_diverged_runs() -> None:
     ends = {(value, seed): ("diverged", 9) for value in (1e-3, 2e-3) for seed in range(3)}
     rate = synthetic.case(sweep={"learning_rate": [1e-3, 2e-3]}, ends=ends, **SHORT)
     trees = {name: synthetic.experiment(name, d=case) for name, case in {"b": batch, "l": length, "r": rate}.items()}
-    figure = figures.hyperparameters(trees)
+    figure = hyperparameters_of(trees)
     assert [axes.get_xscale() for axes in figure.axes[1::3]] == ["linear"] * 3
     assert [text.get_text() for text in figure.axes[1].get_xticklabels()] == ["1", "3", "all"]
     assert crosses(figure.axes[7]) == [(1e-3, 1.0), (2e-3, 1.0)]
@@ -288,29 +311,30 @@ def test_words_single_values_and_only_diverged_runs() -> None:
 )
 def test_hyperparameters_wants_one_setting_an_experiment(sweep: dict[str, list[float]], message: str) -> None:
     with pytest.raises(DatasetError, match=message):
-        figures.hyperparameters({"e": synthetic.experiment("e", a=synthetic.case(sweep=sweep, **SHORT))})
-    with pytest.raises(DatasetError, match="at least one experiment"):
-        figures.hyperparameters({})
+        hyperparameters_of({"e": synthetic.experiment("e", a=synthetic.case(sweep=sweep, **SHORT))})
+    with pytest.raises(DatasetError, match="hyperparameters needs the dataset of at least one experiment"):
+        hyperparameters_of({})
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
 
 DRAW = """
 import sys, synthetic
-from metalqr import figures
+from metalqr.config.registries import figures
+from metalqr.reporting.figures.style import save
 dataset = synthetic.figure1_dataset(iterations=80, time_constant=20.0, ends={(1,): ("diverged", 40)})
-figures.save(figures.figure1(dataset), sys.argv[1:])
+save(figures.get("learning_curves")().make({"figure1": dataset}), sys.argv[1:])
 """
 
 
 def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
     here = [tmp_path / f"here.{form}" for form in ("pdf", "svg", "png")]
     dataset = synthetic.figure1_dataset(ends={(1,): ("diverged", 40)}, **SHORT)
-    figures.save(figures.figure1(dataset), here)
+    save(curves_of(dataset), here)
 
     there = [tmp_path / f"there.{form}" for form in ("png", "svg", "pdf")]
     environment = dict(os.environ, PYTHONHASHSEED="7", TZ="Asia/Tokyo", SOURCE_DATE_EPOCH="1")
-    folders = [Path(figures.__file__).parents[2], Path(__file__).parent]
+    folders = [Path(metalqr.__file__).parents[1], Path(__file__).parent]
     environment["PYTHONPATH"] = os.pathsep.join(map(str, folders))
     subprocess.run([sys.executable, "-c", DRAW, *map(str, there)], check=True, env=environment)
 
@@ -326,20 +350,20 @@ def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
 def test_the_users_matplotlib_settings_neither_count_nor_change(tmp_path: Path) -> None:
     dataset = synthetic.figure1_dataset(**SHORT)
     before = dict(matplotlib.rcParams)
-    figures.save(figures.figure1(dataset), [tmp_path / "plain.svg"])
+    save(curves_of(dataset), [tmp_path / "plain.svg"])
     assert dict(matplotlib.rcParams) == before
     with matplotlib.rc_context({"font.size": 30.0, "font.family": "serif", "savefig.dpi": 17.0, "svg.hashsalt": "x"}):
-        figure = figures.figure1(dataset)
-        figures.save(figure, [tmp_path / "styled.svg"])
-        figures.save(figure, [tmp_path / "again.svg"])
+        figure = curves_of(dataset)
+        save(figure, [tmp_path / "styled.svg"])
+        save(figure, [tmp_path / "again.svg"])
     assert (tmp_path / "styled.svg").read_bytes() == (tmp_path / "plain.svg").read_bytes()
     assert (tmp_path / "again.svg").read_bytes() == (tmp_path / "plain.svg").read_bytes()
 
 
 def test_an_unknown_format_writes_nothing(tmp_path: Path) -> None:
-    figure = figures.figure1(synthetic.figure1_dataset(**SHORT))
+    figure = curves_of(synthetic.figure1_dataset(**SHORT))
     with pytest.raises(ValueError, match=r"figure1\.gif: cannot write .* '\.gif'; use one of \.pdf, \.svg, \.png"):
-        figures.save(figure, [tmp_path / "figure1.png", tmp_path / "figure1.gif"])
+        save(figure, [tmp_path / "figure1.png", tmp_path / "figure1.gif"])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -354,6 +378,6 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space left"):
-        figures.save(figures.figure1(synthetic.figure1_dataset(**SHORT)), [path])
+        save(curves_of(synthetic.figure1_dataset(**SHORT)), [path])
     assert [file.name for file in tmp_path.iterdir()] == ["figure1.png"]
     assert path.read_bytes() == b"old"

@@ -390,7 +390,7 @@ META: dict[str, Any] = {
         ),
         (descend_meta, {"step": [0.1, 0.1]}, ValueError, "step has the shape (2,); give one number"),
         (descend_meta, {"step": -1.0}, ValueError, "step is -1.0; give finite numbers > 0"),
-        (descend_meta, {"adaptation_rate": -1.0}, ValueError, "adaptation_rate is -1.0; give a finite number >= 0"),
+        (descend_meta, {"adaptation_rate": -1.0}, ValueError, "adaptation_rate: -1.0 is not >= 0"),
         (descend_meta, {"optimum": [0.0]}, ValueError, "optimum has shape (1,), expected (1, 1): one gain for all"),
         (
             descend_meta,

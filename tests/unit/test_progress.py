@@ -3,9 +3,10 @@
 import io
 import logging
 
+import numpy as np
 import pytest
 
-from metalqr.progress import Progress
+from metalqr.training.progress import Progress
 
 
 class Terminal(io.StringIO):
@@ -34,7 +35,7 @@ def run(iterations: int, seconds: float, logger: logging.Logger, terminal: Termi
     clock = Clock()
     with Progress(iterations, "d1k1, seed 0", logger, interval, terminal, clock) as progress:
         for iteration in range(iterations + 1):
-            progress(iteration, 1.0 / (iteration + 1))
+            progress.reached(iteration, np.zeros((1, 1)), np.array([1.0 / (iteration + 1)]))
             clock.now += seconds
 
 
@@ -43,8 +44,8 @@ def test_log_gets_the_first_the_last_and_a_line_every_interval(
 ) -> None:
     run(30, 1.0, logger, Terminal(False))
     assert [record.args[0] for record in caplog.records if isinstance(record.args, tuple)] == [0, 10, 20, 30]
-    assert caplog.messages[1] == "iteration 10 of 30, ratio 0.09091, time left 0:20"
-    assert caplog.messages[-1] == "iteration 30 of 30, ratio 0.03226, time left 0:00"
+    assert caplog.messages[1] == "iteration 10 of 30, mean cost 0.090909, time left 0:20"
+    assert caplog.messages[-1] == "iteration 30 of 30, mean cost 0.032258, time left 0:00"
 
 
 def test_no_bar_where_standard_error_is_no_terminal(logger: logging.Logger) -> None:
@@ -53,14 +54,14 @@ def test_no_bar_where_standard_error_is_no_terminal(logger: logging.Logger) -> N
     assert terminal.getvalue() == ""
 
 
-def test_bar_shows_iteration_ratio_and_time_left(logger: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bar_shows_iteration_cost_and_time_left(logger: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     terminal = Terminal(True)
     run(4, 60.0, logger, terminal)
     drawn = [line.rstrip() for line in terminal.getvalue().split("\r")[1:]]
-    assert drawn[0] == "d1k1, seed 0 [........................] 0/4, ratio 1.0000, unknown left"
-    assert drawn[2] == "d1k1, seed 0 [############............] 2/4, ratio 0.3333, 2:00 left"
-    assert drawn[-1] == "d1k1, seed 0 [########################] 4/4, ratio 0.2000, 0:00 left"
+    assert drawn[0] == "d1k1, seed 0 [........................] 0/4, mean cost 1, unknown left"
+    assert drawn[2] == "d1k1, seed 0 [############............] 2/4, mean cost 0.33333, 2:00 left"
+    assert drawn[-1] == "d1k1, seed 0 [########################] 4/4, mean cost 0.2, 0:00 left"
     assert terminal.getvalue().endswith("\n")
 
 
@@ -88,4 +89,4 @@ def test_time_left_in_words(
 
 def test_no_iterations_at_all(logger: logging.Logger, caplog: pytest.LogCaptureFixture) -> None:
     run(0, 1.0, logger, Terminal(True))
-    assert caplog.messages == ["iteration 0 of 0, ratio 1, time left 0:00"]
+    assert caplog.messages == ["iteration 0 of 0, mean cost 1, time left 0:00"]

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import yaml
 from bad_input import rows, unescaped
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
 
-from pipeline import ConfigError, check_config, read_config, read_configs
-from pipeline.problems import key_path
+from metalqr.config import ConfigError, check_config, read_config, read_configs
+from metalqr.config.problems import key_path
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = read_config(ROOT / "config.yaml")
@@ -193,6 +193,7 @@ def require_accepted_or_clear(config: dict[Any, Any]) -> None:
 
 @fuzzed
 @given(config=st.dictionaries(keys, values, max_size=5))
+@example(config={"<": []})
 def test_any_mapping_is_a_config_or_refused_with_its_keys(config: dict[Any, Any]) -> None:
     require_accepted_or_clear(config)
 

@@ -1,6 +1,5 @@
 """What the theory promises of a run: runs by hand with known answers, others against the functions they stand for."""
 
-import dataclasses
 import re
 
 import numpy as np
@@ -8,9 +7,9 @@ import pytest
 from systems import Array, random_tasks, stable_gain
 
 from metalqr import estimators, lqr, meta, stability
+from metalqr.config.algorithm import MetaSettings
 from metalqr.lqr import LQRTasks, UnstablePolicyError
 from metalqr.random import Stream, Use
-from metalqr.settings import MetaSettings
 from metalqr.stability import Promise, Stability
 
 SETTINGS = MetaSettings(
@@ -48,7 +47,7 @@ def test_a_run_by_hand() -> None:
     gain is the gain.
     """
     K = [0.0, 0.2, -0.1, -0.3]
-    found = checked(K, [0, 2, 0, 0], dataclasses.replace(SETTINGS, adaptation_rate=0.0))
+    found = checked(K, [0, 2, 0, 0], SETTINGS.replace(adaptation_rate=0.0))
     by_hand = np.array([[cost(0.5, k), cost(0.8, k)] for k in K])
     by_hand[3, 1] = np.inf
     for costs in (found.cost, found.exactly_adapted_cost, found.adapted_cost):
@@ -74,7 +73,7 @@ def test_a_run_by_hand() -> None:
 
 
 def test_a_run_that_keeps_every_promise() -> None:
-    found = checked([0.0, 0.1, 0.2], [0, 0, 0], dataclasses.replace(SETTINGS, adaptation_rate=0.0))
+    found = checked([0.0, 0.1, 0.2], [0, 0, 0], SETTINGS.replace(adaptation_rate=0.0))
     assert all((record.share, record.first_broken) == (1.0, None) for record in found.records)
     assert found.mean_cost_rise == found.objective_rise == 0.0
     assert found.cost_rise.tolist() == [0.0, 0.0]
@@ -116,7 +115,7 @@ def test_every_iteration_is_what_the_functions_say(monkeypatch: pytest.MonkeyPat
     tasks = random_tasks(3, radius=0.6, spread=0.3)
     K = run(tasks, 3)
     rate = 1e-3
-    settings = dataclasses.replace(SETTINGS, adaptation_rate=rate)
+    settings = SETTINGS.replace(adaptation_rate=rate)
     rest = (np.zeros(5, dtype=int), np.array([1.0, 1.0, 1.0, 1.0, np.nan]), settings, 9)
     found = stability.check(tasks, K[0], K, *rest)
     np.testing.assert_allclose(found.cost, [lqr.cost(tasks, gain) for gain in K], rtol=1e-10)
@@ -139,7 +138,7 @@ def test_every_iteration_is_what_the_functions_say(monkeypatch: pytest.MonkeyPat
 
 
 def test_adapted_gains_that_leave_the_range_of_numbers_are_unstable() -> None:
-    found = checked([0.0], [0], dataclasses.replace(SETTINGS, adaptation_rate=1e307))
+    found = checked([0.0], [0], SETTINGS.replace(adaptation_rate=1e307))
     assert np.isinf(found.adapted_cost).all()
     assert np.isinf(found.exactly_adapted_cost).all()
     assert found.record(Promise.ADAPTED_STABILISING).share == 0.0
@@ -147,7 +146,7 @@ def test_adapted_gains_that_leave_the_range_of_numbers_are_unstable() -> None:
 
 
 def test_a_diverged_run_ends_unstable() -> None:
-    settings = dataclasses.replace(SETTINGS, learning_rate=0.05, iterations=50)
+    settings = SETTINGS.replace(learning_rate=0.05, iterations=50)
     history = meta.train(TASKS, [[0.0]], settings, seed=1)
     assert history.status is meta.Status.DIVERGED
     found = stability.check(
@@ -168,7 +167,7 @@ def test_tasks_of_probability_zero_count_in_definitions_but_not_in_means() -> No
 
 
 def test_a_batch_of_tasks_has_fewer_perturbed_policies() -> None:
-    found = checked([0.0, 0.1], [3, 0], dataclasses.replace(SETTINGS, task_batch=1))
+    found = checked([0.0, 0.1], [3, 0], SETTINGS.replace(task_batch=1))
     assert found.unstable_share[0] == pytest.approx(3 / 5)
 
 

@@ -7,8 +7,9 @@ import pytest
 import synthetic
 import xarray as xr
 
-from metalqr import storage, summaries
-from metalqr.summaries import DatasetError
+from metalqr import storage
+from metalqr.reporting import summaries
+from metalqr.reporting.summaries import DatasetError
 
 NAN, INF = np.nan, np.inf
 
@@ -21,6 +22,7 @@ def small_case() -> xr.Dataset:
             "J_star": ("task", [1.0, 3.0]),
             "J_shared": ("task", [1.5, 3.3]),
             "unstable_perturbations": (("seed", "iteration"), [[1.0, 2, 0, 0], [3, 1, NAN, NAN], [0, 8, 8, NAN]]),
+            "perturbed_policies": ("seed", [8, 8, 8]),
             "rollout_steps": (("seed", "iteration"), [[0.0, 10, 20, 30], [0, 10, NAN, NAN], [0, 10, 20, NAN]]),
             "gradient_norm": (("seed", "iteration"), [[5.0, 4, 3, NAN], [2, 0.1, NAN, NAN], [6, 7, NAN, NAN]]),
             "status": ("seed", np.array(["completed", "tolerance", "diverged"], dtype=object)),
@@ -65,7 +67,7 @@ def test_unstable_perturbations_are_counted_over_the_estimates_that_were_made() 
 
 
 def test_a_smaller_batch_tries_fewer_perturbations() -> None:
-    case = small_case().assign_attrs(settings=json.dumps({"perturbations": 4, "task_batch": 1}))
+    case = small_case().assign(perturbed_policies=("seed", [4, 4, 4]))
     np.testing.assert_array_equal(summaries.perturbation_count(case), [12, 8, 8])
     swept = synthetic.case(sweep={"task_batch": ["1", "3", "all"]}, seeds=[0], iterations=10)
     np.testing.assert_array_equal(summaries.perturbation_count(swept)[:, 0], [1000, 3000, 5000])

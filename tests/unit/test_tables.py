@@ -7,13 +7,25 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic
+import xarray as xr
 from test_summaries import small_case
 
-from metalqr import tables
+from metalqr.config.registries import tables
+from metalqr.reporting.tables.markdown import save, to_markdown
+
+SUMMARY = tables.get("summary")()
+
+
+def summary_of(dataset: xr.DataTree) -> pd.DataFrame:
+    return SUMMARY.make({"e": dataset})
+
+
+def markdown_of(frame: pd.DataFrame) -> str:
+    return to_markdown(frame, SUMMARY.columns)
 
 
 def test_summary_of_a_case_worked_out_by_hand() -> None:
-    frame = tables.summary(synthetic.experiment("e", tiny=small_case()))
+    frame = summary_of(synthetic.experiment("e", tiny=small_case()))
     assert frame.to_dict("records") == [
         {
             "case": "tiny",
@@ -37,7 +49,7 @@ def test_summary_has_a_row_for_each_case_and_swept_value() -> None:
     sweep = {"smoothing_radius": [0.1, 0.2], "rollout_length": [10, 20]}
     ends = {(0.2, 10, 1): ("diverged", 4)}
     case = synthetic.case(sweep=sweep, iterations=6, ends=ends)
-    frame = tables.summary(synthetic.experiment("e", a=case, b=case))
+    frame = summary_of(synthetic.experiment("e", a=case, b=case))
     points = [(name, r, length) for name in "ab" for r in (0.1, 0.2) for length in (10, 20)]
     assert list(frame[["case", *sweep]].itertuples(index=False, name=None)) == points
     assert frame["diverged_runs"].tolist() == [0, 0, 1, 0] * 2
@@ -48,21 +60,21 @@ def test_summary_has_a_row_for_each_case_and_swept_value() -> None:
 
 
 def test_markdown_of_a_summary() -> None:
-    frame = tables.summary(synthetic.experiment("e", tiny=small_case()))
+    frame = summary_of(synthetic.experiment("e", tiny=small_case()))
     frame.insert(1, "perturbations", [4])
     frame["wall_time"] = ["3 min | slow"]
-    assert tables.to_markdown(frame).splitlines() == [
+    assert markdown_of(frame).splitlines() == [
         "| case | perturbations | state dim | action dim | first ratio | final ratio | range over seeds "
-        "| best single gain | unstable perturbations | roll-out steps a run | diverged runs | wall time     |",
+        "| best single gain | unstable perturbations | rollout steps a run | diverged runs | wall time     |",
         "| ---- | ------------: | --------: | ---------: | ----------: | ----------: | ---------------: "
-        "| ---------------: | ---------------------: | -------------------: | ------------: | ------------- |",
+        "| ---------------: | ---------------------: | ------------------: | ------------: | ------------- |",
         "| tiny |             4 |         1 |          1 |        1.00 |       0.400 |       0.200 to ∞ "
-        "|            0.200 |            26.8 % (15) |                   20 |        1 of 3 | 3 min \\| slow |",
+        "|            0.200 |            26.8 % (15) |                  20 |        1 of 3 | 3 min \\| slow |",
     ]
 
 
 def test_markdown_lines_are_aligned_and_steps_readable() -> None:
-    text = tables.to_markdown(tables.summary(synthetic.figure1_dataset()))
+    text = markdown_of(summary_of(synthetic.figure1_dataset()))
     assert text.endswith("|\n")
     assert len({len(line) for line in text.splitlines()}) == 1
     assert "3,030,000,000" in text
@@ -83,14 +95,14 @@ def test_markdown_lines_are_aligned_and_steps_readable() -> None:
     ],
 )
 def test_ratios_have_three_digits(value: float, text: str) -> None:
-    assert tables.to_markdown(pd.DataFrame({"final_ratio": [value]})).splitlines()[2].strip("| ") == text
+    assert markdown_of(pd.DataFrame({"final_ratio": [value]})).splitlines()[2].strip("| ") == text
 
 
 def test_failed_write_keeps_the_old_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     markdown, csv = tmp_path / "made" / "table.md", tmp_path / "made" / "table.csv"
-    frame = tables.summary(synthetic.experiment("e", tiny=small_case()))
-    tables.save(frame, markdown=markdown, csv=csv)
-    assert markdown.read_text(encoding="utf-8") == tables.to_markdown(frame)
+    frame = summary_of(synthetic.experiment("e", tiny=small_case()))
+    save(frame, markdown=markdown, csv=csv, columns=SUMMARY.columns)
+    assert markdown.read_text(encoding="utf-8") == markdown_of(frame)
     assert pd.read_csv(csv)["case"].tolist() == ["tiny"]
     before = {path: path.read_bytes() for path in markdown.parent.iterdir()}
 
@@ -99,5 +111,5 @@ def test_failed_write_keeps_the_old_table(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="No space left"):
-        tables.save(frame.assign(runs=7), markdown=markdown, csv=csv)
+        save(frame.assign(runs=7), markdown=markdown, csv=csv, columns=SUMMARY.columns)
     assert {path: path.read_bytes() for path in markdown.parent.iterdir()} == before

@@ -10,11 +10,11 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from pipeline import ConfigError, Plan, check_config, demands, read_config
-from pipeline.canonical import schema
-from pipeline.files import THEORY_FIGURES, THEORY_TABLES
-from pipeline.theory import FOLDERS
-from pipeline.theory_jobs import curve_seeds, theory_jobs
+from metalqr.config import ConfigError, Plan, check_config, demands, read_config
+from metalqr.config.model import Execution, Theory
+from metalqr.config.outputs import FIGURE_FORMATS, TABLE_FORMATS
+from metalqr.config.theory import FOLDERS
+from metalqr.config.theory_jobs import curve_seeds, theory_jobs
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = read_config(ROOT / "config.yaml")
@@ -38,7 +38,6 @@ def planned(overlay: str = "{}") -> Plan:
 @pytest.mark.parametrize(
     ("overlay", "message"),
     [
-        ("{theory: null}", "theory: missing; add it"),
         ("{theory: {seed: -1}}", "theory.seed: -1 is not >= 0"),
         ("{theory: {cases: [d1k1, d1k1]}}", "theory.cases: 'd1k1' is listed twice"),
         ("{theory: {cases: [d1k1, d2k3]}}", "theory.cases[1]: there is no case 'd2k3'; did you mean d2k2?"),
@@ -49,7 +48,7 @@ def planned(overlay: str = "{}") -> Plan:
         ("{theory: {audit: {random_tasks: 0}}}", "theory.audit.random_tasks: 0 is not >= 1"),
         ("{theory: {audit: {sublevel_factor: 0.99}}}", "theory.audit.sublevel_factor: 0.99 is not >= 1"),
         ("{theory: {audit: {sublevel_factor: .inf}}}", "theory.audit.sublevel_factor: inf is not a finite number"),
-        ("{theory: {audit: null}}", "theory.audit: missing; add it"),
+        ("{theory: {audit: 3}}", "theory.audit: 3 is not a mapping (key: value)"),
         ("{theory: {requirements: {target: 0}}}", "theory.requirements.target: 0 is not > 0"),
         ("{theory: {requirements: {target: 1.1}}}", "theory.requirements.target: 1.1 is not <= 1"),
         (
@@ -90,27 +89,31 @@ def test_each_problem_is_one_line_that_begins_with_its_key(overlay: str, message
     assert caught.value.problems[0].startswith(message)
 
 
+#: Figures of the stage, and tables with what they read.
+THEORY_FIGURES = ("estimation_error", "exact_methods", "theory_vs_practice")
+THEORY_TABLES = {"theory_audit": "theory", "theory_vs_practice": "theory", "stability": "stability"}
+
+
 @pytest.mark.parametrize("name", sorted({*THEORY_FIGURES, *THEORY_TABLES}))
 def test_names_of_figures_and_tables_are_kept(name: str) -> None:
+    kind = "figure" if name in THEORY_FIGURES else "table"
     for spelling in (name, name.upper()):
         with pytest.raises(ConfigError) as caught:
             check_config(overlaid(f"{{experiments: {{{spelling}: {{cases: [d1k1], seeds: [0], sweep: {{}}}}}}}}"))
         assert caught.value.problems == (
-            f"experiments.{spelling}: this name is kept for the stage theory; choose another",
+            f"experiments.{spelling}: this name is kept for the {kind} {name}; choose another",
         )
 
 
-def test_every_key_is_documented() -> None:
-    """In a table of docs/configuration.md, and with a comment in config.yaml."""
-    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8").partition("## The theory")[2]
-    documented = re.findall(r"^\| `([\w.]+)` \|", page.partition("\n## ")[0], flags=re.MULTILINE)
-    wanted = []
-    for key, rules in schema()["$defs"]["theory"]["properties"].items():
-        wanted += [f"{key}.{name}" for name in rules["properties"]] if "properties" in rules else [key]
-    assert documented == wanted
+def test_every_key_of_the_default_config_has_a_comment() -> None:
     block = (ROOT / "config.yaml").read_text(encoding="utf-8").partition("\ntheory:\n")[2].partition("\n\n")[0]
     lines = block.splitlines()
     assert all("#" in line or lines[place - 1].lstrip().startswith("#") for place, line in enumerate(lines))
+
+
+def test_defaults_are_what_the_default_config_says() -> None:
+    assert Theory().model_dump(mode="json") == DEFAULT["theory"]
+    assert Execution().as_dict() == DEFAULT["execution"]
 
 
 def test_default_asks_theorems_for_the_paper() -> None:
@@ -137,17 +140,19 @@ def test_a_case_of_the_theory_alone_is_made_too() -> None:
 
 def test_without_cases_nothing_is_made() -> None:
     plan = planned("{theory: {cases: []}}")
-    assert plan.theory.files == plan.theory.run_files == plan.theory.tables == []
+    assert plan.theory.files == plan.theory.run_files == []
+    assert plan.figures.files("theory") == plan.tables.files("theory") == []
     assert plan.cases == ("d1k1", "d2k2", "d20k10")
 
 
 def test_files_of_the_stage() -> None:
     plan = planned("{theory: {cases: [d1k1, d2k2]}}")
     expected = {f"results/{folder}/{case}.nc" for folder in FOLDERS for case in ("d1k1", "d2k2")}
-    expected |= {f"results/figures/{name}.{form}" for name in THEORY_FIGURES for form in ("pdf", "svg", "png")}
-    expected |= {f"results/tables/{name}.{form}" for name in THEORY_TABLES for form in ("md", "csv")}
-    assert set(plan.theory.files) == expected
-    assert len(plan.theory.files) == len(expected)
+    expected |= {f"results/figures/{name}.{form}" for name in THEORY_FIGURES for form in FIGURE_FORMATS}
+    expected |= {f"results/tables/{name}.{form}" for name in THEORY_TABLES for form in TABLE_FORMATS}
+    files = [*plan.theory.files, *plan.figures.files("theory"), *plan.tables.files("theory")]
+    assert set(files) == expected
+    assert len(files) == len(expected)
     assert plan.theory.run_files == [file for file in plan.run_files("figure1") if "/d20k10/" not in file]
 
 
@@ -157,9 +162,9 @@ def test_runs_are_those_at_the_cases_own_settings() -> None:
         "{experiments: {more: {cases: [d1k1, d2k2], seeds: [4, 7], sweep: {}},"
         " swept: {cases: [d1k1], seeds: [9], sweep: {smoothing_radius: [0.05]}}}}"
     )
-    assert curve_seeds(plan.config, "d1k1") == [0, 1, 2, 3, 4, 7]
+    assert curve_seeds(plan.checked, "d1k1") == [0, 1, 2, 3, 4, 7]
     runs = plan.theory.runs_of(SimpleNamespace(case="d1k1"))
-    assert set(runs) == {file for name in plan.curves for file in plan.run_files(name) if "/d1k1/" in file}
+    assert set(runs) == {file for name in ("figure1", "more") for file in plan.run_files(name) if "/d1k1/" in file}
     assert len(runs) == 6
 
 
@@ -171,8 +176,7 @@ def test_meta_optimum_is_named_by_the_rate(rate: str, name: str) -> None:
     plan = planned(f"{{cases: {{d1k1: {{algorithm: {{adaptation_rate: {rate}}}}}}}}}")
     file = f"results/optima/d1k1/adaptation_rate-{name}.nc"
     assert plan.theory.meta_optimum_of(SimpleNamespace(case="d1k1")) == file
-    wildcards = SimpleNamespace(table="learnability")
-    assert dict(zip(plan.theory.cases_of(wildcards), plan.theory.files_of(wildcards), strict=True))["d1k1"] == file
+    assert plan.tables.by_name["learnability"].inputs[f"d1k1/{name}"] == file
     assert re.fullmatch(re.findall(r'rate="(.*)"', (ROOT / "Snakefile").read_text(encoding="utf-8"))[0], name), (
         "the constraint of the wildcard"
     )
@@ -180,13 +184,23 @@ def test_meta_optimum_is_named_by_the_rate(rate: str, name: str) -> None:
 
 def test_a_table_shows_the_cases_that_have_a_file() -> None:
     plan = planned("{experiments: {figure1: {cases: [d2k2]}}, theory: {cases: [d1k1, d2k2]}}")
-    for table, folder in THEORY_TABLES.items():
-        wildcards = SimpleNamespace(table=table)
-        assert plan.theory.cases_of(wildcards) == (["d2k2"] if folder == "stability" else ["d1k1", "d2k2"])
-        assert len(plan.theory.files_of(wildcards)) == len(plan.theory.cases_of(wildcards))
+    for table, kind in THEORY_TABLES.items():
+        output, wildcards = plan.tables.by_name[table], SimpleNamespace(table=table)
+        assert output.product.reads == kind
+        assert plan.tables.names(wildcards) == (["d2k2"] if kind == "stability" else ["d1k1", "d2k2"])
+        assert len(plan.tables.inputs(wildcards)) == len(plan.tables.names(wildcards))
 
 
 # --- params ----------------------------------------------------------------------------------------------------------
+
+
+def test_runs_with_a_gain_for_each_task_have_no_stability() -> None:
+    """What the theory promises of a run is about a common gain."""
+    plan = planned("{cases: {d2k2: {algorithm: {method: gradient_descent}}}}")
+    assert plan.theory.cases == ["d1k1", "d2k2", "d20k10"]
+    assert plan.theory.trained_cases == ["d1k1", "d20k10"]
+    assert "results/stability/d2k2.nc" not in plan.theory.files
+    assert "check_stability" not in theory_jobs(plan.checked, "d2k2")
 
 
 def test_spelling_and_order_of_a_block_change_nothing() -> None:
@@ -206,15 +220,11 @@ def test_spelling_and_order_of_a_block_change_nothing() -> None:
     assert repr(plan.theory.block("audit")) == (
         "{'gains': 1000, 'perturbations': 2, 'random_tasks': 100, 'sublevel_factor': 1.0}"
     )
-    assert plan.theory.block("estimation_error")["smoothing_radius"] == [1.0, 2.0, 0.5]
+    assert plan.theory.block("estimation_error")["smoothing_radius"] == (1.0, 2.0, 0.5)
 
 
-def test_settings_are_complete() -> None:
-    assert planned().theory.settings(SimpleNamespace(case="d20k10")) == {
-        "learning_rate": 1e-5, "adaptation_rate": 1e-7, "perturbations": 100, "inner_perturbations": 100,
-        "smoothing_radius": 0.05, "rollout_length": 50, "iterations": 1200, "tolerance": 0.0, "task_batch": "all",
-        "precision": "float64",
-    }  # fmt: skip
+def test_settings_are_without_defaults() -> None:
+    assert planned().theory.settings(SimpleNamespace(case="d20k10")) == {"learning_rate": 1e-5, "adaptation_rate": 1e-7}
 
 
 # --- resources -------------------------------------------------------------------------------------------------------
@@ -230,7 +240,6 @@ def test_resources_grow_with_the_attempt(rule: str) -> None:
     small = SimpleNamespace(case="d1k1")
     assert theory.memory(rule)(small, 1) < theory.memory(rule)(wildcards, 1) < 1500
     assert theory.priority(rule)(small) < theory.priority(rule)(wildcards)
-    assert 500 < theory.drawing_memory(SimpleNamespace(), 1) < 1500
 
 
 LARGER = [
@@ -250,7 +259,7 @@ LARGER = [
 
 @pytest.mark.parametrize(("rule", "overlay"), LARGER)
 def test_more_of_anything_needs_more(rule: str, overlay: str) -> None:
-    before, after = (theory_jobs(overlaid(text), "d2k2")[rule] for text in ("{}", overlay))
+    before, after = (theory_jobs(check_config(overlaid(text)), "d2k2")[rule] for text in ("{}", overlay))
     assert after.memory > before.memory
     assert after.seconds > before.seconds
 
@@ -263,7 +272,7 @@ def test_time_of_the_estimation_error_is_that_of_its_roll_outs() -> None:
     """
     rollouts = [5 * m * (m + 1) for m in (25, 50, 100, 200)]
     steps = 40 * (50 * sum(rollouts) + 5 * 50 * 50_500 + 385 * 50_500)
-    seconds = theory_jobs(DEFAULT, "d20k10")["measure_estimation_error"].seconds
+    seconds = theory_jobs(check_config(DEFAULT), "d20k10")["measure_estimation_error"].seconds
     assert 1.0 < seconds / (84e-9 * steps) < 2.0
 
 
@@ -294,7 +303,7 @@ MEASURED = [
 def test_estimates_exceed_what_was_measured_but_not_by_much(
     rule: str, case: str, overlay: str, mebibytes: float, seconds: float
 ) -> None:
-    job = theory_jobs(overlaid(overlay), case)[rule]
+    job = theory_jobs(check_config(overlaid(overlay)), case)[rule]
     assert 1.1 < job.memory / (mebibytes * 2**20 / 1e6) < 2.5
     assert seconds < 60 * demands.minutes(job.seconds) < 100 * max(seconds, 30)
 

@@ -8,8 +8,10 @@ import pytest
 import xarray as xr
 from systems import random_tasks
 
-from metalqr import figures, storage, tables, theory, theory_tables
-from metalqr.summaries import DatasetError
+from metalqr import storage, theory
+from metalqr.config.registries import figures, tables
+from metalqr.reporting.summaries import DatasetError
+from metalqr.reporting.tables.markdown import to_markdown
 from metalqr.theory import Form
 
 TASKS = random_tasks(12, count=2, state_dim=2, action_dim=1)
@@ -81,21 +83,21 @@ def test_file_of_another_case_or_stage_is_refused(path: Path, tmp_path: Path) ->
 
 
 def test_table_of_the_audit_names_what_broke(case: xr.Dataset) -> None:
-    table = theory_tables.theory_audit({"one": case})
+    table = tables.get("theory_audit")().make({"one": case})
     assert len(table) == case.sizes["inequality"]
     row = table.set_index("inequality").loc["cost_change"]
     assert row["broken_printed"] == int(case["broken"].sel(inequality="cost_change", form="printed")) > 0
     assert row["broken_corrected"] == 0
-    text = tables.to_markdown(table, theory_tables.COLUMNS)
+    text = to_markdown(table, tables.get("theory_audit").columns)
     line = next(line for line in text.splitlines() if "cost_change" in line)
     assert f"{row['broken_printed']} of {row['checked_printed']}" in line.replace(",", "")
     assert [cell.strip() for cell in line.split("|")][4] == "14"
     table.loc[table["inequality"] == "cost_change", "origin_printed"] = 3
-    assert "in random set 3" in tables.to_markdown(table, theory_tables.COLUMNS)
+    assert "in random set 3" in to_markdown(table, tables.get("theory_audit").columns)
 
 
 def test_table_beside_practice_has_the_powers_of_ten(case: xr.Dataset) -> None:
-    table = theory_tables.theory_vs_practice({"one": case}).set_index("setting")
+    table = tables.get("theory_vs_practice")().make({"one": case}).set_index("setting")
     asked = float(case["required"].sel(setting="perturbations", form="corrected"))
     assert table.loc["perturbations", "corrected"] == asked
     assert table.loc["perturbations", "decades_corrected"] == pytest.approx(np.log10(asked / 100))
@@ -103,7 +105,7 @@ def test_table_beside_practice_has_the_powers_of_ten(case: xr.Dataset) -> None:
 
 
 def test_figure_shows_every_setting_and_case(case: xr.Dataset) -> None:
-    figure = figures.theory_vs_practice({"one": case, "two": case})
+    figure = figures.get("theory_vs_practice")().make({"one": case, "two": case})
     assert [panel.get_title() for panel in figure.axes] == ["one", "two"]
     assert len(figure.axes[0].get_yticklabels()) == case.sizes["setting"]
     shown = {float(line.get_xdata()[0]) for line in figure.axes[0].lines if len(line.get_xdata()) == 1}
@@ -112,6 +114,6 @@ def test_figure_shows_every_setting_and_case(case: xr.Dataset) -> None:
 
 
 def test_nothing_to_show() -> None:
-    for function in (figures.theory_vs_practice, theory_tables.theory_audit, theory_tables.theory_vs_practice):
-        with pytest.raises(DatasetError, match="at least one"):
-            function({})
+    for product in (figures.get("theory_vs_practice"), tables.get("theory_audit"), tables.get("theory_vs_practice")):
+        with pytest.raises(DatasetError, match="at least one case"):
+            product().make({})

@@ -223,7 +223,10 @@ def test_any_change_of_a_file_is_read_or_refused_with_its_name(
 
 
 def test_run_of_other_settings_is_refused(tmp_path: Path) -> None:
-    storage.save_run(tmp_path / "run.nc", make_history(5), SETTINGS, 0, case="one")
+    storage.save_run(tmp_path / "run.nc", make_history(5), SETTINGS, 0, case="one", perturbed_policies=12)
     storage.load_run(tmp_path / "run.nc", "one", SETTINGS)
-    with pytest.raises(storage.StorageError, match=r"run\.nc: it is a run of other settings; delete it"):
+    with pytest.raises(
+        storage.StorageError,
+        match=r"run\.nc: it was run with perturbations: .*, but perturbations: 5 is wanted; delete it",
+    ):
         storage.load_run(tmp_path / "run.nc", "one", {**SETTINGS, "perturbations": 5})

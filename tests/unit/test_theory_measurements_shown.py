@@ -15,9 +15,14 @@ from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 from test_figures import dotted_places, legend_texts, overlaps_and_escapes
 
-from metalqr import figures, storage, tables, theory_tables
+from metalqr import storage
+from metalqr.config.registries import figures, tables
+from metalqr.reporting.summaries import DatasetError
+from metalqr.reporting.tables.markdown import save, to_markdown
+from metalqr.reporting.tables.stability import PROMISES
 from metalqr.stability import Promise
-from metalqr.summaries import DatasetError
+
+STABILITY, ERRORS = tables.get("stability")(), figures.get("estimation_error")()
 
 # --- the table of the stability --------------------------------------------------------------------------------------
 
@@ -40,12 +45,12 @@ def stability(tmp_path_factory: pytest.TempPathFactory) -> dict[str, xr.Dataset]
 
 
 def test_every_promise_has_words() -> None:
-    assert list(theory_tables.PROMISES) == [str(promise) for promise in Promise]
+    assert list(PROMISES) == [str(promise) for promise in Promise]
 
 
 def test_table_by_hand(stability: dict[str, xr.Dataset]) -> None:
     """Runs of 6 and 12 gains; from the fourth promise on one gain less is looked at: (5 + 11 / 2) / 16 and so on."""
-    table = theory_tables.stability(stability)
+    table = STABILITY.make(stability)
     assert table["case"].tolist() == ["one"] * 9 + ["two"] * 9
     assert table["promise"].tolist() == [str(promise) for promise in Promise] * 2
     first = table.iloc[0].to_dict()
@@ -71,10 +76,8 @@ def test_table_by_hand(stability: dict[str, xr.Dataset]) -> None:
 
 
 def test_markdown_and_csv_of_the_stability(stability: dict[str, xr.Dataset], tmp_path: Path) -> None:
-    table = theory_tables.stability({"one": stability["one"].sel(seed=[0])})
-    tables.save(
-        table, markdown=tmp_path / "stability.md", csv=tmp_path / "stability.csv", columns=theory_tables.COLUMNS
-    )
+    table = STABILITY.make({"one": stability["one"].sel(seed=[0])})
+    save(table, markdown=tmp_path / "stability.md", csv=tmp_path / "stability.csv", columns=STABILITY.columns)
     lines = (tmp_path / "stability.md").read_text(encoding="utf-8").splitlines()
     assert len({len(line) for line in lines}) == 1
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
@@ -90,7 +93,7 @@ def test_markdown_and_csv_of_the_stability(stability: dict[str, xr.Dataset], tmp
 
 
 def test_infinite_rises_and_early_breaks_in_markdown(stability: dict[str, xr.Dataset]) -> None:
-    lines = tables.to_markdown(theory_tables.stability(stability), theory_tables.COLUMNS).splitlines()
+    lines = to_markdown(STABILITY.make(stability), STABILITY.columns).splitlines()
     cells = [cell.strip() for cell in lines[10].split("|")[3:-1]]
     assert cells == ["65.6 %", "50.0 %", "1 of 2", "8", "100 %"]
     assert lines[-1].endswith("∞ % |")
@@ -100,9 +103,9 @@ def test_a_promise_that_could_never_be_looked_at(stability: dict[str, xr.Dataset
     case = stability["one"].copy(deep=True)
     case["checked"][:] = 0
     case["kept"][:] = np.nan
-    table = theory_tables.stability({"one": case})
+    table = STABILITY.make({"one": case})
     assert table["kept_share"].isna().all()
-    assert tables.to_markdown(table, theory_tables.COLUMNS).splitlines()[2].split("|")[3].strip() == "–"
+    assert to_markdown(table, STABILITY.columns).splitlines()[2].split("|")[3].strip() == "–"
 
 
 # --- the figure of the estimation error ------------------------------------------------------------------------------
@@ -130,7 +133,7 @@ def errors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, xr.Dataset]:
 
 @pytest.fixture(scope="module")
 def figure(errors: dict[str, xr.Dataset]) -> Figure:
-    return figures.estimation_error(errors)
+    return ERRORS.make(errors)
 
 
 def lines(axes: Axes, label: str) -> list[tuple[np.ndarray, np.ndarray, Any]]:
@@ -222,7 +225,7 @@ def test_a_single_case_with_single_values_and_one_with_nothing_finite(tmp_path: 
     single = {parameter: (value,) for parameter, value in measurements.SETTINGS.items() if parameter != "iterations"}
     found = saved(tmp_path, one={"values": single}, two={"values": single, "infinite": {"bias": (0,), "error": (0,)}})
     for datasets in ({"two": found["two"]}, found):
-        drawn = figures.estimation_error(datasets)
+        drawn = ERRORS.make(datasets)
         assert not overlaps_and_escapes(drawn)
         assert len(lines(drawn.axes[0], "_error")) == len(datasets)
 
@@ -230,11 +233,11 @@ def test_a_single_case_with_single_values_and_one_with_nothing_finite(tmp_path: 
 def test_own_settings_that_differ_are_not_marked(errors: dict[str, xr.Dataset]) -> None:
     other = errors["d2k2"].copy()
     other.attrs["settings"] = json.dumps(measurements.SETTINGS | {"smoothing_radius": 0.1})
-    drawn = figures.estimation_error({"a": errors["d1k1"], "b": other})
+    drawn = ERRORS.make({"a": errors["d1k1"], "b": other})
     assert [dotted_places(axes) for axes in drawn.axes[:3]] == [[100.0], [], [50.0]]
 
 
 def test_nothing_to_show() -> None:
-    for function in (figures.estimation_error, theory_tables.stability):
+    for product in (ERRORS, STABILITY):
         with pytest.raises(DatasetError, match="needs the dataset of at least one case"):
-            function({})
+            product.make({})

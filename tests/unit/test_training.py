@@ -10,9 +10,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from systems import random_tasks
 
 from metalqr import estimators, lqr, meta, optimal
+from metalqr.config.algorithm import MetaSettings
 from metalqr.lqr import LQRTasks, UnstablePolicyError
 from metalqr.random import Stream
-from metalqr.settings import MetaSettings
+from metalqr.training import Method, Observer, Problem, State
+from metalqr.training.loop import run
 
 # Similar and well damped, so that one gain serves all and small steps stay stable.
 similar_tasks = functools.partial(random_tasks, radius=0.6, spread=0.2)
@@ -57,8 +59,8 @@ def test_training_lowers_the_cost_towards_the_best_single_gain():
     base = similar_tasks(seed=3, count=3, state_dim=1, action_dim=1)
     # A uniform p: the ratio counts every task alike, so only then is the best single gain its floor.
     tasks = LQRTasks(base.A, base.B, base.Q, base.R, base.Psi)
-    settings = dataclasses.replace(
-        SETTINGS, perturbations=100, inner_perturbations=10, iterations=300, learning_rate=5.0e-3, rollout_length=50
+    settings = SETTINGS.replace(
+        perturbations=100, inner_perturbations=10, iterations=300, learning_rate=5.0e-3, rollout_length=50
     )
     history = meta.train(tasks, np.zeros((1, 1)), settings, seed=0)
     best = optimal.optimal_gains(tasks).cost.sum()
@@ -85,14 +87,14 @@ def test_a_run_is_a_function_of_its_arguments_alone():
 def test_more_iterations_continue_the_same_run():
     tasks = similar_tasks(seed=6, count=2, state_dim=2, action_dim=2)
     short = meta.train(tasks, np.zeros((2, 2)), SETTINGS, seed=1)
-    long = meta.train(tasks, np.zeros((2, 2)), dataclasses.replace(SETTINGS, iterations=9), seed=1)
+    long = meta.train(tasks, np.zeros((2, 2)), SETTINGS.replace(iterations=9), seed=1)
     assert_array_equal(long.K[:7], short.K)
 
 
 def test_it_stops_at_the_tolerance():
     """The paper prints the loop's condition the wrong way round: with a huge tolerance nothing is updated."""
     tasks = similar_tasks(seed=7, count=2, state_dim=2, action_dim=2)
-    history = meta.train(tasks, np.zeros((2, 2)), dataclasses.replace(SETTINGS, tolerance=1.0e9), seed=1)
+    history = meta.train(tasks, np.zeros((2, 2)), SETTINGS.replace(tolerance=1.0e9), seed=1)
     assert history.status is meta.Status.TOLERANCE
     assert history.status_iteration == 0
     assert len(history.K) == 1
@@ -101,7 +103,7 @@ def test_it_stops_at_the_tolerance():
 
 def test_leaving_the_stabilising_set_is_a_result():
     tasks = similar_tasks(seed=8, count=2, state_dim=2, action_dim=2)
-    history = meta.train(tasks, np.zeros((2, 2)), dataclasses.replace(SETTINGS, learning_rate=10.0), seed=1)
+    history = meta.train(tasks, np.zeros((2, 2)), SETTINGS.replace(learning_rate=10.0), seed=1)
     assert history.status is meta.Status.DIVERGED
     last = history.status_iteration
     assert 1 <= last < 6
@@ -114,7 +116,7 @@ def test_leaving_the_stabilising_set_is_a_result():
 def test_values_that_stop_being_finite_are_a_result():
     """Perturbations so large that roll-outs overflow: the estimate is not finite, and the run ends at K_0."""
     tasks = similar_tasks(seed=9, count=2, state_dim=2, action_dim=2)
-    settings = dataclasses.replace(SETTINGS, smoothing_radius=1.0e9)
+    settings = SETTINGS.replace(smoothing_radius=1.0e9)
     history = meta.train(tasks, np.zeros((2, 2)), settings, seed=1)
     assert history.status is meta.Status.DIVERGED
     assert history.status_iteration == 0
@@ -128,8 +130,41 @@ def test_an_unstable_initial_gain_is_refused_with_its_tasks():
         meta.train(tasks, np.array([[1.0e3]]), SETTINGS, seed=0)
 
 
-def test_progress_sees_every_iteration():
+def test_a_step_without_a_gradient_norm_is_refused_at_once():
+    """Its file would be refused when all runs are made."""
+
+    class Stepper(Method):
+        name = "stepper"
+
+        def step(self, state, stream):
+            return State(0.9 * state.K)
+
+    tasks = similar_tasks(seed=11, count=2, state_dim=1, action_dim=1)
+    method = Stepper(Problem(tasks, np.zeros((1, 1)), SETTINGS))
+    with pytest.raises(ValueError, match="the method stepper gives no gradient_norm; set it in the State"):
+        run(method, Stream(0), 3)
+
+
+def test_every_observer_is_asked_before_a_run_stops():
+    class Stop(Observer):
+        asked = 0
+
+        def stops(self, state):
+            self.asked += 1
+            return True
+
+    tasks, observers = similar_tasks(seed=11, count=2, state_dim=1, action_dim=1), [Stop(), Stop()]
+    history = meta.train(tasks, np.zeros((1, 1)), SETTINGS, 0, observers)
+    assert history.status == "interrupted"
+    assert [each.asked for each in observers] == [1, 1]
+
+
+def test_an_observer_sees_every_iteration():
+    class Watcher(Observer):
+        def reached(self, iteration, K, cost):
+            seen.append((iteration, cost))
+
     tasks, seen = similar_tasks(seed=11, count=2, state_dim=1, action_dim=1), []
-    history = meta.train(tasks, np.zeros((1, 1)), SETTINGS, 0, progress=lambda n, ratio: seen.append((n, ratio)))
+    history = meta.train(tasks, np.zeros((1, 1)), SETTINGS, 0, [Watcher()])
     assert [n for n, _ in seen] == list(range(7))
-    assert_allclose([ratio for _, ratio in seen], history.ratio, rtol=1e-13)
+    assert_array_equal([cost for _, cost in seen], history.cost)

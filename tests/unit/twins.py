@@ -70,3 +70,9 @@ def circle_average(values: Callable[[Array], Array], gain: Array, radius: float,
     U = radius * np.stack([np.cos(angles), np.sin(angles)], axis=-1).reshape(points, 1, 2)
     found = np.array([values(gain + direction) for direction in U])
     return 2 / radius**2 * np.einsum("pi,pkd->ikd", found, U) / points
+
+
+def within(estimates: Array, exact: Array | float, bound: float = 4.5) -> None:
+    """Every entry of the mean of independent estimates is within ``bound`` standard errors of the exact value."""
+    error = (estimates.mean(axis=0) - exact) / (estimates.std(axis=0, ddof=1) / np.sqrt(len(estimates)))
+    assert np.all(np.abs(error) < bound), error

@@ -14,7 +14,7 @@ import sys
 from typing import Any, NoReturn
 
 #: What every call imports sooner or later; nothing of the project, whose modules each call must find by itself.
-PRELOADED = ("jsonschema", "nbformat", "platformdirs", "smart_open", "snakemake.cli", "snakemake.report.html_reporter")
+PRELOADED = ("nbformat", "platformdirs", "pydantic", "smart_open", "snakemake.cli", "snakemake.report.html_reporter")
 
 
 def call(request: dict[str, Any]) -> NoReturn:

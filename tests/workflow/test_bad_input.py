@@ -17,7 +17,7 @@ from bad_input import rows, spoil
 from project import ROOT, TINY, Project
 from snakemake.utils import update_config
 
-from pipeline import ConfigError, Plan, check_config
+from metalqr.config import ConfigError, Plan, check_config
 
 pytestmark = pytest.mark.slow
 
@@ -114,9 +114,8 @@ TARGETS = {
     "solve_meta_optimum": "results/optima/d1k1/adaptation_rate-1e-05.nc",
     "train_policy": "results/runs/d1k1/SETTING/seed-0.nc",
     "collect_dataset": "results/datasets/figure1.nc",
-    "draw_curves": "results/figures/figure1.png",
-    "summarise_experiment": "results/tables/figure1.md",
-    "draw_hyperparameters": "results/figures/hyperparameters.png",
+    "draw": "results/figures/OUTPUT.png",
+    "tabulate": "results/tables/OUTPUT.md",
 }
 
 
@@ -128,7 +127,9 @@ def test_bad_file_of_a_later_stage(
     project = Project(one_case.root, tmp_path / "made", one_case.configs)
     plan = Plan(overlaid(*(file.read_text(encoding="utf-8") for file in project.configs)))
     setting = plan.run_files("figure1")[0].split("/")[3]
-    path, target, message = (text.replace("SETTING", setting) for text in (path, TARGETS[rule], message))
+    output = re.search(r"(?:figure|table)=(\w+)", message)
+    target = TARGETS[rule].replace("OUTPUT", output[1] if output else "")
+    path, target, message = (text.replace("SETTING", setting) for text in (path, target, message))
     spoil(
         kind,
         "meta_optima" if "adaptation_rate" in path else path.split("/")[1],

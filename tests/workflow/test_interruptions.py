@@ -56,11 +56,11 @@ def test_killed_snakemake_whose_jobs_live_on(two_runs: Project, tmp_path: Path) 
 
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
 def test_jobs_that_are_told_to_stop_save_and_go_on(kind: signal.Signals, two_runs: Project, tmp_path: Path) -> None:
-    """With so long between two checkpoints that only the signal can have saved the state."""
+    """With so long between two saves that only the signal can have saved the state."""
     project = elsewhere(two_runs, tmp_path).overlay("execution: {checkpoint_seconds: 1000}\n")
     process = project.start("runs", "--cores", "2")
     logs = project.directory / "results" / "logs" / "runs"
-    assert until(lambda: sum(" of 16000, ratio" in path.read_text() for path in logs.rglob("*.log")) == 2, process)
+    assert until(lambda: sum(" of 16000, mean cost" in path.read_text() for path in logs.rglob("*.log")) == 2, process)
     time.sleep(0.5)
     os.killpg(process.pid, kind)
     printed, _ = process.communicate(timeout=60)
@@ -116,8 +116,8 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
 def test_a_full_disk_loses_nothing(two_runs: Project, tmp_path: Path) -> None:
     project = elsewhere(two_runs, tmp_path)
     disk = project.directory / "results"
-    # Room for one run, which is 0.9 MB, and not for the state of another beside it.
-    with small_disk(disk, "1600k"):
+    # Room for one run, which is 0.6 MB, and not for the state of another beside it.
+    with small_disk(disk, "1200k"):
         printed = project.snakemake("runs", "--cores", "1", succeeds=False)
         assert "StorageError: results/runs/d1k1/" in printed
         assert "cannot be written (no space left on its disk: " in printed

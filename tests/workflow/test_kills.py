@@ -98,17 +98,15 @@ WRITER = """
 import itertools, sys
 import numpy as np
 from metalqr import storage
-from metalqr.meta import History, Status
+from metalqr.training import History, Status
 
 entries = 200_001
 noise = np.random.default_rng(0).normal(size=entries)
 counts = np.arange(entries)
 for turn in itertools.count():
-    ratio = counts + float(turn % 2)
-    history = History(
-        noise[:, None, None], noise[:, None], ratio, noise, counts, counts, Status.COMPLETED, entries - 1
-    )
-    storage.save_run(sys.argv[1], history, {}, 0, case="one")
+    norm = counts + float(turn % 2)
+    history = History(noise[:, None, None], noise[:, None], norm, counts, counts, Status.COMPLETED, entries - 1)
+    storage.save_run(sys.argv[1], history, {}, 0, case="one", perturbed_policies=1)
 """
 
 
@@ -124,7 +122,7 @@ def test_killed_four_times_while_writing(tmp_path: Path) -> None:
         writer.wait()
         assert written
         run = storage.load_run(path, "one")
-        assert {*(run["ratio"] - run["rollout_steps"]).values} in ({0.0}, {1.0})
+        assert {*(run["gradient_norm"] - run["rollout_steps"]).values} in ({0.0}, {1.0})
         interrupted += bool(list(tmp_path.glob(".run.nc.*.tmp")))
         atomic.discard_leftovers(path)
         assert [other.name for other in tmp_path.iterdir()] == ["run.nc"]

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,13 @@ pytestmark = pytest.mark.slow
 
 EXPERIMENTS = ["figure1", "learning_rate", "perturbations"]
 DATASETS = [f"results/datasets/{name}.nc" for name in EXPERIMENTS]
+CURVES, HYPERPARAMETERS = "results/figures/figure1.pdf", "results/figures/hyperparameters.pdf"
 AFTER_DATASETS = {
-    "draw_curves": ["results/figures/figure1.pdf"],
-    "draw_hyperparameters": ["results/figures/hyperparameters.pdf"],
-    "summarise_experiment": [f"results/tables/{name}.md" for name in EXPERIMENTS],
+    "draw": [CURVES, HYPERPARAMETERS],
+    "tabulate": [f"results/tables/{name}.md" for name in EXPERIMENTS],
 }
 RUNS_PER_CASE = {"d1k1": 2, "d2k2": 4}
+LEARNABILITY = "results/tables/learnability.md"
 #: All runs have the cases' own adaptation rate.
 META_OPTIMA = [f"results/optima/{case}/adaptation_rate-1e-05.nc" for case in RUNS_PER_CASE]
 
@@ -33,15 +35,13 @@ def runs_of(plan: dict[str, list[str]]) -> dict[str, int]:
 
 def after(*experiments: str) -> dict[str, list[str]]:
     """What follows from new datasets of these experiments."""
-    plan = {
+    curves = [CURVES] if "figure1" in experiments else []
+    hyperparameters = [HYPERPARAMETERS] if set(experiments) - {"figure1"} else []
+    return {
         "collect_dataset": [f"results/datasets/{name}.nc" for name in experiments],
-        "summarise_experiment": [f"results/tables/{name}.md" for name in experiments],
+        "draw": [*curves, *hyperparameters],
+        "tabulate": [f"results/tables/{name}.md" for name in experiments],
     }
-    if "figure1" in experiments:
-        plan["draw_curves"] = AFTER_DATASETS["draw_curves"]
-    if set(experiments) - {"figure1"}:
-        plan["draw_hyperparameters"] = AFTER_DATASETS["draw_hyperparameters"]
-    return plan
 
 
 def without_runs(plan: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -57,7 +57,7 @@ def test_everything_is_made_under_the_directory(finished: Project) -> None:
     expected |= {
         f"results/figures/{name}.{form}" for name in ("figure1", "hyperparameters") for form in ("pdf", "svg", "png")
     }
-    expected |= {f"results/tables/{name}.{form}" for name in EXPERIMENTS for form in ("md", "csv")}
+    expected |= {f"results/tables/{name}.{form}" for name in (*EXPERIMENTS, "learnability") for form in ("md", "csv")}
     expected |= {f"results/{stage}/{case}.nc" for stage in ("tasks", "optima") for case in RUNS_PER_CASE}
     expected |= set(META_OPTIMA)
     assert expected <= made
@@ -68,7 +68,7 @@ def test_everything_is_made_under_the_directory(finished: Project) -> None:
 
 def test_every_job_has_its_log_and_its_timing(finished: Project) -> None:
     results = finished.directory / "results"
-    jobs = 2 + 2 + 2 + sum(RUNS_PER_CASE.values()) + 3 + 2 + 3
+    jobs = 2 + 2 + 2 + 1 + sum(RUNS_PER_CASE.values()) + 3 + 2 + 3
     assert len(list((results / "logs").rglob("*.log"))) == jobs
     timings = list((results / "timings").rglob("*.tsv"))
     assert len(timings) == jobs
@@ -79,8 +79,8 @@ def test_log_of_a_run_shows_settings_progress_and_end(finished: Project) -> None
     (log, *_) = (finished.directory / "results/logs/runs/d1k1").rglob("seed-1.log")
     text = log.read_text()
     assert "case d1k1, seed 1, threads 1, settings {'learning_rate': 0.001" in text
-    assert "iteration 0 of 3, ratio" in text
-    assert "iteration 3 of 3, ratio" in text
+    assert "iteration 0 of 3, mean cost" in text
+    assert "iteration 3 of 3, mean cost" in text
     assert text.rstrip().endswith("completed at iteration 3")
     assert "WARNING" not in text
 
@@ -92,21 +92,25 @@ def test_diverged_runs_are_results(finished: Project) -> None:
 
 
 def test_run_whose_tasks_are_not_learnable_at_its_rate_says_so(finished: Project, tmp_path: Path) -> None:
-    """No run fails for a rate that is too large: the log has the certificate, and the file no optimum."""
+    """No run fails for a rate that is too large: the end of `snakemake optima` says so, and the table."""
     shutil.copytree(finished.directory, tmp_path / "made")
     other = Project(finished.root, tmp_path / "made", finished.configs)
     other = other.overlay("experiments: {rate: {cases: [d1k1], seeds: [0], sweep: {adaptation_rate: [1.0e+6]}}}\n")
-    other.snakemake("results/datasets/rate.nc", "--cores", "1")
+    printed = other.snakemake("optima", "--cores", "1")
     known = storage.load_meta_optimum(tmp_path / "made/results/optima/d1k1/adaptation_rate-1000000.0.nc", "d1k1")
     assert known["verdict"].item() == "not learnable"
     assert known["K_meta"].isnull().all()
+    place, largest = "Warning: d1k1 at adaptation_rate 1000000.0:", known["largest_adaptation_rate"].item()
+    first, second = (line for line in printed.splitlines() if line.startswith("Warning"))
+    assert first.startswith(
+        f"{place} the tasks are not known to be MAML-learnable (not learnable): no gain is MAML-stab"
+    )
+    assert second == f"{place} the initial gain is MAML-stabilising only up to {largest:.6g}"
+    assert printed.rstrip().endswith(second)
+    assert "| no gain is MAML-stabilising at" in (tmp_path / "made" / LEARNABILITY).read_text(encoding="utf-8")
+    other.snakemake("results/datasets/rate.nc", "--cores", "1")
     case = storage.load_experiment(tmp_path / "made/results/datasets/rate.nc")["d1k1"].to_dataset()
     assert case["status"].values.tolist() == [["diverged"]]
-    logs = [path.read_text() for path in (tmp_path / "made/results/logs/runs/d1k1").rglob("*.log")]
-    (log,) = (text for text in logs if "'adaptation_rate': 1000000.0" in text)
-    assert "WARNING the tasks are not known to be learnable at the adaptation rate 1e+06: no gain is MAML-stab" in log
-    largest = known["largest_adaptation_rate"].item()
-    assert f"the initial gain is not MAML-stabilising at the adaptation rate 1e+06, but below {largest:.6g}\n" in log
 
 
 def test_linked_settings_move_together(finished: Project) -> None:
@@ -176,11 +180,38 @@ def test_nothing_for_how_it_runs(finished: Project) -> None:
     assert finished.overlay("execution: {threads: 2}\n").planned() == {}
 
 
-@pytest.mark.parametrize("name", ["src/metalqr/__init__.py", "src/metalqr/tables.py", "Snakefile", "config.yaml"])
-def test_nothing_else_for_sources_that_do_not_matter(name: str, finished: Project) -> None:
+@pytest.mark.parametrize("name", ["src/metalqr/__init__.py", "Snakefile", "config.yaml", "workflow/report/caption.rst"])
+def test_nothing_for_sources_that_do_not_matter(name: str, finished: Project) -> None:
     with finished.edited(name):
-        tables = {"summarise_experiment": AFTER_DATASETS["summarise_experiment"]}
-        assert finished.planned() == (tables if name.endswith("tables.py") else {})
+        assert finished.planned() == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("figures/learning_curves", {"draw": [CURVES]}),
+        ("figures/hyperparameters", {"draw": [HYPERPARAMETERS]}),
+        ("figures/exact_methods", {}),
+        ("figures/style", {"draw": AFTER_DATASETS["draw"]}),
+        ("tables/summary", {"tabulate": AFTER_DATASETS["tabulate"]}),
+        ("tables/stability", {}),
+        ("tables/learnability", {"tabulate": [LEARNABILITY]}),
+        (
+            "summaries",
+            {"draw": AFTER_DATASETS["draw"], "tabulate": sorted([*AFTER_DATASETS["tabulate"], LEARNABILITY])},
+        ),
+    ],
+)
+def test_edited_figure_or_table_makes_its_own_files_again(
+    name: str, expected: dict[str, list[str]], finished: Project
+) -> None:
+    with finished.edited(f"src/metalqr/reporting/{name}.py"):
+        assert finished.planned() == expected
+
+
+def test_edited_reader_of_another_kind_of_result_makes_nothing_again(finished: Project) -> None:
+    with finished.edited("src/metalqr/storage/exact_methods.py"):
+        assert finished.planned() == {}
 
 
 def test_edited_layout_of_datasets_keeps_the_runs(finished: Project) -> None:
@@ -193,14 +224,9 @@ def test_another_library_version_makes_its_stages_again(finished: Project) -> No
     before = path.read_text(encoding="utf-8")
     try:
         path.write_text(before.replace("seaborn ==", "seaborn ==9."), encoding="utf-8")
-        assert finished.planned() == {name: AFTER_DATASETS[name] for name in ("draw_curves", "draw_hyperparameters")}
+        assert finished.planned() == {"draw": AFTER_DATASETS["draw"]}
     finally:
         path.write_text(before, encoding="utf-8")
-
-
-def test_edited_figures_draw_the_figures_again(finished: Project) -> None:
-    with finished.edited("src/metalqr/figures/learning_curves.py"):
-        assert finished.planned() == {name: AFTER_DATASETS[name] for name in ("draw_curves", "draw_hyperparameters")}
 
 
 def test_edited_rollout_makes_the_runs_and_what_follows_again(finished: Project) -> None:
@@ -243,20 +269,29 @@ def test_another_adaptation_rate_makes_its_optimum_and_its_runs(finished: Projec
     assert not {"generate_tasks", "solve_optima"} & set(plan)
 
 
-def test_edited_learnability_makes_the_optima_and_the_runs_again(finished: Project) -> None:
+def test_edited_learnability_makes_its_table_again_and_no_run(finished: Project) -> None:
     with finished.edited("src/metalqr/learnability.py"):
         plan = finished.planned()
-    assert plan["solve_meta_optimum"] == META_OPTIMA
-    assert runs_of(plan) == RUNS_PER_CASE
-    assert "solve_optima" not in plan
+    assert plan == {"solve_meta_optimum": META_OPTIMA, "tabulate": [LEARNABILITY]}
+
+
+@pytest.mark.parametrize("package", ["optimal", "theory", "reporting"])
+def test_edits_beside_the_critical_path_train_nothing_again(package: str, finished: Project) -> None:
+    """All files of the package at once. Training needs the tasks, and these need no optimum."""
+    with ExitStack() as edits:
+        for path in (finished.root / "src" / "metalqr" / package).rglob("*.py"):
+            edits.enter_context(finished.edited(path.relative_to(finished.root).as_posix()))
+        plan = finished.planned()
+    assert not {"generate_tasks", "train_policy"} & set(plan)
+    assert ("solve_optima" in plan) == (package == "optimal")
 
 
 def test_experiment_whose_runs_all_exist_makes_none(finished: Project) -> None:
     plan = finished.overlay("experiments: {mine: {cases: [d1k1], seeds: [1], sweep: {}}}\n").planned()
     assert plan == {
         "collect_dataset": ["results/datasets/mine.nc"],
-        "draw_curves": ["results/figures/mine.pdf"],
-        "summarise_experiment": ["results/tables/mine.md"],
+        "draw": ["results/figures/mine.pdf"],
+        "tabulate": ["results/tables/mine.md"],
     }
 
 
@@ -269,9 +304,9 @@ def test_family_of_one_case_makes_everything_of_it_again(finished: Project) -> N
     assert plan["collect_dataset"] == ["results/datasets/figure1.nc"]
 
 
-def test_initial_gain_keeps_the_tasks(finished: Project) -> None:
+def test_initial_gain_is_part_of_the_tasks(finished: Project) -> None:
     plan = finished.overlay("cases: {d1k1: {initial_gain: [[0.1]]}}\n").planned()
-    assert "generate_tasks" not in plan
+    assert plan["generate_tasks"] == ["results/tasks/d1k1.nc"]
     assert plan["solve_optima"] == ["results/optima/d1k1.nc"]
     assert plan["solve_meta_optimum"] == META_OPTIMA[:1]
     assert runs_of(plan) == {"d1k1": 2}

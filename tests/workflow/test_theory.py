@@ -20,21 +20,26 @@ def tables(*names: str) -> list[str]:
 
 
 def figure(name: str) -> dict[str, list[str]]:
-    return {f"draw_{name}": [f"results/figures/{name}.pdf"]}
+    return {"draw": [f"results/figures/{name}.pdf"]}
+
+
+def together(*parts: dict[str, list[str]]) -> dict[str, list[str]]:
+    """What several parts of the stage start again."""
+    return {rule: sorted({file for part in parts for file in part.get(rule, [])}) for rule in set().union(*parts)}
 
 
 #: What each part of the stage starts again, with all that follows from it.
 AUDIT = {
     "audit_theory": ["results/theory/d1k1.nc"],
     **figure("theory_vs_practice"),
-    "tabulate_theory": tables("theory_audit", "theory_vs_practice"),
+    "tabulate": tables("theory_audit", "theory_vs_practice"),
 }
 ESTIMATION_ERROR = {
     "measure_estimation_error": ["results/estimation_error/d1k1.nc"],
     **figure("estimation_error"),
 }
 EXACT_METHODS = {"run_exact_methods": ["results/exact_methods/d1k1.nc"], **figure("exact_methods")}
-STABILITY = {"check_stability": ["results/stability/d1k1.nc"], "tabulate_theory": tables("stability")}
+STABILITY = {"check_stability": ["results/stability/d1k1.nc"], "tabulate": tables("stability")}
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +106,9 @@ def test_nothing_for_how_it_runs_and_how_a_number_is_written(made: Project) -> N
     ("overlay", "expected"),
     [
         ("audit: {gains: 5}", AUDIT),
-        ("requirements: {target: 0.2}, exact_methods: {iterations: 6}", AUDIT | EXACT_METHODS),
+        ("requirements: {target: 0.2}, exact_methods: {iterations: 6}", together(AUDIT, EXACT_METHODS)),
         ("estimation_error: {smoothing_radius: [0.1, 0.2]}", ESTIMATION_ERROR),
-        ("seed: 1", AUDIT | ESTIMATION_ERROR),
+        ("seed: 1", together(AUDIT, ESTIMATION_ERROR)),
     ],
 )
 def test_a_changed_value_makes_its_part_again(overlay: str, expected: dict[str, list[str]], made: Project) -> None:
@@ -119,9 +124,23 @@ def test_a_case_more_needs_no_experiment(made: Project) -> None:
         "audit_theory": ["results/theory/d2k2.nc"],
         "measure_estimation_error": ["results/estimation_error/d2k2.nc"],
         "run_exact_methods": ["results/exact_methods/d2k2.nc"],
-        **{rule: outputs for name in FIGURES for rule, outputs in figure(name).items()},
-        "tabulate_theory": tables("learnability", "theory_audit", "theory_vs_practice"),
+        **together(*map(figure, FIGURES)),
+        "tabulate": tables("learnability", "theory_audit", "theory_vs_practice"),
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("figures/exact_methods", figure("exact_methods")),
+        ("tables/learnability", {"tabulate": tables("learnability")}),
+    ],
+)
+def test_edited_figure_or_table_makes_its_own_files_again(
+    name: str, expected: dict[str, list[str]], made: Project
+) -> None:
+    with made.edited(f"src/metalqr/reporting/{name}.py"):
+        assert made.planned("theory") == expected
 
 
 def test_edited_theory_makes_the_audit_again(made: Project) -> None:
@@ -143,4 +162,4 @@ def test_one_deleted_run_makes_the_stability_again(made: Project, tmp_path: Path
 def test_without_cases_the_stage_is_empty(made: Project) -> None:
     """Of everything, only what belongs to the experiment is still to be made."""
     planned = made.overlay("theory: {cases: []}\n").planned()
-    assert set(planned) == {"collect_dataset", "draw_curves", "summarise_experiment"}
+    assert set(planned) == {"collect_dataset", "draw", "tabulate"}

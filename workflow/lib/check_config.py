@@ -8,17 +8,20 @@ from pathlib import Path
 
 from snakemake.utils import update_config
 
-from pipeline import ConfigError, check_config, read_configs
-
 ROOT = Path(__file__).resolve().parents[2]
+# This checkout's package, as in the jobs, not another one that is installed.
+sys.path.insert(0, str(ROOT / "src"))
+
+from metalqr.config import ConfigError, check_config, plugin_folder, read_configs  # noqa: E402
 
 
 def main(overlays: list[str]) -> None:
     try:
-        config, *changes = read_configs([ROOT / "config.yaml", *overlays])
+        files = [ROOT / "config.yaml", *map(Path, overlays)]
+        config, *changes = read_configs(files)
         for change in changes:
             update_config(config, change)
-        check_config(config)
+        check_config(config, plugin_folder(files))
     except ConfigError as error:
         sys.exit(str(error))
     print("The config can be used.")

@@ -1,5 +1,6 @@
 rule datasets:
     input:
+        rules.optima.input,
         rules.runs.input,
         plan.dataset_files,
 

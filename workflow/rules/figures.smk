@@ -1,69 +1,42 @@
 rule figures:
     input:
         rules.datasets.input,
-        plan.figure_files,
+        plan.figures.files("datasets"),
 
 
-rule draw_curves:
+# Every figure: the plug-in in src/metalqr/reporting/figures says what it reads and how the report shows it.
+rule draw:
     input:
-        "results/datasets/{experiment}.nc",
+        plan.figures.inputs,
     output:
-        "results/figures/{experiment}.pdf",
+        "results/figures/{figure}.pdf",
         report(
-            "results/figures/{experiment}.svg",
-            caption="../report/curves.rst",
-            category="Figures",
-            labels={"figure": "{experiment}"},
+            "results/figures/{figure}.svg",
+            caption="../report/caption.rst",
+            category=plan.figures.category,
+            labels=plan.figures.labels,
         ),
-        "results/figures/{experiment}.png",
+        "results/figures/{figure}.png",
     log:
-        "results/logs/figures/{experiment}.log",
+        "results/logs/figures/{figure}.log",
     benchmark:
-        "results/timings/figures/{experiment}.tsv"
+        "results/timings/figures/{figure}.tsv"
     wildcard_constraints:
-        experiment="|".join(plan.curves) or "(?!)",
+        figure=plan.figures.pattern,
     # Seconds of work: on a cluster it runs where Snakemake runs.
     localrule: True
     conda:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=plan.figure_memory,
+        mem_mb=plan.figures.memory,
         runtime=10,
     params:
-        sources=sources.of("draw_curves"),
+        plugin=plan.figures.plugin,
+        names=plan.figures.names,
+        reader=plan.figures.reader,
+        caption=plan.figures.caption,
+        sources=lambda wildcards: sources.of("draw", plan.figures.sources(wildcards)),
         versions=sources.versions("figures"),
     script:
-        "../scripts/draw_curves.py"
-
-
-rule draw_hyperparameters:
-    input:
-        expand("results/datasets/{experiment}.nc", experiment=plan.sweeps),
-    output:
-        "results/figures/hyperparameters.pdf",
-        report(
-            "results/figures/hyperparameters.svg",
-            caption="../report/hyperparameters.rst",
-            category="Figures",
-            labels={"figure": "hyperparameters"},
-        ),
-        "results/figures/hyperparameters.png",
-    log:
-        "results/logs/figures/hyperparameters.log",
-    benchmark:
-        "results/timings/figures/hyperparameters.tsv"
-    # Seconds of work: on a cluster it runs where Snakemake runs.
-    localrule: True
-    conda:
-        "../../envs/figures.yaml"
-    threads: 1
-    resources:
-        mem_mb=plan.figure_memory,
-        runtime=10,
-    params:
-        experiments=list(plan.sweeps),
-        sources=sources.of("draw_hyperparameters"),
-        versions=sources.versions("figures"),
-    script:
-        "../scripts/draw_hyperparameters.py"
+        "../scripts/draw.py"

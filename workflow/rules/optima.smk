@@ -1,7 +1,10 @@
 rule optima:
     input:
         rules.tasks.input,
-        expand("results/optima/{case}.nc", case=plan.cases),
+        expand("results/optima/{case}.nc", case=plan.task_sets),
+        plan.meta_optima.values(),
+        plan.figures.files("optima"),
+        plan.tables.files("optima"),
 
 
 rule solve_optima:
@@ -20,20 +23,20 @@ rule solve_optima:
         mem_mb=plan.optima_memory,
         runtime=plan.optima_minutes,
     params:
-        initial_gain=plan.initial_gain,
         sources=sources.of("solve_optima"),
         versions=sources.versions("compute"),
     script:
         "../scripts/solve_optima.py"
 
 
+# A target for them alone as well.
 rule meta_optima:
     input:
-        rules.optima.input,
-        plan.meta_optimum_files,
+        rules.tasks.input,
+        plan.meta_optima.values(),
 
 
-# One file for each adaptation rate, so that another rate in a sweep starts no other run again.
+# One file for each adaptation rate: another rate in a sweep makes no other file stale.
 rule solve_meta_optimum:
     input:
         tasks="results/tasks/{case}.nc",

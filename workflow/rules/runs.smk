@@ -1,33 +1,34 @@
 rule runs:
     input:
-        rules.meta_optima.input,
+        rules.tasks.input,
         plan.all_run_files(),
 
 
 rule train_policy:
     input:
         tasks="results/tasks/{case}.nc",
-        optima="results/optima/{case}.nc",
-        meta_optimum=plan.meta_optimum_of,
     output:
-        "results/runs/{case}/{setting}/seed-{seed}.nc",
+        "results/runs/{case}/{configuration}/seed-{seed}.nc",
     log:
-        "results/logs/runs/{case}/{setting}/seed-{seed}.log",
+        "results/logs/runs/{case}/{configuration}/seed-{seed}.log",
     benchmark:
-        "results/timings/runs/{case}/{setting}/seed-{seed}.tsv"
+        "results/timings/runs/{case}/{configuration}/seed-{seed}.tsv"
     # Long runs first, so that the last one does not keep all other cores waiting.
-    priority: plan.priority
+    priority: quick(plan.priority)
     conda:
         "../../envs/compute.yaml"
     threads: plan.threads
     resources:
-        mem_mb=plan.run_memory,
-        runtime=plan.run_minutes,
+        mem_mb=quick(plan.run_memory),
+        runtime=quick(plan.run_minutes),
     params:
-        settings=plan.settings,
+        # Without those at their defaults, so that a new setting starts nothing again.
+        settings=quick(plan.settings),
         # No output: Snakemake removes the outputs of a job before it starts it again.
-        checkpoint="results/checkpoints/{case}.{setting}.seed-{seed}.nc",
-        sources=sources.of("train_policy"),
+        saved_state="results/checkpoints/{case}.{configuration}.seed-{seed}.nc",
+        sources=quick(
+            lambda wildcards: sources.of("train_policy", plan.run_plugins(wildcards))
+        ),
         versions=sources.versions("compute"),
     script:
         "../scripts/train_policy.py"

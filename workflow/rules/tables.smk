@@ -1,34 +1,41 @@
 rule tables:
     input:
         rules.datasets.input,
-        plan.table_files,
+        plan.tables.files("datasets"),
 
 
-rule summarise_experiment:
+# Every table: the plug-in in src/metalqr/reporting/tables says what it reads and how the report shows it.
+rule tabulate:
     input:
-        "results/datasets/{experiment}.nc",
+        plan.tables.inputs,
     output:
-        markdown="results/tables/{experiment}.md",
+        markdown="results/tables/{table}.md",
         csv=report(
-            "results/tables/{experiment}.csv",
-            caption="../report/summary.rst",
-            category="Tables",
-            labels={"experiment": "{experiment}"},
+            "results/tables/{table}.csv",
+            caption="../report/caption.rst",
+            category=plan.tables.category,
+            labels=plan.tables.labels,
         ),
     log:
-        "results/logs/tables/{experiment}.log",
+        "results/logs/tables/{table}.log",
     benchmark:
-        "results/timings/tables/{experiment}.tsv"
+        "results/timings/tables/{table}.tsv"
+    wildcard_constraints:
+        table=plan.tables.pattern,
     # Seconds of work: on a cluster it runs where Snakemake runs.
     localrule: True
     conda:
         "../../envs/compute.yaml"
     threads: 1
     resources:
-        mem_mb=plan.figure_memory,
+        mem_mb=plan.tables.memory,
         runtime=10,
     params:
-        sources=sources.of("summarise_experiment"),
+        plugin=plan.tables.plugin,
+        names=plan.tables.names,
+        reader=plan.tables.reader,
+        caption=plan.tables.caption,
+        sources=lambda wildcards: sources.of("tabulate", plan.tables.sources(wildcards)),
         versions=sources.versions("compute"),
     script:
-        "../scripts/summarise_experiment.py"
+        "../scripts/tabulate.py"

@@ -1,6 +1,6 @@
 rule tasks:
     input:
-        expand("results/tasks/{case}.nc", case=plan.cases),
+        expand("results/tasks/{case}.nc", case=plan.task_sets),
 
 
 rule generate_tasks:
@@ -18,7 +18,9 @@ rule generate_tasks:
         runtime=plan.task_minutes,
     params:
         case=plan.task_block,
-        sources=sources.of("generate_tasks"),
+        sources=lambda wildcards: sources.of(
+            "generate_tasks", plan.task_plugins(wildcards)
+        ),
         versions=sources.versions("compute"),
     script:
         "../scripts/generate_tasks.py"

@@ -4,12 +4,14 @@ rule theory:
         plan.theory.files_in("optima"),
         plan.theory.run_files,
         plan.theory.files,
+        plan.figures.files("theory"),
+        plan.tables.files("theory"),
 
 
 # A target for each kind of file as well.
 rule estimation_error:
     input:
-        rules.optima.input,
+        rules.tasks.input,
         plan.theory.files_in("estimation_error"),
 
 
@@ -22,7 +24,7 @@ rule exact_methods:
 
 rule stability:
     input:
-        rules.optima.input,
+        rules.tasks.input,
         plan.theory.run_files,
         plan.theory.files_in("stability"),
 
@@ -30,7 +32,6 @@ rule stability:
 rule audit_theory:
     input:
         tasks="results/tasks/{case}.nc",
-        optima="results/optima/{case}.nc",
     output:
         "results/theory/{case}.nc",
     log:
@@ -58,7 +59,6 @@ rule audit_theory:
 rule measure_estimation_error:
     input:
         tasks="results/tasks/{case}.nc",
-        optima="results/optima/{case}.nc",
     output:
         "results/estimation_error/{case}.nc",
     log:
@@ -76,7 +76,9 @@ rule measure_estimation_error:
         settings=plan.theory.settings,
         estimation_error=plan.theory.block("estimation_error"),
         seed=plan.theory.seed,
-        sources=sources.of("measure_estimation_error"),
+        sources=lambda wildcards: sources.of(
+            "measure_estimation_error", plan.theory.plugins(wildcards)
+        ),
         versions=sources.versions("compute"),
     script:
         "../scripts/measure_estimation_error.py"
@@ -85,7 +87,6 @@ rule measure_estimation_error:
 rule run_exact_methods:
     input:
         tasks="results/tasks/{case}.nc",
-        optima="results/optima/{case}.nc",
         meta_optimum=plan.theory.meta_optimum_of,
     output:
         "results/exact_methods/{case}.nc",
@@ -112,7 +113,6 @@ rule run_exact_methods:
 rule check_stability:
     input:
         tasks="results/tasks/{case}.nc",
-        optima="results/optima/{case}.nc",
         runs=plan.theory.runs_of,
     output:
         "results/stability/{case}.nc",
@@ -131,136 +131,9 @@ rule check_stability:
         runtime=plan.theory.minutes("check_stability"),
     params:
         settings=plan.theory.settings,
-        sources=sources.of("check_stability"),
+        sources=lambda wildcards: sources.of(
+            "check_stability", plan.theory.plugins(wildcards)
+        ),
         versions=sources.versions("compute"),
     script:
         "../scripts/check_stability.py"
-
-
-rule draw_estimation_error:
-    input:
-        plan.theory.files_in("estimation_error"),
-    output:
-        "results/figures/estimation_error.pdf",
-        report(
-            "results/figures/estimation_error.svg",
-            caption="../report/estimation_error.rst",
-            category="Theory",
-            labels={"figure": "estimation_error"},
-        ),
-        "results/figures/estimation_error.png",
-    log:
-        "results/logs/figures/estimation_error.log",
-    benchmark:
-        "results/timings/figures/estimation_error.tsv"
-    # Seconds of work: on a cluster it runs where Snakemake runs.
-    localrule: True
-    conda:
-        "../../envs/figures.yaml"
-    threads: 1
-    resources:
-        mem_mb=plan.theory.drawing_memory,
-        runtime=10,
-    params:
-        cases=plan.theory.cases,
-        sources=sources.of("draw_estimation_error"),
-        versions=sources.versions("figures"),
-    script:
-        "../scripts/draw_estimation_error.py"
-
-
-rule draw_exact_methods:
-    input:
-        plan.theory.files_in("exact_methods"),
-    output:
-        "results/figures/exact_methods.pdf",
-        report(
-            "results/figures/exact_methods.svg",
-            caption="../report/exact_methods.rst",
-            category="Theory",
-            labels={"figure": "exact_methods"},
-        ),
-        "results/figures/exact_methods.png",
-    log:
-        "results/logs/figures/exact_methods.log",
-    benchmark:
-        "results/timings/figures/exact_methods.tsv"
-    # Seconds of work: on a cluster it runs where Snakemake runs.
-    localrule: True
-    conda:
-        "../../envs/figures.yaml"
-    threads: 1
-    resources:
-        mem_mb=plan.theory.drawing_memory,
-        runtime=10,
-    params:
-        cases=plan.theory.cases,
-        sources=sources.of("draw_exact_methods"),
-        versions=sources.versions("figures"),
-    script:
-        "../scripts/draw_exact_methods.py"
-
-
-rule draw_theory_vs_practice:
-    input:
-        plan.theory.files_in("theory"),
-    output:
-        "results/figures/theory_vs_practice.pdf",
-        report(
-            "results/figures/theory_vs_practice.svg",
-            caption="../report/theory_vs_practice.rst",
-            category="Theory",
-            labels={"figure": "theory_vs_practice"},
-        ),
-        "results/figures/theory_vs_practice.png",
-    log:
-        "results/logs/figures/theory_vs_practice.log",
-    benchmark:
-        "results/timings/figures/theory_vs_practice.tsv"
-    # Seconds of work: on a cluster it runs where Snakemake runs.
-    localrule: True
-    conda:
-        "../../envs/figures.yaml"
-    threads: 1
-    resources:
-        mem_mb=plan.theory.drawing_memory,
-        runtime=10,
-    params:
-        cases=plan.theory.cases,
-        sources=sources.of("draw_theory_vs_practice"),
-        versions=sources.versions("figures"),
-    script:
-        "../scripts/draw_theory_vs_practice.py"
-
-
-rule tabulate_theory:
-    input:
-        plan.theory.files_of,
-    output:
-        markdown="results/tables/{table}.md",
-        csv=report(
-            "results/tables/{table}.csv",
-            caption="../report/theory_table.rst",
-            category="Theory",
-            labels={"table": "{table}"},
-        ),
-    log:
-        "results/logs/tables/{table}.log",
-    benchmark:
-        "results/timings/tables/{table}.tsv"
-    wildcard_constraints:
-        table="|".join(plan.theory.tables) or "(?!)",
-    # Seconds of work: on a cluster it runs where Snakemake runs.
-    localrule: True
-    conda:
-        "../../envs/compute.yaml"
-    threads: 1
-    resources:
-        mem_mb=plan.theory.drawing_memory,
-        runtime=10,
-    params:
-        cases=plan.theory.cases_of,
-        sources=sources.of("tabulate_theory"),
-        versions=sources.versions("compute"),
-    script:
-        "../scripts/tabulate_theory.py"

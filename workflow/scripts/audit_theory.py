@@ -9,8 +9,7 @@ from metalqr import MetaSettings, storage, theory
 
 log = logging.getLogger("audit_theory")
 params, case = snakemake.params, snakemake.wildcards.case
-tasks = storage.load_tasks(snakemake.input.tasks, case)
-K0 = storage.load_optima(snakemake.input.optima, case, tasks)["K0"].values
+tasks, K0 = storage.load_problem(snakemake.input.tasks, case)
 settings = MetaSettings(**params.settings)
 factor = params.audit["sublevel_factor"]
 audit = theory.audit(tasks, K0, settings.adaptation_rate, **params.audit, seed=params.seed)
@@ -30,6 +29,6 @@ storage.save_theory(
     bounds,
     requirements,
     {name: used[name] for name in storage.THEOREM_SETTINGS},
-    {"settings": params.settings, "audit": params.audit, "requirements": params.requirements, "seed": params.seed},
+    {"settings": settings.as_dict(), "audit": params.audit, "requirements": params.requirements, "seed": params.seed},
     case=case,
 )

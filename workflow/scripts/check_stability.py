@@ -6,15 +6,14 @@ from stage import snakemake
 from metalqr import MetaSettings, stability, storage
 
 case = snakemake.wildcards.case
-tasks = storage.load_tasks(snakemake.input.tasks, case)
-initial_gain = storage.load_optima(snakemake.input.optima, case, tasks)["K0"].values
+tasks, K0 = storage.load_problem(snakemake.input.tasks, case)
 settings = MetaSettings(**snakemake.params.settings)
 found = {}
 for path in snakemake.input.runs:
     run = storage.load_run(path, case, settings.as_dict())
     found[run.attrs["seed"]] = stability.check(
         tasks,
-        initial_gain,
+        K0,
         run["K"].values,
         run["unstable_perturbations"].values,
         run["gradient_norm"].values,

@@ -3,19 +3,18 @@
 from stage import snakemake
 
 # isort: split
-from metalqr import storage
+from pathlib import Path
 
-experiment = snakemake.params.experiment
-runs_per_case = len(snakemake.input.runs) // len(experiment["cases"])
-cases = {}
-for place, (case, common) in enumerate(experiment["cases"].items()):
-    cases[case] = storage.combine_runs(
-        snakemake.input.runs[place * runs_per_case : (place + 1) * runs_per_case],
-        snakemake.input.optima[place],
-        case=case,
-        common=common,
-        sweep=experiment["sweep"],
-        linked=experiment["linked"],
-        seeds=experiment["seeds"],
-    )
-storage.save_experiment(snakemake.output[0], snakemake.wildcards.experiment, cases)
+from metalqr import storage
+from metalqr.config.experiments import Experiment
+
+name = snakemake.wildcards.experiment
+experiment = Experiment.from_block(name, snakemake.params.experiment)
+optima = {Path(path).stem: path for path in snakemake.input.optima}
+runs = iter(snakemake.input.runs)
+count = experiment.size * len(experiment.seeds)
+cases = {
+    case: storage.combine_runs([next(runs) for _ in range(count)], optima, experiment, case)
+    for case in experiment.bases
+}
+storage.save_experiment(snakemake.output[0], name, cases)

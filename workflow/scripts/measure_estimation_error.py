@@ -6,9 +6,8 @@ from stage import snakemake
 from metalqr import MetaSettings, estimation_error, storage
 
 case = snakemake.wildcards.case
-tasks = storage.load_tasks(snakemake.input.tasks, case)
-initial_gain = storage.load_optima(snakemake.input.optima, case, tasks)["K0"].values
+tasks, K0 = storage.load_problem(snakemake.input.tasks, case)
 settings = MetaSettings(**snakemake.params.settings)
 sweeps = estimation_error.ErrorSweeps(**snakemake.params.estimation_error)
-found = estimation_error.measure(tasks, initial_gain, settings, sweeps, snakemake.params.seed)
+found = estimation_error.measure(tasks, K0, settings, sweeps, snakemake.params.seed)
 storage.save_estimation_error(snakemake.output[0], found, settings.as_dict(), snakemake.params.seed, case=case)

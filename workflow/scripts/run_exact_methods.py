@@ -11,10 +11,8 @@ from metalqr import first_order, storage
 from metalqr.objective import is_maml_stabilising
 
 case = snakemake.wildcards.case
-iterations, settings = snakemake.params.iterations, snakemake.params.settings
-adaptation_rate = settings["adaptation_rate"]
-tasks = storage.load_tasks(snakemake.input.tasks, case)
-K0 = storage.load_optima(snakemake.input.optima, case, tasks)["K0"].values
+iterations, adaptation_rate = snakemake.params.iterations, snakemake.params.settings["adaptation_rate"]
+tasks, K0 = storage.load_problem(snakemake.input.tasks, case)
 optimum = storage.load_meta_optimum(snakemake.input.meta_optimum, case)["K_meta"].values
 descents = [first_order.descend(tasks, K0, method, iterations) for method in first_order.Method]
 meta, log = None, logging.getLogger("run_exact_methods")

@@ -11,9 +11,8 @@ from metalqr import objective, optimal, storage
 from metalqr.learnability import largest_adaptation_rate, learnability
 
 case, rate = snakemake.wildcards.case, float(snakemake.wildcards.rate)
-tasks = storage.load_tasks(snakemake.input.tasks, case)
-optima = storage.load_optima(snakemake.input.optima, case, tasks)
-K0, K_shared = optima["K0"].values, optima["K_shared"].values
+tasks, K0 = storage.load_problem(snakemake.input.tasks, case)
+K_shared = storage.load_optima(snakemake.input.optima, case, tasks)["K_shared"].values
 known = learnability(tasks, rate, K0)
 log = logging.getLogger("solve_meta_optimum")
 log.info("%s", known.summary)

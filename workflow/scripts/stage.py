@@ -43,6 +43,15 @@ def _open_log() -> None:
     sys.excepthook = _report
 
 
+def _load_plugins() -> None:
+    """Import the user's plug-ins, whose places are in the config of the Snakemake that runs this job."""
+    files = snakemake.config.get("plugins")
+    if files:
+        from metalqr.config.registry import load_plugins
+
+        load_plugins(files, Path.cwd())
+
+
 def _discard_leftovers() -> None:
     from metalqr.atomic import discard_leftovers
 
@@ -60,4 +69,5 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
 _set_path()
 _set_threads()
 _open_log()
+_load_plugins()
 _discard_leftovers()

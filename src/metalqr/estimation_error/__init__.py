@@ -4,9 +4,10 @@ Lemmas 6 and 7 of the paper bound these errors; here they are measured, beside t
 perturbations do not remove.
 """
 
+from metalqr.config.model import ErrorSweeps
 from metalqr.estimation_error.bias import Bias, exact_gradients, horizon_bias, smoothing_bias
 from metalqr.estimation_error.curves import PREDICTED_SLOPES, Curve, EstimationError, Slopes, Sweep
-from metalqr.estimation_error.measurement import ErrorSweeps, measure
+from metalqr.estimation_error.measurement import measure
 
 __all__ = [
     "PREDICTED_SLOPES",

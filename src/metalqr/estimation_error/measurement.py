@@ -1,66 +1,26 @@
 """The measurement: many estimates at one gain, with streams of their own, against the exact gradients."""
 
 import itertools
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from metalqr.config.algorithm import MetaSettings
+from metalqr.config.model import ErrorSweeps
 from metalqr.estimation_error.bias import Bias, exact_gradients, horizon_bias, smoothing_bias
 from metalqr.estimation_error.curves import PREDICTED_SLOPES, EstimationError, Sweep, fitted
 from metalqr.estimators import estimate_gradient, estimate_meta_gradient
 from metalqr.lqr import FloatArray, LQRTasks, common_gain
 from metalqr.random import Stream, Use
-from metalqr.settings import MetaSettings
+from metalqr.training.methods.zeroth_order_maml import ZerothOrderMAML
 
 #: The share of errors below their quantile.
 QUANTILE = 0.9
 #: Algorithm 2 is repeated less often where an estimate takes more roll-out steps than at the case's own settings, but
 #: not less often than this, unless the repeats themselves are fewer.
 FEWEST_REPEATS = 10
-
-
-@dataclass(frozen=True, kw_only=True)
-class ErrorSweeps:
-    """What is measured, with the names of ``config.yaml``.
-
-    Parameters
-    ----------
-    repeats : int
-        Estimates at each point, at least 2.
-    perturbations : sequence of int
-        Values of M, of the outer and the inner perturbations together.
-    smoothing_radius : sequence of float
-        Values of r.
-    rollout_length : sequence of int
-        Values of l.
-
-    Raises
-    ------
-    ValueError
-        If the repeats are no whole number >= 2, or a list is empty or names a value twice.
-    """
-
-    repeats: int
-    perturbations: tuple[int, ...]
-    smoothing_radius: tuple[float, ...]
-    rollout_length: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        if isinstance(self.repeats, bool) or not isinstance(self.repeats, int | np.integer) or self.repeats < 2:
-            raise ValueError(f"repeats: {self.repeats!r} is not a whole number >= 2")
-        for name in PREDICTED_SLOPES:
-            values = getattr(self, name)
-            if isinstance(values, str) or not isinstance(values, Iterable):
-                raise ValueError(f"{name}: {values!r} is not a list; give its values")
-            values = tuple(values)
-            if not values:
-                raise ValueError(f"{name}: empty; give at least one value")
-            if repeated := [value for value in values if values.count(value) > 1]:
-                raise ValueError(f"{name}: {repeated[0]!r} is given twice; keep one")
-            object.__setattr__(self, name, values)
 
 
 def measure(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, sweeps: ErrorSweeps, seed: int) -> EstimationError:
@@ -89,7 +49,7 @@ def measure(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, sweeps: Error
     ------
     UnstablePolicyError
         If K does not stabilise every task, or K after its exact adaptation to a task does not stabilise that.
-    metalqr.settings.SettingsError
+    metalqr.config.problems.SettingsError
         If a swept value is impossible.
     ValueError
         If K has another shape or is not finite, or the seed is impossible.
@@ -112,9 +72,9 @@ def measure(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, sweeps: Error
     gain = common_gain(tasks, K)
     exact = exact_gradients(tasks, gain, settings.adaptation_rate)
     points = {
-        "perturbations": [replace(settings, perturbations=M, inner_perturbations=M) for M in sweeps.perturbations],
-        "smoothing_radius": [replace(settings, smoothing_radius=r) for r in sweeps.smoothing_radius],
-        "rollout_length": [replace(settings, rollout_length=length) for length in sweeps.rollout_length],
+        "perturbations": [settings.replace(perturbations=M, inner_perturbations=M) for M in sweeps.perturbations],
+        "smoothing_radius": [settings.replace(smoothing_radius=r) for r in sweeps.smoothing_radius],
+        "rollout_length": [settings.replace(rollout_length=length) for length in sweeps.rollout_length],
     }
     scatters: dict[MetaSettings, _Scatter] = {}
     for point in itertools.chain(*points.values()):
@@ -146,7 +106,8 @@ class _Scatter(NamedTuple):
 def _meta_repeats(point: MetaSettings, settings: MetaSettings, repeats: int) -> int:
     """How often Algorithm 2 is repeated at a point."""
     steps, own_steps = (
-        each.perturbations * (each.inner_perturbations + 1) * each.rollout_length for each in (point, settings)
+        ZerothOrderMAML.work(1, each.replace(task_batch="all")).rollouts * each.rollout_length
+        for each in (point, settings)
     )
     return min(repeats, max(FEWEST_REPEATS, repeats * own_steps // steps))
 

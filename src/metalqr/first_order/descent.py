@@ -6,16 +6,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from metalqr.config.algorithm import MetaSettings
 from metalqr.first_order.arguments import checked_iterations, checked_step, require_finite
 from metalqr.first_order.linearisation import measured_rates
 from metalqr.first_order.path import Point, follow, longest_sure_step
 from metalqr.first_order.performance import cost_change, optimality_gap
-from metalqr.first_order.rates import Method, direction, guaranteed_rate, longest_step, task_linearisation
+from metalqr.first_order.rates import Method, guaranteed_rate, longest_step, task_linearisation
 from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, gains_per_task
 from metalqr.optimal import optimal_gains
+from metalqr.training.method import Problem
+from metalqr.training.methods.gauss_newton import GaussNewton
+from metalqr.training.methods.gradient_descent import GradientDescent
+from metalqr.training.methods.natural_gradient import NaturalGradient
 
 #: Gaps of this part of the optimal cost are rounding: the gains then agree in all but their last digits.
 RESOLUTION = 1e-22
+#: By imports, not by the registry: what is imported counts for what runs again.
+_METHODS: dict[Method, type[GradientDescent]] = {
+    Method.GRADIENT_DESCENT: GradientDescent,
+    Method.NATURAL_GRADIENT: NaturalGradient,
+    Method.GAUSS_NEWTON: GaussNewton,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,14 +115,17 @@ def descend(tasks: LQRTasks, K0: ArrayLike, method: Method, iterations: int, ste
     """
     method = Method(method)
     iterations = checked_iterations(iterations)
-    landscape = _TaskLandscape(tasks, method)
-    start = landscape.at(gains_per_task(tasks, K0, "K0"), "K0")
+    settings = MetaSettings(method=str(method), learning_rate=1.0, adaptation_rate=0.0, iterations=iterations)
+    gains = gains_per_task(tasks, K0, "K0")
+    descent = _METHODS[method](Problem(tasks, gains, settings))
+    landscape = _TaskLandscape(tasks, descent)
+    start = landscape.at(gains, "K0")
     given = None if step is None else checked_step(step, tasks.count)
     steps = longest_step(method, start.evaluation, landscape.best) if given is None else given
     if given is None and method is Method.GRADIENT_DESCENT:
-        steps, path = longest_sure_step(landscape, start, steps, iterations)
+        steps, path = longest_sure_step(landscape, descent, start, steps, iterations)
     else:
-        path = follow(landscape, start, steps, iterations)
+        path = follow(landscape, descent, start, steps, iterations)
     linearisation = task_linearisation(method, steps, landscape.best)
     rates = measured_rates(path.K, path.gap, landscape.optimum, landscape.resolution, linearisation)
     return Descent(
@@ -130,7 +144,7 @@ def descend(tasks: LQRTasks, K0: ArrayLike, method: Method, iterations: int, ste
 class _TaskLandscape:
     """The cost of every task over its own gain."""
 
-    def __init__(self, tasks: LQRTasks, method: Method) -> None:
+    def __init__(self, tasks: LQRTasks, method: GradientDescent) -> None:
         self._tasks, self._method = tasks, method
         self._unadapted = np.zeros((tasks.count, tasks.action_dim, tasks.state_dim))
         optimum = optimal_gains(tasks).K
@@ -143,7 +157,7 @@ class _TaskLandscape:
     def at(self, K: FloatArray, name: str) -> Point:
         require_finite(K, range(self._tasks.count), name)
         evaluation = PolicyEvaluation(self._tasks, K, policy=name)
-        along = direction(self._method, evaluation)
+        along = self._method.along(evaluation)
         return Point(
             K=K,
             gap=optimality_gap(self.best, evaluation, K - self.optimum),

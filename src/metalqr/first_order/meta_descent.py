@@ -7,11 +7,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr import objective
+from metalqr.config.algorithm import MetaSettings
 from metalqr.first_order.arguments import checked_iterations, checked_step, require_finite
 from metalqr.first_order.linearisation import Linearisation, measured_rates
 from metalqr.first_order.path import Point, follow, longest_sure_step
 from metalqr.first_order.performance import cost_change
 from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, common_gain
+from metalqr.training.method import Problem
+from metalqr.training.methods.exact_maml import ExactMAML
 
 #: Gaps of this part of the objective are rounding.
 RESOLUTION = 1e-22
@@ -101,13 +104,16 @@ def descend_meta(
     """
     iterations = checked_iterations(iterations)
     likely = tasks.likely()
+    gain = common_gain(likely, K0, "K0")
+    settings = MetaSettings(method="exact_maml", learning_rate=1.0, adaptation_rate=adaptation_rate)
+    descent = ExactMAML(Problem(likely, gain, settings))
     landscape = _MetaLandscape(likely, adaptation_rate, common_gain(likely, optimum, "optimum"))
-    start = landscape.at(common_gain(likely, K0, "K0")[np.newaxis], "K0")
+    start = landscape.at(gain[np.newaxis], "K0")
     if step is None:
-        steps, path = longest_sure_step(landscape, start, 1.0 / landscape.eigenvalues[-1:], iterations)
+        steps, path = longest_sure_step(landscape, descent, start, 1.0 / landscape.eigenvalues[-1:], iterations)
     else:
         steps = checked_step(step, 1)
-        path = follow(landscape, start, steps, iterations)
+        path = follow(landscape, descent, start, steps, iterations)
     linearisation = Linearisation(
         modes=landscape.modes[np.newaxis],
         weights=0.5 * landscape.eigenvalues[np.newaxis],

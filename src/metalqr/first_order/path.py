@@ -1,12 +1,17 @@
 """Descent with a constant step: the path, and the longest step whose path falls as fast as its gradient promises."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from metalqr.lqr import FloatArray, PolicyEvaluation, UnstablePolicyError
+from metalqr.random import Stream
+from metalqr.training.history import History, Status
+from metalqr.training.loop import run
+from metalqr.training.method import Method
+from metalqr.training.observers import Observer
 
 #: Halvings of the step after which the search gives up.
 MOST_HALVINGS = 100
@@ -84,7 +89,9 @@ class Path:
     curvature: FloatArray
 
 
-def follow(landscape: Landscape, start: Point, step: FloatArray, iterations: int, *, sure: bool = False) -> Path:
+def follow(
+    landscape: Landscape, method: Method, start: Point, step: FloatArray, iterations: int, *, sure: bool = False
+) -> Path:
     """Go ``iterations`` steps; with ``sure``, only until one that :func:`longest_sure_step` would refuse.
 
     Raises
@@ -92,26 +99,49 @@ def follow(landscape: Landscape, start: Point, step: FloatArray, iterations: int
     UnstablePolicyError
         If a step leaves the stabilising set.
     """
-    here, gains, gaps = start, [start.K], [start.gap]
-    curvature = np.zeros_like(step)
-    for iteration in range(1, iterations + 1):
+    watcher = _Watcher(landscape, start, step, sure)
+    method.learning_rate = step[:, np.newaxis, np.newaxis] if method.gain_per_task else step[0]
+    history = run(method, Stream(0), iterations, [watcher])
+    if history.status is Status.DIVERGED:  # the watcher has seen every gain that is finite
+        name = f"the gain of iteration {history.status_iteration + 1}"
+        raise UnstablePolicyError(range(method.tasks.count), [np.inf] * method.tasks.count, name)
+    # A gradient of zero ends a run: all further gains are the last one.
+    missing = iterations - history.status_iteration if history.status is Status.TOLERANCE else 0
+    points = watcher.points + watcher.points[-1:] * missing
+    return Path(
+        K=np.stack([point.K for point in points]),
+        gap=np.stack([point.gap for point in points]),
+        curvature=watcher.curvature,
+    )
+
+
+class _Watcher(Observer):
+    """Evaluates the gains of a descent as it goes, and measures its curvature."""
+
+    def __init__(self, landscape: Landscape, start: Point, step: FloatArray, sure: bool) -> None:
+        self._landscape, self._step, self._sure = landscape, step, sure
+        self.points = [start]
+        self.curvature = np.zeros_like(step)
+
+    def reached(self, iteration: int, K: FloatArray, cost: FloatArray) -> None:
+        if iteration == 0:
+            return
+        here = self.points[-1]
+        there = self._landscape.at(K.reshape(here.K.shape), f"the gain of iteration {iteration}")
+        promised = self._step * here.slope
         with np.errstate(over="ignore"):
-            change = step[:, np.newaxis, np.newaxis] * here.direction
-            there = landscape.at(here.K - change, f"the gain of iteration {iteration}")
-        promised = step * here.slope
-        counts = (promised > landscape.resolution) & (_size(change) > SMALLEST_CHANGE * _size(here.K))
-        kept = np.divide(landscape.fall(here, there), promised, where=counts, out=np.ones_like(step))
-        curvature = np.maximum(curvature, 2.0 * (1.0 - kept) / step)
-        here = there
-        gains.append(here.K)
-        gaps.append(here.gap)
-        if sure and np.any(step * curvature > 1.0):
-            break
-    return Path(K=np.stack(gains), gap=np.stack(gaps), curvature=curvature)
+            change = self._step[:, np.newaxis, np.newaxis] * here.direction
+        counts = (promised > self._landscape.resolution) & (_size(change) > SMALLEST_CHANGE * _size(here.K))
+        kept = np.divide(self._landscape.fall(here, there), promised, where=counts, out=np.ones_like(promised))
+        self.curvature = np.maximum(self.curvature, 2.0 * (1.0 - kept) / self._step)
+        self.points.append(there)
+
+    def stops(self, state: Callable[[], History]) -> bool:
+        return self._sure and bool(np.any(self._step * self.curvature > 1.0))
 
 
 def longest_sure_step(
-    landscape: Landscape, start: Point, longest: FloatArray, iterations: int
+    landscape: Landscape, method: Method, start: Point, longest: FloatArray, iterations: int
 ) -> tuple[FloatArray, Path]:
     r"""Find the longest step of ``longest``, ``longest / 2``, ``longest / 4``, ... whose path is a sure descent.
 
@@ -136,7 +166,7 @@ def longest_sure_step(
     step = longest
     for _ in range(MOST_HALVINGS):
         try:
-            path = follow(landscape, start, step, iterations, sure=True)
+            path = follow(landscape, method, start, step, iterations, sure=True)
         except UnstablePolicyError as error:
             too_long = np.isin(np.arange(step.size), landscape.descents_of(error.task_indices))
         else:

@@ -17,29 +17,11 @@ from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation
 
 
 class Method(enum.StrEnum):
-    """The first-order methods of Section 3.1."""
+    """The methods of :mod:`metalqr.training.methods` whose rates are known: the first-order methods of Section 3.1."""
 
     GRADIENT_DESCENT = "gradient_descent"
     NATURAL_GRADIENT = "natural_gradient"
     GAUSS_NEWTON = "gauss_newton"
-
-
-def direction(method: Method, evaluation: PolicyEvaluation) -> FloatArray:
-    r"""Direction that a method goes against, shape (I, k, d).
-
-    .. math::
-
-        \nabla J = 2 E \Sigma \text{ (gradient descent)}, \qquad
-        \nabla J\, \Sigma^{-1} = 2 E \text{ (natural gradient)}, \qquad
-        M^{-1} \nabla J\, \Sigma^{-1} = 2 M^{-1} E \text{ (Gauss-Newton)}.
-    """
-    match method:
-        case Method.GRADIENT_DESCENT:
-            return evaluation.gradient()
-        case Method.NATURAL_GRADIENT:
-            return 2.0 * evaluation.advantage
-        case Method.GAUSS_NEWTON:
-            return np.asarray(2.0 * np.linalg.solve(evaluation.input_curvature, evaluation.advantage), dtype=np.float64)
 
 
 def guaranteed_rate(

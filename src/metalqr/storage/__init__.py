@@ -4,7 +4,6 @@ The only module that knows file formats. Every file names its stage, its setting
 holds no time, host or path: building it again gives an identical dataset.
 """
 
-from metalqr.storage.checkpoints import CHECKPOINTS, Checkpoint
 from metalqr.storage.estimation_errors import ESTIMATION_ERROR, load_estimation_error, save_estimation_error
 from metalqr.storage.exact_methods import EXACT_METHODS, load_exact_methods, save_exact_methods
 from metalqr.storage.experiments import DATASETS, combine_runs, load_experiment, save_experiment
@@ -12,7 +11,9 @@ from metalqr.storage.files import StorageError
 from metalqr.storage.layout import CONVENTIONS, OPTIMA, RUNS, TASKS, Layout, Variable
 from metalqr.storage.meta_optima import META_OPTIMA, load_meta_optimum, save_meta_optimum
 from metalqr.storage.runs import (
+    Problem,
     load_optima,
+    load_problem,
     load_run,
     load_tasks,
     save_optima,
@@ -23,7 +24,6 @@ from metalqr.storage.stability import STABILITY, load_stability, save_stability
 from metalqr.storage.theory import THEOREM_SETTINGS, THEORY, load_theory, save_theory
 
 __all__ = [
-    "CHECKPOINTS",
     "CONVENTIONS",
     "DATASETS",
     "ESTIMATION_ERROR",
@@ -35,8 +35,8 @@ __all__ = [
     "TASKS",
     "THEOREM_SETTINGS",
     "THEORY",
-    "Checkpoint",
     "Layout",
+    "Problem",
     "StorageError",
     "Variable",
     "combine_runs",
@@ -45,6 +45,7 @@ __all__ = [
     "load_experiment",
     "load_meta_optimum",
     "load_optima",
+    "load_problem",
     "load_run",
     "load_stability",
     "load_tasks",

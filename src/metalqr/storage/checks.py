@@ -17,7 +17,7 @@ _FITS: dict[Kind, Callable[[np.dtype[Any]], bool]] = {
     Kind.REAL: lambda dtype: dtype == np.float64,
     Kind.WHOLE: lambda dtype: dtype.kind in "iu",
     Kind.TEXT: lambda dtype: dtype.kind in "OTU",
-    Kind.SETTING: lambda dtype: dtype.kind in "fiuOTU",
+    Kind.SETTING: lambda dtype: dtype.kind in "bfiuOTU",
 }
 
 

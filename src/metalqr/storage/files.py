@@ -91,12 +91,12 @@ def _reason(error: Exception) -> str:
     return text.splitlines()[0] if text else type(error).__name__
 
 
-def load(path: PathLike, layout: Layout, case: str | None = None) -> xr.Dataset:
-    """Read a file of one group, checked."""
-    stage = layout.stage
+def load(path: PathLike, layout: Layout | Callable[[xr.Dataset], Layout], case: str | None = None) -> xr.Dataset:
+    """Read a file of one group, checked against its layout, or against one that depends on what it holds."""
+    stage = layout.stage if isinstance(layout, Layout) else layout(xr.Dataset()).stage
     dataset: xr.Dataset = _read(path, stage, lambda file: xr.load_dataset(file, engine="netcdf4", decode_times=False))
     _require_origin(path, stage, dataset.attrs)
-    _require_contents(path, layout, dataset)
+    _require_contents(path, layout if isinstance(layout, Layout) else layout(dataset), dataset)
     if case is not None and dataset.attrs["case"] != case:
         raise unusable(path, stage, f"it belongs to the case {dataset.attrs['case']!r}, not {case!r}")
     return dataset

@@ -20,7 +20,7 @@ class Kind(enum.StrEnum):
     REAL = "real numbers (float64)"
     WHOLE = "whole numbers (int64)"
     TEXT = "text"
-    SETTING = "numbers or text"
+    SETTING = "numbers, truth values or text"
     JSON = "a JSON mapping"
 
 
@@ -77,33 +77,33 @@ ATTRIBUTES = {
     "seed": Attribute(Kind.WHOLE),
     "status": Attribute(Kind.TEXT, choices=STATUSES),
     "status_iteration": Attribute(Kind.WHOLE),
+    "perturbed_policies": Attribute(Kind.WHOLE),
     "state_dim": Attribute(Kind.WHOLE, least=1),
     "action_dim": Attribute(Kind.WHOLE, least=1),
 }
 
+_GAIN = ("action", "state")
 _NAN = frozenset({Special.NAN})
 _INFINITE = frozenset({Special.INFINITE})
 
 # A run that diverged ends with a gain that does not stabilise every task: its cost is infinite.
 PER_RUN = {
     "cost": Variable(("iteration", "task"), "exact cost J_i(K_n)", may_end_as=_INFINITE),
-    "ratio": Variable(
-        ("iteration",),
-        "average cost difference ratio sum_i (J_i(K_n) - J_i*) / sum_i J_i*",
-        "1",
-        may_end_as=_INFINITE,
-    ),
     "gradient_norm": Variable(
         ("iteration",),
-        "Frobenius norm of the estimated meta-gradient at K_n",
+        "Frobenius norm of the direction followed at K_n",
         may_be=_INFINITE,  # where roll-outs overflowed
-        may_end_as=_NAN,  # no estimate is made at the last gain
+        may_end_as=_NAN,  # no step is made at the last gain
     ),
     "rollout_steps": Variable(("iteration",), "simulated steps spent to reach K_n", "steps", kind=Kind.WHOLE),
     "unstable_perturbations": Variable(
-        ("iteration",), "perturbed policies K_n + U_m that do not stabilise their task", kind=Kind.WHOLE
+        ("iteration",), "perturbed policies tried at K_n that do not stabilise their task", kind=Kind.WHOLE
     ),
 }
+#: What follows from the costs of a run and the optima of its tasks.
+RATIO = Variable(
+    ("iteration",), "average cost difference ratio sum_i (J_i(K_n) - J_i*) / sum_i J_i*", "1", may_end_as=_INFINITE
+)
 TASK_COSTS = {
     "J_star": Variable(("task",), "optimal cost of each task"),
     "J0": Variable(("task",), "cost of the initial gain"),
@@ -122,6 +122,7 @@ TASKS = Layout(
         "Psi": Variable(("task", "state", "state_2"), "covariance of the process noise"),
         "Sigma0": Variable(("task", "state", "state_2"), "covariance of the initial state"),
         "p": Variable(("task",), "probability of the task", "1"),
+        "K0": Variable(("action", "state"), "initial gain"),
     },
     ("case", "settings"),
 )
@@ -131,7 +132,6 @@ OPTIMA = Layout(
     {
         "K_star": Variable(("task", "action", "state"), "optimal gain of each task"),
         "P_star": Variable(("task", "state", "state_2"), "solution of each task's Riccati equation"),
-        "K0": Variable(("action", "state"), "initial gain"),
         "K_shared": Variable(("action", "state"), "best single gain for all tasks"),
         **TASK_COSTS,
     },
@@ -142,8 +142,19 @@ ITERATION = Variable(("iteration",), "iteration; 0 is the initial gain", kind=Ki
 
 RUNS = Layout(
     "runs",
-    "A run of meta-policy optimisation",
+    "A training run",
     {"K": Variable(("iteration", "action", "state"), "gain K_n"), **PER_RUN},
-    ("case", "settings", "seed", "status", "status_iteration"),
+    ("case", "settings", "seed", "status", "status_iteration", "perturbed_policies"),
     {"iteration": ITERATION},
 )
+
+
+def with_gain_dims(layout: Layout, dims: tuple[str, ...]) -> Layout:
+    """The layout of runs whose gains have these dimensions: a gain for each task has one more."""
+    per_task = "task" in dims
+    gains = {
+        name: spec._replace(dims=tuple(dim for dim in spec.dims if dim not in _GAIN) + (("task",) * per_task + _GAIN))
+        for name, spec in layout.variables.items()
+        if name in ("K", "K_last")
+    }
+    return layout._replace(variables={**layout.variables, **gains})

@@ -53,6 +53,12 @@ def save_meta_optimum(path: PathLike, settings: Mapping[str, Any], *, case: str,
     save(path, dataset_of(META_OPTIMA, arrays, {"case": case, "settings": json.dumps(settings)}))
 
 
+def load_meta_optimum_at(path: PathLike, name: str) -> xr.Dataset:
+    """As :func:`load_meta_optimum`, of tasks at an adaptation rate that are named together, such as ``d1k1/1e-05``."""
+    case, _, rate = name.partition("/")
+    return load_meta_optimum(path, case, adaptation_rate=float(rate))
+
+
 def load_meta_optimum(
     path: PathLike, case: str | None = None, tasks: LQRTasks | None = None, adaptation_rate: float | None = None
 ) -> xr.Dataset:

@@ -1,16 +1,17 @@
 """Which source files a script's result depends on, as digests.
 
 Snakemake starts a job again when its *params* change. So every rule carries, as a param, a digest of each file that its
-script reaches by imports: an edit of `metalqr/figures.py` changes the params of the rules that draw, and no others.
+script reaches by imports: an edit of `metalqr/rollout.py` changes the params of the rules that simulate, and no others.
 Digests of contents, not times, so a fresh checkout or a moved folder starts nothing again.
 """
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeGuard
 
 import yaml
 
@@ -21,11 +22,12 @@ DIGEST_LENGTH = 12
 class Sources:
     """The project's own sources: a package under `src/`, and the scripts with the helper they share.
 
-    Imports under `if TYPE_CHECKING:` do not count: they never run. An `__init__.py` that only gathers names (imports,
-    `__all__` and `__version__`, nothing else) is neither counted nor followed, since it would tie every script to every
-    module: a name that it gathers (`from metalqr import LQRTasks`, or `optimal.shared_gain` after `from metalqr import
-    optimal`) counts as the module which defines it. One with other code counts like any module. A package is taken to
-    be used under the name by which the same file imports it.
+    Imports under `if TYPE_CHECKING:` do not count: they never run. Nor do those in an exception handler: they word the
+    message of a job that fails. An `__init__.py` that only gathers names (imports, also those for annotations of names
+    that it finds lazily, `__all__` and `__version__`, nothing else) is neither counted nor followed, since it would tie
+    every script to every module: a name that it gathers (`from metalqr import LQRTasks`, or `optimal.shared_gain` after
+    `from metalqr import optimal`) counts as the module which defines it. One with other code counts like any module. A
+    package is taken to be used under the name by which the same file imports it.
 
     Parameters
     ----------
@@ -38,16 +40,44 @@ class Sources:
     root: Path
     package: str = "metalqr"
 
-    def of(self, script: str) -> dict[str, str]:
-        """Digest of each file that `workflow/scripts/SCRIPT.py` depends on, itself included, by the file's path."""
-        found: dict[Path, None] = {}
-        waiting = [self.scripts / f"{script}.py"]
-        while waiting:
-            file = waiting.pop()
-            if file not in found:
-                found[file] = None
-                waiting.extend(self._read(file)[1])
-        return {file.relative_to(self.root).as_posix(): self._read(file)[0] for file in sorted(found)}
+    def of(self, script: str, plugins: Iterable[Path] = ()) -> dict[str, str]:
+        """Digest of each file that a script depends on, by the file's path; a file elsewhere by its name alone.
+
+        Parameters
+        ----------
+        script : str
+            `workflow/scripts/SCRIPT.py`; it is among the files.
+        plugins : iterable of Path
+            Files of the plug-ins that the script will look up by name, which no import statement says.
+        """
+        asked: tuple[str | Path, ...] = (script, *plugins)
+        # Kept: thousands of jobs ask for the same.
+        if asked not in self._known:
+            found: dict[Path, None] = {}
+            waiting = [self.scripts / f"{script}.py", *plugins]
+            while waiting:
+                file = waiting.pop()
+                if file not in found:
+                    found[file] = None
+                    waiting.extend(self._read(file)[1])
+            digests: dict[str, list[str]] = {}
+            for file in sorted(found):
+                if not self._is_config(file):
+                    digests.setdefault(self._name_of(file), []).append(self._read(file)[0])
+            # Files elsewhere may share a name.
+            self._known[asked] = {name: " ".join(sorted(each)) for name, each in digests.items()}
+        return self._known[asked]
+
+    def _is_config(self, file: Path) -> bool:
+        """Whether a file belongs to `metalqr.config`, which no result depends on.
+
+        It checks and plans. What it finds reaches a job as params, without the defaults; so a new setting, which is a
+        field there, starts nothing again. When a default changes, `collect_dataset` refuses the runs made with the old.
+        """
+        return file.is_relative_to(self.root / "src" / self.package / "config")
+
+    def _name_of(self, file: Path) -> str:
+        return file.relative_to(self.root).as_posix() if file.is_relative_to(self.root) else file.name
 
     def versions(self, environment: str) -> dict[str, str]:
         """What `envs/ENVIRONMENT.yaml` pins, and the package's own version.
@@ -64,6 +94,10 @@ class Sources:
     def scripts(self) -> Path:
         """Folder of the scripts."""
         return self.root / "workflow" / "scripts"
+
+    @cached_property
+    def _known(self) -> dict[tuple[str | Path, ...], dict[str, str]]:
+        return {}
 
     @cached_property
     def _cache(self) -> dict[Path, tuple[str, tuple[Path, ...]]]:
@@ -136,11 +170,19 @@ class Sources:
 
     def _gathers(self, file: Path) -> dict[str, tuple[str, str]] | None:
         names: dict[str, tuple[str, str]] = {}
-        for node in ast.parse(file.read_bytes(), file.name).body:
+        body = ast.parse(file.read_bytes(), file.name).body
+        lazy = [entry for node in body if _is_for_annotations(node) for entry in node.body]
+        for node in [*body, *lazy]:
+            if isinstance(node, ast.ImportFrom) and node.module in ("typing", "metalqr.lazy"):
+                continue
             if isinstance(node, ast.ImportFrom) and all(alias.name != "*" for alias in node.names):
                 module = self._absolute(node, file)
                 names |= {alias.asname or alias.name: (module, alias.name) for alias in node.names}
-            elif not _is_docstring(node) and _assigned(node) not in ("__all__", "__version__"):
+            elif not (
+                _is_docstring(node)
+                or _is_for_annotations(node)
+                or _assigned(node) in ("__all__", "__version__", "__getattr__")
+            ):
                 return None
         return names
 
@@ -172,8 +214,14 @@ def _assigned(node: ast.stmt) -> str | None:
     """The name that a plain assignment gives a constant, or a list of constants."""
     if not isinstance(node, ast.Assign) or len(node.targets) != 1 or not isinstance(node.targets[0], ast.Name):
         return None
+    if isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "lazy_names":
+        return node.targets[0].id
     entries = node.value.elts if isinstance(node.value, ast.List | ast.Tuple) else [node.value]
     return node.targets[0].id if all(isinstance(entry, ast.Constant) for entry in entries) else None
+
+
+def _is_for_annotations(node: ast.AST) -> TypeGuard[ast.If]:
+    return isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 
 
 def _attributes(nodes: list[ast.AST], name: str) -> set[str] | None:
@@ -185,9 +233,11 @@ def _attributes(nodes: list[ast.AST], name: str) -> set[str] | None:
 
 
 def _run_nodes(tree: ast.AST) -> Iterator[ast.AST]:
-    """All nodes of the tree but the bodies of `if TYPE_CHECKING:`."""
+    """All nodes of the tree but the bodies of `if TYPE_CHECKING:` and of exception handlers."""
     for child in ast.iter_child_nodes(tree):
-        if isinstance(child, ast.If) and ast.unparse(child.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+        if isinstance(child, ast.ExceptHandler):
+            continue
+        if _is_for_annotations(child):
             for other in child.orelse:
                 yield other
                 yield from _run_nodes(other)

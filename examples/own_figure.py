@@ -1,0 +1,35 @@
+"""A figure of your own: the ratio against the simulated steps that it took, instead of against iterations.
+
+Copy the file beside your config and name it there, ``plugins: [own_figure.py]``: `snakemake figures` then also makes
+``results/figures/simulated_steps.pdf``, ``.svg`` and ``.png``, and the report shows it with its caption.
+"""
+
+from metalqr.config.registries import figures
+from metalqr.reporting import summaries
+from metalqr.reporting.figures.figure import Figure
+from metalqr.reporting.figures.style import new_figure
+
+
+@figures.register("simulated_steps")
+class SimulatedSteps(Figure):
+    # What it shows: the datasets of experiments, all in one figure. `file = "{name}-steps"` would make one for each.
+    reads = "datasets"
+
+    def takes(self, experiment):
+        return not experiment.axes  # without a sweep
+
+    def caption(self, config, names):
+        return f"**Median ratio over the simulated steps**, of the experiments {', '.join(names)}."
+
+    def draw(self, datasets):
+        # Import Matplotlib, pandas, xarray and SciPy here, not above: planning imports this file too.
+        figure = new_figure(6.4, 4.2)  # inches
+        axes = figure.add_subplot()
+        for experiment, dataset in datasets.items():
+            for name, case in summaries.cases(dataset).items():
+                learned = case.isel(iteration=slice(1, None))  # a logarithmic axis has no zero
+                steps = learned["rollout_steps"].median("seed")
+                axes.plot(steps, summaries.continued_ratio(learned).median("seed"), label=f"{experiment}, {name}")
+        axes.set(xscale="log", yscale="log", xlabel="simulated steps", ylabel="average cost difference ratio")
+        axes.legend()
+        return figure

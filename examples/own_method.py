@@ -1,0 +1,33 @@
+"""A method of your own: the multi-task policy gradient with a step of bounded length.
+
+Write its name into the config, beside the file:
+
+    plugins: [own_method.py]
+    algorithm: {method: clipped_mean_cost, longest_step: 0.01}
+"""
+
+import numpy as np
+
+from metalqr.config import settings as declared
+from metalqr.config.registries import methods
+from metalqr.config.settings import Real, setting
+from metalqr.training.method import Direction, State
+from metalqr.training.methods.mean_cost import MeanCost
+
+
+@methods.register("clipped_mean_cost")
+class ClippedMeanCost(MeanCost):
+    r"""As ``mean_cost``, but no step is longer than c: :math:`g \min(1, c / (\alpha \|g\|_F))`."""
+
+    class Settings(declared.Settings):
+        """Settings of this method; they stand among those of the algorithm."""
+
+        longest_step: Real = setting(
+            0.01, symbol="c", label="longest step", about="largest Frobenius norm of a step", above=0
+        )
+
+    def direction(self, state: State, stream: object) -> Direction:
+        """The direction of ``mean_cost``, shortened where it is too long."""
+        found = super().direction(state, stream)
+        step = self.settings.learning_rate * np.linalg.norm(found.gradient)
+        return found._replace(gradient=found.gradient * min(1.0, self.own.longest_step / step))

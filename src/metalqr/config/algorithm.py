@@ -1,0 +1,253 @@
+"""The settings of a training run that all methods and estimators share; each plug-in adds its own."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Self
+
+from pydantic import ConfigDict, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+from metalqr.config.problems import nearest, shown, told
+from metalqr.config.registries import estimators, families, methods
+from metalqr.config.registry import Plugin, PluginError, Registry, UnknownNameError
+from metalqr.config.settings import (
+    Count,
+    Declaration,
+    Index,
+    Radius,
+    Real,
+    Settings,
+    TaskBatch,
+    declaration,
+    refuse,
+    setting,
+    type_of,
+)
+
+#: Smoothing radii of which the rounding of K + U in single precision leaves enough.
+SINGLE_PRECISION_RADII = (1.0e-3, 1.0e3)
+#: Of the simulated rollouts.
+Precision = Literal["float64", "float32"]
+#: The settings that name a plug-in, with the registry of the names.
+CHOICES: dict[str, Registry[Any]] = {"method": methods, "estimator": estimators}
+#: Names beside those of the shared settings that no setting of a method or an estimator may have: they mean something
+#: else in a config, in the sizes of a job, or in a dataset.
+TAKEN = {
+    *("seed", "variant", "iteration", "task", "action", "state", "case", "settings", "algorithm", "experiment"),
+    *("tasks", "threads", "runs", "state_dim", "action_dim"),
+    *("cost", "ratio", "gradient_norm", "rollout_steps", "unstable_perturbations", "perturbed_policies"),
+    *("K_last", "status", "status_iteration", "J_star", "J0", "J_shared"),
+}
+
+
+class MetaSettings(Settings):
+    r"""Settings of model-agnostic meta-policy optimisation, with the names of ``config.yaml``.
+
+    The defaults are those of Section 6 of the paper; the two step sizes have none, because they depend on the case.
+    What ``method`` and ``estimator`` name may have settings of its own, such as ``inner_steps`` of ``reptile``: they
+    are given, and read as attributes, like those below.
+
+    Raises
+    ------
+    metalqr.config.problems.SettingsError
+        If a value is impossible, or a setting is of another method or estimator than those named.
+
+    Examples
+    --------
+    >>> settings = MetaSettings(learning_rate=1.0e-3, adaptation_rate=1.0e-5)
+    >>> settings.smoothing_radius, settings.changed()
+    (0.05, {'learning_rate': 0.001, 'adaptation_rate': 1e-05})
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    learning_rate: Real = setting(
+        symbol=r"\alpha", label="learning rate", about="step of the outer loop, Algorithm 3", above=0
+    )
+    adaptation_rate: Real = setting(
+        symbol=r"\eta", label="adaptation rate", about="step of the adaptation, Algorithm 2, equation (6)", at_least=0
+    )
+    method: str = setting("zeroth_order_maml", label="method", about="training method, one of the registry")
+    estimator: str = setting("one_point", label="estimator", about="estimate of a gradient, one of the registry")
+    perturbations: Count = setting(
+        100, symbol="M", label="perturbations", about="perturbed policies of a task, Algorithm 2", size=True
+    )
+    inner_perturbations: Count = setting(
+        100,
+        symbol="M",
+        label="inner perturbations",
+        about="perturbations of each perturbed policy, Algorithm 1",
+        size=True,
+    )
+    smoothing_radius: Radius = setting(
+        0.05, symbol="r", label="smoothing radius", about="Frobenius norm of every perturbation"
+    )
+    rollout_length: Count = setting(
+        50, symbol=r"\ell", label="rollout length", unit="steps", about="steps of a rollout", size=True
+    )
+    iterations: Index = setting(1200, symbol="N", label="iterations", about="largest number of updates", size=True)
+    tolerance: Real = setting(
+        0.0,
+        symbol=r"\varepsilon",
+        label="tolerance",
+        about="training stops when the estimated gradient is no longer than this; 0 never stops early",
+        at_least=0,
+    )
+    task_batch: TaskBatch = setting(
+        "all",
+        symbol=r"|\mathcal{T}_n|",
+        label="task batch",
+        about="tasks that an iteration uses: all, or a number drawn from their distribution with replacement",
+        size=True,
+    )
+    precision: Precision = setting(
+        "float64", label="precision", about="of the simulated rollouts; gains and exact costs are always double"
+    )
+
+    @model_validator(mode="after")
+    def _radius_survives_rounding(self) -> Self:
+        low, high = SINGLE_PRECISION_RADII
+        if self.precision == "float32" and not low <= self.smoothing_radius <= high:
+            sign, bound = (">=", low) if self.smoothing_radius < low else ("<=", high)
+            raise refuse(
+                "smoothing_radius",
+                f"{self.smoothing_radius!r} is not {sign} {bound:g} in single precision; choose another or precision: "
+                "float64",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _plugins_can_do_it(self) -> Self:
+        for plugin in self.plugins():
+            for name, reason in plugin.refusals(self):
+                raise refuse(name, reason)
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _extras_belong_to_a_plugin(cls, values: Any) -> Any:
+        """Complete the settings of the plug-ins named, and refuse those of others."""
+        if not isinstance(values, dict):
+            return values
+        own: dict[str, Any] = {}
+        for plugin in plugins_named(values):
+            names = plugin.Settings.names()
+            try:
+                own |= plugin.Settings.model_validate(
+                    {name: values[name] for name in names if name in values}
+                ).as_dict()
+            except ValidationError as error:
+                path, text = next(told(error, plugin.Settings))
+                raise refuse(".".join(map(str, path)), text) from None
+        shared = {name: value for name, value in values.items() if name in cls.model_fields}
+        for name in values:
+            if name not in shared and name not in own:
+                raise refuse(name, not_applicable(name, values))
+        return {**shared, **own}
+
+    def of(self, plugin: type[Plugin]) -> Any:
+        """The own settings of a plug-in that these settings name, as an instance of its ``Settings``."""
+        # Checked with these; and to blame a size for the memory of a job it is set to 1, which may be out of its range.
+        return plugin.Settings.model_construct(**{name: getattr(self, name) for name in plugin.Settings.names()})
+
+    def plugins(self) -> list[type[Plugin]]:
+        """The plug-ins that these settings name."""
+        return [registry.get(getattr(self, key)) for key, registry in CHOICES.items()]
+
+    def _is_default(self, name: str, value: Any) -> bool:
+        if name in type(self).model_fields:
+            return super()._is_default(name, value)
+        return any(
+            name in plugin.Settings.names() and value == plugin.Settings.model_fields[name].default
+            for plugin in self.plugins()
+        )
+
+
+def all_fields() -> dict[str, FieldInfo]:
+    """Every setting of a run by name: the shared ones, then those of each plug-in."""
+    owners = [plugin.Settings for registry in CHOICES.values() for plugin in registry]
+    return {name: field for model in [*reversed(owners), MetaSettings] for name, field in model.model_fields.items()}
+
+
+def all_declarations() -> Iterator[Declaration]:
+    """The declaration of every setting of a run: the shared ones, then those of each plug-in, each name once."""
+    fields = all_fields()
+    shared = MetaSettings.names()
+    return (declaration(name, fields[name]) for name in [*shared, *(name for name in fields if name not in shared)])
+
+
+def require_free_names() -> None:
+    """Refuse a setting of a plug-in whose name means something else: a run could not be told from others.
+
+    Raises
+    ------
+    PluginError
+        Which names the file, the setting and its other owner.
+    """
+    owners: dict[str, tuple[type[Plugin], FieldInfo]] = {}
+    for kind, registry in CHOICES.items():
+        for plugin in registry:
+            for name, field in plugin.Settings.model_fields.items():
+                where = f"plugins: {plugin.source.name}: {kind} {plugin.name}: its setting {name}"
+                if name in MetaSettings.model_fields:
+                    raise PluginError(f"{where} is one that all methods share; use that, or choose another name")
+                if name in TAKEN or hasattr(MetaSettings, name):
+                    raise PluginError(f"{where} has a name that means something else; choose another name")
+                other, same = owners.setdefault(name, (plugin, field))
+                if (type_of(same), same.default) != (type_of(field), field.default):
+                    raise PluginError(
+                        f"{where} is one of {other.name} with another type, range or default; choose another name"
+                    )
+    for family in families:
+        if "family" in family.Settings.model_fields:
+            raise PluginError(
+                f"plugins: {family.source.name}: task family {family.name}: its setting family has the name of the key "
+                "that names it; choose another name"
+            )
+
+
+def family_fields() -> dict[str, FieldInfo]:
+    """Every setting of every task family; of those with the same name the first."""
+    owners = [plugin.Settings for plugin in families]
+    return {name: field for model in reversed(owners) for name, field in model.model_fields.items()}
+
+
+def setting_declaration(name: str) -> Declaration | None:
+    """The declaration of a setting of a run, or of one of a task family, ``tasks.NAME``; None if there is none."""
+    fields = {**all_fields(), **{f"tasks.{key}": field for key, field in family_fields().items()}}
+    return declaration(name, fields[name]) if name in fields else None
+
+
+def applicable(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some settings that the method and the estimator named among them have."""
+    own = {name for plugin in plugins_named(values) for name in plugin.Settings.names()}
+    return {name: value for name, value in values.items() if name in MetaSettings.model_fields or name in own}
+
+
+def declared_sizes(values: Mapping[str, Any]) -> list[str]:
+    """Those of some settings that are sizes."""
+    owners: list[type[Settings]] = [MetaSettings, *(plugin.Settings for plugin in plugins_named(values))]
+    return [each.name for owner in owners for each in owner.declarations() if each.is_size]
+
+
+def not_applicable(name: str, values: Mapping[str, Any]) -> str:
+    """Why a setting is none that the method and the estimator named have, with what to do."""
+    for key, registry in CHOICES.items():
+        owners = [plugin.name for plugin in registry if name in plugin.Settings.names()]
+        if owners:
+            chosen = values.get(key, MetaSettings.model_fields[key].default)
+            return f"a setting of {key}: {' or '.join(owners)}, not of {chosen}; remove it or change {key}"
+    return f"unknown key; {nearest(name, list(all_fields()))}"
+
+
+def plugins_named(values: Mapping[str, Any]) -> list[type[Plugin]]:
+    """The plug-ins that some settings name, or else the default ones."""
+    found: list[type[Plugin]] = []
+    for key, registry in CHOICES.items():
+        name = values.get(key, MetaSettings.model_fields[key].default)
+        if not isinstance(name, str):
+            raise refuse(key, f"{shown(name)} is not text")
+        try:
+            found.append(registry.get(name))
+        except UnknownNameError:
+            raise refuse(key, f"{shown(name)} is not possible; {nearest(name, list(registry.names()))}") from None
+    return found

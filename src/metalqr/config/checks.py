@@ -1,0 +1,235 @@
+"""Checking a config: its model, then what one key says of another, and one clear line for each problem."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from metalqr.config.algorithm import (
+    CHOICES,
+    MetaSettings,
+    applicable,
+    not_applicable,
+    plugins_named,
+    require_free_names,
+)
+from metalqr.config.experiments import TASKS, VARIANT, Base, Experiment
+from metalqr.config.limits import memory_problems
+from metalqr.config.model import Config, ExperimentBlock, config_model, sweepable
+from metalqr.config.outputs import kept_for
+from metalqr.config.problems import ConfigError, SettingsError, key_path, nearest, shape_problem, told
+from metalqr.config.registry import PluginError, load_plugins
+from metalqr.config.settings import Settings
+
+#: Points of an experiment that are checked before its memory is: of more a config is refused for that.
+MAX_POINTS = 20_000
+
+
+def check_config(config: Mapping[str, Any], folder: Path | None = None) -> Config:
+    """Check the whole config, without the keys that an overlay removed (`key: null`).
+
+    Parameters
+    ----------
+    config : mapping
+    folder : Path, optional
+        To which the paths of ``plugins`` are relative; by default the working directory.
+
+    Raises
+    ------
+    ConfigError
+        With every problem found. Wrong types and values come first, alone: the later checks need these; and the memory
+        of the jobs comes last, since it is computed from values that are possible.
+    """
+    cleaned = _without_nulls(config)
+    _load_plugins(cleaned, folder or Path.cwd())
+    model = config_model()
+    try:
+        checked = model.model_validate(cleaned)
+    except ValidationError as error:
+        found = sorted(told(error, model), key=lambda problem: [str(key) for key in problem[0]])
+        raise ConfigError(dict.fromkeys(f"{key_path(path)}: {text}" for path, text in found)) from None
+    for problems in (_cross_problems, memory_problems):
+        try:
+            lines = list(dict.fromkeys(problems(checked)))
+        except SettingsError as error:  # of a point beyond those that are checked
+            lines = [f"experiments: {error}"]
+        if lines:
+            raise ConfigError(lines)
+    return checked
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(entry) for key, entry in value.items() if entry is not None}
+    return value
+
+
+def _load_plugins(config: Mapping[str, Any], folder: Path) -> None:
+    files = config.get("plugins", [])
+    if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
+        return  # which the model says
+    try:
+        load_plugins(files, folder)
+        require_free_names()
+    except PluginError as error:
+        raise ConfigError([str(error)]) from None
+
+
+def _cross_problems(config: Config) -> Iterator[str]:
+    for kind, names in (("cases", config.cases), ("experiments", config.experiments)):
+        yield from _name_problems(kind, names)
+    incomplete = {}
+    for case in config.cases:
+        incomplete[case] = list(_case_problems(config, case))
+        yield from incomplete[case]
+    unknown = [problem for name in config.experiments for problem in _block_problems(config, name)]
+    unknown += _theory_problems(config)
+    yield from unknown
+    if unknown or any(incomplete.values()):
+        return  # the runs cannot be listed
+    for experiment in config.resolved.values():
+        yield from _point_problems(config, experiment)
+    yield from _theory_settings_problems(config)
+    yield from _unused_settings(config)
+
+
+def _name_problems(kind: str, names: Iterable[str]) -> Iterator[str]:
+    """Names that share their files where the file system does not tell capitals from small letters, as on macOS."""
+    known: dict[str, str] = {}
+    for name in names:
+        other = known.setdefault(name.lower(), name)
+        if other != name:
+            reason = f"differs from {other} in capitals only, so they share files on macOS"
+            yield f"{kind}.{name}: {reason}; choose another name"
+
+
+def _case_problems(config: Config, name: str) -> Iterator[str]:
+    case, given = config.cases[name], config.given(name)
+    owners: list[type[Settings]] = [MetaSettings, *(plugin.Settings for plugin in plugins_named(given))]
+    for each in (declared for owner in owners for declared in owner.declarations()):
+        if each.is_required and each.name not in given:
+            yield f"cases.{name}.algorithm.{each.name}: missing; give it there or in algorithm.{each.name}"
+    if case.initial_gain != "zero":
+        shape = (case.action_dim, case.state_dim)
+        if problem := shape_problem(case.initial_gain, shape, "action_dim x state_dim"):
+            yield f"cases.{name}.initial_gain: {problem}"
+    for path, problem in case.family.problems(case.state_dim, case.action_dim):
+        yield f"cases.{name}.tasks.{path}: {problem}"
+
+
+def _block_problems(config: Config, name: str) -> Iterator[str]:
+    """Problems of an experiment, apart from those of its points."""
+    block: ExperimentBlock = config.experiments[name]
+    if owner := kept_for(name):
+        yield f"experiments.{name}: this name is kept for {owner}; choose another"
+    yield from _unknown_cases(config, f"experiments.{name}.cases", block.cases)
+    for setting, axis in block.linked.items():
+        key = key_path(["experiments", name, "sweep", setting])
+        if axis not in block.axes:
+            yield f"{key}: {axis!r} is not a setting with a list of values in this sweep, so nothing can move with it"
+            continue
+        for text in _value_problems(setting, block.axes[axis]):
+            yield f"{key} (moves with {axis}): {text}"
+    for variant, settings in block.variants.items():
+        for setting in settings:
+            if setting in block.sweep:
+                key = key_path(["experiments", name, "variants", variant, setting])
+                yield f"{key}: the sweep of this experiment gives it too; remove it from one of them"
+
+
+def _unknown_cases(config: Config, key: str, cases: Iterable[str]) -> Iterator[str]:
+    for index, case in enumerate(cases):
+        if case not in config.cases:
+            yield f"{key}[{index}]: there is no case {case!r}; {nearest(case, list(config.cases))}"
+
+
+def _value_problems(setting: str, values: Iterable[Any]) -> Iterator[str]:
+    adapter = TypeAdapter(sweepable()[setting][0], config=ConfigDict(strict=True, allow_inf_nan=False))
+    for value in values:
+        try:
+            adapter.validate_python(value)
+        except ValidationError as error:
+            yield from (text for _, text in told(error, Settings))
+
+
+def _point_problems(config: Config, experiment: Experiment) -> Iterator[str]:
+    """Settings of a run or of moved tasks that are impossible together, and settings that no run has."""
+    key = f"experiments.{experiment.name}"
+    for case, base in experiment.bases.items():
+        for axis in (*experiment.sweep, *experiment.linked):
+            name = axis.removeprefix(TASKS)
+            if name != axis and name not in type(base.family_settings({})).names():
+                known = list(type(base.family_settings({})).names())
+                yield (
+                    f"{key_path(['experiments', experiment.name, 'sweep', axis])}: no setting of the family "
+                    f"{base.tasks['family']} of {case}; {nearest(name, known)}"
+                )
+                return
+        had: dict[str, set[str]] = {}
+        moved: dict[str, Any] = {}
+        try:
+            points = experiment.points(case) if experiment.size <= MAX_POINTS else experiment.iterate(case)
+            for point in itertools.islice(points, MAX_POINTS):
+                had.setdefault(point.values.get(VARIANT, ""), set()).update(point.settings.as_dict())
+                if point.tasks not in moved:
+                    moved[point.tasks] = base.family_settings(point.values)
+        except SettingsError as error:
+            yield f"{key}: {str(error).replace(': ', ' ', 1)}"
+            continue
+        block = config.cases[case]
+        for family in map(type(block.family), moved.values()):
+            for path, problem in family.problems(block.state_dim, block.action_dim):
+                yield f"{key}: tasks.{path} of {case}: {problem}"
+        for variant, names in had.items():
+            for setting in experiment.variants.get(variant, {}):
+                if setting not in names:
+                    reason = not_applicable(setting, {**base.given, **experiment.variants[variant]})
+                    yield f"{key_path(['experiments', experiment.name, 'variants', variant, setting])}: {reason}"
+        for axis in (*experiment.sweep, *experiment.linked):
+            if not axis.startswith(TASKS) and not any(axis in names for names in had.values()):
+                yield f"{key_path(['experiments', experiment.name, 'sweep', axis])}: {not_applicable(axis, base.given)}"
+
+
+def _theory_problems(config: Config) -> Iterator[str]:
+    if config.theory.cases != "all":
+        yield from _unknown_cases(config, "theory.cases", config.theory.cases)
+
+
+def _theory_settings_problems(config: Config) -> Iterator[str]:
+    """Settings of the cases themselves, and radii of the estimation error, that are impossible together."""
+    for case in config.theory_cases:
+        for key, changes in (
+            (f"cases.{case}", [{}]),
+            (
+                "theory.estimation_error",
+                [{"smoothing_radius": r} for r in config.theory.estimation_error.smoothing_radius],
+            ),
+        ):
+            for change in changes:
+                try:
+                    Base(config.given(case), {}).settings(change)
+                except SettingsError as error:
+                    yield f"{key}: {str(error).replace(': ', ' ', 1)}"
+
+
+def _unused_settings(config: Config) -> Iterator[str]:
+    """Settings of a plug-in that no run has."""
+    used: dict[str, set[str]] = {}
+    for case in config.cases:
+        used[case] = set(applicable(config.given(case)))
+    for experiment in config.resolved.values():
+        for case, base in experiment.bases.items():
+            for variant in experiment.variants.values():
+                used[case].update(applicable({**base.given, **variant}))
+            for key in CHOICES:
+                for name in experiment.sweep.get(key, ()):
+                    used[case].update(applicable({**base.given, key: name}))
+    for name in config.algorithm:
+        if not any(name in names for names in used.values()):
+            yield f"algorithm.{name}: {not_applicable(name, config.algorithm)}"
+    for case, block in config.cases.items():
+        for name in block.algorithm:
+            if name not in used[case]:
+                yield f"cases.{case}.algorithm.{name}: {not_applicable(name, config.given(case))}"

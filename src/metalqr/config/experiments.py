@@ -1,0 +1,153 @@
+"""Experiments: the points of their axes, each with the settings and the tasks of its runs."""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple, Self
+
+from metalqr.config.algorithm import MetaSettings, applicable
+from metalqr.config.identity import digest
+from metalqr.config.registries import families
+
+#: The axis of the variants; no setting has this name.
+VARIANT = "variant"
+#: What the keys of a sweep begin with that are settings of the task family.
+TASKS = "tasks."
+
+
+class Base(NamedTuple):
+    """The part of a case in all points of an experiment.
+
+    Attributes
+    ----------
+    given : mapping
+        Settings of the algorithm.
+    tasks : mapping
+        The name of the task family, ``family``, and its settings.
+    """
+
+    given: Mapping[str, Any]
+    tasks: Mapping[str, Any]
+
+    def settings(self, change: Mapping[str, Any] | None = None) -> MetaSettings:
+        """All settings of a run, with some changed; those that its method and estimator do not have are left out."""
+        own = {name: value for name, value in (change or {}).items() if not name.startswith(TASKS)}
+        return MetaSettings(**applicable({**self.given, **own}))
+
+    def family_settings(self, change: Mapping[str, Any]) -> Any:
+        """The settings of the task family, with some changed."""
+        own = {name.removeprefix(TASKS): value for name, value in change.items() if name.startswith(TASKS)}
+        values = {name: value for name, value in {**self.tasks, **own}.items() if name != "family"}
+        return families.get(self.tasks["family"]).Settings(**values)
+
+
+class Point(NamedTuple):
+    """One place on the axes of an experiment, for one case.
+
+    Attributes
+    ----------
+    settings : MetaSettings
+        Of its runs.
+    tasks : str
+        Name of its set of tasks: that of the case, or with a digest where the sweep changes the task family.
+    values : mapping
+        What the point changes, by the names of the config.
+    """
+
+    settings: MetaSettings
+    tasks: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment of the config.
+
+    Attributes
+    ----------
+    name : str
+    bases : mapping of str to Base
+        By case.
+    seeds : sequence of int
+    variants : mapping of str to mapping
+        Named settings: the first axis, where there are any.
+    sweep : mapping of str to sequence
+        Values of each setting that is swept by itself: the further axes.
+    linked : mapping of str to str
+        Settings that move with an axis, with its name.
+    """
+
+    name: str
+    bases: Mapping[str, Base]
+    seeds: Sequence[int]
+    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    sweep: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    linked: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_block(cls, name: str, block: Mapping[str, Any]) -> Self:
+        """The experiment behind a :attr:`block`."""
+        bases = {case: Base(*base) for case, base in block["bases"].items()}
+        return cls(name, bases, *(block[key] for key in ("seeds", "variants", "sweep", "linked")))
+
+    @property
+    def block(self) -> dict[str, Any]:
+        """The experiment in plain values, without its name."""
+        return {
+            "bases": {case: [dict(base.given), dict(base.tasks)] for case, base in self.bases.items()},
+            "seeds": list(self.seeds),
+            "variants": {name: dict(settings) for name, settings in self.variants.items()},
+            "sweep": {name: list(values) for name, values in self.sweep.items()},
+            "linked": dict(self.linked),
+        }
+
+    @property
+    def axes(self) -> dict[str, tuple[Any, ...]]:
+        """The names of the axes with their values, the slowest first."""
+        swept = {name: tuple(values) for name, values in self.sweep.items()}
+        return {VARIANT: tuple(self.variants), **swept} if self.variants else swept
+
+    @property
+    def size(self) -> int:
+        """Number of points of a case."""
+        return math.prod(map(len, self.axes.values()))
+
+    def iterate(self, case: str) -> Iterator[Point]:
+        """The points of a case one after the other, the last axis fastest.
+
+        Raises
+        ------
+        metalqr.config.problems.SettingsError
+            If a point has impossible settings.
+        """
+        base, sets = self.bases[case], {}
+        for place in itertools.product(*self.axes.values()):
+            values = dict(zip(self.axes, place, strict=True))
+            values |= {name: values[axis] for name, axis in self.linked.items()}
+            moved = {name: value for name, value in values.items() if name.startswith(TASKS)}
+            place_of_tasks = repr(moved)  # values may be lists
+            if place_of_tasks not in sets:
+                sets[place_of_tasks] = _task_set(case, base, moved)
+            change = {**self.variants.get(values.get(VARIANT, ""), {}), **values}
+            change.pop(VARIANT, None)
+            yield Point(base.settings(change), sets[place_of_tasks], values)
+
+    def points(self, case: str) -> list[Point]:
+        """As :meth:`iterate`, kept."""
+        if case not in self._points:
+            self._points[case] = list(self.iterate(case))
+        return self._points[case]
+
+    @cached_property
+    def _points(self) -> dict[str, list[Point]]:
+        return {}
+
+
+def _task_set(case: str, base: Base, change: Mapping[str, Any]) -> str:
+    """The name of a set of tasks."""
+    changed = base.family_settings(change).changed() if change else None
+    if changed is None or changed == base.family_settings({}).changed():
+        return case
+    return f"{case}-{digest({'family': base.tasks['family'], **changed})}"

@@ -1,0 +1,10 @@
+"""The names of the files that one stage makes and another reads."""
+
+OPTIMA_FILE = "results/optima/{case}.nc"
+META_OPTIMUM_FILE = "results/optima/{case}/adaptation_rate-{rate}.nc"
+RUN_FILE = "results/runs/{case}/{configuration}/seed-{seed}.nc"
+
+
+def meta_optimum_file(case: str, adaptation_rate: float) -> str:
+    """The optimum of the meta-objective of a set of tasks at an adaptation rate."""
+    return META_OPTIMUM_FILE.format(case=case, rate=repr(adaptation_rate))

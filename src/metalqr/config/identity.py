@@ -1,0 +1,53 @@
+"""The identity of a run, without its defaults: so that a new setting with a neutral default makes no old run stale."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from metalqr.config.algorithm import MetaSettings, all_declarations
+
+DIGEST_LENGTH = 12
+
+
+def digest(value: Any) -> str:
+    """Short digest of a value that JSON can hold; the order of keys does not count."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
+
+
+def configuration_digest(settings: MetaSettings) -> str:
+    """Short name of a run's settings: what differs from the defaults, and what has none."""
+    return digest(settings.changed())
+
+
+def difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | None:
+    """Why a file is of another run than the one wanted, by all settings in full; None if it is of that one.
+
+    A setting that a file does not name is younger than the file, so the file has it at its default. One that is no
+    setting any more does not count.
+
+    Parameters
+    ----------
+    found, wanted : mapping of str to value
+        Every setting, as the file says it, and as the config gives it.
+    """
+    defaults = {each.name: _as_in_a_file(each.default) for each in all_declarations()}
+    wanted = _as_in_a_file(wanted)
+    for name, value in wanted.items():
+        other = found.get(name, defaults.get(name))
+        if other != value:
+            since = ", since the default has changed" if value == defaults.get(name) else ""
+            return f"it was run with {name}: {other!r}, but {name}: {value!r} is wanted{since}"
+    known = set(defaults)
+    for name in found:
+        if name in known and name not in wanted and found[name] != defaults[name]:
+            return f"it was run with {name}: {found[name]!r}, but without that setting is wanted"
+    return None
+
+
+def _as_in_a_file(value: Any) -> Any:
+    """The value as JSON brings it back, where a tuple is a list."""
+    if isinstance(value, Mapping):
+        return {key: _as_in_a_file(entry) for key, entry in value.items()}
+    return [_as_in_a_file(entry) for entry in value] if isinstance(value, list | tuple) else value

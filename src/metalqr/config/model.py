@@ -1,0 +1,410 @@
+"""The whole config as frozen models: one field for each key, with its type, default and range.
+
+The blocks ``algorithm``, ``tasks``, ``sweep`` and ``variants`` follow from the settings that runs and plug-ins declare,
+so their models are made when a config is checked and the plug-ins are known: :func:`config_model`.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    WrapValidator,
+    create_model,
+)
+from pydantic.fields import FieldInfo
+
+from metalqr.config.algorithm import CHOICES, MetaSettings, all_fields, family_fields
+from metalqr.config.experiments import TASKS, Base, Experiment
+from metalqr.config.problems import nearest, shown, wrong_type
+from metalqr.config.registries import estimators, families, methods
+from metalqr.config.registry import NAME, NAME_RULE
+from metalqr.config.settings import (
+    MAX_COUNT,
+    Count,
+    Distinct,
+    Listed,
+    Matrix,
+    Radius,
+    Real,
+    Seed,
+    Settings,
+    is_text,
+    no_twins,
+    refuse,
+    setting,
+    type_of,
+)
+
+if TYPE_CHECKING:
+    from metalqr.systems.family import Family
+
+
+def _is_name(name: str) -> str:
+    """Names become folders and files."""
+    if not re.fullmatch(NAME, name):
+        raise refuse("", f"not a name; {NAME_RULE}")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_is_name)]
+#: The zero gain, or its rows.
+Gain = Annotated[Annotated[Literal["zero"], Tag("<text>")] | Annotated[Matrix, Tag("<other>")], Discriminator(is_text)]
+
+
+def _list_or_text(value: Any) -> Any:
+    if not isinstance(value, list | tuple | str):
+        raise refuse("", f"{shown(value)} is not a list or text")
+    return value
+
+
+def _all_cases(value: str) -> str:
+    if value != "all":
+        raise refuse("", f"{shown(value)} is not all; write a list, even of one case")
+    return value
+
+
+#: Some cases, or all that an experiment uses.
+Cases = Annotated[
+    Annotated[str, AfterValidator(_all_cases), WithJsonSchema({"const": "all"}), Tag("<text>")]
+    | Annotated[Listed[str], AfterValidator(no_twins), Tag("<other>")],
+    Discriminator(is_text),
+    BeforeValidator(_list_or_text),
+]
+
+
+class Audit(Settings):
+    """Every inequality of the lemmas, checked at gains of the sub-level set of Definition 2."""
+
+    gains: Count = setting(1000, label="gains", about="gains of the sub-level set, for each case", size=True)
+    perturbations: Count = setting(
+        2, label="perturbations", about="of each gain, for the inequalities that compare two gains", size=True
+    )
+    random_tasks: Count = setting(
+        100, label="random tasks", about="random sets of tasks beyond the case's own", size=True
+    )
+    sublevel_factor: Real = setting(
+        1.0,
+        symbol=r"\gamma",
+        label="sub-level factor",
+        about="of Definition 2: how far above the gap of K_0 the gap of a gain may be",
+        at_least=1,
+    )
+
+
+class Requirements(Settings):
+    """The target of Theorems 1 and 2."""
+
+    target: Real = setting(
+        0.1, symbol=r"\varepsilon_0", label="target", about="as a share of the gap at K_0", above=0, at_most=1
+    )
+    failure_probability: Real = setting(
+        0.1, symbol=r"\delta", label="failure probability", about="of the theorems", above=0, below=1
+    )
+
+
+class ErrorSweeps(Settings):
+    """At what the true errors of Algorithms 1 and 2 are measured, each list by itself."""
+
+    repeats: Annotated[int, Field(ge=2, le=MAX_COUNT)] = setting(
+        40,
+        label="repeats",
+        about="estimates for each value; Algorithm 2 makes fewer where one takes more steps than at the case's own "
+        "settings",
+        size=True,
+    )
+    perturbations: Distinct[Count] = setting(
+        (25, 50, 100, 200), symbol="M", label="perturbations", about="of both algorithms together"
+    )
+    smoothing_radius: Distinct[Radius] = setting(
+        (0.0125, 0.025, 0.05, 0.1, 0.2), symbol="r", label="smoothing radius", about="norm of a perturbation"
+    )
+    rollout_length: Distinct[Count] = setting(
+        (10, 25, 50, 100, 200), symbol=r"\ell", label="rollout length", about="steps of a rollout"
+    )
+
+
+class ExactMethods(Settings):
+    """The exact first-order methods from K_0."""
+
+    iterations: Count = setting(300, label="iterations", about="of each exact first-order method", size=True)
+
+
+class Theory(Settings):
+    """The stage ``theory``."""
+
+    cases: Cases = setting(
+        "all",
+        label="cases",
+        about="those that an experiment uses (all), or a list, of which no experiment need use any; [] leaves the "
+        "stage out",
+    )
+    seed: Seed = setting(0, label="seed", about="of everything that is drawn: gains, perturbations, tasks, rollouts")
+    audit: Audit = setting(Audit(), label="audit", about="of every inequality")
+    requirements: Requirements = setting(Requirements(), label="requirements", about="of Theorems 1 and 2")
+    estimation_error: ErrorSweeps = setting(ErrorSweeps(), label="estimation error", about="of Algorithms 1 and 2")
+    exact_methods: ExactMethods = setting(ExactMethods(), label="exact methods", about="of first order")
+
+
+class Execution(Settings):
+    """Settings of how the jobs run, never of what they compute."""
+
+    threads: Count = setting(
+        1, label="threads", about="of a training job; several jobs run at once, and more threads end one run sooner"
+    )
+    checkpoint_seconds: Real = setting(
+        30.0,
+        label="checkpoint seconds",
+        unit="s",
+        about="time between two saves of a training job's state; 0 saves as often as a twentieth of the time allows",
+        at_least=0,
+    )
+    largest_memory_mb: Count = setting(
+        16000, label="largest memory", unit="MB", about="a config with a job that needs more is refused"
+    )
+
+
+class Case(Settings):
+    """A set of tasks, the first gain, and the settings that depend on them."""
+
+    state_dim: Count = setting(symbol="d", label="state dimension", about="of all tasks", size=True)
+    action_dim: Count = setting(symbol="k", label="action dimension", about="of all tasks", size=True)
+    tasks: Any = setting(label="tasks", about="a task family with its settings")
+    initial_gain: Gain = setting(
+        symbol="K_0", label="initial gain", about="zero, or its rows; it must stabilise every task"
+    )
+    algorithm: dict[str, Any] = setting({}, label="algorithm", about="the case's own settings of the algorithm")
+
+    @property
+    def family(self) -> "Family":
+        """The task family."""
+        return self.tasks
+
+    @property
+    def family_settings(self) -> dict[str, Any]:
+        """The name of the task family, and of its settings those that are not at their defaults."""
+        return {"family": self.family.name, **self.family.settings.changed()}
+
+
+class ExperimentBlock(Settings):
+    """Runs for every case, variant, value of the sweep and seed, which become one dataset."""
+
+    cases: Distinct[str] = setting(label="cases", about="names of cases")
+    seeds: Distinct[Seed] = setting(label="seeds", about="of the random numbers of a run")
+    variants: dict[Name, dict[str, Any]] = setting(
+        {}, label="variants", about="an axis of named settings: a mapping of settings of the algorithm for each name"
+    )
+    sweep: dict[str, Any] = setting(
+        {},
+        label="sweep",
+        about="an axis for each setting with a list of values; another one's name in place of a list moves with that "
+        'one; "tasks.NAME" is a setting of the task family',
+    )
+
+    @property
+    def axes(self) -> dict[str, tuple[Any, ...]]:
+        """The values of every setting that is swept by itself."""
+        return {name: values for name, values in self.sweep.items() if not isinstance(values, str)}
+
+    @property
+    def linked(self) -> dict[str, str]:
+        """The settings that move with another one, with the name of that."""
+        return {name: values for name, values in self.sweep.items() if isinstance(values, str)}
+
+
+class Config(Settings):
+    """A config, checked."""
+
+    seed: Seed = setting(label="seed", about="of the random task families")
+    plugins: Listed[str] = setting(
+        (), label="plug-ins", about="Python files with your own estimators, methods, task families, figures or tables"
+    )
+    algorithm: dict[str, Any] = setting({}, label="algorithm", about="settings that all cases share")
+    cases: Annotated[dict[Name, Any], Field(min_length=1)] = setting(label="cases", about="sets of tasks by name")
+    experiments: Annotated[dict[Name, Any], Field(min_length=1)] = setting(label="experiments", about="by name")
+    theory: Theory = setting(Theory(), label="theory", about="the stage theory")
+    execution: Execution = setting(Execution(), label="execution", about="how the jobs run")
+
+    def given(self, case: str) -> dict[str, Any]:
+        """Every setting that the config gives a case, or that all settings share a default of."""
+        defaults = {each.name: each.default for each in MetaSettings.declarations() if not each.is_required}
+        return {**defaults, **self.algorithm, **self.cases[case].algorithm}
+
+    @cached_property
+    def own_settings(self) -> dict[str, MetaSettings]:
+        """Each case's own settings, those of the stage ``theory``."""
+        return {case: Base(self.given(case), {}).settings() for case in self.cases}
+
+    @cached_property
+    def resolved(self) -> dict[str, Experiment]:
+        """All experiments by name."""
+        return {name: self._experiment(name) for name in self.experiments}
+
+    def _experiment(self, name: str) -> Experiment:
+        block: ExperimentBlock = self.experiments[name]
+        bases = {case: Base(self.given(case), self.cases[case].family_settings) for case in block.cases}
+        return Experiment(name, bases, block.seeds, block.variants, block.axes, block.linked)
+
+    @property
+    def theory_cases(self) -> list[str]:
+        """The cases of the stage ``theory``, in the order of the config's cases."""
+        wanted: Iterable[str] = self.theory.cases
+        if self.theory.cases == "all":
+            wanted = {case for block in self.experiments.values() for case in block.cases}
+        return [case for case in self.cases if case in wanted]
+
+    def plain(self) -> dict[str, Any]:
+        """The config in plain values, every default filled in: what the jobs and the captions of the report read."""
+        plain = self.model_dump(mode="json", exclude={"cases", "experiments", "algorithm"})
+        defaults = {each.name: each.default for each in MetaSettings.declarations() if not each.is_required}
+        plain["algorithm"] = {**defaults, **self.algorithm}
+        plain["cases"] = {
+            name: {
+                "state_dim": case.state_dim,
+                "action_dim": case.action_dim,
+                "tasks": {"family": case.family.name, **_without_none(case.family.settings.as_dict())},
+                "initial_gain": case.initial_gain,
+                "algorithm": case.algorithm,
+            }
+            for name, case in self.cases.items()
+        }
+        plain["experiments"] = {
+            name: {
+                "cases": list(block.cases),
+                "seeds": list(block.seeds),
+                "variants": block.variants,
+                "sweep": {key: each if isinstance(each, str) else list(each) for key, each in block.sweep.items()},
+            }
+            for name, block in self.experiments.items()
+        }
+        return plain
+
+
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def config_model() -> type[Config]:
+    """The model of a config with the plug-ins that are known by now."""
+    return _model_with(tuple(plugin for registry in (methods, estimators, families) for plugin in registry))
+
+
+@cache
+def _model_with(plugins: tuple[type, ...]) -> type[Config]:
+    """The model for these plug-ins, which only serve as the key: whoever registers another gets another model."""
+    fields = {name: _with_choices(name, field) for name, field in all_fields().items()}
+    algorithm = _partial("Algorithm", {name: (type_of(field), field) for name, field in fields.items()})
+    swept = {name: (_values(kind), _plain_field(field)) for name, (kind, field) in sweepable().items()}
+    sweep = _partial("Sweep", swept)
+    case = create_model(
+        "Case", __base__=Case, tasks=(_families(), _of(Case, "tasks")), algorithm=(algorithm, _of(Case, "algorithm"))
+    )
+    block = create_model(
+        "Experiment",
+        __base__=ExperimentBlock,
+        variants=(dict[Name, algorithm], _of(ExperimentBlock, "variants")),  # type: ignore[valid-type]
+        sweep=(sweep, _of(ExperimentBlock, "sweep")),
+    )
+    cases: Any = Annotated[dict[Name, case], Field(min_length=1)]  # type: ignore[valid-type]
+    experiments: Any = Annotated[dict[Name, block], Field(min_length=1)]  # type: ignore[valid-type]
+    return create_model(
+        "Config",
+        __base__=Config,
+        algorithm=(algorithm, _of(Config, "algorithm")),
+        cases=(cases, _of(Config, "cases")),
+        experiments=(experiments, _of(Config, "experiments")),
+    )
+
+
+def sweepable() -> dict[str, tuple[Any, FieldInfo]]:
+    """Every name in a sweep with the type of a value: any, where families differ, since each point is checked too."""
+    found = {name: (type_of(_with_choices(name, field)), field) for name, field in all_fields().items()}
+    for name, field in family_fields().items():
+        kinds = [type_of(each.Settings.model_fields[name]) for each in families if name in each.Settings.model_fields]
+        found[f"{TASKS}{name}"] = (kinds[0] if all(kind == kinds[0] for kind in kinds) else Any, field)
+    return found
+
+
+def _of(model: type[Settings], name: str) -> FieldInfo:
+    return copy(model.model_fields[name])
+
+
+def _with_choices(name: str, field: FieldInfo) -> FieldInfo:
+    """The field of a setting that names a plug-in, with the names that are known."""
+    if name not in CHOICES:
+        return field
+    field = copy(field)
+    field.annotation = Literal[tuple(CHOICES[name].names())]  # type: ignore[assignment]
+    return field
+
+
+def _plain_field(field: FieldInfo) -> Any:
+    """The words of a declaration, without type, range and default."""
+    described: Any = Field(None, title=field.title, description=field.description)
+    return described
+
+
+def _partial(name: str, fields: Mapping[str, tuple[Any, FieldInfo]]) -> Any:
+    """The type of a mapping with any of the fields; its value has those that are given, in the order they are given."""
+    optional: dict[str, Any] = {}
+    for key, (kind, field) in fields.items():
+        default = None if field.is_required() else field.default
+        optional[key] = (kind, Field(default, title=field.title, description=field.description, validate_default=False))
+    model = create_model(name, __base__=Settings, **optional)
+    return Annotated[model, WrapValidator(_only_given)]
+
+
+def _only_given(value: Any, check: Callable[[Any], Settings]) -> dict[str, Any]:
+    checked = check(value)
+    return {name: getattr(checked, name) for name in value}
+
+
+def _values(kind: Any) -> Any:
+    """The type of what a sweep gives a setting."""
+    return Annotated[
+        Annotated[str, Tag("<text>")] | Annotated[Distinct[kind], Tag("<other>")],
+        Discriminator(is_text),
+        BeforeValidator(_list_or_text),
+    ]
+
+
+def _families() -> Any:
+    """The type of a case's tasks: of each family its name and its settings."""
+    members = []
+    for plugin in families:
+        name: Any = Literal[plugin.name]
+        model = create_model(plugin.name, __base__=plugin.Settings, family=(name, ...))
+        members.append(Annotated[model, Tag(f"<{plugin.name}>")])
+    union: Any = members[0]
+    for member in members[1:]:
+        union = union | member
+    return Annotated[
+        union,
+        Discriminator(lambda value: f"<{value['family']}>"),
+        BeforeValidator(_of_known_family),
+        AfterValidator(_made),
+    ]
+
+
+def _of_known_family(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        raise refuse("", wrong_type(value, "dict_type"))
+    if "family" not in value:
+        raise refuse("family", "missing; add it")
+    if value["family"] not in families.names():
+        known = list(families.names())
+        raise refuse("family", f"{shown(value['family'])} is not possible; {nearest(str(value['family']), known)}")
+    return value
+
+
+def _made(checked: Any) -> "Family":
+    plugin = families.get(checked.family)
+    return plugin(plugin.Settings(**{name: getattr(checked, name) for name in plugin.Settings.names()}))

@@ -1,0 +1,19 @@
+"""The registries: every kind of thing that can be added as one file."""
+
+from typing import TYPE_CHECKING, Any
+
+from metalqr.config.registry import Registry
+
+if TYPE_CHECKING:
+    from metalqr.estimators.estimator import Estimator
+    from metalqr.systems.family import Family
+    from metalqr.training.method import Method
+
+#: Where tasks come from: ``tasks.family`` of a case.
+families: "Registry[Family]" = Registry("task family", "metalqr.systems")
+#: Model-free estimates of a gradient: ``algorithm.estimator``.
+estimators: "Registry[Estimator]" = Registry("estimator", "metalqr.estimators")
+#: Training methods: ``algorithm.method``.
+methods: "Registry[Method]" = Registry("method", "metalqr.training.methods")
+figures: Registry[Any] = Registry("figure", "metalqr.reporting.figures")
+tables: Registry[Any] = Registry("table", "metalqr.reporting.tables")

@@ -1,0 +1,207 @@
+"""Registries: what can be added by dropping a file into a folder, or by naming a file of one's own in the config.
+
+A plug-in is one file. Its name in the config is the name under which it registers, and for the plug-ins of metalqr that
+is the name of the file as well, so the names are known without importing anything. The config's ``plugins`` adds files
+beside it, which may register under any name that is free.
+
+A file in the folder that registers nothing under its own name is shared by the plug-ins.
+
+Planning imports all plug-ins. So a plug-in imports Numba, SciPy, xarray and Matplotlib inside its
+functions only, and whatever of metalqr imports these.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+from metalqr.config import settings
+from metalqr.config.problems import nearest
+
+P = TypeVar("P", bound="Plugin")
+Q = TypeVar("Q", bound="Plugin")
+
+#: A name, which becomes a folder or a file; in words what a message says of another.
+NAME = "[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+NAME_RULE = "use at most 64 letters, digits, '-' and '_', the first a letter or digit"
+
+
+class UnknownNameError(LookupError):
+    """No plug-in has that name; the message names those that exist."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class PluginError(ValueError):
+    """A file of plug-ins cannot be used; the message names it and the reason."""
+
+
+class Plugin:
+    """Base of all plug-ins.
+
+    Attributes
+    ----------
+    name : str
+        Under which it is registered; set by the registry.
+    source : Path
+        The file that defines it; set by the registry.
+    Settings : type
+        The settings that this plug-in has beside those that all share: a class derived from
+        :class:`metalqr.config.settings.Settings`. They stand among the others in the config.
+    """
+
+    name: ClassVar[str]
+    source: ClassVar[Path]
+
+    class Settings(settings.Settings):
+        """No settings of its own."""
+
+    @classmethod
+    def refusals(cls, settings: Any) -> Iterator[tuple[str, str]]:
+        """Settings of a run that this plug-in cannot do: the name of each, and why, with what to do."""
+        yield from ()
+
+
+class Registry(Generic[P]):
+    """The plug-ins of one kind.
+
+    Parameters
+    ----------
+    kind : str
+        What they are, for messages: ``"estimator"``.
+    package : str
+        The package whose modules are metalqr's own plug-ins.
+    """
+
+    #: All registries by kind, for whoever looks at all plug-ins.
+    all: ClassVar[dict[str, "Registry[Any]"]] = {}
+
+    def __init__(self, kind: str, package: str) -> None:
+        self.kind = kind
+        self._package = package
+        self._registered: dict[str, type[P]] = {}
+        Registry.all[kind] = self
+
+    def register(self, name: str) -> Callable[[type[Q]], type[Q]]:
+        """Decorate the class of a plug-in: it is then known under this name.
+
+        Raises
+        ------
+        PluginError
+            If it is no class of a plug-in, or its name cannot be that of a file; if another file has registered that
+            name, or metalqr has a plug-in of that name.
+        """
+
+        def decorate(plugin: type[Q]) -> type[Q]:
+            source = Path(getattr(sys.modules[plugin.__module__], "__file__", None) or "")  # a notebook has none
+            if not isinstance(name, str) or not re.fullmatch(NAME, name):
+                raise PluginError(f"{source}: {name!r} is no name of a {self.kind}; {NAME_RULE}")
+            if not isinstance(plugin, type) or not issubclass(plugin, Plugin):
+                base = self.kind.split()[-1].capitalize()
+                raise PluginError(f"{source}: the {self.kind} {name!r} is no class derived from {base}; derive it")
+            if not issubclass(plugin.Settings, settings.Settings):
+                raise PluginError(
+                    f"{source}: Settings of the {self.kind} {name!r} is not derived from "
+                    "metalqr.config.settings.Settings; derive it"
+                )
+            known = self._registered.get(name)
+            own = self._own_module(name)
+            if (known is not None and known.source != source) or (own is not None and plugin.__module__ != own):
+                raise PluginError(f"{source}: there is another {self.kind} {name!r}; choose another name")
+            plugin.name, plugin.source = name, source
+            self._registered[name] = plugin  # type: ignore[assignment] # of the kind, or its first use fails
+            return plugin
+
+        return decorate
+
+    def names(self) -> tuple[str, ...]:
+        """All names: metalqr's own, then those that were registered by other files."""
+        own = self._own_names
+        return (*own, *(name for name in self._registered if name not in own))
+
+    def get(self, name: str) -> type[P]:
+        """The class of a plug-in.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is none of that name.
+        """
+        module = self._own_module(name)
+        if name not in self._registered and module is not None:
+            importlib.import_module(module)
+        try:
+            return self._registered[name]
+        except KeyError:
+            known = list(self.names())
+            raise UnknownNameError(f"{name!r} is not a known {self.kind}; {nearest(name, known)}") from None
+
+    def __iter__(self) -> Iterator[type[P]]:
+        return (self.get(name) for name in self.names())
+
+    @cached_property
+    def _own_names(self) -> tuple[str, ...]:
+        spec = importlib.util.find_spec(self._package)
+        folders = [] if spec is None else [Path(folder) for folder in spec.submodule_search_locations or ()]
+        files = (path for folder in folders for path in folder.glob("[a-z]*.py"))
+        # The others in the folder are what plug-ins share.
+        return tuple(sorted(path.stem for path in files if f'.register("{path.stem}")' in path.read_text("utf-8")))
+
+    def _own_module(self, name: str) -> str | None:
+        return f"{self._package}.{name}" if name in self._own_names else None
+
+
+def load_plugins(files: Iterable[str | Path], folder: Path) -> dict[str, str]:
+    """Import files of plug-ins that a user has written, each once.
+
+    Parameters
+    ----------
+    files : iterable of path
+        Relative to the folder.
+    folder : Path
+        That of the config that names them.
+
+    Returns
+    -------
+    dict of str to str
+        A digest of the content of each file, by its name in the config.
+
+    Raises
+    ------
+    PluginError
+        If a file is missing, or ends in an error when it is imported.
+    """
+    digests = {}
+    for file in files:
+        path = (folder / file).resolve()
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise PluginError(f"plugins: {file}: it cannot be read ({error.strerror}); looked for {path}") from None
+        digests[str(file)] = digest = hashlib.sha256(content).hexdigest()[:12]
+        module = f"metalqr_plugin_{path.stem}_{digest}"
+        if module in sys.modules:
+            continue
+        spec = importlib.util.spec_from_file_location(module, path)
+        if spec is None or spec.loader is None:
+            raise PluginError(f"plugins: {file}: it is not a Python file, NAME.py; name another")
+        sys.modules[module] = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(sys.modules[module])
+        except PluginError as error:
+            del sys.modules[module]
+            raise PluginError(f"plugins: {file}: {str(error).removeprefix(f'{path}: ')}") from error
+        except (Exception, SystemExit) as error:
+            del sys.modules[module]
+            lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            place = f"line {lines[-1]}: " if lines else ""
+            raise PluginError(f"plugins: {file}: {place}{reason}; correct the file") from error
+    return digests

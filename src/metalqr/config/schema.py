@@ -1,0 +1,138 @@
+"""Files generated from the declared settings: the JSON schema for editors, and the tables of the documentation.
+
+``make schema`` runs this module as a program; a test says when that is due.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic.fields import FieldInfo
+
+from metalqr.config import model
+from metalqr.config.algorithm import CHOICES, MetaSettings
+from metalqr.config.registries import families
+from metalqr.config.registry import Registry
+from metalqr.config.settings import MAX_COUNT, MAX_SEED, Settings, declaration, type_of
+
+ROOT = Path(__file__).resolve().parents[3]
+SCHEMA_FILE = ROOT / "workflow" / "schemas" / "config.schema.json"
+DOCS_PAGE = ROOT / "docs" / "configuration.md"
+
+#: Upper limits of all whole numbers, which are no matter of a setting.
+_LIMITS = (MAX_COUNT, MAX_SEED)
+_HEADING = "| setting | symbol | default | range | meaning |\n|---|---|---|---|---|\n"
+
+
+def schema_text() -> str:
+    """The JSON schema of the config, as its file holds it."""
+    schema = _without_null_defaults(model.config_model().model_json_schema())
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _without_null_defaults(value: Any) -> Any:
+    """Without ``default: null``: in a config a null removes a key."""
+    if isinstance(value, dict):
+        return {
+            key: _without_null_defaults(entry)
+            for key, entry in value.items()
+            if not (key == "default" and entry is None)
+        }
+    return [_without_null_defaults(entry) for entry in value] if isinstance(value, list) else value
+
+
+def with_tables(page: str) -> str:
+    """A page of the documentation with what stands between its markers renewed."""
+    for name, table in tables().items():
+        begin, end = f"<!-- {name}: from the code, by `make schema` -->\n", f"<!-- end of {name} -->"
+        before, _, rest = page.partition(begin)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise ValueError(f"the page has no place for {name}")
+        page = before + begin + table + end + after
+    return page
+
+
+def tables() -> dict[str, str]:
+    """The tables in Markdown by name."""
+    theory = [("", each) for each in _leaves(model.Theory)]
+    blocks = [(f"{name}.", field.annotation) for name, field in _blocks(model.Theory)]
+    rows = [_row(f"{prefix}{name}", field) for prefix, (name, field) in theory]
+    rows += [_row(f"{prefix}{name}", field) for prefix, block in blocks for name, field in _leaves(block)]
+    return {
+        "the settings of the algorithm": _table(MetaSettings) + "".join(_of_plugins(CHOICES.values())),
+        "the task families": "".join(_of_plugins([families])).lstrip(),
+        "the theory": _HEADING + "".join(rows),
+        "the execution": _table(model.Execution),
+    }
+
+
+def _table(settings: type[Settings]) -> str:
+    return _HEADING + "".join(_row(name, field) for name, field in settings.model_fields.items())
+
+
+def _of_plugins(registries: Iterable[Registry[Any]]) -> Iterator[str]:
+    for registry in registries:
+        for plugin in registry:
+            if plugin.Settings.names():
+                yield f"\nThe {registry.kind} `{plugin.name}` has settings of its own:\n\n{_table(plugin.Settings)}"
+
+
+def _leaves(settings: Any) -> Iterator[tuple[str, FieldInfo]]:
+    blocks = dict(_blocks(settings))
+    return ((name, field) for name, field in settings.model_fields.items() if name not in blocks)
+
+
+def _blocks(settings: Any) -> Iterator[tuple[str, FieldInfo]]:
+    """The fields that are mappings with settings of their own."""
+    for name, field in settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield name, field
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    declared = declaration(name, field)
+    if declared.is_required:
+        default = "none"
+    elif declared.default is None:
+        default = ""
+    else:
+        default = f"`{json.dumps(declared.default).strip(chr(34))}`"
+    if name in CHOICES:
+        kind = ", ".join(f"`{choice}`" for choice in CHOICES[name].names())
+    else:
+        kind = _words(TypeAdapter(type_of(field)).json_schema())
+    symbol = f"${declared.symbol}$".replace("|", r"\|") if declared.symbol else ""
+    return f"| `{name}` | {symbol} | {default} | {kind} | {declared.about} |\n"
+
+
+def _words(schema: Mapping[str, Any]) -> str:
+    """A type and its range."""
+    choices = [each for key in ("anyOf", "oneOf") for each in schema.get(key, ()) if each.get("type") != "null"]
+    if choices:
+        return " or ".join(map(_words, choices))
+    if "const" in schema or "enum" in schema:
+        return " or ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
+    if schema.get("type") == "array":
+        entry = _words(schema["items"])
+        plain = {"number": "numbers", "text": "texts"}.get(entry) or (
+            f"lists{entry[4:]}" if entry[:4] == "list" else ""
+        )
+        return f"list of {plain}" if plain else f"list, each a {entry}"
+    kind = {"integer": "whole number", "number": "number", "string": "text"}[schema["type"]]
+    bounds = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
+    told = [f"{sign} {schema[key]:g}" for key, sign in bounds.items() if schema.get(key, MAX_COUNT) not in _LIMITS]
+    return " ".join([kind, ", ".join(told)]).strip()
+
+
+def main() -> None:
+    """Write the schema and the tables."""
+    SCHEMA_FILE.write_text(schema_text(), encoding="utf-8")
+    DOCS_PAGE.write_text(with_tables(DOCS_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

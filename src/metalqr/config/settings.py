@@ -1,0 +1,277 @@
+"""Declaring a setting, once: type, default, range, symbol, label, unit, and whether it is a size.
+
+A class of settings is a frozen pydantic model whose fields are made by :func:`setting`. The check of a config, the JSON
+schema for editors, the sweeps, the coordinates of datasets, axis labels and the table in the docs are all derived from
+these fields; no other place repeats them.
+"""
+
+import numbers
+from collections.abc import Iterator
+from operator import attrgetter
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Strict,
+    Tag,
+    ValidationError,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
+
+from metalqr.config.problems import SettingsError, problems_of, shown
+
+T = TypeVar("T")
+
+#: Largest value of a count: it goes into a 32-bit word of the random counters (see :mod:`metalqr.random`).
+MAX_COUNT = 2**31 - 1
+#: Largest seed, which is one such word.
+MAX_SEED = 2**32 - 1
+
+
+def _plain(value: Any) -> Any:
+    """One of Python's own numbers for one of NumPy's; everything else as it is."""
+    if isinstance(value, bool | str) or not isinstance(value, numbers.Real):
+        return value
+    return int(value) if isinstance(value, numbers.Integral) else float(value)
+
+
+#: A finite real number; a whole number is one too.
+Real = Annotated[float, BeforeValidator(_plain)]
+#: A whole number of at least 1.
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT), BeforeValidator(_plain)]
+#: A whole number of at least 0.
+Index = Annotated[int, Field(ge=0, le=MAX_COUNT), BeforeValidator(_plain)]
+
+
+#: Of random numbers.
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED), BeforeValidator(_plain)]
+#: Of perturbations; beyond these the square vanishes or overflows.
+Radius = Annotated[float, Field(ge=1.0e-100, le=1.0e100), BeforeValidator(_plain)]
+
+
+def is_text(value: Any) -> str:
+    """Tell text from anything else, for a setting that may be either: see :data:`TaskBatch`."""
+    return "<text>" if isinstance(value, str) else "<other>"
+
+
+#: A number of tasks, or ``"all"`` of them.
+TaskBatch = Annotated[
+    Annotated[Literal["all"], Tag("<text>")] | Annotated[Count, Tag("<other>")], Discriminator(is_text)
+]
+
+
+def no_twins(values: tuple[T, ...]) -> tuple[T, ...]:
+    """Refuse a list that names a value twice."""
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            raise refuse("", f"{shown(value)} is listed twice")
+    return values
+
+
+#: A list, in a config; a tuple afterwards.
+Listed = Annotated[tuple[T, ...], Strict(False)]
+#: A list with at least one entry, none of them twice.
+Distinct = Annotated[tuple[T, ...], Strict(False), Field(min_length=1), AfterValidator(no_twins)]
+#: Rows of numbers.
+Matrix = Annotated[list[Annotated[list[Real], Field(min_length=1)]], Field(min_length=1)]
+
+
+class Declaration(NamedTuple):
+    """The declaration of a setting, beside its type and its range.
+
+    Attributes
+    ----------
+    name : str
+        In the config, in files and in code.
+    label : str
+        Words for an axis or a table.
+    symbol : str
+        Of the paper, in LaTeX; empty where there is none.
+    unit : str
+        Empty for a number without one.
+    about : str
+        What it is, in a sentence without its full stop.
+    is_size : bool
+        Whether memory and time of a run grow with it.
+    is_required : bool
+        Whether it has no default, so that it must be given.
+    default : Any
+        None where it is required.
+    """
+
+    name: str
+    label: str
+    symbol: str
+    unit: str
+    about: str
+    is_size: bool
+    is_required: bool
+    default: Any
+
+    @property
+    def axis_label(self) -> str:
+        """Label and symbol, for an axis."""
+        return f"{self.label} ${self.symbol}$" if self.symbol else self.label
+
+
+def setting(
+    default: Any = ...,
+    *,
+    label: str,
+    about: str,
+    symbol: str = "",
+    unit: str = "",
+    above: float | None = None,
+    below: float | None = None,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    size: bool = False,
+) -> Any:
+    r"""Declare a setting: a field of a class of settings.
+
+    Parameters
+    ----------
+    default : Any, optional
+        Without one, the setting must be given.
+    label : str
+        Words for an axis or a table, such as ``"smoothing radius"``.
+    about : str
+        What it is, in a sentence without its full stop.
+    symbol : str
+        Of the paper, in LaTeX, such as ``r"\eta"``.
+    unit : str
+        Such as ``"steps"``.
+    above, below, at_least, at_most : float, optional
+        The range.
+    size : bool
+        Whether memory and time of a run grow with it.
+
+    Returns
+    -------
+    pydantic.fields.FieldInfo
+
+    Examples
+    --------
+    >>> class Mine(Settings):
+    ...     clip: Real = setting(1.0, symbol="c", label="clip", about="largest norm of a step", above=0)
+    >>> Mine(clip=0)
+    Traceback (most recent call last):
+    metalqr.config.problems.SettingsError: clip: 0 is not > 0
+    """
+    declared: dict[str, Any] = {"symbol": symbol, "unit": unit, "size": size}
+    return Field(
+        default,
+        title=label,
+        description=about,
+        gt=above,
+        lt=below,
+        ge=at_least,
+        le=at_most,
+        json_schema_extra=declared,
+    )
+
+
+class Settings(BaseModel):
+    """Base of all classes of settings: frozen, with named values only, unknown names refused.
+
+    Raises
+    ------
+    SettingsError
+        If a value is impossible or a name unknown; the message names the setting, the value and what is allowed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingsError(problems_of(error, type(self))) from None
+
+    # pydantic then makes nested settings without this method, so that an error in one keeps its whole path.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    def as_dict(self) -> dict[str, Any]:
+        """All values by name, in the order of the class."""
+        return self.model_dump()
+
+    def changed(self) -> dict[str, Any]:
+        """The values that differ from their defaults, and those of settings without a default."""
+        return {name: value for name, value in self.as_dict().items() if not self._is_default(name, value)}
+
+    def replace(self, **changes: Any) -> Self:
+        """The same settings with some values changed, checked again."""
+        return type(self)(**{**self.as_dict(), **changes})
+
+    def _is_default(self, name: str, value: Any) -> bool:
+        field = type(self).model_fields.get(name)
+        return field is not None and not field.is_required() and value == field.default
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        # Of the range of a type and that of a setting, pydantic would take the type's.
+        ranges = {name: _tightest(field.metadata) for name, field in cls.model_fields.items()}
+        looser = [name for name, metadata in ranges.items() if metadata != cls.model_fields[name].metadata]
+        for name in looser:
+            cls.model_fields[name].metadata = ranges[name]
+        if looser:
+            cls.model_rebuild(force=True)
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The names of all settings, in order."""
+        return tuple(cls.model_fields)
+
+    @classmethod
+    def declarations(cls) -> Iterator[Declaration]:
+        """The declaration of each setting."""
+        for name, field in cls.model_fields.items():
+            yield declaration(name, field)
+
+
+def _tightest(metadata: list[Any]) -> list[Any]:
+    """The metadata of a field with one bound of each kind, the tightest."""
+    kept: list[Any] = []
+    for each in metadata:
+        for bound, pick in (("ge", max), ("gt", max), ("le", min), ("lt", min)):
+            if hasattr(each, bound):
+                each = pick((other for other in metadata if hasattr(other, bound)), key=attrgetter(bound))
+        if each not in kept:
+            kept.append(each)
+    return kept
+
+
+def declaration(name: str, field: FieldInfo) -> Declaration:
+    """The declaration that :func:`setting` has made of a field."""
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    return Declaration(
+        name=name,
+        label=field.title or name.replace("_", " "),
+        symbol=str(extra.get("symbol", "")),
+        unit=str(extra.get("unit", "")),
+        about=field.description or "",
+        is_size=bool(extra.get("size", False)),
+        is_required=field.is_required(),
+        default=None if field.is_required() else field.default,
+    )
+
+
+def type_of(field: FieldInfo) -> Any:
+    """The type of a field with its range."""
+    return Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+
+
+def refuse(key: str, reason: str) -> PydanticCustomError:
+    """The error of a validator that looks at several settings: it names the one to change.
+
+    Examples
+    --------
+    ``raise refuse("smoothing_radius", "0.0001 is not >= 0.001 in single precision")`` inside a ``model_validator``.
+    """
+    return PydanticCustomError("refused", "{reason}", {"key": key, "reason": reason})

@@ -1,0 +1,120 @@
+"""The stage `theory` of a config: its cases, and the files, params and resources of its rules."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metalqr.config import demands
+from metalqr.config.files import RUN_FILE, meta_optimum_file
+from metalqr.config.identity import configuration_digest
+from metalqr.config.model import Config
+from metalqr.config.registries import estimators
+from metalqr.config.theory_jobs import curve_seeds, theory_jobs
+
+#: The folders of `results/` with a file for each case of the stage.
+FOLDERS = ("theory", "estimation_error", "exact_methods", "stability")
+
+
+@dataclass(frozen=True)
+class Theory:
+    """The stage `theory` of a checked config.
+
+    The functions that rules are given for a resource or a priority look the job up by its rule and by its wildcard
+    `case`.
+    """
+
+    config: Config
+
+    @property
+    def cases(self) -> list[str]:
+        """The cases of the stage, in the config's order."""
+        return self.config.theory_cases
+
+    @property
+    def trained_cases(self) -> list[str]:
+        """The cases of the stage with runs at their own settings."""
+        return [case for case in self.cases if curve_seeds(self.config, case)]
+
+    # Params.
+
+    @property
+    def seed(self) -> int:
+        """The seed of all that is drawn."""
+        return self.config.theory.seed
+
+    def block(self, name: str) -> dict[str, Any]:
+        """One of the blocks of settings, in full."""
+        block: dict[str, Any] = getattr(self.config.theory, name).as_dict()
+        return block
+
+    def settings(self, wildcards: Any) -> dict[str, Any]:
+        """The algorithm's settings of a case that are not at their defaults."""
+        return self.config.own_settings[wildcards.case].changed()
+
+    def plugins(self, wildcards: Any) -> list[Path]:
+        """The file of a case's estimator."""
+        return [estimators.get(self.config.own_settings[wildcards.case].estimator).source]
+
+    # Resources.
+
+    def memory(self, rule: str) -> Callable[[Any, int], int]:
+        """Megabytes for the jobs of a rule."""
+
+        def mem_mb(wildcards: Any, attempt: int) -> int:
+            job = theory_jobs(self.config, wildcards.case)[rule]
+            return math.ceil(attempt * (demands.SNAKEMAKE_MEGABYTES + job.memory))
+
+        return mem_mb
+
+    def minutes(self, rule: str) -> Callable[[Any, int], int]:
+        """Minutes for the jobs of a rule."""
+
+        def runtime(wildcards: Any, attempt: int) -> int:
+            return attempt * demands.minutes(theory_jobs(self.config, wildcards.case)[rule].seconds)
+
+        return runtime
+
+    def priority(self, rule: str) -> Callable[[Any], int]:
+        """The priority of the jobs of a rule, on the scale of the training jobs."""
+        return lambda wildcards: demands.priority(theory_jobs(self.config, wildcards.case)[rule].seconds)
+
+    # Files.
+
+    def meta_optimum_of(self, wildcards: Any) -> str:
+        """The optimum of the meta-objective at the case's own adaptation rate."""
+        return self._meta_optimum(wildcards.case)
+
+    def _meta_optimum(self, case: str) -> str:
+        return meta_optimum_file(case, self.config.own_settings[case].adaptation_rate)
+
+    def runs_of(self, wildcards: Any) -> list[str]:
+        """The runs of a case at its own settings, of the experiments without an axis."""
+        return self._runs(wildcards.case)
+
+    def _runs(self, case: str) -> list[str]:
+        configuration = configuration_digest(self.config.own_settings[case])
+        seeds = curve_seeds(self.config, case)
+        return [RUN_FILE.format(case=case, configuration=configuration, seed=seed) for seed in seeds]
+
+    def cases_with(self, folder: str) -> list[str]:
+        """The cases with a file in a folder of `results/`: a case without a run has none of its stability."""
+        return self.trained_cases if folder == "stability" else self.cases
+
+    def files_in(self, folder: str) -> list[str]:
+        """The files in a folder of `results/`, for all cases that have one; in `optima` those of the meta-objective."""
+        cases = self.cases_with(folder)
+        if folder == "optima":
+            return [self._meta_optimum(case) for case in cases]
+        return [f"results/{folder}/{case}.nc" for case in cases]
+
+    @property
+    def run_files(self) -> list[str]:
+        """All runs whose stability is checked."""
+        return [file for case in self.trained_cases for file in self._runs(case)]
+
+    @property
+    def files(self) -> list[str]:
+        """Everything that the stage makes, but for figures and tables."""
+        return [file for folder in FOLDERS for file in self.files_in(folder)]

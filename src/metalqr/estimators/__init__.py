@@ -1,0 +1,27 @@
+"""Gradients from the costs of noisy rollouts, without the model: Algorithms 1 and 2, and a file for each estimator."""
+
+from typing import TYPE_CHECKING
+
+from metalqr.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from metalqr.estimators.algorithms import estimate_gradient, estimate_meta_gradient, estimate_with_counts
+    from metalqr.estimators.estimator import Estimate, Estimator
+
+__all__ = [
+    "Estimate",
+    "Estimator",
+    "estimate_gradient",
+    "estimate_meta_gradient",
+    "estimate_with_counts",
+]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        **dict.fromkeys(("Estimate", "Estimator"), "metalqr.estimators.estimator"),
+        **dict.fromkeys(
+            ("estimate_gradient", "estimate_meta_gradient", "estimate_with_counts"), "metalqr.estimators.algorithms"
+        ),
+    },
+)

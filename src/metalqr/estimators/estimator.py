@@ -1,0 +1,165 @@
+"""What an estimator is: how the values of a few policies near a gain become an estimate of a gradient there."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metalqr.config.registry import Plugin
+
+if TYPE_CHECKING:
+    from metalqr.config.algorithm import MetaSettings
+    from metalqr.random import Stream
+    from metalqr.simulator import Simulator
+
+Array = NDArray[np.float64]
+#: What an estimator keeps from one iteration to the next, by name; it is part of a run's saved state.
+Memory = Mapping[str, NDArray[Any]]
+
+
+class Estimator(Plugin):
+    r"""A zeroth-order estimate of the gradient of any function F that is seen through noisy values f, :math:`E f = F`.
+
+    .. math:: g(K) = \frac{1}{M} \sum_{m=1}^M \frac{dk}{r^2} c_m U_m,
+              \qquad c_m \text{ made from the values } f(K + s U_m), \; s \in \mathtt{signs}
+
+    with directions :math:`\|U_m\|_F = r`. An estimator says at which points near K it wants values, and which
+    coefficient they give a direction. Most are a weighted sum of the values: they set ``signs`` and ``weights`` and
+    need no code; and inside Algorithm 2 the compiled rollouts then add everything up. Others override
+    :meth:`coefficients`.
+
+    Parameters
+    ----------
+    settings : MetaSettings
+        All settings of the run; those of the estimator itself are ``self.own``.
+
+    Attributes
+    ----------
+    signs : tuple of int
+        The values of each direction are at K + s U for each s of these.
+    weights : tuple of float or None
+        The coefficient is the sum of weight times value. None where :meth:`coefficients` is overridden.
+    """
+
+    signs: ClassVar[tuple[int, ...]] = (1,)
+    weights: ClassVar[tuple[float, ...] | None] = (1.0,)
+
+    def __init__(self, settings: "MetaSettings") -> None:
+        self.settings = settings
+        self.own = settings.of(type(self))
+
+    @classmethod
+    def rollouts(cls, perturbations: int) -> int:
+        """Values that an estimate takes with so many directions."""
+        return perturbations * len(cls.signs)
+
+    @classmethod
+    def is_compiled(cls) -> bool:
+        """Whether compiled rollouts can add its estimates up: a weighted sum of values on both sides of a gain."""
+        own = {Estimator.coefficients, Estimator.points}
+        return cls.weights is not None and set(cls.signs) <= {1, -1} and {cls.coefficients, cls.points} == own
+
+    def coefficients(self, values: Array, memory: Memory, tasks: NDArray[np.int64]) -> tuple[Array, Memory]:
+        """The coefficient of each direction.
+
+        Parameters
+        ----------
+        values : array, shape (n, S, M)
+            Values at K + s U_m, for each s of ``signs``; they may be infinite or not a number.
+        memory : mapping of str to array
+            What this method returned an iteration before; empty at the first.
+        tasks : array of int, shape (n,)
+            The task that each row belongs to.
+
+        Returns
+        -------
+        array, shape (n, M)
+        mapping of str to array
+            What to keep for the next iteration.
+        """
+        if self.weights is None:
+            raise NotImplementedError(f"{type(self).__name__} sets no weights, so it must override coefficients")
+        coefficients = self.weights[0] * values[:, 0]
+        for weight, value in zip(self.weights[1:], np.moveaxis(values, 1, 0)[1:], strict=True):
+            coefficients = coefficients + weight * value
+        return coefficients, memory
+
+    def points(self, gains: Array, directions: Array) -> Array:
+        """The policies whose values are wanted, (n, S M, k, d), of gains that broadcast to directions (n, M, k, d)."""
+        return np.concatenate([gains + sign * directions for sign in self.signs], axis=1)
+
+    def gradients(
+        self, simulator: "Simulator", gains: Array, perturbations: int, stream: "Stream", tasks: NDArray[np.int64]
+    ) -> Array:
+        r"""Estimates of the gradient of the rollout's cost at many gains at once: the inner layer of Algorithm 2.
+
+        Parameters
+        ----------
+        simulator : Simulator
+        gains : array, shape (n, P, k, d)
+            P gains for each entry of ``tasks``.
+        perturbations : int
+            Directions M of each estimate.
+        stream : Stream
+        tasks : array of int, shape (n,)
+
+        Returns
+        -------
+        array, shape (n, P, k, d)
+            Not finite where a rollout overflowed. Nothing is kept for the next iteration.
+        """
+        radius, length = self.settings.smoothing_radius, self.settings.rollout_length
+        compiled = getattr(simulator, "weighted_directions", None)
+        if compiled is not None and self.is_compiled():
+            assert self.weights is not None
+            halves = [
+                # A mirrored direction -U carries its sign already.
+                weight * sign * compiled(gains, perturbations, radius, length, stream, tasks=tasks, mirrored=sign < 0)
+                for sign, weight in zip(self.signs, self.weights, strict=True)
+            ]
+            return halves[0] if len(halves) == 1 else np.sum(halves, axis=0)
+        return self._gradients_one_by_one(simulator, gains, perturbations, stream, tasks)
+
+    def _gradients_one_by_one(
+        self, simulator: "Simulator", gains: Array, perturbations: int, stream: "Stream", tasks: NDArray[np.int64]
+    ) -> Array:
+        """As :meth:`gradients`, for any estimator and simulator: every perturbed policy is held in memory."""
+        from metalqr.random import Purpose, inner_perturbations
+
+        slots, policies, action_dim, state_dim = gains.shape
+        radius = self.settings.smoothing_radius
+        drawn = inner_perturbations(stream, slots * policies, perturbations, action_dim, state_dim, radius)
+        points = self.points(gains.reshape(-1, 1, action_dim, state_dim), drawn)
+        values = simulator.costs(
+            points.reshape(slots, -1, action_dim, state_dim),
+            self.settings.rollout_length,
+            stream,
+            tasks=tasks,
+            purpose=Purpose.INNER_ROLLOUT,
+        )
+        values = values.reshape(slots * policies, len(self.signs), perturbations)
+        coefficients, _ = self.coefficients(values, {}, np.repeat(tasks, policies))
+        scale = state_dim * action_dim / (radius**2 * perturbations)
+        return (scale * np.einsum("nm,nmkd->nkd", coefficients, drawn)).reshape(gains.shape)
+
+
+class Estimate(NamedTuple):
+    """An estimate of a gradient, with what it took.
+
+    Attributes
+    ----------
+    gradient : array
+    memory : mapping of str to array
+        What the estimator keeps for the next iteration.
+    rollout_steps : int
+        Simulated steps, all rollouts together.
+    unstable_perturbations : int
+        Perturbed policies K + s U_m that do not stabilise their task. Their cost over a finite rollout is finite, so
+        the estimate uses it.
+    """
+
+    gradient: Array
+    memory: Memory
+    rollout_steps: int
+    unstable_perturbations: int

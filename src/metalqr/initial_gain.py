@@ -1,0 +1,67 @@
+"""The gain that training starts from."""
+
+import logging
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from metalqr import lqr
+from metalqr.lqr import LQRTasks, UnstablePolicyError
+
+#: A larger gain is shown in the log file only.
+MAX_ENTRIES_IN_A_LINE = 16
+
+_log = logging.getLogger(__name__)
+
+
+class InitialGainError(ValueError):
+    """The initial gain of the config does not stabilise every task; the message gives one that does."""
+
+
+def initial_gain(tasks: LQRTasks, given: ArrayLike | str, case: str) -> NDArray[np.float64]:
+    """The initial gain of a case.
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+    given : array_like, shape (k, d), or "zero"
+        As the config gives it.
+    case : str
+        Name of the case, for the message.
+
+    Returns
+    -------
+    array, shape (k, d)
+
+    Raises
+    ------
+    InitialGainError
+        If it does not stabilise every task.
+    metalqr.optimal.NoCommonStabilisingGainError
+        If no gain does.
+    """
+    K0 = np.zeros((tasks.action_dim, tasks.state_dim)) if isinstance(given, str) else np.array(given, dtype=float)
+    try:
+        lqr.evaluate(tasks, K0)
+    except UnstablePolicyError as error:
+        # In the handler: it words the message and makes no tasks, so that an edit of it does not make them stale.
+        from metalqr.optimal import stabilising_gain
+
+        named = ", ".join(
+            f"task {task} (spectral radius {radius:.9g})"
+            for task, radius in zip(error.task_indices, error.radii, strict=True)
+        )
+        remedy = _remedy(stabilising_gain(tasks))
+        raise InitialGainError(f"cases.{case}.initial_gain does not stabilise {named}; {remedy}") from error
+    return K0
+
+
+def _remedy(gain: NDArray[np.float64]) -> str:
+    """What to write into the config instead, from a gain that stabilises every task."""
+    if not gain.any():
+        return "write zero, which stabilises every task"
+    rows = gain.tolist()
+    if gain.size <= MAX_ENTRIES_IN_A_LINE:
+        return f"write {rows}, which stabilises every task"
+    _log.info("this initial_gain stabilises every task: %s", rows)
+    return "choose another; the log file has one that stabilises every task"

@@ -1,0 +1,254 @@
+"""The true error of Algorithms 1 and 2 beside the slopes that theory predicts."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metalqr.config.registries import figures
+from metalqr.reporting import captions
+from metalqr.reporting.figures.curves import dimensions
+from metalqr.reporting.figures.figure import Figure
+from metalqr.reporting.figures.palette import CASE_COLOURS, CASE_MARKERS, CROSS, REFERENCE, TITLE_PAD
+from metalqr.reporting.figures.style import labels_with_room, new_figure
+from metalqr.reporting.labels import declared
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+    from matplotlib.typing import ColorType
+
+FloatArray = NDArray[np.float64]
+#: The columns: settings, and what their axes say beside label and symbol.
+PARAMETERS = {"perturbations": " (outer and inner)", "smoothing_radius": "", "rollout_length": ""}
+#: The rows: titles, by the number of the algorithm.
+ALGORITHMS = {
+    1: "Algorithm 1: gradient of one task (mean over tasks)",
+    2: "Algorithm 2: meta-gradient",
+}
+GUIDE: dict[str, Any] = {"color": "0.55", "linewidth": 0.8, "zorder": 1.5}
+#: Factor between the curves and a guide.
+ROOM = 1.6
+BIAS: dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 1.2}
+
+
+@figures.register("estimation_error")
+class EstimationError(Figure):
+    r"""One row for each algorithm, one column for each of M, r and :math:`\ell`; all axes logarithmic.
+
+    Errors are relative: divided by the norm of the exact gradient. The line is the mean over repeats, the band reaches
+    from it to the 90 % quantile, the dashed line is the bias, what is left of the error for infinitely many
+    perturbations: along r that of smoothing alone, along :math:`\ell` that of finite rollouts alone, along M that of
+    both. One alone may exceed the error, where both cancel in part: near instability a finite rollout costs much less
+    than an infinite one. Algorithm 1 is shown by the mean over tasks. Thin grey lines have the slopes that theory
+    predicts. Crosses at the top edge are errors and biases that are infinite or beyond the axis, which holds all of
+    those for which every perturbed policy is stable.
+    """
+
+    reads = "estimation_error"
+    category = "Theory"
+
+    def caption(self, config: Mapping[str, Any], names: Sequence[str]) -> str:
+        """What is drawn, and the cases' own settings."""
+        repeats = config["theory"]["estimation_error"]["repeats"]
+        text = (
+            "**The true error of Algorithms 1 and 2** at K_0, relative to the exact gradient: that of every task for "
+            "Algorithm 1, shown by the mean over tasks, and that of the meta-objective for Algorithm 2. Lines are "
+            f"means over {repeats} estimates (of Algorithm 2 fewer where they take longer), bands reach to the 90 % "
+            "quantile, dashed lines are the bias alone. Thin grey lines have the slopes that theory predicts. One of "
+            "M, r and ℓ is changed, everything else is at the case's own settings. Crosses at the top edge are errors "
+            "and biases that are infinite or beyond the axis."
+        )
+        own = ("perturbations", "inner_perturbations", "smoothing_radius", "rollout_length", "adaptation_rate")
+        return text + captions.listed([captions.case_line(config, case, own) for case in names])
+
+    def draw(self, datasets: Mapping[str, xr.Dataset]) -> matplotlib.figure.Figure:
+        """Six panels of all cases, from files of :func:`metalqr.storage.save_estimation_error`."""
+        figure = new_figure(10.0, 6.6)
+        grid = figure.subplots(len(ALGORITHMS), len(PARAMETERS), sharex="col", sharey="row")
+        for panels, (algorithm, title) in zip(grid, ALGORITHMS.items(), strict=True):
+            panels[0].set_title(title, loc="left", fontweight="bold", pad=TITLE_PAD)
+            panels[0].set_ylabel("relative to the exact gradient")
+            rows = {name: {p: _Curves.of(case, algorithm, p) for p in PARAMETERS} for name, case in datasets.items()}
+            limits = _limits(curves for row in rows.values() for curves in row.values())
+            for axes, parameter in zip(panels, PARAMETERS, strict=True):
+                _draw(axes, [row[parameter] for row in rows.values()], parameter, limits)
+        for axes, (parameter, more) in zip(grid[-1], PARAMETERS.items(), strict=True):
+            axes.set_xlabel(declared(parameter).axis_label + more)
+        figure.legend(handles=_keys(datasets), loc="outside lower center", ncols=4)
+        return figure
+
+
+class _Curves(NamedTuple):
+    """The curves of one case in one panel, relative to the exact gradient."""
+
+    values: FloatArray
+    mean: FloatArray
+    quantile: FloatArray
+    bias: FloatArray
+    own: float  # the case's own setting of the parameter
+    predicted_noise: float
+    predicted_bias: float
+
+    @classmethod
+    def of(cls, case: xr.Dataset, algorithm: int, parameter: str) -> _Curves:
+        chosen = case.isel(target=np.flatnonzero(case["algorithm"].values == algorithm))
+        predicted = case["predicted_slope"].sel(parameter=parameter)
+
+        def relative(name: str) -> FloatArray:
+            return np.asarray((chosen[f"{name}_{parameter}"] / chosen["exact_norm"]).mean("target"))
+
+        return cls(
+            values=chosen[parameter].values.astype(float),
+            mean=relative("error_mean"),
+            quantile=relative("error_quantile"),
+            bias=relative("bias"),
+            own=float(json.loads(case.attrs["settings"])[parameter]),
+            predicted_noise=float(predicted.sel(curve="noise")),
+            predicted_bias=float(predicted.sel(curve="bias")),
+        )
+
+    @property
+    def regular(self) -> NDArray[np.bool_]:
+        """Where the smoothed cost exists, so that theory says something and no unstable policy makes the error."""
+        return np.isfinite(self.bias) & np.isfinite(self.mean) & np.isfinite(self.quantile)
+
+
+# --- panels ----------------------------------------------------------------------------------------------------------
+
+
+def _draw(axes: Axes, cases: list[_Curves], parameter: str, limits: tuple[float, float]) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    top = limits[1]
+    styles = zip(cases, itertools.cycle(CASE_COLOURS), itertools.cycle(CASE_MARKERS), strict=False)
+    for place, (curves, colour, marker) in enumerate(styles):
+        inside = curves.mean <= top
+        mean, bias = np.where(inside, curves.mean, np.nan), np.where(curves.bias <= top, curves.bias, np.nan)
+        band = np.where(inside, np.fmin(curves.quantile, top), np.nan)
+        axes.fill_between(curves.values, mean, band, color=colour, alpha=0.22, linewidth=0)
+        (line,) = axes.plot(curves.values, mean, color=colour, label="_error")
+        line.set(marker=marker, markersize=4.5, markeredgecolor="white", markeredgewidth=0.5)
+        axes.plot(curves.values, bias, color=colour, marker=marker, markersize=3.0, label="_bias", **BIAS)
+        # Side by side, so that none hides another; those of the biases below those of the errors.
+        aside = 10.0 * (place - (len(cases) - 1) / 2)
+        _draw_beyond(axes, curves.values[~inside], top, (aside, 0.0), "_error beyond", CROSS | {"color": colour})
+        beyond = curves.values[~(curves.bias <= top)]
+        _draw_beyond(axes, beyond, top, (aside, -10.0), "_bias beyond", _hollow(colour))
+    _draw_guides(axes, cases, declared(parameter).symbol)
+    own = {curves.own for curves in cases}
+    if len(own) == 1:
+        axes.axvline(own.pop(), zorder=0.5, **REFERENCE)
+    _set_value_axis(axes, np.unique(np.concatenate([curves.values for curves in cases])))
+    axes.set_ylim(limits)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(numticks=12))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _draw_beyond(
+    axes: Axes, values: FloatArray, top: float, offset: tuple[float, float], label: str, style: dict[str, Any]
+) -> None:
+    """Crosses at the top edge, moved by points."""
+    if not values.size:  # an empty line that is not clipped would count in the layout, at the figure's corner
+        return
+    from matplotlib.transforms import ScaledTranslation
+
+    (line,) = axes.plot(
+        values, np.full(values.size, top), linestyle="none", clip_on=False, zorder=5, label=label, **style
+    )
+    line.set_transform(axes.transData + ScaledTranslation(offset[0] / 72, offset[1] / 72, axes.figure.dpi_scale_trans))
+
+
+def _hollow(colour: ColorType) -> dict[str, Any]:
+    """The cross of a bias."""
+    return CROSS | {"markerfacecolor": "white", "markeredgecolor": colour, "markeredgewidth": 1.0, "markersize": 7.0}
+
+
+def _set_value_axis(axes: Axes, values: FloatArray) -> None:
+    """Scale, limits and ticks of the horizontal axis, with labels as far as there is room."""
+    from matplotlib.ticker import NullLocator
+
+    pad = max(1.1, (values.max() / values.min()) ** 0.05)
+    low, high = values.min() / pad, values.max() * pad
+    labels = [f"{value:g}" for value in values]
+    places = np.log(values / low) / np.log(high / low)
+    readable = labels_with_room(dict(zip(labels, places, strict=True)), [], width=190.0)
+    # Limits first: Matplotlib would choose some of its own for a new scale, which a single value does not allow.
+    axes.set_xlim(low, high)
+    axes.set_xscale("log")
+    axes.set_xticks(values, [label if label in readable else "" for label in labels])
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _draw_guides(axes: Axes, cases: list[_Curves], symbol: str) -> None:
+    """A line of the slope of the noise above all errors, and one of the slope of the bias below all biases."""
+    ends = np.array([min(curves.values.min() for curves in cases), max(curves.values.max() for curves in cases)])
+    for slope, name, extreme, margin in (
+        (cases[0].predicted_noise, "mean", np.max, ROOM),
+        (cases[0].predicted_bias, "bias", np.min, 1 / ROOM),
+    ):
+        levels = np.concatenate([(getattr(each, name) / each.values**slope)[each.regular] for each in cases])
+        if not (levels > 0).any():
+            continue
+        line = margin * extreme(levels[levels > 0]) * ends**slope
+        axes.plot(ends, line, label="_guide", **GUIDE)
+        # At the end, and on the side, that is free of the line and of the curves.
+        above = margin > 1
+        end, alignment = (0, "left") if above else (1, "right")
+        away = 4 if slope * (1 if above else -1) >= 0 or above else 14
+        axes.annotate(
+            _power(symbol, slope),
+            (ends[end], line[end]),
+            (0, away if above else -away),
+            textcoords="offset points",
+            ha=alignment,
+            va="bottom" if above else "top",
+            color="0.4",
+            fontsize=8,
+        )
+
+
+def _limits(cases: Iterable[_Curves]) -> tuple[float, float]:
+    """Limits of an axis that holds all curves where they are regular, with their guides."""
+    shown = [np.concatenate([each.mean, each.quantile, each.bias])[np.tile(each.regular, 3)] for each in cases]
+    values = np.concatenate(shown)
+    values = values[values > 0]
+    return (float(values.min()) / ROOM**3, float(values.max()) * ROOM**3) if values.size else (0.1, 10.0)
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+def _power(symbol: str, slope: float) -> str:
+    if slope == 0:
+        return "constant"
+    exponent = {-0.5: "-1/2", 0.5: "1/2"}.get(slope, f"{slope:g}")
+    return rf"$\propto {symbol}^{{{exponent}}}$"
+
+
+def _keys(datasets: Mapping[str, xr.Dataset]) -> list[Line2D | Patch]:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    colours: Iterable[ColorType] = itertools.cycle(CASE_COLOURS)
+    keys: list[Line2D | Patch] = [
+        Line2D([], [], color=colour, marker=marker, markersize=4.5, markeredgecolor="white", label=dimensions(case))
+        for case, colour, marker in zip(datasets.values(), colours, itertools.cycle(CASE_MARKERS), strict=False)
+    ]
+    keys.append(Line2D([], [], color="0.3", label="mean error"))
+    keys.append(Patch(color="0.3", alpha=0.22, linewidth=0, label="up to the 90 % quantile"))
+    keys.append(Line2D([], [], color="0.3", marker="o", markersize=3.0, **BIAS, label="bias"))
+    keys.append(Line2D([], [], **GUIDE, label="slope that theory predicts"))
+    keys.append(Line2D([], [], **REFERENCE, label="the cases' own setting"))
+    keys.append(Line2D([], [], color="0.6", linestyle="none", **CROSS, label="error infinite or beyond the axis"))
+    keys.append(Line2D([], [], linestyle="none", **_hollow("0.5"), label="bias infinite or beyond the axis"))
+    return keys

@@ -1,0 +1,226 @@
+"""The exact first-order methods: gaps to the optimum, and measured rates beside the predicted ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metalqr.config.registries import figures
+from metalqr.reporting import captions
+from metalqr.reporting.figures.curves import dimensions
+from metalqr.reporting.figures.figure import Figure
+from metalqr.reporting.figures.style import new_figure, round_ticks
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
+FloatArray = NDArray[np.float64]
+
+
+class _Method(NamedTuple):
+    """The name and the look of a method.
+
+    ``key`` is its name in a file, None for the descent on the meta-objective; ``short`` its name in the table.
+    """
+
+    key: str | None
+    label: str
+    short: str
+    colour: str
+
+
+#: Other colours than those of the cases in the other figures.
+METHODS = (
+    _Method("gradient_descent", "gradient descent", "gradient descent", "#4477aa"),
+    _Method("natural_gradient", "natural gradient", "natural gradient", "#e08214"),
+    _Method("gauss_newton", "Gauss–Newton", "Gauss–Newton", "#228833"),
+    _Method(None, "MAML gradient descent", "MAML descent", "#aa3377"),
+)
+#: Columns of the table: heading, variable in a file, and where they end, as a part of the width.
+COLUMNS = (
+    ("step", "step", 0.32),
+    ("measured", "measured_rate", 0.53),
+    ("linearised", "linearised_rate", 0.735),
+    ("limit", "asymptotic_rate", 0.895),
+    ("bound", "guaranteed_rate", 1.055),
+)
+#: Where the rates begin, and the names of the methods.
+RATES_START, NAMES_START = 0.35, -0.2
+#: Iterations of the lower panels, enough to see the quadratic convergence of Gauss-Newton.
+FIRST_ITERATIONS = 12
+#: Relative gaps below this are not shown: soon after it, they are rounding.
+MIN_GAP = 1e-12
+MAX_COLUMNS = 3
+#: The task that the table is about, and the others.
+MEDIAN: dict[str, Any] = {"linewidth": 1.6, "zorder": 3}
+OTHERS: dict[str, Any] = {"linewidth": 0.6, "alpha": 0.45}
+LIMIT: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 3)), "linewidth": 0.8, "zorder": 4}
+BOUND: dict[str, Any] = {"linestyle": ":", "linewidth": 1.2}
+
+
+@figures.register("exact_methods")
+class ExactMethods(Figure):
+    r"""Gaps to the optimum of the exact first-order methods, and their rates, one column for each case.
+
+    Drawn is the gap relative to the first,
+    :math:`(J_i(K_n) - J_i^*) / (J_i(K_0) - J_i^*)`, of the methods on every task by itself, and the same of L for
+    gradient descent on the meta-objective: all iterations above, the first twelve below. The thick line, and the table,
+    are of the task with the median rate of gradient descent. The dotted line is the guaranteed bound from the first gap
+    on; the dashed line has the slope of the limit and starts where the measurement starts. Gaps below 1e-12 are left
+    out.
+    """
+
+    reads = "exact_methods"
+    category = "Theory"
+
+    def caption(self, config: Mapping[str, Any], names: Sequence[str]) -> str:
+        """What is drawn, and the cases."""
+        iterations = config["theory"]["exact_methods"]["iterations"]
+        text = (
+            f"**The exact first-order methods of Section 3.1** from K_0, {iterations} iterations each: gradient "
+            "descent, natural gradient and Gauss–Newton on every task by itself, and exact gradient descent on the "
+            "meta-objective, the process that Theorem 2 is about. Drawn is the gap to the optimum relative to the "
+            "first; the thick line is the task with the median rate of gradient descent, and the table below has its "
+            "measured rates beside the predicted ones."
+        )
+        return text + captions.listed([captions.case_line(config, case, ("adaptation_rate",)) for case in names])
+
+    def draw(self, datasets: Mapping[str, xr.Dataset]) -> matplotlib.figure.Figure:
+        """Three panels for each case, from files of :func:`metalqr.storage.save_exact_methods`."""
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+        columns = min(len(datasets), MAX_COLUMNS)
+        rows = math.ceil(len(datasets) / MAX_COLUMNS)
+        layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.05)
+        figure = new_figure(max(4.6, 0.4 + 3.5 * columns), 5.8 * rows + 0.6, layout)
+        grid = figure.subplots(3 * rows, columns, squeeze=False, height_ratios=(2.6, 1.7, 1.1) * rows)
+        panels = [grid[3 * row : 3 * row + 3, column] for row in range(rows) for column in range(columns)]
+        for place, axes in enumerate(panels):
+            if place >= len(datasets):
+                for each in axes:
+                    each.remove()
+        for (name, case), (whole, first, table) in zip(datasets.items(), panels, strict=False):
+            paths = [_Path.of(case, method) for method in METHODS]
+            _draw(whole, paths, case.sizes["iteration"] - 1, lowest=_lowest(paths))
+            _draw(first, paths, min(FIRST_ITERATIONS, case.sizes["iteration"] - 1), lowest=MIN_GAP)
+            whole.set_title(name, loc="left", fontweight="bold")
+            whole.set_title(dimensions(case), loc="right", fontsize=8)
+            first.set_xlabel("iterations")
+            _write_rates(table, paths)
+        for row in range(rows):
+            for axes in grid[3 * row : 3 * row + 2, 0]:
+                axes.set_ylabel("gap, relative to the first")
+        figure.legend(handles=_keys(), loc="outside lower center", ncols=4 if columns > 1 else 2)
+        return figure
+
+
+class _Path(NamedTuple):
+    """Relative gaps (task, iteration) of a method in a case, and the rates of the median task."""
+
+    method: _Method
+    gaps: FloatArray
+    median: int
+    rates: dict[str, float]
+
+    @classmethod
+    def of(cls, case: xr.Dataset, method: _Method) -> _Path:
+        if method.key is None:
+            gaps, median = case["meta_gap"].values[np.newaxis], 0
+            rates = {name: float(case[f"meta_{name}"]) if f"meta_{name}" in case else np.nan for _, name, _ in COLUMNS}
+        else:
+            chosen = case.sel(descent=method.key)
+            gaps, median = chosen["gap"].values, _median_task(case)
+            rates = {name: float(chosen[name][median]) for _, name, _ in COLUMNS}
+        first = gaps[:, :1]
+        relative = np.divide(gaps, first, where=first > 0, out=np.full_like(gaps, np.nan))
+        return cls(method, np.where(relative > 0, relative, np.nan), median, rates)
+
+
+def _median_task(case: xr.Dataset) -> int:
+    """The task with the median measured rate of gradient descent, of an even number the lower one."""
+    rates = case["measured_rate"].sel(descent="gradient_descent").values
+    return int(np.argsort(rates)[(np.isfinite(rates).sum() - 1) // 2]) if np.isfinite(rates).any() else 0
+
+
+def _lowest(paths: list[_Path]) -> float:
+    """Lower end of an axis for all that is not Gauss-Newton, which is below everything at once."""
+    ends = [path.gaps[:, -1] for path in paths if path.method.key != "gauss_newton"]
+    found = np.concatenate(ends)
+    least = float(np.nanmin(found)) if np.isfinite(found).any() else MIN_GAP
+    return min(max(10.0 ** math.floor(math.log10(least)), MIN_GAP), 0.1)
+
+
+def _draw(axes: Axes, paths: list[_Path], iterations: int, lowest: float) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    steps = np.arange(iterations + 1)
+    for path in paths:
+        for task, gaps in enumerate(path.gaps):
+            style = MEDIAN if task == path.median else OTHERS
+            axes.plot(steps, gaps[: iterations + 1], color=path.method.colour, **style)
+        bound = path.rates["guaranteed_rate"]
+        if np.isfinite(bound):
+            axes.plot(steps, bound**steps, color=path.method.colour, **BOUND)
+        _draw_limit(axes, path, iterations)
+    axes.set_yscale("log")
+    axes.set(xlim=(0, iterations), ylim=(lowest, 2.0))
+    round_ticks(axes.xaxis, whole=True)
+    axes.yaxis.set_major_locator(LogLocator(numticks=6))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _draw_limit(axes: Axes, path: _Path, iterations: int) -> None:
+    """A line with the slope of the limit, from the middle of what is above the smallest gap."""
+    gaps, rate = path.gaps[path.median], path.rates["asymptotic_rate"]
+    shown = np.flatnonzero(gaps > MIN_GAP)
+    if not shown.size or not 0 < rate < 1:
+        return
+    start = int(shown[-1]) // 2
+    steps = np.arange(start, len(gaps))
+    axes.plot(steps, gaps[start] * rate ** (steps - start), **LIMIT)
+
+
+def _write_rates(axes: Axes, paths: list[_Path]) -> None:
+    """The table under a column: a method in each row."""
+    axes.set_axis_off()
+    levels = np.linspace(1.0, 0.0, len(paths) + 2, endpoint=False)
+    small: dict[str, Any] = {"va": "top", "fontsize": 7.0}
+    middle = 0.5 * (RATES_START + COLUMNS[-1][2])
+    axes.text(middle, levels[0], "part of the gap that an iteration removes", ha="center", color="0.35", **small)
+    for heading, name, end in COLUMNS:
+        axes.text(end, levels[1], heading, ha="right", color="0.35", **small)
+        for level, path in zip(levels[2:], paths, strict=True):
+            value = path.rates[name] if name == "step" else 1.0 - path.rates[name]
+            axes.text(end, level, _number(value), ha="right", **small)
+    for level, path in zip(levels[2:], paths, strict=True):
+        axes.text(NAMES_START, level, path.method.short, ha="left", color=path.method.colour, **small)
+
+
+def _number(value: float) -> str:
+    """Two digits in little room: 0.25, 2.5e-3; a dash where there is no number."""
+    if not np.isfinite(value):
+        return "–"
+    if not 0 < value < 1e-2:
+        return f"{value:.2g}"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa}e{int(exponent)}".replace("-", "−")
+
+
+def _keys() -> list[Line2D]:
+    from matplotlib.lines import Line2D
+
+    methods = [Line2D([], [], color=method.colour, label=method.label, **MEDIAN) for method in METHODS]
+    return [
+        *methods,
+        Line2D([], [], color="0.4", label="median task, in the table", **MEDIAN),
+        Line2D([], [], color="0.4", label="other tasks", **OTHERS),
+        Line2D([], [], label="slope of the limit", **LIMIT),
+        Line2D([], [], color="0.4", label="guaranteed bound", **BOUND),
+    ]

@@ -1,0 +1,322 @@
+"""The effect of the hyperparameters: one row of panels for each swept setting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metalqr.config.registries import figures
+from metalqr.reporting import captions, summaries
+from metalqr.reporting.figures import curves
+from metalqr.reporting.figures.figure import Figure
+from metalqr.reporting.figures.palette import CROSS, FLOOR, REFERENCE, TITLE_PAD
+from metalqr.reporting.figures.style import labels_with_room, new_figure, round_ticks
+from metalqr.reporting.labels import declared
+from metalqr.reporting.summaries import DatasetError
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+    from matplotlib.typing import ColorType
+
+    from metalqr.config.experiments import Experiment
+
+FloatArray = NDArray[np.float64]
+#: A ratio of values from which a logarithmic axis reads better than a linear one.
+LOGARITHMIC_FROM = 5.0
+#: A ratio of limits from which only powers of ten are labelled.
+MANY_DECADES = 300.0
+#: A smaller floor or final ratio reads as zero: a logarithmic axis down to it would hide the rest.
+NO_FLOOR = 1e-4
+MIN_SHARE_TOP = 1e-3
+
+
+@figures.register("hyperparameters")
+class Hyperparameters(Figure):
+    """One row for each swept setting: learning curves, final ratio, and share of unstable perturbations.
+
+    Lines and large points are medians over seeds, bands and bars the range over seeds, small points the runs. Diverged
+    runs count as infinite in the medians. They are crosses where their learning curves end, crosses at the top edge of
+    the final ratios with their number, and crosses among the shares. The dashed line is the best single gain, which
+    differs from value to value where the setting moves the tasks. The dotted line is the value that the setting has in
+    the other rows of the same case, where they agree: in the default config, the paper's value. Ratios have the same
+    scale in all rows, logarithmic unless a floor of zero forbids it.
+    """
+
+    def takes(self, experiment: Experiment) -> bool:
+        """Every experiment with one axis; variants have a figure of their own."""
+        return len(experiment.axes) == 1 and "variant" not in experiment.axes
+
+    def caption(self, config: Mapping[str, Any], names: Sequence[str]) -> str:
+        """What is drawn, and the values of every sweep."""
+        text = (
+            "**The hyperparameters of Section 5.1**, each swept with the others as in the config: learning curves, "
+            "final ratio, and share of perturbed policies that do not stabilise their task. Lines and large points "
+            "are medians over seeds, bands and bars the range, crosses runs that diverged. The dashed line is the "
+            "best single gain."
+        )
+        lines = []
+        for name in names:
+            experiment = config["experiments"][name]
+            cases, seeds = ", ".join(experiment["cases"]), captions.joined(experiment["seeds"])
+            lines.append(f"{name} on {cases}, seeds {seeds}{captions.sweep_words(experiment['sweep'])}")
+        return text + captions.listed(lines)
+
+    def draw(self, datasets: Mapping[str, xr.DataTree]) -> matplotlib.figure.Figure:
+        """A row for each experiment, or for each of its cases if it holds several; each has exactly one axis.
+
+        Outer and inner perturbations that move together are one axis. An experiment that lacks a variable, or has no
+        or several axes, is refused with a :class:`metalqr.reporting.summaries.DatasetError`.
+        """
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+        rows = [(name, case) for tree in datasets.values() for name, case in summaries.cases(tree).items()]
+        for experiment, tree in datasets.items():
+            for name, case in summaries.cases(tree).items():
+                if len(swept := summaries.swept_settings(case)) != 1:
+                    raise DatasetError(
+                        f"experiment {experiment!r} sweeps {len(swept)} settings in case {name!r} "
+                        f"({', '.join(swept) or 'none'}); hyperparameters draws experiments that sweep exactly one"
+                    )
+        cases = [case for _, case in rows]
+        figure = new_figure(10.0, 2.2 * len(rows) + 0.9, ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
+        grid = figure.subplots(len(rows), 3, squeeze=False, width_ratios=(1.25, 1.0, 1.0))
+        run_limits, final_limits = _run_limits(cases), _final_limits(cases)
+        several = len({name for name, _ in rows}) > 1
+        for panels, (name, case) in zip(grid, rows, strict=True):
+            sweep = _Sweep.of(case, reference=_reference([other for key, other in rows if key == name], case))
+            title = sweep.label[0].upper() + sweep.label[1:] + (f", case {name}" if several else "")
+            panels[0].set_title(title, loc="left", fontweight="bold", pad=TITLE_PAD)
+            lines = _draw_runs(panels[0], case, sweep, run_limits)
+            _draw_final_ratio(panels[1], case, sweep, final_limits)
+            _draw_unstable_share(panels[2], case, sweep)
+            # Beside the panels: no place inside is free of curves in every sweep.
+            panels[2].legend(
+                handles=lines, title=sweep.symbol, loc="upper left", bbox_to_anchor=(1.0, 1.05), frameon=False
+            )
+        of_case = "" if several else f", case {rows[0][0]} ({curves.dimensions(cases[0])})"
+        figure.suptitle(f"Hyperparameters{of_case}", fontsize=11)
+        figure.legend(handles=_keys(cases), loc="outside lower center", ncols=6)
+        return figure
+
+
+class _Sweep(NamedTuple):
+    """A swept setting, in words and colours."""
+
+    setting: str
+    symbol: str
+    label: str
+    values: list[Any]
+    value_labels: list[str]
+    colours: list[ColorType]
+    reference: Any  # the value in the other rows, or None
+
+    @classmethod
+    def of(cls, case: xr.Dataset, reference: Any) -> _Sweep:
+        import seaborn
+
+        (setting,) = summaries.swept_settings(case)
+        found = declared(setting)
+        linked = [str(name) for name in case.coords if case[name].dims == (setting,) and name != setting]
+        if {setting, *linked} == {"perturbations", "inner_perturbations"}:
+            label = f"{found.axis_label} (outer and inner)"
+        else:
+            label = " and ".join([found.axis_label, *(declared(name).label for name in linked)])
+        symbol = f"${found.symbol}$" if found.symbol else found.label
+        values = case[setting].values.tolist()
+        # From dark to bright: ordered in grey and for colour-blind readers.
+        colours: list[ColorType] = list(seaborn.color_palette("viridis", len(values)).as_hex())
+        return cls(setting, symbol, label, values, _value_labels(values), colours, reference)
+
+
+# --- panels ----------------------------------------------------------------------------------------------------------
+
+
+def _draw_runs(axes: Axes, case: xr.Dataset, sweep: _Sweep, limits: tuple[float, float]) -> list[Line2D]:
+    lines = []
+    for index, (colour, label) in enumerate(zip(sweep.colours, sweep.value_labels, strict=True)):
+        line = curves.draw_curve(axes, case.isel({sweep.setting: index}), colour, top=limits[1])
+        line.set(label=label, linewidth=1.1)
+        lines.append(line)
+    floors = _floors(case)
+    for floor, colour in zip(floors, ["black"] if len(floors) == 1 else sweep.colours, strict=True):
+        axes.axhline(floor, color=colour, **FLOOR)
+    axes.set(xlabel="iterations", xlim=curves.iteration_limits([case]))
+    round_ticks(axes.xaxis, whole=True)
+    axes.set_ylabel(curves.RATIO_LABEL, fontsize=9)
+    _set_ratio_axis(axes, limits)
+    return lines
+
+
+def _floors(case: xr.Dataset) -> list[float]:
+    """The ratio of the best single gain: one, or one for each value of a setting that moves the tasks."""
+    (setting,) = summaries.swept_settings(case)
+    if setting not in case["J_star"].dims:
+        return [summaries.floor_ratio(case)]
+    return [summaries.floor_ratio(case.isel({setting: index})) for index in range(case.sizes[setting])]
+
+
+def _draw_final_ratio(axes: Axes, case: xr.Dataset, sweep: _Sweep, limits: tuple[float, float]) -> None:
+    positions = _value_axis(axes, sweep)
+    _draw_points(axes, positions, summaries.final_ratio(case), sweep.colours)
+    floors = _floors(case)
+    if len(floors) == 1:
+        axes.axhline(floors[0], color="black", **FLOOR)
+    else:
+        axes.plot(positions, floors, color="black", **FLOOR)
+    axes.set_ylabel("final ratio")
+    _set_ratio_axis(axes, limits)
+    edge, runs = axes.get_xaxis_transform(), case.sizes["seed"]
+    counts = summaries.diverged(case).sum("seed").values
+    for position, count, colour in zip(positions, counts, sweep.colours, strict=True):
+        if count:
+            axes.plot([position], [1.0], **CROSS, color=colour, transform=edge, clip_on=False, label="_diverged")
+            axes.annotate(
+                f"{count}/{runs}", (position, 1.0), (0, 6), edge, textcoords="offset points", ha="center", fontsize=7.5
+            )
+
+
+def _draw_unstable_share(axes: Axes, case: xr.Dataset, sweep: _Sweep) -> None:
+    from matplotlib.ticker import FuncFormatter
+
+    positions = _value_axis(axes, sweep)
+    share = summaries.unstable_share(case)
+    _draw_points(axes, positions, share, sweep.colours, crosses=summaries.diverged(case))
+    axes.set_ylabel("unstable perturbations")
+    axes.set_ylim(0.0, max(MIN_SHARE_TOP, 1.2 * float(share.max().fillna(0.0))))
+    round_ticks(axes.yaxis, most=6)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+
+
+def _draw_points(
+    axes: Axes, positions: FloatArray, runs: xr.DataArray, colours: list[ColorType], crosses: xr.DataArray | None = None
+) -> None:
+    """Runs, their range and their median at every position; ``crosses`` says which runs to draw as diverged."""
+    values = runs.transpose(..., "seed").values
+    medians = runs.median("seed", skipna=False).values
+    shown = np.where(np.isfinite(medians), medians, np.nan)
+    axes.plot(positions, shown, color="0.6", linewidth=1.0, label="_median")
+    for index, (position, colour) in enumerate(zip(positions, colours, strict=True)):
+        finite = np.isfinite(values[index])
+        marked = np.zeros_like(finite) if crosses is None else crosses.transpose(..., "seed").values[index]
+        if np.any(finite):
+            axes.vlines(position, values[index][finite].min(), values[index][finite].max(), color=colour, linewidth=2)
+        axes.plot([position], [shown[index]], marker="o", markersize=6.5, color=colour, markeredgecolor="white")
+        small = {"marker": "o", "markersize": 3.0, "zorder": 3}
+        for chosen, style in (
+            (finite & ~marked, small),
+            (finite & marked, CROSS | {"markersize": 6, "zorder": 4}),
+        ):
+            heights = values[index][chosen]
+            axes.plot(np.full(heights.size, position), heights, **{"color": colour, "linestyle": "none", **style})
+
+
+# --- axes ------------------------------------------------------------------------------------------------------------
+
+
+def _value_axis(axes: Axes, sweep: _Sweep) -> FloatArray:
+    """Scale, limits, ticks and label of the horizontal axis; where each swept value lies on it.
+
+    Numbers lie on a logarithmic axis when they span a factor of five, symmetric logarithmic when zero is among them;
+    values that are not numbers lie side by side.
+    """
+    values = list(sweep.values)
+    if sweep.reference is not None and sweep.reference not in values:
+        values.append(sweep.reference)
+    numeric = all(isinstance(value, int | float) for value in values)
+    places = np.array(values if numeric else range(len(values)), dtype=float)
+    positive = places[places > 0]
+    if numeric and positive.size > 1 and positive.max() >= LOGARITHMIC_FROM * positive.min():
+        if places.min() < positive.min():
+            axes.set_xscale("symlog", linthresh=positive.min(), linscale=0.5)
+        else:
+            axes.set_xscale("log")
+    transform = axes.xaxis.get_transform()
+    scaled = transform.transform(places)
+    pad = 0.08 * np.ptp(scaled) or 0.5 * abs(scaled[0]) or 0.5
+    low, high = scaled.min() - pad, scaled.max() + pad
+    axes.set_xlim(*transform.inverted().transform(np.array([low, high])))
+    labels = _value_labels(values)
+    spread = dict(zip(labels, (scaled - low) / (high - low), strict=True))
+    first = [] if sweep.reference is None else [labels[values.index(sweep.reference)]]
+    readable = labels_with_room(spread, first, width=150.0)
+    axes.set_xticks(places, [label if label in readable else "" for label in labels])
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel(sweep.label)
+    if sweep.reference is not None:
+        axes.axvline(places[values.index(sweep.reference)], zorder=0.5, **REFERENCE)
+    return places[: len(sweep.values)]
+
+
+def _final_limits(cases: list[xr.Dataset]) -> tuple[float, float]:
+    """Limits of the final ratios of all rows, so that the effects of two settings can be compared."""
+    finals = np.concatenate([summaries.final_ratio(case).values.ravel() for case in cases])
+    floors = [floor for case in cases for floor in _floors(case)]
+    shown = np.concatenate([finals[np.isfinite(finals)], floors])
+    low, high = float(shown.min()), float(shown.max())
+    return (low / 1.3, max(1.4 * high, 5.0 * low)) if low > NO_FLOOR else (0.0, 1.1 * max(high, NO_FLOOR))
+
+
+def _run_limits(cases: list[xr.Dataset]) -> tuple[float, float]:
+    """Limits of the learning curves of all rows."""
+    low, high = _final_limits(cases)[0], max(curves.ratio_top(case) for case in cases)
+    return low, (1.1 * high if low > 0 else high)
+
+
+def _set_ratio_axis(axes: Axes, limits: tuple[float, float]) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = limits
+    if low > 0:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < MANY_DECADES * low else (1.0,)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        round_ticks(axes.yaxis, most=6)
+    axes.set_ylim(low, high)
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+def _reference(rows: list[xr.Dataset], case: xr.Dataset) -> Any:
+    """The one value that a case's swept setting has in the rows that do not sweep it, or None."""
+    (setting,) = summaries.swept_settings(case)
+    found = [summaries.fixed_settings(row).get(setting) for row in rows]
+    values = {value for value in found if value is not None}
+    return values.pop() if len(values) == 1 else None
+
+
+def _keys(cases: list[xr.Dataset]) -> list[Line2D | Patch]:
+    from matplotlib.lines import Line2D
+
+    median = Line2D([], [], color="0.3", marker="o", markersize=6.5, markeredgecolor="white", label="median")
+    run = Line2D([], [], color="0.3", linestyle="none", marker="o", markersize=3, label="one run")
+    keys = [median, run, *curves.curve_keys(cases)]
+    if len({summaries.swept_settings(case) for case in cases}) > 1:
+        keys.append(Line2D([], [], **REFERENCE, label="value in the other rows"))
+    return keys
+
+
+def _value_labels(values: Sequence[Any]) -> list[str]:
+    """Values as mathematical text: 0.05, 1200, or all as powers (10^-3, 3 x 10^-5) when one is very small or large."""
+    numbers = [abs(value) for value in values if isinstance(value, int | float) and value != 0]
+    powers = any(not 0.005 <= number < 1e5 for number in numbers)
+    return [_power(value) if powers and isinstance(value, int | float) and value else _plain(value) for value in values]
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+def _power(value: float) -> str:
+    mantissa, exponent = f"{value:e}".split("e")
+    power = f"10^{{{int(exponent)}}}"
+    return f"${power}$" if float(mantissa) == 1 else rf"${float(mantissa):g}{{\cdot}}{power}$"

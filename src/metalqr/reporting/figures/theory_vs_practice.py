@@ -1,0 +1,116 @@
+"""Requirements of Theorems 1 and 2 beside the settings of a run, as orders of magnitude."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from metalqr.config.registries import figures
+from metalqr.reporting import captions
+from metalqr.reporting.figures.figure import Figure
+from metalqr.reporting.figures.style import new_figure
+from metalqr.reporting.labels import declared
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
+#: Rows of the figure, top first.
+SETTINGS = (
+    "adaptation_rate",
+    "learning_rate",
+    "smoothing_radius",
+    "task_batch",
+    "iterations",
+    "perturbations",
+    "rollout_length",
+)
+FORM_STYLES: dict[str, dict[str, Any]] = {
+    "printed": {"marker": "o", "markerfacecolor": "white", "color": "tab:red"},
+    "corrected": {"marker": "D", "color": "tab:blue"},
+}
+USED_STYLE: dict[str, Any] = {"marker": "s", "color": "black"}
+#: Distance of the two forms from the middle of their row.
+OFFSETS = {"printed": 0.15, "corrected": -0.15}
+
+
+@figures.register("theory_vs_practice")
+class TheoryVsPractice(Figure):
+    """Orders of magnitude between the conditions of Theorems 1 and 2 and the settings of a run.
+
+    A panel for each case, a row for each setting. A square is what the case uses; a circle and a diamond are what the
+    theorems require, as printed and as corrected, to come within the target with the wanted probability. The number
+    beside them is the power of ten between the two.
+    """
+
+    reads = "theory"
+    category = "Theory"
+
+    def caption(self, config: Mapping[str, Any], names: Sequence[str]) -> str:
+        """What is drawn, for which target, and the settings of the cases."""
+        wanted = config["theory"]["requirements"]
+        text = (
+            "**What Theorems 1 and 2 require, beside what the runs use**, as powers of ten: to come within "
+            f"{wanted['target']} of the first gap with a failure probability of {wanted['failure_probability']}. "
+            "Squares are the case's own settings, circles and diamonds what the theorems require, as printed and as "
+            "corrected; the number beside a mark is its distance in powers of ten."
+        )
+        return text + captions.listed([captions.case_line(config, case) for case in names])
+
+    def draw(self, datasets: Mapping[str, xr.Dataset]) -> matplotlib.figure.Figure:
+        """A panel for each case, from files of :func:`metalqr.storage.save_theory`."""
+        figure = new_figure(3.1 * len(datasets) + 1.5, 3.6)
+        panels = np.atleast_1d(figure.subplots(1, len(datasets), sharey=True))
+        for panel, (name, case) in zip(panels, datasets.items(), strict=True):
+            _draw_case(panel, case)
+            panel.set_title(name)
+            panel.set_xlabel("power of ten")
+        panels[0].set_yticks(range(len(SETTINGS)), [declared(name).axis_label for name in reversed(SETTINGS)])
+        figure.legend(handles=_legend(), loc="outside lower center", ncols=3, frameon=False)
+        return figure
+
+
+def _draw_case(panel: Axes, case: xr.Dataset) -> None:
+    panel.axvline(0.0, color="0.8", linewidth=0.8)
+    for row, setting in enumerate(reversed(SETTINGS)):
+        used = _power(case["used"].sel(setting=setting))
+        panel.plot([used], [row], linestyle="none", markersize=5, zorder=3, **USED_STYLE)
+        for form, style in FORM_STYLES.items():
+            asked, place = _power(case["required"].sel(setting=setting, form=form)), row + OFFSETS[form]
+            if not np.isfinite(asked):
+                continue
+            panel.plot([used, asked], [place, place], color=style["color"], linewidth=0.8, alpha=0.6)
+            panel.plot([asked], [place], linestyle="none", markersize=4.5, **style)
+            left = asked < used
+            panel.annotate(
+                f"{abs(asked - used):.0f}",
+                (asked, place),
+                xytext=(-5 if left else 5, 0),
+                textcoords="offset points",
+                ha="right" if left else "left",
+                va="center",
+                fontsize=6.5,
+                color=style["color"],
+            )
+    panel.margins(x=0.14)
+    panel.set_ylim(-0.6, len(SETTINGS) - 0.4)
+    panel.grid(axis="y", visible=False)
+
+
+def _power(value: xr.DataArray) -> float:
+    """Power of ten; minus infinity for zero, which an adaptation rate may be."""
+    with np.errstate(divide="ignore"):
+        return float(np.log10(value))
+
+
+def _legend() -> list[Line2D]:
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], linestyle="none", markersize=5, label="used by the runs", **USED_STYLE)]
+    for form, style in FORM_STYLES.items():
+        handles.append(Line2D([], [], linestyle="none", markersize=4.5, label=f"theorems as {form}", **style))
+    return handles

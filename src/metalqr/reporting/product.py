@@ -1,0 +1,63 @@
+"""The base of figures and tables: classes that say what they read and show, and draw or tabulate it.
+
+A new one is one file with one class. Planning imports it, so it imports Matplotlib, pandas, xarray and SciPy inside its
+functions only; annotations may name them with imports under ``if TYPE_CHECKING:``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from metalqr.config.registry import Plugin
+from metalqr.reporting.summaries import DatasetError
+
+if TYPE_CHECKING:
+    from metalqr.config.experiments import Experiment
+
+
+class Product(Plugin):
+    """Base of figures and tables.
+
+    Attributes
+    ----------
+    reads : str
+        The kind of result that it shows, one of :data:`metalqr.config.outputs.RESULTS`: ``"datasets"`` of experiments,
+        ``"meta_optima"`` of cases and adaptation rates, or results of the stage `theory` for each case, such as
+        ``"exact_methods"``.
+    file : str
+        The name of its files, without a suffix: by default its own name, one file of everything that it shows. With
+        ``{name}`` in it there is a file for each experiment or case, whose name stands there.
+    category : str
+        Where the report lists it.
+    """
+
+    reads: ClassVar[str] = "datasets"
+    file: ClassVar[str] = ""
+    category: ClassVar[str]
+
+    def takes(self, experiment: Experiment) -> bool:
+        """Whether it shows an experiment: by default, every one. It counts for ``"datasets"`` only."""
+        return True
+
+    def labels(self, file: str) -> dict[str, str]:
+        """The columns of the report's list of results, for one of its files."""
+        raise NotImplementedError
+
+    def caption(self, config: Mapping[str, Any], names: Sequence[str]) -> str:
+        """The text beside it in the report, in reStructuredText: by default, the docstring of the class.
+
+        Parameters
+        ----------
+        config : mapping
+            The whole config, checked.
+        names : sequence of str
+            The experiments or cases that it shows.
+        """
+        return inspect.cleandoc(type(self).__doc__ or "")
+
+    def _require(self, datasets: Mapping[str, Any]) -> None:
+        if not datasets:
+            owner = "experiment" if self.reads == "datasets" else "case"
+            raise DatasetError(f"{self.name} needs the dataset of at least one {owner}")

@@ -1,0 +1,135 @@
+"""Summaries of the runs of one case: the quantities that the figures and the tables share.
+
+A *case* is one group of an experiment's :class:`xarray.DataTree`. Its ``ratio`` has the dimensions of the swept
+settings (none, one or several), then ``seed`` and ``iteration``, and is NaN after the end of a run.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+#: Variables that a case must have for the figures and tables.
+REQUIRED_VARIABLES = (
+    "ratio",
+    "J_star",
+    "J_shared",
+    "unstable_perturbations",
+    "perturbed_policies",
+    "rollout_steps",
+    "gradient_norm",
+    "status",
+)
+
+
+class DatasetError(ValueError):
+    """A dataset is not what a figure or table needs; the message names the case and what it lacks."""
+
+
+def cases(dataset: xr.DataTree) -> dict[str, xr.Dataset]:
+    """The datasets of an experiment's cases by name, in the order of the file, checked.
+
+    Raises
+    ------
+    DatasetError
+        If there is no case, or if a case lacks a variable, a dimension or an attribute.
+    """
+    if not dataset.children:
+        raise DatasetError("the dataset holds no case; build it from at least one case of an experiment")
+    found = {name: group.to_dataset() for name, group in dataset.children.items()}
+    for name, case in found.items():
+        missing = [f"variable {variable!r}" for variable in REQUIRED_VARIABLES if variable not in case]
+        missing += [f"attribute {key!r}" for key in ("state_dim", "action_dim", "settings") if key not in case.attrs]
+        if not missing:
+            missing = [f"dimension {key!r} of ratio" for key in ("seed", "iteration") if key not in case["ratio"].dims]
+        if missing:
+            raise DatasetError(f"case {name!r} lacks {', '.join(missing)}; build the experiment's dataset again")
+    return found
+
+
+def swept_settings(case: xr.Dataset) -> tuple[str, ...]:
+    """Names of the settings that the experiment sweeps: the dimensions of ``ratio`` beside seed and iteration."""
+    return tuple(str(name) for name in case["ratio"].dims if name not in ("seed", "iteration"))
+
+
+def fixed_settings(case: xr.Dataset) -> dict[str, Any]:
+    """The algorithm's settings that the experiment does not sweep."""
+    settings: dict[str, Any] = json.loads(case.attrs["settings"])
+    return settings
+
+
+def diverged(case: xr.Dataset) -> xr.DataArray:
+    """True for the runs (swept settings, seed) that left the stabilising set."""
+    return case["status"].astype(str) == "diverged"
+
+
+def floor_ratio(case: xr.Dataset) -> float:
+    r"""Average cost difference ratio of the best single gain.
+
+    .. math:: \frac{\sum_i (J_i(K_\text{shared}) - J_i^*)}{\sum_i J_i^*}
+
+    No policy gain that is the same for all tasks has a smaller ratio when the task distribution is uniform.
+    """
+    return float((case["J_shared"] - case["J_star"]).sum() / case["J_star"].sum())
+
+
+def last_iteration(case: xr.Dataset) -> xr.DataArray:
+    """The last iteration (swept settings, seed) whose gain has a finite ratio, that is, stabilises every task."""
+    import xarray as xr
+
+    ratio = _ordered_ratio(case)
+    iterations = xr.where(np.isfinite(ratio), ratio["iteration"], ratio["iteration"][0])
+    return iterations.max("iteration")
+
+
+def last_ratio(case: xr.Dataset) -> xr.DataArray:
+    """The ratio (swept settings, seed) at :func:`last_iteration`, for diverged runs too."""
+    ratio = _ordered_ratio(case)
+    return ratio.sel(iteration=last_iteration(case)).drop_vars("iteration")
+
+
+def final_ratio(case: xr.Dataset) -> xr.DataArray:
+    """The ratio (swept settings, seed) at the end of every run; infinite for a diverged run.
+
+    Infinity lets a median over seeds count a diverged run as what it is: worse than any other.
+    """
+    return last_ratio(case).where(~diverged(case), np.inf)
+
+
+def continued_ratio(case: xr.Dataset) -> xr.DataArray:
+    """The ratio (swept settings, seed, iteration) with what it stands for after the end of a run.
+
+    A run that met its tolerance keeps its last gain, so its ratio is held. A diverged run has an infinite ratio, so
+    that the median over seeds does not improve when the bad runs end. All else stays NaN.
+    """
+    import xarray as xr
+
+    ratio = _ordered_ratio(case)
+    met_tolerance = case["status"].astype(str) == "tolerance"
+    after_the_end = xr.where(met_tolerance, last_ratio(case), xr.where(diverged(case), np.inf, np.nan))
+    return xr.where(np.isfinite(ratio), ratio, after_the_end).transpose(*ratio.dims)
+
+
+def perturbation_count(case: xr.Dataset) -> xr.DataArray:
+    """Number of perturbed policies (swept settings, seed) that a run tried, in all its steps together."""
+    return case["perturbed_policies"] * case["gradient_norm"].notnull().sum("iteration")
+
+
+def unstable_count(case: xr.Dataset) -> xr.DataArray:
+    """Number of perturbed policies (swept settings, seed) of a run that were unstable for their task."""
+    return case["unstable_perturbations"].where(case["gradient_norm"].notnull()).sum("iteration")
+
+
+def unstable_share(case: xr.Dataset) -> xr.DataArray:
+    """Share of a run's perturbed policies (swept settings, seed) that were unstable; NaN where none was tried."""
+    tried = perturbation_count(case)
+    return unstable_count(case) / tried.where(tried > 0)
+
+
+def _ordered_ratio(case: xr.Dataset) -> xr.DataArray:
+    return case["ratio"].transpose(..., "seed", "iteration")

@@ -1,0 +1,97 @@
+"""Promises of Definitions 1 and 2 and of Theorem 1 along the runs of each case."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from metalqr.config.registries import tables
+from metalqr.reporting.tables.markdown import Column, Columns, percent
+from metalqr.reporting.tables.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+#: What is promised, in words; the keys are those of the files.
+PROMISES = {
+    "stabilising": "`K_n` stabilises every task",
+    "perturbed_stabilising": "every `K_n + U_m` stabilises its task",
+    "maml_stabilising": "`K_n` is MAML-stabilising (Definition 1)",
+    "adapted_stabilising": "every adapted `K_n^i` stabilises its task (Theorem 1)",
+    "in_sublevel_set": "`J_i(K_n) <= J_i(K_0)` for every task (Definition 2, Theorem 1)",
+    "adapted_in_sublevel_set": "`J_i(K_n^i) <= J_i(K_0)` for every task (Theorem 1)",
+    "mean_cost_falls": "the mean cost falls (Theorem 1)",
+    "objective_falls": "the meta-objective falls",
+    "every_cost_falls": "the cost of every task falls",
+}
+
+
+def _first_broken(row: Mapping[Any, Any]) -> str:
+    import pandas as pd
+
+    return "–" if pd.isna(row["first_broken"]) else str(row["first_broken"])
+
+
+@tables.register("stability")
+class StabilityAlongRuns(Table):
+    """Promises of Definitions 1 and 2 and of Theorem 1 along the runs of each case: a row for each case and promise.
+
+    Columns:
+
+    - ``case``, ``promise``;
+    - ``kept_share``: share of the iterations of all runs at which it was kept, and ``kept_share_min``, that of the run
+      with the lowest;
+    - ``runs_kept``, ``runs``: number of runs that kept it throughout, and of all;
+    - ``first_broken``: the earliest iteration at which a run broke it, missing if none did;
+    - ``largest_rise``: of what should fall, the largest rise in one step, relative to the value before it; of the costs
+      of single tasks, the largest of all. Missing for promises of another kind.
+    """
+
+    reads = "stability"
+    category = "Theory"
+    columns: ClassVar[Columns] = {
+        "promise": Column("promise", lambda row: PROMISES[row["promise"]], text=True),
+        "kept_share": Column("kept at", lambda row: percent(row["kept_share"])),
+        "kept_share_min": Column("least of a run", lambda row: percent(row["kept_share_min"])),
+        "runs_kept": Column("runs that kept it", lambda row: f"{row['runs_kept']} of {row['runs']}"),
+        "runs": None,
+        "first_broken": Column("first broken at", _first_broken),
+        "largest_rise": Column("largest rise", lambda row: percent(row["largest_rise"])),
+    }
+
+    def caption(self, config: Mapping[str, Any], names: Sequence[str]) -> str:
+        """What the table holds."""
+        return (
+            "**Stability along the runs** of experiments without a sweep: the share of iterations at which the gain, "
+            "its perturbations and the adapted gains stabilise every task, and how steadily the objective falls."
+        )
+
+    def tabulate(self, datasets: Mapping[str, xr.Dataset]) -> pd.DataFrame:
+        """The table of all cases."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [
+                {"case": case, "promise": promise, **_outcome(dataset, promise)}
+                for case, dataset in datasets.items()
+                for promise in dataset["promise"].values.tolist()
+            ]
+        ).astype({"first_broken": "Int64"})
+
+
+def _outcome(dataset: xr.Dataset, promise: str) -> dict[str, Any]:
+    """The columns of one row."""
+    runs = dataset.sel(promise=promise)
+    checked = runs["checked"].sum()
+    broken = runs["first_broken"].where(runs["first_broken"] >= 0)
+    rise = f"{promise.removesuffix('_falls').removeprefix('every_')}_rise"
+    return {
+        "kept_share": float((runs["kept"] * runs["checked"]).sum() / checked) if checked else math.nan,
+        "kept_share_min": float(runs["kept"].min()),
+        "runs_kept": int(broken.isnull().sum()),
+        "runs": runs.sizes["seed"],
+        "first_broken": None if broken.isnull().all() else int(broken.min()),
+        "largest_rise": float(dataset[rise].max()) if rise in dataset else math.nan,
+    }

@@ -1,0 +1,63 @@
+"""Requirements of Theorems 1 and 2 beside the settings of a case."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from metalqr.config.registries import tables
+from metalqr.reporting.tables.markdown import Column, Columns, power
+from metalqr.reporting.tables.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+
+def _decades(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:+.0f}"
+
+
+@tables.register("theory_vs_practice")
+class TheoryVsPractice(Table):
+    """Requirements of Theorems 1 and 2 beside the settings of a case: a row for each case and setting.
+
+    Columns: ``case``, ``setting``, ``used``, and for each form its value and ``decades``, the decimal logarithm of the
+    value over that used.
+    """
+
+    reads = "theory"
+    category = "Theory"
+    columns: ClassVar[Columns] = {
+        "used": Column("used", lambda row: power(row["used"])),
+        "printed": Column("required as printed", lambda row: power(row["printed"])),
+        "decades_printed": Column("decades", lambda row: _decades(row["decades_printed"])),
+        "corrected": Column("as corrected", lambda row: power(row["corrected"])),
+        "decades_corrected": Column("decades", lambda row: _decades(row["decades_corrected"])),
+    }
+
+    def caption(self, config: Mapping[str, Any], names: Sequence[str]) -> str:
+        """What the table holds."""
+        wanted = config["theory"]["requirements"]
+        return (
+            f"**What Theorems 1 and 2 require**, to reach {wanted['target']} of the first gap with a failure "
+            f"probability of {wanted['failure_probability']}, beside the numbers of the cases."
+        )
+
+    def tabulate(self, datasets: Mapping[str, xr.Dataset]) -> pd.DataFrame:
+        """The table of all cases."""
+        import pandas as pd
+
+        rows = []
+        for case, dataset in datasets.items():
+            for setting in dataset["setting"].values.tolist():
+                found = dataset.sel(setting=setting)
+                used = found["used"].item()
+                row = {"case": case, "setting": setting, "used": used}
+                for form in dataset["form"].values.tolist():
+                    wanted = found["required"].sel(form=form).item()
+                    row[form] = wanted
+                    row[f"decades_{form}"] = math.log10(wanted / used) if used > 0 and wanted > 0 else math.nan
+                rows.append(row)
+        return pd.DataFrame(rows)

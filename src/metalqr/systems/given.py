@@ -1,0 +1,73 @@
+"""Tasks that the user writes down, as matrices."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from metalqr.config import settings
+from metalqr.config.problems import shape_problem
+from metalqr.config.registries import families
+from metalqr.config.settings import Matrix, setting
+from metalqr.systems.family import Family
+
+if TYPE_CHECKING:
+    from metalqr.lqr import LQRTasks
+
+#: A matrix for each task.
+Matrices = Annotated[list[Matrix], Field(min_length=1)]
+#: A number for each task.
+Shares = Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=1)]
+
+
+@families.register("given")
+class Given(Family):
+    """Tasks as lists of matrices, a matrix for each task."""
+
+    count_setting = "A"
+    is_random = False
+
+    class Settings(settings.Settings):
+        """The matrices of the tasks, with the names of ``config.yaml``."""
+
+        A: Matrices = setting(label="state matrices", symbol="A_i", about="a matrix for each task, as its rows")
+        B: Matrices = setting(label="input matrices", symbol="B_i", about="a matrix for each task")
+        Q: Matrices = setting(label="state weights", symbol="Q_i", about="a matrix for each task")
+        R: Matrices = setting(label="input weights", symbol="R_i", about="a matrix for each task")
+        Psi: Matrices = setting(label="noise covariances", symbol=r"\Psi_i", about="a matrix for each task")
+        Sigma0: Matrices | None = setting(
+            None, label="initial covariances", symbol=r"\Sigma_0", about="a matrix for each task; without them, Psi"
+        )
+        p: Shares | None = setting(
+            None, label="probabilities", symbol="p_i", about="a number for each task; without them, all the same"
+        )
+
+    def problems(self, state_dim: int, action_dim: int) -> Iterator[tuple[str, str]]:
+        """Lists that are not as long as ``A``, and matrices of another shape."""
+        square = ((state_dim, state_dim), "state_dim x state_dim")
+        shapes = dict.fromkeys(("A", "Q", "Psi", "Sigma0"), square) | {
+            "B": ((state_dim, action_dim), "state_dim x action_dim"),
+            "R": ((action_dim, action_dim), "action_dim x action_dim"),
+        }
+        for name in type(self).Settings.names():
+            entries = getattr(self.settings, name)
+            if entries is None:
+                continue
+            if len(entries) != self.count:
+                yield name, f"{len(entries)} tasks, but A has {self.count}; give one entry for each task"
+            for place, matrix in enumerate(entries if name in shapes else ()):
+                if problem := shape_problem(matrix, *shapes[name]):
+                    yield f"{name}[{place}]", problem
+
+    def tasks(self, state_dim: int, action_dim: int, seed: int) -> "LQRTasks":
+        """The tasks as they are written.
+
+        Raises
+        ------
+        TasksError
+            If the matrices are not what :class:`metalqr.lqr.LQRTasks` asks for.
+        """
+        from metalqr.lqr import LQRTasks
+
+        given = {name: getattr(self.settings, name) for name in type(self).Settings.names()}
+        return LQRTasks(**{name: value for name, value in given.items() if value is not None})

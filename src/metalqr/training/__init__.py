@@ -1,0 +1,36 @@
+"""Training: one loop for every method, and one file for each method."""
+
+from typing import TYPE_CHECKING
+
+from metalqr.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from metalqr.training.history import History, Status
+    from metalqr.training.loop import train
+    from metalqr.training.method import Direction, Method, Problem, State, Work
+    from metalqr.training.observers import Observer
+    from metalqr.training.progress import Progress
+
+__all__ = [
+    "Direction",
+    "History",
+    "Method",
+    "Observer",
+    "Problem",
+    "Progress",
+    "State",
+    "Status",
+    "Work",
+    "train",
+]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        **dict.fromkeys(("Direction", "Method", "Problem", "State", "Work"), "metalqr.training.method"),
+        **dict.fromkeys(("History", "Status"), "metalqr.training.history"),
+        "Observer": "metalqr.training.observers",
+        "Progress": "metalqr.training.progress",
+        "train": "metalqr.training.loop",
+    },
+)

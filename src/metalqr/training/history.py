@@ -1,0 +1,131 @@
+"""What is kept of a training run: one declaration of its quantities, and the recorder that fills it."""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metalqr.training.method import State
+
+
+class Status(enum.StrEnum):
+    """How a training run ended."""
+
+    COMPLETED = "completed"
+    """All iterations were made."""
+    TOLERANCE = "tolerance"
+    """The norm of the gradient fell to the tolerance."""
+    DIVERGED = "diverged"
+    """The gain left the stabilising set of a task, or a value stopped being finite."""
+    INTERRUPTED = "interrupted"
+    """An observer stopped it before its end; it can go on."""
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    r"""A training run, one entry for each of the n + 1 gains it reached; iteration 0 is :math:`K_0`.
+
+    Attributes
+    ----------
+    K : ndarray, shape (n + 1, k, d) or (n + 1, I, k, d)
+        The gains :math:`K_0, \ldots, K_n`; one for each task where the method has one for each.
+    cost : ndarray, shape (n + 1, I)
+        The exact costs :math:`J_i(K_n)`; infinite where :math:`K_n` does not stabilise task i.
+    gradient_norm : ndarray, shape (n + 1,)
+        Frobenius norm of the direction followed at :math:`K_n`, in Algorithm 3 :math:`\|\tilde\nabla L(K_n)\|_F`;
+        infinite where rollouts overflowed, and not a number at the last gain if no step was made there.
+    rollout_steps : ndarray of int, shape (n + 1,)
+        Simulated steps spent to reach :math:`K_n`; those of a step that led to no further gain are not among them.
+    unstable_perturbations : ndarray of int, shape (n + 1,)
+        How many of the perturbed policies tried at :math:`K_n` did not stabilise their task; 0 at the last gain if no
+        step was made there. Their cost over a finite rollout is finite, so a method uses it.
+    status : Status
+    status_iteration : int
+        The last iteration reached, n.
+    memory : mapping of str to array
+        What the method needs beside the gain to go on.
+    """
+
+    K: NDArray[np.float64]
+    cost: NDArray[np.float64]
+    gradient_norm: NDArray[np.float64]
+    rollout_steps: NDArray[np.int64]
+    unstable_perturbations: NDArray[np.int64]
+    status: Status
+    status_iteration: int
+    memory: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+
+#: The quantities that a run has for every iteration, as they are called in a history and in files.
+PER_ITERATION = ("K", "cost", "gradient_norm", "rollout_steps", "unstable_perturbations")
+
+
+class Recorder:
+    """The arrays of a run in the making.
+
+    Parameters
+    ----------
+    entries : int
+        Gains at most: iterations + 1.
+    gain_shape : tuple of int
+    count : int
+        Number of tasks.
+    """
+
+    def __init__(self, entries: int, gain_shape: tuple[int, ...], count: int) -> None:
+        self._arrays: dict[str, NDArray[Any]] = {
+            "K": np.empty((entries, *gain_shape)),
+            "cost": np.empty((entries, count)),
+            "gradient_norm": np.full(entries, np.nan),
+            "rollout_steps": np.zeros(entries, dtype=np.int64),
+            "unstable_perturbations": np.zeros(entries, dtype=np.int64),
+        }
+        self._entries = entries
+        self.state: State
+        self.iteration = 0
+
+    def reach(self, iteration: int, state: State, cost: NDArray[np.float64]) -> None:
+        """Note a gain and its exact costs (I,)."""
+        self.iteration, self.state = iteration, state
+        self._arrays["K"][iteration] = state.K
+        self._arrays["cost"][iteration] = cost
+
+    def leave(self, after: State) -> None:
+        """Note what the step from the last gain has found."""
+        self._arrays["gradient_norm"][self.iteration] = after.gradient_norm
+        self._arrays["unstable_perturbations"][self.iteration] = after.unstable_perturbations
+        if self.iteration + 1 < self._entries:
+            steps = self._arrays["rollout_steps"]
+            steps[self.iteration + 1] = steps[self.iteration] + after.rollout_steps
+
+    def history(self, status: Status) -> History:
+        """The run up to the last gain."""
+        reached = slice(0, self.iteration + 1)
+        arrays = {name: array[reached].copy() for name, array in self._arrays.items()}
+        return History(**arrays, status=status, status_iteration=self.iteration, memory=self.state.memory)
+
+    def resume(self, history: History) -> State:
+        """Take over an interrupted run, which is the beginning of this one.
+
+        Raises
+        ------
+        ValueError
+            If it was not interrupted, has arrays of another shape or too many iterations.
+        """
+        if history.status is not Status.INTERRUPTED:
+            raise ValueError(f"resume: the run is {history.status}; only an interrupted one can go on")
+        count = history.status_iteration + 1
+        if count > self._entries:
+            raise ValueError(
+                f"resume: the run has reached iteration {count - 1}, but iterations is {self._entries - 1}"
+            )
+        for name, array in self._arrays.items():
+            found, wanted = getattr(history, name), (count, *array.shape[1:])
+            if found.shape != wanted:
+                raise ValueError(f"resume: {name} has the shape {found.shape}, not {wanted}")
+            array[:count] = found
+        self.iteration = history.status_iteration
+        return State(history.K[-1], history.memory)

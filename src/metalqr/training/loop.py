@@ -1,0 +1,123 @@
+"""The only training loop: it runs every method from K_0, with the exact costs along the way."""
+
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from metalqr import lqr
+from metalqr.config.algorithm import MetaSettings
+from metalqr.config.registries import methods
+from metalqr.lqr import LQRTasks, UnstablePolicyError, common_gain
+from metalqr.random import Stream
+from metalqr.training.history import History, Recorder, Status
+from metalqr.training.method import Method, Problem, State
+from metalqr.training.observers import Observer
+
+
+def train(
+    tasks: LQRTasks,
+    K0: ArrayLike,
+    settings: MetaSettings,
+    seed: int,
+    observers: Sequence[Observer] = (),
+    *,
+    resume: History | None = None,
+) -> History:
+    r"""Train with the method that the settings name, from :math:`K_0`, at most N iterations.
+
+    By default Algorithm 3: :math:`K_{n+1} = K_n - \alpha \tilde\nabla L(K_n)`. A run ends early when
+    :math:`\|\tilde\nabla L(K_n)\|_F \le \varepsilon` (the paper prints the opposite inequality). It also ends when a
+    gain leaves the stabilising set of a task, even one of probability zero, or a value stops being finite; that is a
+    result and no error, and the history is kept, the first gain outside included.
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+    K0 : ndarray, shape (k, d)
+        Initial gain, stabilising for every task.
+    settings : MetaSettings
+    seed : int
+        Seed of all random numbers of the run; the run is a function of the four arguments alone.
+    observers : sequence of Observer
+        Told of every gain, and asked after every iteration whether the run shall stop.
+    resume : History, optional
+        An interrupted run with the same four arguments, to go on from. Random numbers are addressed by iteration, so
+        the result is that of a run without interruption, to the last bit.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    UnstablePolicyError
+        If ``K0`` does not stabilise every task.
+    ValueError
+        If ``K0`` does not have the shape (k, d), or holds something that is not finite; or if ``resume`` was not
+        interrupted, began at another gain or with other costs, or has more iterations. That it has the same settings
+        and the same seed is not checked.
+    """
+    gain = common_gain(tasks, K0, "K0")
+    radii = lqr.spectral_radius(tasks, gain)
+    if np.any(radii >= 1.0):
+        unstable_tasks = np.flatnonzero(radii >= 1.0)
+        raise UnstablePolicyError(unstable_tasks, radii[unstable_tasks], policy="the initial gain")
+    method: Method = methods.get(settings.method)(Problem(tasks, gain, settings))
+    return run(method, Stream(seed), settings.iterations, observers, resume=resume)
+
+
+def run(
+    method: Method,
+    stream: Stream,
+    iterations: int,
+    observers: Sequence[Observer] = (),
+    *,
+    resume: History | None = None,
+) -> History:
+    """The loop of :func:`train` for a method that is made already.
+
+    Raises
+    ------
+    ValueError
+        If a step of the method gives no norm; or as :func:`train`.
+    """
+    state, tasks, tolerance = method.init(), method.tasks, method.settings.tolerance
+    recorder = Recorder(iterations + 1, state.K.shape, tasks.count)
+    if resume is not None:
+        _require_same_start(resume, state, lqr.cost(tasks, state.K))
+        state = recorder.resume(resume)
+    first = recorder.iteration
+    for iteration in range(first, iterations + 1):
+        cost = lqr.cost(tasks, state.K)
+        recorder.reach(iteration, state, cost)
+        for observer in observers:
+            observer.reached(iteration, state.K, cost)
+        if not np.all(np.isfinite(cost)):
+            return recorder.history(Status.DIVERGED)
+        if iteration == iterations:
+            break
+        # Skip the first iteration, so that every call makes progress.
+        snapshot = functools.partial(recorder.history, Status.INTERRUPTED)
+        # Every observer is asked: one may have to save what another stops.
+        stops = [observer.stops(snapshot) for observer in observers] if iteration > first else []
+        if any(stops):
+            return recorder.history(Status.INTERRUPTED)
+        state = method.step(state, stream.at(iteration))
+        if np.isnan(state.gradient_norm):
+            raise ValueError(f"the method {method.name} gives no gradient_norm; set it in the State of its step")
+        recorder.leave(state)
+        if state.gradient_norm <= tolerance:
+            return recorder.history(Status.TOLERANCE)
+        if not np.all(np.isfinite(state.K)):
+            return recorder.history(Status.DIVERGED)
+    return recorder.history(Status.COMPLETED)
+
+
+def _require_same_start(resume: History, state: State, cost: np.ndarray) -> None:
+    """Refuse a history that cannot be the beginning of the run."""
+    if resume.K.shape[1:] == state.K.shape and not np.array_equal(resume.K[0], state.K):
+        raise ValueError("resume: the run began at another gain than K0")
+    if resume.cost.shape[1:] == cost.shape and not np.array_equal(resume.cost[0], cost):
+        raise ValueError("resume: the run began with other costs than these tasks have at K0")

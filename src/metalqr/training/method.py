@@ -1,0 +1,172 @@
+"""What a training method is: a direction at a gain, which the loop follows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metalqr.config.registry import Plugin
+
+if TYPE_CHECKING:
+    from metalqr.config.algorithm import MetaSettings
+    from metalqr.lqr import LQRTasks
+    from metalqr.random import Stream
+
+Array = NDArray[np.float64]
+
+
+class Work(NamedTuple):
+    """What an iteration simulates.
+
+    Attributes
+    ----------
+    policies : int
+        Perturbed policies that are held in memory, all tasks together.
+    rollouts : int
+        All rollouts, those inside an adaptation included.
+    rounds : int
+        How often so many policies are tried, one time after the other.
+    inner : int
+        Perturbed policies of adaptations that are held in memory beside: none where compiled rollouts draw them.
+    """
+
+    policies: int
+    rollouts: int
+    rounds: int = 1
+    inner: int = 0
+
+    @property
+    def tried(self) -> int:
+        """Perturbed policies that an iteration tries: the most that can be unstable."""
+        return self.policies * self.rounds
+
+
+class Problem(NamedTuple):
+    """What a method is to solve.
+
+    Attributes
+    ----------
+    tasks : LQRTasks
+    K0 : array, shape (k, d)
+        A gain that stabilises every task.
+    settings : MetaSettings
+    """
+
+    tasks: "LQRTasks"
+    K0: Array
+    settings: "MetaSettings"
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Where a run stands, and what the step that led there has found.
+
+    Attributes
+    ----------
+    K : array, shape (k, d) or (I, k, d)
+        The gain of all tasks, or one for each.
+    memory : mapping of str to array
+        What a step needs beside the gain; saved with the state of a run.
+    gradient_norm : float
+        Frobenius norm of the direction followed; infinite where rollouts overflowed. Every step must give it.
+    rollout_steps : int
+        Simulated steps of the step.
+    unstable_perturbations : int
+        Perturbed policies that did not stabilise their task.
+    """
+
+    K: Array
+    memory: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    gradient_norm: float = np.nan
+    rollout_steps: int = 0
+    unstable_perturbations: int = 0
+
+
+class Direction(NamedTuple):
+    """What a step follows: the gain moves by -learning_rate times the gradient.
+
+    Attributes
+    ----------
+    gradient : array
+        Of the shape of the gain.
+    memory, rollout_steps, unstable_perturbations
+        As in :class:`State`.
+    """
+
+    gradient: Array
+    memory: Mapping[str, NDArray[Any]] = {}
+    rollout_steps: int = 0
+    unstable_perturbations: int = 0
+
+
+class Method(Plugin):
+    r"""A training method: :math:`K_{n+1} = K_n - \alpha g_n`, where :meth:`direction` gives :math:`g_n`.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    Attributes
+    ----------
+    settings : MetaSettings
+        All settings of the run; those of the method itself are ``own``.
+    learning_rate : float or array
+        :math:`\alpha`; an array that broadcasts to the gain gives every task one of its own.
+    """
+
+    #: Whether every task has a gain of its own: K is then (I, k, d).
+    gain_per_task: ClassVar[bool] = False
+    #: Whether it looks at the model instead of simulating rollouts.
+    is_exact: ClassVar[bool] = False
+
+    def __init__(self, problem: Problem) -> None:
+        self.tasks, self.K0, self.settings = problem
+        self.own = self.settings.of(type(self))
+        self.learning_rate: float | Array = self.settings.learning_rate
+
+    @classmethod
+    def work(cls, count: int, settings: "MetaSettings") -> Work:
+        """What an iteration simulates; ``count`` is the number of tasks. By default nothing."""
+        return Work(0, 0)
+
+    def init(self) -> State:
+        """The state at K_0."""
+        shape = (self.tasks.count, *self.K0.shape[-2:])
+        return State(np.broadcast_to(self.K0, shape) if self.gain_per_task else self.K0)
+
+    def direction(self, state: State, stream: "Stream") -> Direction:
+        """What the next step follows.
+
+        Parameters
+        ----------
+        state : State
+        stream : Stream
+            Address of the random numbers of this iteration.
+
+        Returns
+        -------
+        Direction
+        """
+        raise NotImplementedError(f"{type(self).__name__} overrides neither direction nor step")
+
+    def step(self, state: State, stream: "Stream") -> State:
+        """The state after one iteration. Override it where a step is more than a multiple of a direction."""
+        found = self.direction(state, stream)
+        # Where unstable rollouts overflowed, the direction is not finite; that is seen and kept here.
+        with np.errstate(over="ignore", invalid="ignore"):
+            norm = float(np.linalg.norm(found.gradient))
+            K = state.K - self.learning_rate * found.gradient
+        return State(
+            K,
+            found.memory,
+            norm if np.isfinite(norm) else np.inf,
+            found.rollout_steps,
+            found.unstable_perturbations,
+        )
+
+
+def batch_size(count: int, settings: "MetaSettings") -> int:
+    """Number of tasks that an iteration uses, of so many in all."""
+    return count if settings.task_batch == "all" else int(settings.task_batch)

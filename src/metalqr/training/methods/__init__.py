@@ -1,0 +1,1 @@
+"""The training methods, a file for each; their names in a config are those of the files."""

@@ -1,0 +1,33 @@
+"""Exact gradient descent on the meta-objective: what Algorithm 3 estimates."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from metalqr.config.registries import methods
+from metalqr.training.method import Direction, Method, State
+
+if TYPE_CHECKING:
+    from metalqr.random import Stream
+
+
+@methods.register("exact_maml")
+class ExactMAML(Method):
+    r"""It follows :math:`\nabla L(K)`, computed from the model, and simulates nothing.
+
+    Theorem 2 is about this process with an estimate in place of the gradient.
+
+    Source: Section 3.2 and equation (4) of the paper.
+    """
+
+    is_exact = True
+
+    def direction(self, state: State, stream: "Stream") -> Direction:
+        """The exact meta-gradient; not a number, which ends the run, where an adapted gain is unstable."""
+        from metalqr import objective
+        from metalqr.lqr import UnstablePolicyError
+
+        try:
+            return Direction(objective.gradient(self.tasks, state.K, self.settings.adaptation_rate))
+        except UnstablePolicyError:  # the meta-objective is infinite at this gain
+            return Direction(np.full_like(state.K, np.nan))

@@ -1,0 +1,34 @@
+"""Exact gradient descent on every task by itself."""
+
+from typing import TYPE_CHECKING
+
+from metalqr.config.registries import methods
+from metalqr.training.method import Array, Direction, Method, State
+
+if TYPE_CHECKING:
+    from metalqr.lqr import PolicyEvaluation
+    from metalqr.random import Stream
+
+
+@methods.register("gradient_descent")
+class GradientDescent(Method):
+    r""":math:`K_i \leftarrow K_i - \alpha \nabla J_i(K_i)`, with :math:`\nabla J = 2 E \Sigma` from the model.
+
+    Every task has a gain of its own and goes to its own optimum.
+
+    Source: Section 3.1 of the paper; Fazel, Ge, Kakade, Mesbahi (2018).
+    """
+
+    gain_per_task = True
+    is_exact = True
+
+    @staticmethod
+    def along(evaluation: "PolicyEvaluation") -> Array:
+        """The direction at evaluated gains, (I, k, d)."""
+        return evaluation.gradient()
+
+    def direction(self, state: State, stream: "Stream") -> Direction:
+        """The direction at every task's gain."""
+        from metalqr.lqr import PolicyEvaluation
+
+        return Direction(self.along(PolicyEvaluation(self.tasks, state.K)))

@@ -1,0 +1,23 @@
+"""The exact natural gradient on every task by itself."""
+
+from typing import TYPE_CHECKING
+
+from metalqr.config.registries import methods
+from metalqr.training.method import Array
+from metalqr.training.methods.gradient_descent import GradientDescent
+
+if TYPE_CHECKING:
+    from metalqr.lqr import PolicyEvaluation
+
+
+@methods.register("natural_gradient")
+class NaturalGradient(GradientDescent):
+    r""":math:`K_i \leftarrow K_i - \alpha \nabla J_i(K_i) \Sigma_{K_i}^{-1}`, where the direction is :math:`2 E`.
+
+    Source: Section 3.1 of the paper; Kakade (2001).
+    """
+
+    @staticmethod
+    def along(evaluation: "PolicyEvaluation") -> Array:
+        """The direction at evaluated gains, (I, k, d)."""
+        return 2.0 * evaluation.advantage

@@ -1,0 +1,34 @@
+"""Algorithm 3: model-agnostic meta-policy optimisation from the costs of rollouts."""
+
+from typing import TYPE_CHECKING
+
+from metalqr.config.registries import estimators, methods
+from metalqr.training.method import Direction, Method, State, Work, batch_size
+
+if TYPE_CHECKING:
+    from metalqr.config.algorithm import MetaSettings
+    from metalqr.random import Stream
+
+
+@methods.register("zeroth_order_maml")
+class ZerothOrderMAML(Method):
+    r"""The paper's method: it follows Algorithm 2's estimate of the gradient of :math:`L(K)`.
+
+    .. math:: L(K) = \sum_i p_i J_i(K - \eta \nabla J_i(K))
+
+    Source: Algorithms 2 and 3 of the paper.
+    """
+
+    @classmethod
+    def work(cls, count: int, settings: "MetaSettings") -> Work:
+        """One adaptation and one more rollout for every perturbed policy."""
+        estimator = estimators.get(settings.estimator)
+        policies = batch_size(count, settings) * estimator.rollouts(settings.perturbations)
+        inner = policies * estimator.rollouts(settings.inner_perturbations)
+        return Work(policies, inner + policies, inner=0 if estimator.is_compiled() else inner)
+
+    def direction(self, state: State, stream: "Stream") -> Direction:
+        """An estimate of the meta-gradient."""
+        from metalqr.estimators.algorithms import estimate_with_counts
+
+        return Direction(*estimate_with_counts(self.tasks, state.K, self.settings, stream, state.memory))

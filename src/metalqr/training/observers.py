@@ -1,0 +1,19 @@
+"""Who looks at a run while it trains: they report its progress, save its state, or ask it to stop."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metalqr.training.history import History
+
+
+class Observer:
+    """Base of all observers; it does nothing."""
+
+    def reached(self, iteration: int, K: NDArray[np.float64], cost: NDArray[np.float64]) -> None:
+        """Called at every gain, (k, d) or (I, k, d), with its exact costs (I,)."""
+
+    def stops(self, state: Callable[[], History]) -> bool:
+        """Called after every iteration but the last; true ends the run, which can go on from ``state()`` later."""
+        return False
