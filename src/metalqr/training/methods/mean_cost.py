@@ -1,0 +1,34 @@
+"""Multi-task policy gradient: the mean cost of the tasks, without any adaptation."""
+
+from typing import TYPE_CHECKING
+
+from metalqr.config.registries import estimators, methods
+from metalqr.training.method import Direction, Method, State, Work, batch_size
+
+if TYPE_CHECKING:
+    from metalqr.config.algorithm import MetaSettings
+    from metalqr.random import Stream
+
+
+@methods.register("mean_cost")
+class MeanCost(Method):
+    r"""It follows an estimate of :math:`\nabla \sum_i p_i J_i(K)`, so it goes to the best single gain.
+
+    What adaptation is worth shows beside it: a method that adapts must do better. It takes ``perturbations`` rollouts
+    a task, and neither ``inner_perturbations`` nor ``adaptation_rate``.
+
+    Source: the multi-task policy gradient of Wang, Toso, Mitra, Anderson (2023).
+    """
+
+    @classmethod
+    def work(cls, count: int, settings: "MetaSettings") -> Work:
+        """One rollout for every perturbed policy."""
+        rollouts = estimators.get(settings.estimator).rollouts(settings.perturbations)
+        policies = batch_size(count, settings) * rollouts
+        return Work(policies, policies)
+
+    def direction(self, state: State, stream: "Stream") -> Direction:
+        """An estimate of the gradient of the mean cost."""
+        from metalqr.estimators.algorithms import estimate_mean_gradient
+
+        return Direction(*estimate_mean_gradient(self.tasks, state.K, self.settings, stream, state.memory))
