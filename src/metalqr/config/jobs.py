@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from metalqr.config import demands
-from metalqr.config.algorithm import MetaSettings, declared_sizes
+from metalqr.config.algorithm import CHOICES, MetaSettings, declared_sizes
 from metalqr.config.demands import Sizes
 from metalqr.config.experiments import TASKS, Experiment
 from metalqr.config.problems import key_path
@@ -121,7 +121,7 @@ def largest_runs(
     runs = experiment.size * len(experiment.seeds)
     fixed = {**case_values(config, case), "threads": config.execution.threads, "runs": runs}
     runs_key = f"experiments.{experiment.name}.{_most_runs(experiment)}"
-    choices = [name for name in ("method", "estimator") if name in experiment.sweep]
+    choices = [name for name in CHOICES if name in experiment.sweep]
     for variant in experiment.variants or [""]:
         for chosen in itertools.product(*(experiment.sweep[name] for name in choices)):
             own = experiment.variants.get(variant, {})

@@ -11,7 +11,7 @@ from metalqr.config.algorithm import MetaSettings
 from metalqr.config.checks import check_config
 from metalqr.config.experiments import Experiment
 from metalqr.config.files import OPTIMA_FILE, RUN_FILE, meta_optimum_file
-from metalqr.config.identity import digest
+from metalqr.config.identity import configuration_digest
 from metalqr.config.jobs import TASK_COUNT, case_sizes, case_values, dataset_jobs, run_sizes
 from metalqr.config.outputs import figure_outputs, table_outputs
 from metalqr.config.problems import ConfigError, SettingsError
@@ -77,7 +77,6 @@ class Plan:
         except SettingsError as error:
             raise ConfigError([f"experiments: {error}"]) from None
         self._costs: dict[tuple[str, str], tuple[float, float]] = {}
-
         self.figures = figure_outputs(self)
         self.tables = table_outputs(self)
 
@@ -89,7 +88,7 @@ class Plan:
                     family = type(self.checked.cases[case].family)
                     self._task_sets[point.tasks] = TaskSet(case, family(base.family_settings(point.values)))
                 changed = point.settings.changed()
-                configuration = digest(changed)
+                configuration = configuration_digest(point.settings)
                 plugins = tuple(plugin.source for plugin in point.settings.plugins())
                 self._runs[point.tasks, configuration] = Run(point.tasks, point.settings, changed, plugins)
                 pattern = RUN_FILE.format(case=point.tasks, configuration=configuration, seed="{}")

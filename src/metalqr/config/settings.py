@@ -47,8 +47,6 @@ Real = Annotated[float, BeforeValidator(_plain)]
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT), BeforeValidator(_plain)]
 #: A whole number of at least 0.
 Index = Annotated[int, Field(ge=0, le=MAX_COUNT), BeforeValidator(_plain)]
-
-
 #: Of random numbers.
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED), BeforeValidator(_plain)]
 #: Of perturbations; beyond these the square vanishes or overflows.

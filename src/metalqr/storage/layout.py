@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 CONVENTIONS = "metalqr-1"
 
-#: How a run may have ended; the values of metalqr.meta.Status but `interrupted`, a test compares the two.
+#: How a run may have ended; the values of metalqr.training.Status but `interrupted`, a test compares the two.
 STATUSES = ("completed", "tolerance", "diverged")
 
 

@@ -13,9 +13,8 @@ from metalqr.lqr import LQRTasks
 from metalqr.storage.files import PathLike, load, provenance, save, unusable
 from metalqr.storage.layout import ITERATION, OPTIMA, RUNS, STATUSES, TASKS, Layout, with_gain_dims
 
-if (
-    TYPE_CHECKING
-):  # for annotations only: storage must not depend on training, or every edit there would remake the tasks
+# For annotations only: storage must not depend on training, or every edit there would remake the tasks.
+if TYPE_CHECKING:
     from metalqr.training.history import History
 
 

@@ -93,7 +93,9 @@ class SavedState:
             _log.warning("%s is of a run with other %s, so training starts afresh", self.path, changed)
             return None
         arrays = {name: dataset[name].values for name in SAVED_STATES.variables}
-        memory = {str(name).removeprefix(_MEMORY): dataset[name].values for name in dataset if _MEMORY in str(name)}
+        memory = {
+            str(name).removeprefix(_MEMORY): dataset[name].values for name in dataset if str(name).startswith(_MEMORY)
+        }
         iteration = dataset.sizes["iteration"] - 1
         _log.info("going on from iteration %d, saved in %s", iteration, self.path)
         return History(**arrays, status=Status.INTERRUPTED, status_iteration=iteration, memory=memory)
