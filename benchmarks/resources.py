@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.work import Work
-from metalqr import MetaSettings, storage, training
+from metalqr import MetaSettings, results, training
 
 _MIB = 2**20
 
@@ -57,7 +57,7 @@ def _train(work: Work) -> dict[str, Any]:
     """Run this module in a process of its own, with the threads of this one."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tasks.nc"
-        storage.save_tasks(path, work.tasks, work.gain, {}, case=work.name)
+        results.save_tasks(path, work.tasks, work.gain, {}, case=work.name)
         command = [sys.executable, "-m", "benchmarks.resources", str(path), json.dumps(work.settings.as_dict())]
         finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return dict(json.loads(finished.stdout))
@@ -77,7 +77,7 @@ def _peak_memory() -> int:
 
 
 def _child(path: str, settings: dict[str, Any]) -> None:
-    tasks, K0 = storage.load_problem(path)
+    tasks, K0 = results.load_problem(path)
     before = _peak_memory()
     clock = _Clock()
     training.train(tasks, K0, MetaSettings(**settings), 0, [clock])

@@ -13,7 +13,7 @@ from benchmarks.contestants.compiled import Metalqr
 from benchmarks.contestants.numpy_vectorised import VectorisedNumpy, Workers
 from benchmarks.contestants.plain_loop import PlainLoop
 from benchmarks.work import CASES, SWEPT_CASE, Work, of_case
-from metalqr import atomic
+from metalqr.common import atomic
 from metalqr.reporting.figures.style import save
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"

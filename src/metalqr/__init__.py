@@ -2,23 +2,25 @@
 
 from typing import TYPE_CHECKING
 
-from metalqr.lazy import lazy_names
+from metalqr.common.lazy import lazy_names
 
 if TYPE_CHECKING:
     from metalqr.config.algorithm import MetaSettings
     from metalqr.lqr import LQRTasks, UnstablePolicyError
-    from metalqr.random import Stream
+    from metalqr.simulation import lqr_rollouts as rollout
+    from metalqr.simulation.streams import Stream
 
 __version__ = "0.1.0"
 
-__all__ = ["LQRTasks", "MetaSettings", "Stream", "UnstablePolicyError"]
+__all__ = ["LQRTasks", "MetaSettings", "Stream", "UnstablePolicyError", "rollout"]
 
 __getattr__ = lazy_names(
     __name__,
     {
         "LQRTasks": "metalqr.lqr",
         "MetaSettings": "metalqr.config.algorithm",
-        "Stream": "metalqr.random",
+        "Stream": "metalqr.simulation.streams",
         "UnstablePolicyError": "metalqr.lqr",
+        "rollout": "metalqr.simulation.lqr_rollouts:",
     },
 )

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from project import TINY, Project, copy_sources
+from places import TINY
+from project import Project, copy_sources
 from scenarios import LONG, LONGER
 from slurm import DAEMONS, PACKAGES, ThrowAwayCluster
 

@@ -3,26 +3,25 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import twins
 from numpy.testing import assert_allclose, assert_array_equal
+from places import ROOT
 from systems import random_tasks
 
 from metalqr import MetaSettings, Stream, lqr, training
 from metalqr.config.problems import SettingsError
 from metalqr.config.registries import estimators, families, methods
 from metalqr.config.registry import load_plugins
-from metalqr.estimators.algorithms import estimate_mean_gradient
+from metalqr.estimators.meta import estimate_mean_gradient
 from metalqr.estimators.one_point import OnePoint
-from metalqr.simulator import LQRSimulator
+from metalqr.simulation.simulator import LQRSimulator
 from metalqr.systems.family import FamilyError
 from metalqr.training import Observer, Status
 from metalqr.training.saved_state import SavedState
 
-ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 TASKS = random_tasks(seed=1, count=2, state_dim=2, action_dim=1, radius=0.6, spread=0.2)
 K0 = np.array([[0.1, -0.05]])

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
 from pipeline import locking
 
@@ -20,7 +21,6 @@ time.sleep(600)
 """
 
 THIRD = "import sys, pathlib, pipeline.locking as l; print(l.remove_stale_locks(pathlib.Path(sys.argv[1])))"
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

@@ -5,24 +5,21 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from places import ROOT
 
-from metalqr import storage
+from metalqr import results
 from metalqr.config.algorithm import all_declarations
 from metalqr.config.registry import Registry
-from metalqr.storage.experiments import coordinate
-from metalqr.storage.layout import Layout
+from metalqr.results.datasets import coordinate
+from metalqr.results.layout import Layout
 
-ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "metalqr"
-#: Ground floor first: a module imports only those before it. `__init__` of the package gathers, so it is left out.
+#: Ground floor first: a package imports only those before it. `__init__` of metalqr gathers, so it is left out.
 FLOORS = [
-    "lazy", "config", "atomic", "compiled", "lanes", "normals", "random",
-    "lqr", "systems", "objective", "optimal", "learnability", "initial_gain",
-    "coordinates", "simulation", "kernel", "rollout", "simulator", "estimators",
-    "storage", "training", "meta", "first_order", "estimation_error", "stability", "theory", "reporting",
+    "common", "config", "lqr", "systems", "objectives", "optimal", "simulation", "estimators", "theory",
+    "results", "training", "meta", "evaluation", "reporting",
 ]  # fmt: skip
 #: What planning must not wait for.
 HEAVY = ("matplotlib", "numba", "pandas", "scipy", "seaborn", "snakemake", "xarray")
@@ -38,7 +35,7 @@ def test_every_setting_has_a_coordinate() -> None:
 def test_stage_of_every_file_is_a_target() -> None:
     """A file that cannot be read is refused with the advice to run its stage again."""
     rules = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "workflow" / "rules").glob("*.smk"))
-    layouts = [layout for layout in vars(storage).values() if isinstance(layout, Layout)]
+    layouts = [layout for layout in vars(results).values() if isinstance(layout, Layout)]
     stages = {layout.stage for layout in layouts}
     assert {"tasks", "optima", "runs"} < stages
     assert stages <= set(re.findall(r"^rule (\w+):\n    input:\n        (?:rules|expand)", rules, re.MULTILINE))

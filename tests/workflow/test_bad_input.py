@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import yaml
 from bad_input import rows, spoil
-from project import ROOT, TINY, Project
+from places import ROOT, TINY
+from project import Project
 from snakemake.utils import update_config
 
 from metalqr.config import ConfigError, Plan, check_config

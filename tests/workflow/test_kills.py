@@ -16,7 +16,8 @@ import pytest
 import xarray as xr
 from project import Project, assert_same_results, elsewhere, kill_group, until
 
-from metalqr import atomic, storage
+from metalqr import results
+from metalqr.common import atomic
 
 pytestmark = pytest.mark.slow
 
@@ -97,7 +98,7 @@ def test_killed_three_times_while_gathering_and_drawing(undisturbed: Project, tm
 WRITER = """
 import itertools, sys
 import numpy as np
-from metalqr import storage
+from metalqr import results
 from metalqr.training import History, Status
 
 entries = 200_001
@@ -106,7 +107,7 @@ counts = np.arange(entries)
 for turn in itertools.count():
     norm = counts + float(turn % 2)
     history = History(noise[:, None, None], noise[:, None], norm, counts, counts, Status.COMPLETED, entries - 1)
-    storage.save_run(sys.argv[1], history, {}, 0, case="one", perturbed_policies=1)
+    results.save_run(sys.argv[1], history, {}, 0, case="one", perturbed_policies=1)
 """
 
 
@@ -121,7 +122,7 @@ def test_killed_four_times_while_writing(tmp_path: Path) -> None:
         writer.kill()
         writer.wait()
         assert written
-        run = storage.load_run(path, "one")
+        run = results.load_run(path, "one")
         assert {*(run["gradient_norm"] - run["rollout_steps"]).values} in ({0.0}, {1.0})
         interrupted += bool(list(tmp_path.glob(".run.nc.*.tmp")))
         atomic.discard_leftovers(path)

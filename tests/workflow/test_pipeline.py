@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from project import Project
 
-from metalqr import storage
+from metalqr import results
 
 pytestmark = pytest.mark.slow
 
@@ -86,7 +86,7 @@ def test_log_of_a_run_shows_settings_progress_and_end(finished: Project) -> None
 
 
 def test_diverged_runs_are_results(finished: Project) -> None:
-    case = storage.load_experiment(finished.directory / "results/datasets/learning_rate.nc")["d2k2"].to_dataset()
+    case = results.load_experiment(finished.directory / "results/datasets/learning_rate.nc")["d2k2"].to_dataset()
     assert case["status"].sel(learning_rate=1e-3).values.tolist() == ["completed"]
     assert case["status"].sel(learning_rate=1e3).values.tolist() == ["diverged"]
 
@@ -97,7 +97,7 @@ def test_run_whose_tasks_are_not_learnable_at_its_rate_says_so(finished: Project
     other = Project(finished.root, tmp_path / "made", finished.configs)
     other = other.overlay("experiments: {rate: {cases: [d1k1], seeds: [0], sweep: {adaptation_rate: [1.0e+6]}}}\n")
     printed = other.snakemake("optima", "--cores", "1")
-    known = storage.load_meta_optimum(tmp_path / "made/results/optima/d1k1/adaptation_rate-1000000.0.nc", "d1k1")
+    known = results.load_meta_optimum(tmp_path / "made/results/optima/d1k1/adaptation_rate-1000000.0.nc", "d1k1")
     assert known["verdict"].item() == "not learnable"
     assert known["K_meta"].isnull().all()
     place, largest = "Warning: d1k1 at adaptation_rate 1000000.0:", known["largest_adaptation_rate"].item()
@@ -109,12 +109,12 @@ def test_run_whose_tasks_are_not_learnable_at_its_rate_says_so(finished: Project
     assert printed.rstrip().endswith(second)
     assert "| no gain is MAML-stabilising at" in (tmp_path / "made" / LEARNABILITY).read_text(encoding="utf-8")
     other.snakemake("results/datasets/rate.nc", "--cores", "1")
-    case = storage.load_experiment(tmp_path / "made/results/datasets/rate.nc")["d1k1"].to_dataset()
+    case = results.load_experiment(tmp_path / "made/results/datasets/rate.nc")["d1k1"].to_dataset()
     assert case["status"].values.tolist() == [["diverged"]]
 
 
 def test_linked_settings_move_together(finished: Project) -> None:
-    case = storage.load_experiment(finished.directory / "results/datasets/perturbations.nc")["d2k2"].to_dataset()
+    case = results.load_experiment(finished.directory / "results/datasets/perturbations.nc")["d2k2"].to_dataset()
     assert case["ratio"].dims == ("perturbations", "seed", "iteration")
     assert case["inner_perturbations"].values.tolist() == case["perturbations"].values.tolist() == [3, 4]
 
@@ -139,7 +139,7 @@ def test_cores_and_threads_change_nothing(
     other.snakemake(*files, "--cores", str(cores))
     for name in experiments:
         trees = [
-            storage.load_experiment(where.directory / f"results/datasets/{name}.nc") for where in (finished, other)
+            results.load_experiment(where.directory / f"results/datasets/{name}.nc") for where in (finished, other)
         ]
         xr.testing.assert_identical(*trees)
     for file in files:
@@ -210,12 +210,12 @@ def test_edited_figure_or_table_makes_its_own_files_again(
 
 
 def test_edited_reader_of_another_kind_of_result_makes_nothing_again(finished: Project) -> None:
-    with finished.edited("src/metalqr/storage/exact_methods.py"):
+    with finished.edited("src/metalqr/results/exact_methods.py"):
         assert finished.planned() == {}
 
 
 def test_edited_layout_of_datasets_keeps_the_runs(finished: Project) -> None:
-    with finished.edited("src/metalqr/storage/experiments.py"):
+    with finished.edited("src/metalqr/results/datasets.py"):
         assert finished.planned() == after(*EXPERIMENTS)
 
 
@@ -230,7 +230,7 @@ def test_another_library_version_makes_its_stages_again(finished: Project) -> No
 
 
 def test_edited_rollout_makes_the_runs_and_what_follows_again(finished: Project) -> None:
-    with finished.edited("src/metalqr/rollout.py"):
+    with finished.edited("src/metalqr/simulation/lqr_rollouts.py"):
         plan = finished.planned()
     assert runs_of(plan) == RUNS_PER_CASE
     assert without_runs(plan) == after(*EXPERIMENTS)
@@ -270,7 +270,7 @@ def test_another_adaptation_rate_makes_its_optimum_and_its_runs(finished: Projec
 
 
 def test_edited_learnability_makes_its_table_again_and_no_run(finished: Project) -> None:
-    with finished.edited("src/metalqr/learnability.py"):
+    with finished.edited("src/metalqr/optimal/learnability.py"):
         plan = finished.planned()
     assert plan == {"solve_meta_optimum": META_OPTIMA, "tabulate": [LEARNABILITY]}
 

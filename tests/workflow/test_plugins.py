@@ -5,7 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from project import ROOT, Project
+from places import ROOT
+from project import Project
 
 pytestmark = pytest.mark.slow
 

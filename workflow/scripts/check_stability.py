@@ -3,15 +3,16 @@
 from stage import snakemake
 
 # isort: split
-from metalqr import MetaSettings, stability, storage
+from metalqr import MetaSettings, results
+from metalqr.evaluation import guarantees
 
 case = snakemake.wildcards.case
-tasks, K0 = storage.load_problem(snakemake.input.tasks, case)
+tasks, K0 = results.load_problem(snakemake.input.tasks, case)
 settings = MetaSettings(**snakemake.params.settings)
 found = {}
 for path in snakemake.input.runs:
-    run = storage.load_run(path, case, settings.as_dict())
-    found[run.attrs["seed"]] = stability.check(
+    run = results.load_run(path, case, settings.as_dict())
+    found[run.attrs["seed"]] = guarantees.check(
         tasks,
         K0,
         run["K"].values,
@@ -20,4 +21,4 @@ for path in snakemake.input.runs:
         settings,
         run.attrs["seed"],
     )
-storage.save_stability(snakemake.output[0], found, settings.as_dict(), case=case)
+results.save_stability(snakemake.output[0], found, settings.as_dict(), case=case)

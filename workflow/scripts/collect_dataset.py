@@ -5,7 +5,7 @@ from stage import snakemake
 # isort: split
 from pathlib import Path
 
-from metalqr import storage
+from metalqr import results
 from metalqr.config.experiments import Experiment
 
 name = snakemake.wildcards.experiment
@@ -14,7 +14,7 @@ optima = {Path(path).stem: path for path in snakemake.input.optima}
 runs = iter(snakemake.input.runs)
 count = experiment.size * len(experiment.seeds)
 cases = {
-    case: storage.combine_runs([next(runs) for _ in range(count)], optima, experiment, case)
+    case: results.combine_runs([next(runs) for _ in range(count)], optima, experiment, case)
     for case in experiment.bases
 }
-storage.save_experiment(snakemake.output[0], name, cases)
+results.save_experiment(snakemake.output[0], name, cases)

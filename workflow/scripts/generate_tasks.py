@@ -3,14 +3,21 @@
 from stage import snakemake
 
 # isort: split
-from metalqr import storage
+from metalqr import results
 from metalqr.config.registries import families
-from metalqr.initial_gain import initial_gain
+from metalqr.lqr import UnstablePolicyError
+from metalqr.systems.initial_gain import InitialGainError, initial_gain
 
 name, case = snakemake.wildcards.case, snakemake.params.case
 plugin = families.get(case["tasks"]["family"])
 settings = plugin.Settings(**{key: value for key, value in case["tasks"].items() if key != "family"})
 tasks = plugin(settings).tasks(case["state_dim"], case["action_dim"], case.get("seed", 0))
-K0 = initial_gain(tasks, case["initial_gain"], name)
+try:
+    K0 = initial_gain(tasks, case["initial_gain"])
+except UnstablePolicyError as error:
+    # In the handler: it words a message and makes no tasks, so an edit of it does not make them stale.
+    from metalqr.optimal import stabilising_gain
+
+    raise InitialGainError(name, error, stabilising_gain(tasks)) from error
 made_from = {**case, "tasks": {"family": plugin.name, **settings.as_dict()}}
-storage.save_tasks(snakemake.output[0], tasks, K0, made_from, case=name)
+results.save_tasks(snakemake.output[0], tasks, K0, made_from, case=name)

@@ -7,12 +7,13 @@ import logging
 
 import numpy as np
 
-from metalqr import objective, optimal, storage
-from metalqr.learnability import largest_adaptation_rate, learnability
+from metalqr import optimal, results
+from metalqr.objectives import meta
+from metalqr.optimal.learnability import largest_adaptation_rate, learnability
 
 case, rate = snakemake.wildcards.case, float(snakemake.wildcards.rate)
-tasks, K0 = storage.load_problem(snakemake.input.tasks, case)
-K_shared = storage.load_optima(snakemake.input.optima, case, tasks)["K_shared"].values
+tasks, K0 = results.load_problem(snakemake.input.tasks, case)
+K_shared = results.load_optima(snakemake.input.optima, case, tasks)["K_shared"].values
 known = learnability(tasks, rate, K0)
 log = logging.getLogger("solve_meta_optimum")
 log.info("%s", known.summary)
@@ -27,16 +28,16 @@ if known.gain is not None:
     except optimal.DescentError as error:
         log.warning("no optimum of the meta-objective: %s", error)
         certificate += f"; no optimum of the meta-objective was reached: {error}"
-storage.save_meta_optimum(
+results.save_meta_optimum(
     snakemake.output[0],
     {"adaptation_rate": rate},
     case=case,
     K_meta=K_meta,
     J_meta=J_meta,
     objective_meta=objective_meta,
-    J0_adapted=objective.adapted_cost(tasks, K0, rate),
-    objective_K0=objective.objective(tasks, K0, rate),
-    objective_shared=objective.objective(tasks, K_shared, rate),
+    J0_adapted=meta.adapted_cost(tasks, K0, rate),
+    objective_K0=meta.objective(tasks, K0, rate),
+    objective_shared=meta.objective(tasks, K_shared, rate),
     largest_adaptation_rate=largest_adaptation_rate(tasks, K0),
     verdict=str(known.verdict),
     certificate=certificate,

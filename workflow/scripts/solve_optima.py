@@ -3,13 +3,13 @@
 from stage import snakemake
 
 # isort: split
-from metalqr import lqr, optimal, storage
+from metalqr import lqr, optimal, results
 
 case = snakemake.wildcards.case
-tasks, K0 = storage.load_problem(snakemake.input.tasks, case)
+tasks, K0 = results.load_problem(snakemake.input.tasks, case)
 best = optimal.optimal_gains(tasks)
 shared = optimal.shared_gain(tasks)
-storage.save_optima(
+results.save_optima(
     snakemake.output[0],
     {},
     case=case,

@@ -53,7 +53,7 @@ def _load_plugins() -> None:
 
 
 def _discard_leftovers() -> None:
-    from metalqr.atomic import discard_leftovers
+    from metalqr.common.atomic import discard_leftovers
 
     for output in snakemake.output:
         discard_leftovers(output)

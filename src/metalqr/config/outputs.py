@@ -81,20 +81,20 @@ def _theory_megabytes(plan: Plan, case: str) -> float:
 
 #: What figures and tables can read: the values of their ``reads``.
 RESULTS = {
-    "datasets": Result("metalqr.storage.experiments:load_experiment", "datasets", _datasets, _dataset_megabytes),
+    "datasets": Result("metalqr.results.datasets:load_experiment", "datasets", _datasets, _dataset_megabytes),
     "meta_optima": Result(
-        "metalqr.storage.meta_optima:load_meta_optimum_at",
+        "metalqr.results.meta_optima:load_meta_optimum_at",
         "optima",
         lambda plan: plan.meta_optima,
         _meta_optimum_megabytes,
     ),
     **{
-        kind: Result(f"metalqr.storage.{reader}", "theory", _of_theory(folder), _theory_megabytes)
+        kind: Result(f"metalqr.results.{reader}", "theory", _of_theory(folder), _theory_megabytes)
         for kind, folder, reader in (
             ("theory", "theory", "theory:load_theory"),
-            ("estimation_error", "estimation_error", "estimation_errors:load_estimation_error"),
+            ("estimation_error", "estimation_error", "estimation_error:load_estimation_error"),
             ("exact_methods", "exact_methods", "exact_methods:load_exact_methods"),
-            ("stability", "stability", "stability:load_stability"),
+            ("stability", "stability", "guarantees:load_stability"),
         )
     },
 }

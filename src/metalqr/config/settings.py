@@ -28,7 +28,7 @@ from metalqr.config.problems import SettingsError, problems_of, shown
 
 T = TypeVar("T")
 
-#: Largest value of a count: it goes into a 32-bit word of the random counters (see :mod:`metalqr.random`).
+#: Largest value of a count: it goes into a 32-bit word of the random counters (see :mod:`metalqr.simulation.streams`).
 MAX_COUNT = 2**31 - 1
 #: Largest seed, which is one such word.
 MAX_SEED = 2**32 - 1

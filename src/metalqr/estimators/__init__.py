@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from metalqr.lazy import lazy_names
+from metalqr.common.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from metalqr.estimators.algorithms import estimate_gradient, estimate_meta_gradient, estimate_with_counts
     from metalqr.estimators.estimator import Estimate, Estimator
+    from metalqr.estimators.meta import estimate_gradient, estimate_meta_gradient, estimate_with_counts
 
 __all__ = [
     "Estimate",
@@ -21,7 +21,7 @@ __getattr__ = lazy_names(
     {
         **dict.fromkeys(("Estimate", "Estimator"), "metalqr.estimators.estimator"),
         **dict.fromkeys(
-            ("estimate_gradient", "estimate_meta_gradient", "estimate_with_counts"), "metalqr.estimators.algorithms"
+            ("estimate_gradient", "estimate_meta_gradient", "estimate_with_counts"), "metalqr.estimators.meta"
         ),
     },
 )

@@ -10,8 +10,8 @@ from metalqr.config.registry import Plugin
 
 if TYPE_CHECKING:
     from metalqr.config.algorithm import MetaSettings
-    from metalqr.random import Stream
-    from metalqr.simulator import Simulator
+    from metalqr.simulation.simulator import Simulator
+    from metalqr.simulation.streams import Stream
 
 Array = NDArray[np.float64]
 #: What an estimator keeps from one iteration to the next, by name; it is part of a run's saved state.
@@ -125,7 +125,7 @@ class Estimator(Plugin):
         self, simulator: "Simulator", gains: Array, perturbations: int, stream: "Stream", tasks: NDArray[np.int64]
     ) -> Array:
         """As :meth:`gradients`, for any estimator and simulator: every perturbed policy is held in memory."""
-        from metalqr.random import Purpose, inner_perturbations
+        from metalqr.simulation.streams import Purpose, inner_perturbations
 
         slots, policies, action_dim, state_dim = gains.shape
         radius = self.settings.smoothing_radius

@@ -5,13 +5,7 @@ works on all tasks at once and takes either one gain for all of them, ``(k, d)``
 """
 
 from metalqr.lqr.batches import tiled, where_stabilising
-from metalqr.lqr.finite_horizon import (
-    finite_horizon_cost,
-    finite_horizon_gradient,
-    finite_horizon_hessian_vector_product,
-)
-from metalqr.lqr.lyapunov import LyapunovSolver
-from metalqr.lqr.quantities import (
+from metalqr.lqr.evaluation import (
     PolicyEvaluation,
     UnstablePolicyError,
     closed_loop,
@@ -26,7 +20,13 @@ from metalqr.lqr.quantities import (
     state_covariance,
     value_matrix,
 )
-from metalqr.lqr.rays import largest_stable_step
+from metalqr.lqr.finite_horizon import (
+    finite_horizon_cost,
+    finite_horizon_gradient,
+    finite_horizon_hessian_vector_product,
+)
+from metalqr.lqr.lyapunov import LyapunovSolver
+from metalqr.lqr.stability import largest_stable_step
 from metalqr.lqr.tasks import FloatArray, LQRTasks, TasksError
 from metalqr.lqr.third_derivative import HessianDerivative, third_derivative
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from metalqr.lqr.quantities import UnstablePolicyError
+from metalqr.lqr.evaluation import UnstablePolicyError
 from metalqr.lqr.tasks import FloatArray, LQRTasks
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metalqr.lqr.quantities import closed_loop, gains_per_task, state_and_input_weight
+from metalqr.lqr.evaluation import closed_loop, gains_per_task, state_and_input_weight
 from metalqr.lqr.tasks import FloatArray, LQRTasks
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from metalqr.lqr.evaluation import PolicyEvaluation, evaluate, gains_per_task
 from metalqr.lqr.lyapunov import LyapunovSolver
-from metalqr.lqr.quantities import PolicyEvaluation, evaluate, gains_per_task
 from metalqr.lqr.tasks import FloatArray, LQRTasks
 
 

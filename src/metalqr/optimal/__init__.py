@@ -1,10 +1,10 @@
 """Optimal gains: of every task, for all tasks together, after adaptation, and gains that stabilise all tasks."""
 
 from metalqr.optimal.adaptable import Attempt, NoMamlStabilisingGainError, maml_stabilising_gain
-from metalqr.optimal.descent import DescentError
-from metalqr.optimal.meta_optimum import MetaGain, meta_gain
+from metalqr.optimal.meta import MetaGain, meta_gain
+from metalqr.optimal.newton_cg import DescentError
 from metalqr.optimal.riccati import NotStabilisableError, OptimalGains, RiccatiError, optimal_gains
-from metalqr.optimal.scalar_adaptation import adaptable_intervals
+from metalqr.optimal.scalar import adaptable_intervals
 from metalqr.optimal.shared import SharedGain, shared_gain
 from metalqr.optimal.stabilising import NoCommonStabilisingGainError, scalar_intervals, stabilising_gain
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError, common_gain, is_stabilising, spectral_radius
-from metalqr.objective import adapted_gains, is_maml_stabilising
-from metalqr.optimal.descent import DescentError, descend
-from metalqr.optimal.landscapes import MeanCost, MetaObjective
-from metalqr.optimal.scalar_adaptation import Intervals, adaptable_intervals, common_intervals, middle
+from metalqr.objectives.landscapes import MeanCost, MetaObjective
+from metalqr.objectives.meta import adapted_gains, is_maml_stabilising
+from metalqr.optimal.newton_cg import DescentError, descend
+from metalqr.optimal.scalar import Intervals, adaptable_intervals, common_intervals, middle
 from metalqr.optimal.shared import shared_gain
 from metalqr.optimal.stabilising import candidate_gains, stabilising_gain
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError, common_gain, cost, spectral_radius
-from metalqr.optimal.descent import DescentError, descend
-from metalqr.optimal.landscapes import MeanCost
+from metalqr.objectives.landscapes import MeanCost
+from metalqr.optimal.newton_cg import DescentError, descend
 from metalqr.optimal.stabilising import candidate_gains, stabilising_gain
 
 #: Relative gradient norm at which the descent stops.

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr.lqr import FloatArray, LQRTasks, common_gain, is_stabilising, spectral_radius
-from metalqr.optimal.descent import descend
-from metalqr.optimal.landscapes import MeanCost
+from metalqr.objectives.landscapes import MeanCost
+from metalqr.optimal.newton_cg import descend
 from metalqr.optimal.riccati import NotStabilisableError, optimal_gains
 
 #: Part of the way to the next limit of stability that one annealing round goes.

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from metalqr.first_order import cost_change
 from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation
+from metalqr.lqr.performance_difference import cost_change
 
 #: Dimensions of the Krylov space in which an operator's norm is looked for, where the gains have more.
 KRYLOV_DIMENSIONS = 12

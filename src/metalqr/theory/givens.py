@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metalqr.first_order import optimality_gap
 from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, tiled
+from metalqr.lqr.performance_difference import optimality_gap
 from metalqr.theory.result import Quantity
 from metalqr.theory.sublevel import SublevelSet
 

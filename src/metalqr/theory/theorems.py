@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr.lqr import LQRTasks
-from metalqr.objective import objective
+from metalqr.objectives.meta import objective
 from metalqr.optimal import meta_gain
 from metalqr.theory.constants import gradient_domination, sublevel_constants
 from metalqr.theory.estimation import (

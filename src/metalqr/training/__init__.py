@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from metalqr.lazy import lazy_names
+from metalqr.common.lazy import lazy_names
 
 if TYPE_CHECKING:
     from metalqr.training.history import History, Status

@@ -10,7 +10,7 @@ from metalqr import lqr
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.registries import methods
 from metalqr.lqr import LQRTasks, UnstablePolicyError, common_gain
-from metalqr.random import Stream
+from metalqr.simulation.streams import Stream
 from metalqr.training.history import History, Recorder, Status
 from metalqr.training.method import Method, Problem, State
 from metalqr.training.observers import Observer

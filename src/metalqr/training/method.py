@@ -12,7 +12,7 @@ from metalqr.config.registry import Plugin
 if TYPE_CHECKING:
     from metalqr.config.algorithm import MetaSettings
     from metalqr.lqr import LQRTasks
-    from metalqr.random import Stream
+    from metalqr.simulation.streams import Stream
 
 Array = NDArray[np.float64]
 

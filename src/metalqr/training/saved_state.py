@@ -15,12 +15,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from metalqr import atomic
+from metalqr.common import atomic
 from metalqr.config.algorithm import MetaSettings
 from metalqr.lqr import LQRTasks
-from metalqr.storage.files import PathLike, StorageError, load, provenance, save
-from metalqr.storage.layout import RUNS, Layout
-from metalqr.storage.runs import run_dataset, run_layout
+from metalqr.results.files import PathLike, StorageError, load, provenance, save
+from metalqr.results.layout import RUNS, Layout
+from metalqr.results.runs import run_dataset, run_layout
 from metalqr.training.history import History, Status
 from metalqr.training.observers import Observer
 

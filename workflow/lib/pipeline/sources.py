@@ -1,7 +1,8 @@
 """Which source files a script's result depends on, as digests.
 
 Snakemake starts a job again when its *params* change. So every rule carries, as a param, a digest of each file that its
-script reaches by imports: an edit of `metalqr/rollout.py` changes the params of the rules that simulate, and no others.
+script reaches by imports: an edit of `simulation/lqr_rollouts.py` changes the params of the rules that
+simulate, and no others.
 Digests of contents, not times, so a fresh checkout or a moved folder starts nothing again.
 """
 
@@ -173,7 +174,7 @@ class Sources:
         body = ast.parse(file.read_bytes(), file.name).body
         lazy = [entry for node in body if _is_for_annotations(node) for entry in node.body]
         for node in [*body, *lazy]:
-            if isinstance(node, ast.ImportFrom) and node.module in ("typing", "metalqr.lazy"):
+            if isinstance(node, ast.ImportFrom) and node.module in ("typing", "metalqr.common.lazy"):
                 continue
             if isinstance(node, ast.ImportFrom) and all(alias.name != "*" for alias in node.names):
                 module = self._absolute(node, file)

@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from metalqr import atomic
+from metalqr.common import atomic
 
 if TYPE_CHECKING:
     from matplotlib.axis import Axis

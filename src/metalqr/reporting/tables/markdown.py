@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from metalqr import atomic
+from metalqr.common import atomic
 
 if TYPE_CHECKING:
     import pandas as pd

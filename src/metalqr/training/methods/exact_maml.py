@@ -8,7 +8,7 @@ from metalqr.config.registries import methods
 from metalqr.training.method import Direction, Method, State
 
 if TYPE_CHECKING:
-    from metalqr.random import Stream
+    from metalqr.simulation.streams import Stream
 
 
 @methods.register("exact_maml")
@@ -24,10 +24,10 @@ class ExactMAML(Method):
 
     def direction(self, state: State, stream: "Stream") -> Direction:
         """The exact meta-gradient; not a number, which ends the run, where an adapted gain is unstable."""
-        from metalqr import objective
         from metalqr.lqr import UnstablePolicyError
+        from metalqr.objectives import meta
 
         try:
-            return Direction(objective.gradient(self.tasks, state.K, self.settings.adaptation_rate))
+            return Direction(meta.gradient(self.tasks, state.K, self.settings.adaptation_rate))
         except UnstablePolicyError:  # the meta-objective is infinite at this gain
             return Direction(np.full_like(state.K, np.nan))

@@ -7,7 +7,7 @@ from metalqr.training.method import Array, Direction, Method, State
 
 if TYPE_CHECKING:
     from metalqr.lqr import PolicyEvaluation
-    from metalqr.random import Stream
+    from metalqr.simulation.streams import Stream
 
 
 @methods.register("gradient_descent")

@@ -7,7 +7,7 @@ from metalqr.training.method import Direction, Method, State, Work, batch_size
 
 if TYPE_CHECKING:
     from metalqr.config.algorithm import MetaSettings
-    from metalqr.random import Stream
+    from metalqr.simulation.streams import Stream
 
 
 @methods.register("mean_cost")
@@ -29,6 +29,6 @@ class MeanCost(Method):
 
     def direction(self, state: State, stream: "Stream") -> Direction:
         """An estimate of the gradient of the mean cost."""
-        from metalqr.estimators.algorithms import estimate_mean_gradient
+        from metalqr.estimators.meta import estimate_mean_gradient
 
         return Direction(*estimate_mean_gradient(self.tasks, state.K, self.settings, stream, state.memory))

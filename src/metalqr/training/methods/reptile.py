@@ -12,7 +12,7 @@ from metalqr.training.method import Direction, Method, State, Work, batch_size
 
 if TYPE_CHECKING:
     from metalqr.config.algorithm import MetaSettings
-    from metalqr.random import Stream
+    from metalqr.simulation.streams import Stream
 
 
 @methods.register("reptile")
@@ -51,7 +51,7 @@ class Reptile(Method):
 
     def direction(self, state: State, stream: "Stream") -> Direction:
         """The mean way of the tasks of the batch, divided by the adaptation rate."""
-        from metalqr.estimators.algorithms import draw_batch, estimate_task_gradients
+        from metalqr.estimators.meta import draw_batch, estimate_task_gradients
 
         batch = draw_batch(self.tasks, self.settings, stream)
         gains = np.broadcast_to(state.K, (len(batch.tasks), *state.K.shape))

@@ -7,7 +7,7 @@ from metalqr.training.method import Direction, Method, State, Work, batch_size
 
 if TYPE_CHECKING:
     from metalqr.config.algorithm import MetaSettings
-    from metalqr.random import Stream
+    from metalqr.simulation.streams import Stream
 
 
 @methods.register("zeroth_order_maml")
@@ -29,6 +29,6 @@ class ZerothOrderMAML(Method):
 
     def direction(self, state: State, stream: "Stream") -> Direction:
         """An estimate of the meta-gradient."""
-        from metalqr.estimators.algorithms import estimate_with_counts
+        from metalqr.estimators.meta import estimate_with_counts
 
         return Direction(*estimate_with_counts(self.tasks, state.K, self.settings, stream, state.memory))

@@ -1,0 +1,30 @@
+"""Names of a package that are imported when first used (PEP 562), so that importing the package stays light."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def lazy_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """The ``__getattr__`` of a package.
+
+    Parameters
+    ----------
+    package : str
+        Its ``__name__``.
+    homes : mapping of str to str
+        The module that defines each name; ``module:`` if the name stands for that module itself.
+
+    Returns
+    -------
+    callable
+    """
+
+    def find(name: str) -> Any:
+        if name in homes:
+            home, is_module, _ = homes[name].partition(":")
+            module = importlib.import_module(home)
+            return module if is_module else getattr(module, name)
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    return find

@@ -1,0 +1,264 @@
+"""Algorithms 1 and 2 of the paper over any estimator: gradients from rollouts, without model or Hessian."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from metalqr.config.algorithm import MetaSettings
+from metalqr.config.registries import estimators
+from metalqr.estimators.estimator import Array, Estimate, Estimator, Memory
+from metalqr.lqr import LQRTasks, common_gain, gains_per_task
+from metalqr.lqr.unstable import count_unstable
+from metalqr.simulation.simulator import LQRSimulator
+from metalqr.simulation.streams import Purpose, Stream, perturbations, task_batch
+
+# Directions, perturbed and adapted gains, estimates, and a copy in one piece: what an iteration holds for each policy.
+_COPIES = 5
+
+
+def make_estimator(settings: MetaSettings) -> Estimator:
+    """The estimator that the settings name."""
+    estimator: Estimator = estimators.get(settings.estimator)(settings)
+    return estimator
+
+
+def estimate_gradient(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, stream: Stream) -> NDArray[np.float64]:
+    r"""Algorithm 1, for every task at once: an estimate of the gradient of each task's cost.
+
+    .. math:: \tilde\nabla J_i(K) = \frac1M \sum_{m=1}^M \frac{dk}{r^2} \tilde J_i^{(\ell)}(K + U_m) U_m,
+              \qquad U_m \sim \mathrm{Unif}\{\|U\|_F = r\}
+
+    With another ``estimator`` than ``one_point``, the same from its values. The expectation is the gradient at K of
+    :func:`metalqr.lqr.finite_horizon_cost`, averaged over the ball of radius r.
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+    K : ndarray, shape (k, d) or (I, k, d)
+        One gain for all tasks, or one for each.
+    settings : MetaSettings
+        Of these, ``estimator``, ``inner_perturbations`` (M), ``smoothing_radius`` (r), ``rollout_length``
+        (:math:`\ell`) and ``precision``.
+    stream : Stream
+
+    Returns
+    -------
+    ndarray, shape (I, k, d)
+
+    Raises
+    ------
+    ValueError
+        If K has neither shape, or holds something that is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from metalqr import lqr
+    >>> tasks = LQRTasks(A=[[[0.5]]], B=[[[1.0]]], Q=[[[1.0]]], R=[[[1.0]]], Psi=[[[1.0]]])
+    >>> settings = MetaSettings(learning_rate=1.0e-3, adaptation_rate=0.0, inner_perturbations=1_000_000)
+    >>> estimate = estimate_gradient(tasks, np.zeros((1, 1)), settings, Stream(0))
+    >>> bool(abs(estimate - lqr.gradient(tasks, np.zeros((1, 1)))) < 0.2)
+    True
+    """
+    gains = gains_per_task(tasks, K)[:, np.newaxis]
+    simulator, every = LQRSimulator(tasks, settings.precision), np.arange(tasks.count)
+    return make_estimator(settings).gradients(simulator, gains, settings.inner_perturbations, stream, every)[:, 0]
+
+
+def estimate_meta_gradient(
+    tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, stream: Stream
+) -> NDArray[np.float64]:
+    r"""Algorithm 2: an estimate of the gradient of the meta-objective, with Algorithm 1 inside and no Hessian.
+
+    For each task i of the batch and m = 1..M: draw :math:`U_m` on the sphere of radius r, estimate the gradient at
+    :math:`\hat K_m = K + U_m` by Algorithm 1, adapt, :math:`K_m^i = \hat K_m - \eta \tilde\nabla J_i(\hat K_m)`, and
+    simulate the adapted policy once more:
+
+    .. math:: \tilde\nabla L(K) = \frac{1}{|T_n|} \sum_{i \in T_n} \frac1M \sum_{m=1}^M
+              \frac{dk}{r^2} \tilde J_i^{(\ell)}(K_m^i) U_m^i
+
+    With ``task_batch: all`` every task counts once with its probability :math:`p_i` instead of :math:`1/|T_n|`; for a
+    uniform p that is the same.
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+    K : ndarray, shape (k, d)
+    settings : MetaSettings
+    stream : Stream
+
+    Returns
+    -------
+    ndarray, shape (k, d)
+        Not finite where a roll-out of an unstable policy overflowed.
+
+    Raises
+    ------
+    ValueError
+        If K does not have the shape (k, d), or holds something that is not finite.
+    MemoryError
+        If the gains of all perturbed policies do not fit.
+
+    See Also
+    --------
+    metalqr.meta.gradient : the exact gradient that this estimates.
+    """
+    return estimate_with_counts(tasks, K, settings, stream).gradient
+
+
+def estimate_with_counts(
+    tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, stream: Stream, memory: Memory | None = None
+) -> Estimate:
+    """:func:`estimate_meta_gradient` with what it took, and with what the estimator keeps from call to call."""
+    simulator, estimator = LQRSimulator(tasks, settings.precision), make_estimator(settings)
+    batch = draw_batch(tasks, settings, stream)
+
+    def adapted_cost(policies: Array) -> Array:
+        inner = estimator.gradients(simulator, policies, settings.inner_perturbations, stream, batch.tasks)
+        adapted = policies - settings.adaptation_rate * inner
+        return simulator.costs(adapted, settings.rollout_length, stream, tasks=batch.tasks, purpose=Purpose.ROLLOUT)
+
+    around = _values_around(tasks, common_gain(tasks, K), adapted_cost, estimator, settings, stream, batch, memory)
+    each = estimator.rollouts(settings.inner_perturbations) + 1
+    return around.estimate(around.weighted(batch.weights), each * settings.rollout_length)
+
+
+def estimate_mean_gradient(
+    tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, stream: Stream, memory: Memory | None = None
+) -> Estimate:
+    r"""Estimate the gradient of the mean cost, :math:`\sum_i p_i \nabla J_i(K)`, without any adaptation.
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+    K : ndarray, shape (k, d)
+    settings : MetaSettings
+        Of these, ``estimator``, ``perturbations`` (M), ``smoothing_radius``, ``rollout_length``, ``task_batch`` and
+        ``precision``.
+    stream : Stream
+    memory : mapping of str to array, optional
+        What the estimator kept from the call before.
+
+    Returns
+    -------
+    Estimate
+        With a gradient of shape (k, d).
+
+    Raises
+    ------
+    ValueError
+        As :func:`estimate_meta_gradient`.
+    """
+    batch = draw_batch(tasks, settings, stream)
+    around = _rollouts_around(tasks, common_gain(tasks, K), settings, stream, batch, memory)
+    return around.estimate(around.weighted(batch.weights), settings.rollout_length)
+
+
+def estimate_task_gradients(
+    tasks: LQRTasks,
+    gains: ArrayLike,
+    settings: MetaSettings,
+    stream: Stream,
+    batch: "Batch",
+    memory: Memory | None = None,
+) -> Estimate:
+    r"""Estimate :math:`\nabla J_i(K_i)` for each task of a batch at a gain of its own.
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+    gains : ndarray, shape (n, k, d)
+        A gain for each task of the batch.
+    settings, stream, memory
+        As in :func:`estimate_mean_gradient`.
+    batch : Batch
+        Its weights are not used.
+
+    Returns
+    -------
+    Estimate
+        With gradients of shape (n, k, d).
+    """
+    around = _rollouts_around(tasks, np.asarray(gains)[:, np.newaxis], settings, stream, batch, memory)
+    return around.estimate(around.per_task(), settings.rollout_length)
+
+
+class Batch(NamedTuple):
+    """The tasks of an iteration, with the weight of each in the mean over them."""
+
+    tasks: NDArray[np.int64]
+    weights: Array
+
+
+def draw_batch(tasks: LQRTasks, settings: MetaSettings, stream: Stream) -> Batch:
+    """The batch :math:`T_n` of an iteration: all tasks with their probabilities, or as many as ``task_batch`` drawn."""
+    if settings.task_batch == "all":
+        return Batch(np.arange(tasks.count), tasks.p)
+    drawn = task_batch(stream, tasks.p, settings.task_batch)
+    return Batch(drawn, np.full(len(drawn), 1.0 / len(drawn)))
+
+
+class _Around(NamedTuple):
+    """Directions around a gain, the coefficient of each, and what is known beside."""
+
+    directions: Array  # (n, M, k, d)
+    coefficients: Array  # (n, M)
+    scale: float
+    memory: Memory
+    values: int
+    unstable: int
+
+    # A rollout of an unstable policy may overflow: the result shows it, so a warning would say nothing new.
+    @np.errstate(over="ignore", invalid="ignore")
+    def weighted(self, weights: Array) -> Array:
+        return self.scale * np.einsum("i,im,imkd->kd", weights, self.coefficients, self.directions)
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def per_task(self) -> Array:
+        return self.scale * np.einsum("im,imkd->ikd", self.coefficients, self.directions)
+
+    def estimate(self, gradient: Array, steps_per_value: int) -> Estimate:
+        return Estimate(gradient, self.memory, self.values * steps_per_value, self.unstable)
+
+
+def _rollouts_around(
+    tasks: LQRTasks, gains: Array, settings: MetaSettings, stream: Stream, batch: Batch, memory: Memory | None
+) -> _Around:
+    """:func:`_values_around` of the cost of one rollout."""
+    simulator, length = LQRSimulator(tasks, settings.precision), settings.rollout_length
+
+    def cost(policies: Array) -> Array:
+        return simulator.costs(policies, length, stream, tasks=batch.tasks, purpose=Purpose.ROLLOUT)
+
+    return _values_around(tasks, gains, cost, make_estimator(settings), settings, stream, batch, memory)
+
+
+def _values_around(
+    tasks: LQRTasks,
+    gains: Array,
+    value: Callable[[Array], Array],
+    estimator: Estimator,
+    settings: MetaSettings,
+    stream: Stream,
+    batch: Batch,
+    memory: Memory | None,
+) -> _Around:
+    """Values of policies around gains (k, d) or (n, 1, k, d), as the estimator wants them, and their coefficients."""
+    slots, count, radius = len(batch.tasks), settings.perturbations, settings.smoothing_radius
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            directions = perturbations(stream, slots, count, tasks.action_dim, tasks.state_dim, radius)
+            policies = estimator.points(gains, directions)
+            values = value(policies).reshape(slots, len(estimator.signs), count)
+            coefficients, kept = estimator.coefficients(values, memory or {}, batch.tasks)
+    except MemoryError:
+        numbers = _COPIES * slots * estimator.rollouts(count) * tasks.action_dim * tasks.state_dim
+        raise MemoryError(
+            f"an iteration with {slots} tasks and perturbations: {count} takes about {8e-9 * numbers:.2g} GB, more "
+            "than there is; lower perturbations or task_batch"
+        ) from None
+    scale = tasks.state_dim * tasks.action_dim / (radius**2 * count)
+    unstable = count_unstable(tasks, policies, batch.tasks)
+    return _Around(directions, coefficients, scale, kept, values.size, unstable)

@@ -1,0 +1,1 @@
+"""Evaluation of gains, runs and estimates against exact quantities."""

@@ -1,0 +1,222 @@
+"""Exact gradient descent on the meta-objective: what Algorithm 3 estimates, and the process that Theorem 2 is about."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from metalqr.config.algorithm import MetaSettings
+from metalqr.evaluation.exact_methods.arguments import checked_iterations, checked_step, require_finite
+from metalqr.evaluation.exact_methods.linearisation import Linearisation, measured_rates
+from metalqr.evaluation.exact_methods.path import Point, follow, longest_sure_step
+from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, common_gain
+from metalqr.lqr.performance_difference import cost_change
+from metalqr.objectives import meta
+from metalqr.training.method import Problem
+from metalqr.training.methods.exact_maml import ExactMAML
+
+#: Gaps of this part of the objective are rounding.
+RESOLUTION = 1e-22
+#: How many times the rounding of the adaptations, or the error of the optimum, a gap must be to count.
+SAFETY = 100.0
+#: Part of the objective by which Newton's method may still lower what is given as its minimum.
+MINIMUM_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class MetaDescent:
+    r"""Exact gradient descent on the meta-objective; iteration 0 is the start.
+
+    Attributes
+    ----------
+    K : array, shape (N + 1, k, d)
+        Gains.
+    gap : array, shape (N + 1,)
+        :math:`L(K_n) - L(K^*)`. Rounding, of either sign, near the end.
+    step : float
+        Learning rate :math:`\alpha`.
+    curvature : float
+        The largest curvature met on the way, see :class:`metalqr.evaluation.exact_methods.path.Path`.
+    asymptotic_rate : float
+        Limit of the ratio of successive gaps, :math:`\max_j |1 - \alpha \lambda_j(\nabla^2 L(K^*))|^2`.
+    linearised_rate : float
+        What the linearisation at the optimum predicts for the iterations of ``measured_rate``; NaN where that is.
+    measured_rate : float
+        By regression over the second half of the iterations before the gap is rounding; NaN where there is none.
+    """
+
+    K: FloatArray
+    gap: FloatArray
+    step: float
+    curvature: float
+    asymptotic_rate: float
+    linearised_rate: float
+    measured_rate: float
+
+
+def descend_meta(
+    tasks: LQRTasks,
+    K0: ArrayLike,
+    adaptation_rate: float,
+    optimum: ArrayLike,
+    iterations: int,
+    step: float | None = None,
+) -> MetaDescent:
+    r"""Run exact gradient descent on the meta-objective (Section 3.2, equation (4)).
+
+    .. math:: K_{n+1} = K_n - \alpha \nabla L(K_n), \qquad L(K) = \sum_i p_i J_i(K - \eta \nabla J_i(K)) .
+
+    Theorem 2 is about this process with an estimate in place of the gradient. There is no guaranteed rate here: the
+    mean of several costs is not gradient dominant.
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+        Tasks of probability zero take no part.
+    K0 : array_like, shape (k, d)
+        A MAML-stabilising gain.
+    adaptation_rate : float
+        :math:`\eta \ge 0`.
+    optimum : array_like, shape (k, d)
+        A (local) minimum K* of L, as accurate as can be had, towards which the descent goes.
+    iterations : int
+        N >= 1.
+    step : float, optional
+        Learning rate :math:`\alpha > 0`. Default: the first of :math:`h^{-1}, h^{-1}/2, h^{-1}/4, \dots`, with h the
+        norm of the Hessian of L at the optimum, with which L falls by at least
+        :math:`\frac{1}{2} \alpha \|\nabla L\|_F^2` at each of the N iterations.
+
+    Returns
+    -------
+    MetaDescent
+
+    Raises
+    ------
+    UnstablePolicyError
+        If K0 is not MAML-stabilising, or a step leaves that set; the message names the iteration, the tasks and their
+        spectral radii.
+    ValueError
+        If a gain has another shape, if the optimum is no minimum, or if the step, the number of iterations or the
+        adaptation rate is impossible.
+    StepSizeError
+        If no step is found.
+    """
+    iterations = checked_iterations(iterations)
+    likely = tasks.likely()
+    gain = common_gain(likely, K0, "K0")
+    settings = MetaSettings(method="exact_maml", learning_rate=1.0, adaptation_rate=adaptation_rate)
+    descent = ExactMAML(Problem(likely, gain, settings))
+    landscape = _MetaLandscape(likely, adaptation_rate, common_gain(likely, optimum, "optimum"))
+    start = landscape.at(gain[np.newaxis], "K0")
+    if step is None:
+        steps, path = longest_sure_step(landscape, descent, start, 1.0 / landscape.eigenvalues[-1:], iterations)
+    else:
+        steps = checked_step(step, 1)
+        path = follow(landscape, descent, start, steps, iterations)
+    linearisation = Linearisation(
+        modes=landscape.modes[np.newaxis],
+        weights=0.5 * landscape.eigenvalues[np.newaxis],
+        multipliers=1.0 - steps[:, np.newaxis] * landscape.eigenvalues[np.newaxis],
+    )
+    rates = measured_rates(path.K, path.gap, landscape.best.K, landscape.resolution, linearisation)
+    return MetaDescent(
+        K=path.K[:, 0],
+        gap=path.gap[:, 0],
+        step=float(steps[0]),
+        curvature=float(path.curvature[0]),
+        asymptotic_rate=float(linearisation.asymptotic_rate()[0]),
+        linearised_rate=float(rates.linearised[0]),
+        measured_rate=float(rates.measured[0]),
+    )
+
+
+def meta_hessian(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> FloatArray:
+    r"""Hessian of the meta-objective as a matrix over the entries of a gain row by row, shape (kd, kd).
+
+    By central differences of the exact gradient, with steps :math:`t = \epsilon^{1/3} / \max_i \|B_i\|` that change no
+    closed loop :math:`A_i - B_i K` by more than :math:`\epsilon^{1/3} \approx 6 \cdot 10^{-6}` in norm: about nine
+    digits.
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+    K : array_like, shape (k, d)
+    adaptation_rate : float
+        :math:`\eta \ge 0`.
+
+    Returns
+    -------
+    array, shape (kd, kd)
+        Symmetric.
+
+    Raises
+    ------
+    UnstablePolicyError
+        If K, or a gain next to it, is not MAML-stabilising.
+    ValueError
+        If K has another shape or the adaptation rate is impossible.
+    """
+    gain = common_gain(tasks, K)
+    largest_input = float(np.linalg.norm(tasks.B, 2, axis=(1, 2)).max())
+    width = np.cbrt(np.finfo(np.float64).eps) / (largest_input if largest_input > 0 else 1.0)
+    columns = []
+    for unit in np.eye(gain.size).reshape(-1, *gain.shape):
+        ahead = meta.gradient(tasks, gain + width * unit, adaptation_rate)
+        behind = meta.gradient(tasks, gain - width * unit, adaptation_rate)
+        columns.append((ahead - behind).reshape(-1) / (2.0 * width))
+    hessian = np.stack(columns)
+    return 0.5 * (hessian + hessian.T)
+
+
+class _MetaLandscape:
+    """The meta-objective over the common gain: a batch of one."""
+
+    def __init__(self, tasks: LQRTasks, adaptation_rate: float, optimum: FloatArray) -> None:
+        self._tasks, self._rate = tasks, adaptation_rate
+        self.best = self._evaluate(optimum[np.newaxis], "optimum")
+        self.eigenvalues, vectors = np.linalg.eigh(meta_hessian(tasks, optimum, adaptation_rate))
+        self.modes = vectors.T
+        value = float(tasks.p @ self.best.evaluation.cost())
+        # By how much a step of Newton's method would still change the objective.
+        error = 0.5 * float(np.sum(np.square(self.modes @ self.best.direction.reshape(-1)) / np.abs(self.eigenvalues)))
+        if not (self.eigenvalues[0] > 0 and error <= MINIMUM_TOLERANCE * value):
+            raise ValueError(
+                f"optimum is no minimum of the meta-objective with the adaptation rate {adaptation_rate!r}: the "
+                f"smallest eigenvalue of the Hessian is {self.eigenvalues[0]:.3g}, and a Newton step would change the "
+                f"objective by {error / value:.3g} of it; give metalqr.optimal.meta_gain(tasks, adaptation_rate).K"
+            )
+        sizes = np.linalg.norm(self.best.adaptation, axis=(1, 2)) * np.linalg.norm(
+            self.best.evaluation.gradient(), axis=(1, 2)
+        )
+        rounding = np.finfo(np.float64).eps * float(tasks.p @ sizes)
+        self.resolution = np.array([max(RESOLUTION * value, SAFETY * rounding, SAFETY * error)])
+
+    def at(self, K: FloatArray, name: str) -> Point:
+        point = self._evaluate(K, name)
+        return replace(point, gap=-self.fall(self.best, point))
+
+    def fall(self, here: Point, there: Point) -> FloatArray:
+        # The change of K is the same for all tasks; taken from the adapted gains, its rounding would differ.
+        change = (there.K - here.K) - (there.adaptation - here.adaptation)
+        return np.array([-float(self._tasks.p @ cost_change(here.evaluation, there.evaluation, change))])
+
+    def descents_of(self, tasks: Sequence[int]) -> list[int]:
+        return [0]
+
+    def _evaluate(self, K: FloatArray, name: str) -> Point:
+        """A point that does not know its gap yet."""
+        tasks, gain = self._tasks, K[0]
+        require_finite(gain, range(tasks.count), name)
+        adaptation = self._rate * PolicyEvaluation(tasks, gain, policy=name).gradient()
+        require_finite(adaptation, range(tasks.count), f"{name}, after its adaptation,")
+        evaluation = PolicyEvaluation(tasks, gain - adaptation, policy=f"{name}, after its adaptation,")
+        gradient = meta.gradient(tasks, gain, self._rate)[np.newaxis]
+        return Point(
+            K=K,
+            gap=np.zeros(1),
+            direction=gradient,
+            slope=np.array([float(np.vdot(gradient, gradient))]),
+            adaptation=adaptation,
+            evaluation=evaluation,
+        )

@@ -1,0 +1,80 @@
+"""The meta-objective with its exact gradient, and training with the ratio of Figure 1, for use without the pipeline."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from metalqr import optimal, training
+from metalqr.config.algorithm import MetaSettings
+from metalqr.lqr import LQRTasks
+from metalqr.objectives.meta import adapted_gains, gradient, is_maml_stabilising, objective
+from metalqr.training.history import Status
+from metalqr.training.observers import Observer
+
+__all__ = ["History", "Status", "adapted_gains", "gradient", "is_maml_stabilising", "objective", "train"]
+
+
+@dataclass(frozen=True, eq=False)
+class History(training.History):
+    r"""A training run, as in :class:`metalqr.training.History`, with the optima of its tasks.
+
+    Attributes
+    ----------
+    optimal_cost : ndarray, shape (I,)
+        :math:`J_i^*`.
+    """
+
+    optimal_cost: NDArray[np.float64] = field(kw_only=True)
+
+    @property
+    def ratio(self) -> NDArray[np.float64]:
+        r""":math:`\sum_i (J_i(K_n) - J_i^*) / \sum_i J_i^*`, the quantity of Figure 1, shape (n + 1,)."""
+        return np.asarray(self.cost.sum(axis=1) / self.optimal_cost.sum() - 1.0)
+
+
+def train(
+    tasks: LQRTasks,
+    K0: ArrayLike,
+    settings: MetaSettings,
+    seed: int,
+    observers: Sequence[Observer] = (),
+    *,
+    resume: training.History | None = None,
+) -> History:
+    """:func:`metalqr.training.train`, with the ratio of Figure 1.
+
+    Parameters
+    ----------
+    tasks, K0, settings, seed, observers, resume
+        As in :func:`metalqr.training.train`.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    UnstablePolicyError, ValueError
+        As in :func:`metalqr.training.train`.
+
+    Examples
+    --------
+    A run in two parts:
+
+    >>> from metalqr import LQRTasks, MetaSettings, meta, training
+    >>> class Stop(training.Observer):
+    ...     def stops(self, state):
+    ...         return True
+    >>> one = [[[1.0]]]
+    >>> tasks = LQRTasks(A=[[[0.5]]], B=one, Q=one, R=one, Psi=one)
+    >>> settings = MetaSettings(learning_rate=1.0e-3, adaptation_rate=1.0e-5, iterations=4)
+    >>> first = meta.train(tasks, [[0.0]], settings, 0, [Stop()])
+    >>> first.status.value, first.status_iteration
+    ('interrupted', 1)
+    >>> meta.train(tasks, [[0.0]], settings, 0, resume=first).status_iteration
+    4
+    """
+    history = training.train(tasks, K0, settings, seed, observers, resume=resume)
+    return History(**vars(history), optimal_cost=optimal.optimal_gains(tasks).cost)

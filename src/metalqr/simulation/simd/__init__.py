@@ -1,0 +1,1 @@
+"""The compiled rollouts: vectors of lanes, their random numbers and coordinates, and how they are compiled."""

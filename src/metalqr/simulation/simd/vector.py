@@ -1,0 +1,214 @@
+"""The simulation of one vector of roll-outs: where the time goes.
+
+A rollout is a lane of a vector (``lanes.py``); the lanes of one vector share a task and differ in gain and noise. A
+task is simulated in the coordinates of ``coordinates.py``. Everything works in double or in single precision, as the
+arrays given have it. Matrices are stored column-major.
+"""
+
+import math
+
+from numba import literal_unroll
+from numba.core import types
+from numba.extending import overload
+
+from metalqr.simulation.simd.jit import compiled, inlined
+from metalqr.simulation.simd.lanes import (
+    AVX512,
+    VECTOR,
+    borrowed,
+    element,
+    elements,
+    filled,
+    load,
+    loaded,
+    multiplied,
+    scaled,
+    store,
+    stored,
+    weighted_gram,
+    zeros,
+)
+from metalqr.simulation.simd.normals import BLOCK, fill_normals, work_rows
+
+# Rows of a matrix product whose sums are kept in registers together, largest first. A vector fills two registers or
+# more, a multiply-add takes four cycles and two start in each: five rows keep the processor busy. More rows use each
+# loaded number more often, and AVX-512 has registers for ten. Measured on Zen 3 (AVX2) and Emerald Rapids (AVX-512).
+TILES = tuple((0,) * rows for rows in ((10, 4, 1) if AVX512 else (5, 2, 1)))
+
+# Normals are made for as many steps at a time as fit in these rows (5 KB), and for a block's worth of steps at least:
+# long enough loops, and still in the cache.
+_NOISE_ROWS = 5 * 1024 // VECTOR
+
+
+def _product(matrix_entries, vector_entry):
+    """Compiled ``sums + matrix @ vector`` lane by lane, for as many rows of the matrix as there are sums.
+
+    ``matrix_entries`` reads consecutive entries of the matrix as a tuple, ``vector_entry`` one of the vector: for all
+    lanes (``elements``, ``element``), or for each lane its own (``loaded``, ``load``).
+    """
+
+    @inlined
+    def multiply(matrix, offset, rows, columns, vector, first, sums):
+        for column in range(columns):
+            factors = matrix_entries(matrix, offset + column * rows, sums)
+            sums = multiplied(factors, (vector_entry(vector, first + column),), sums)
+        return sums
+
+    return multiply
+
+
+_shared_times_own = _product(elements, load)
+_own_times_own = _product(loaded, load)
+own_times_shared = _product(loaded, element)
+
+
+@inlined
+def _weighted_squares(weights, offset, vectors, total):
+    """``total + sum_j weights_j vectors_j^2`` lane by lane, with weights that all lanes share."""
+    return multiplied(scaled(elements(weights, offset, vectors), vectors), vectors, (total,))[0]
+
+
+@inlined
+def _copy(rows, source, target, count):
+    for row in range(count):
+        store(rows, target + row, load(rows, source + row))
+
+
+@inlined
+def clear(rows, first, count):
+    """Write zeros to ``count`` rows from ``first`` on."""
+    for row in range(first, first + count):
+        store(rows, row, filled(rows, 0.0))
+
+
+@inlined
+def _move(simulated, task, matrices, states, before, now, action, cost):
+    """Add matrix @ [state before; action] to the state that starts at row ``now``, and the state's cost to ``cost``."""
+    state_dim, action_dim = simulated.state_cost.shape[1], simulated.action_cost.shape[1]
+    row = 0
+    for tile in literal_unroll(TILES):
+        while row + len(tile) <= state_dim:
+            offset = task * state_dim * (state_dim + action_dim) + row
+            sums = loaded(states, now + row, tile)
+            sums = _shared_times_own(matrices, offset, state_dim, state_dim, states, before, sums)
+            sums = _shared_times_own(matrices, offset + state_dim**2, state_dim, action_dim, action, 0, sums)
+            stored(states, now + row, sums)
+            cost = _weighted_squares(simulated.state_cost, task * state_dim + row, sums, cost)
+            row += len(tile)
+    return cost
+
+
+@inlined
+def _act(simulated, task, gains, states, now, action, cost):
+    """The action in the state that starts at row ``now``; adds the action's cost to ``cost``."""
+    state_dim, action_dim = simulated.state_cost.shape[1], simulated.action_cost.shape[1]
+    row = 0
+    for tile in literal_unroll(TILES):
+        while row + len(tile) <= action_dim:
+            sums = _own_times_own(gains, row, action_dim, state_dim, states, now, zeros(states, tile))
+            stored(action, row, sums)
+            cost = _weighted_squares(simulated.action_cost, task * action_dim + row, sums, cost)
+            row += len(tile)
+    return cost
+
+
+@inlined
+def _noise_steps(state_dim):
+    """For how many steps noise is made at a time: so many that no number is left over."""
+    least = BLOCK // math.gcd(BLOCK, state_dim)
+    return least * max(1, _NOISE_ROWS // (least * state_dim))
+
+
+@inlined
+def _fill_noise(noise, first_step, steps, state_dim, start, address):
+    """The numbers of a roll-out are consecutive: d for the initial state, then d for every step."""
+    blocks = (steps * state_dim + BLOCK - 1) // BLOCK
+    fill_normals(noise, blocks, first_step * state_dim // BLOCK, start, address)
+
+
+def simulate(shape, simulated, task, gains, length, start, address, work):
+    """Average cost over steps 1 to ``length`` of a vector of roll-outs of one task.
+
+    Each lane has its own gain (``gains``, k d rows) and noise. ``work`` is (states, action); ``shape`` is None, or for
+    small dimensions tuples as long as y, v, K and A, for code in which all of them stay in registers.
+    """
+
+
+@overload(simulate, jit_options={"forceinline": True})
+def _simulate_generate(shape, simulated, task, gains, length, start, address, work):
+    if isinstance(shape, types.NoneType):
+        return lambda shape, simulated, task, gains, length, start, address, work: _simulate_in_memory(
+            simulated, task, gains, length, start, address, work
+        )
+    return _simulate_in_registers
+
+
+@compiled()
+def _simulate_in_memory(simulated, task, gains, length, start, address, work):
+    # A state replaces its noise. Before the states of a batch stands the last one of the batch before.
+    simulated, gains, address, (states, action) = borrowed((simulated, gains, address, work))
+    state_dim = simulated.state_cost.shape[1]
+    batch = _noise_steps(state_dim)
+    zero = filled(states, 0.0)
+    total = zero
+    for first in range(0, length + 1, batch):
+        steps = min(batch, length + 1 - first)
+        _fill_noise(states[state_dim:], first, steps, state_dim, start, address)
+        for step in range(steps):
+            before, now = step * state_dim, (step + 1) * state_dim
+            matrices = simulated.transition
+            if first + step == 0:
+                # The initial state is a matrix times its noise, and free.
+                matrices = simulated.start
+                _copy(states, now, before, state_dim)
+                clear(states, now, state_dim)
+                clear(action, 0, action.shape[0])
+            cost = _move(simulated, task, matrices, states, before, now, action, zero)
+            cost = _act(simulated, task, gains, states, now, action, cost)
+            if first + step > 0:
+                total = total + cost
+        _copy(states, steps * state_dim, 0, state_dim)
+    return total / filled(states, length)
+
+
+def _simulate_in_registers(shape, simulated, task, gains, length, start, address, work):
+    # With A - BK and the cost Q + K'RK of each lane a step needs neither the action nor its cost.
+    state_like, action_like, gain_like, square_like = shape
+    noise, _ = work
+    state_dim = len(state_like)
+    transition = task * (len(square_like) + len(gain_like))
+    gain = loaded(gains, 0, gain_like)
+    closed_loop = multiplied(
+        elements(simulated.transition, transition + len(square_like), gain_like),
+        gain,
+        elements(simulated.transition, transition, square_like),
+    )
+    cost = weighted_gram(
+        gain,
+        elements(simulated.action_cost, task * len(action_like), action_like),
+        elements(simulated.state_cost, task * state_dim, state_like),
+    )
+    zero = zeros(noise, state_like)
+    batch = _noise_steps(state_dim)
+    total = zeros(noise, (0,))
+    state = zero
+    for first in range(0, length + 1, batch):
+        steps = min(batch, length + 1 - first)
+        _fill_noise(noise, first, steps, state_dim, start, address)
+        for step in range(steps):
+            normals = loaded(noise, step * state_dim, state_like)
+            if first + step == 0:
+                initial = elements(simulated.start, transition, square_like)
+                state = multiplied(initial, normals, zero)
+            else:
+                state = multiplied(closed_loop, state, normals)
+                total = multiplied(multiplied(cost, state, zero), state, total)
+    return total[0] / filled(noise, length)
+
+
+@inlined
+def simulation_work(simulated):
+    """Rows for the states of a batch and the one before, rounded up to whole blocks, and rows for the action."""
+    state_dim, action_dim = simulated.state_cost.shape[1], simulated.action_cost.shape[1]
+    rows = (1 + _noise_steps(state_dim)) * state_dim + BLOCK
+    return work_rows(rows, simulated.transition), work_rows(action_dim, simulated.transition)

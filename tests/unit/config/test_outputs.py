@@ -1,0 +1,259 @@
+"""Figures and tables as plug-ins: what a config makes of them, and that a new one is one file."""
+
+import copy
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import synthetic
+from matplotlib.figure import Figure
+from places import ROOT
+
+from metalqr.config import ConfigError, Plan, check_config, demands, read_config
+from metalqr.config.jobs import dataset_jobs
+from metalqr.config.outputs import RESULTS, Outputs
+from metalqr.config.registries import figures, tables
+from metalqr.config.registry import load_plugins
+from metalqr.config.theory_jobs import theory_jobs
+from metalqr.reporting.labels import declared
+from pipeline import Sources
+
+SWEEPS = ["smoothing_radius", "perturbations", "rollout_length", "adaptation_rate", "learning_rate"]
+#: Rates that only the sweep of the adaptation rate has.
+SWEPT_RATES = ["d2k2/0.0", "d2k2/0.01", "d2k2/0.1"]
+CASES = ["d1k1", "d2k2", "d20k10"]
+
+
+@pytest.fixture
+def config() -> dict[str, Any]:
+    return read_config(ROOT / "config.yaml")
+
+
+@pytest.fixture
+def own(forgotten: None, tmp_path: Path) -> Path:
+    """A folder for plug-ins, which are forgotten after the test."""
+    return tmp_path
+
+
+def write_figure(folder: Path, name: str, body: str = "") -> None:
+    lines = [
+        "from metalqr.config.registries import figures",
+        "from metalqr.reporting.figures.figure import Figure",
+        f'@figures.register("{name}")',
+        "class Own(Figure):",
+        '    """One of my own."""',
+        *(f"    {line}" for line in body.splitlines()),
+    ]
+    (folder / f"{name}.py").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    load_plugins([f"{name}.py"], folder)
+
+
+def of(outputs: Outputs, name: str) -> SimpleNamespace:
+    """The wildcards of an output."""
+    return SimpleNamespace(**{outputs.registry.kind: name})
+
+
+# --- what the default config makes -----------------------------------------------------------------------------------
+
+
+def test_every_output_has_its_plugin_and_its_inputs(config: dict[str, Any]) -> None:
+    plan = Plan(config)
+    found = {name: (output.product.name, list(output.inputs)) for name, output in plan.figures.by_name.items()}
+    assert found == {
+        "figure1": ("learning_curves", ["figure1"]),
+        "hyperparameters": ("hyperparameters", SWEEPS),
+        **{name: (name, CASES) for name in ("estimation_error", "exact_methods", "theory_vs_practice")},
+    }
+    found = {name: (output.product.name, list(output.inputs)) for name, output in plan.tables.by_name.items()}
+    assert found == {
+        **{name: ("summary", [name]) for name in ("figure1", *SWEEPS)},
+        **{name: (name, CASES) for name in ("theory_audit", "theory_vs_practice", "stability")},
+        # The rates of all runs, those of the sweep included.
+        "learnability": ("learnability", ["d1k1/1e-05", "d2k2/1e-05", "d20k10/1e-07", *SWEPT_RATES]),
+    }
+    assert plan.figures.inputs(of(plan.figures, "hyperparameters")) == [
+        f"results/datasets/{name}.nc" for name in SWEEPS
+    ]
+    assert plan.figures.inputs(of(plan.figures, "theory_vs_practice")) == [
+        f"results/theory/{case}.nc" for case in CASES
+    ]
+    assert plan.figures.files("datasets") == [
+        f"results/figures/{name}.{form}" for name in ("hyperparameters", "figure1") for form in ("pdf", "svg", "png")
+    ]
+    assert plan.tables.files("datasets")[:2] == ["results/tables/figure1.md", "results/tables/figure1.csv"]
+
+
+def test_without_anything_to_show_nothing_is_made(config: dict[str, Any]) -> None:
+    config["experiments"] = {"grid": {"cases": ["d1k1"], "seeds": [0], "sweep": {"tolerance": [0], "iterations": [1]}}}
+    config["theory"]["cases"] = []
+    plan = Plan(config)
+    assert plan.figures.by_name == {}
+    assert plan.figures.pattern == "(?!)"
+    assert list(plan.tables.by_name) == ["learnability", "grid"]
+
+
+def test_report_lists_figures_and_tables_by_category(config: dict[str, Any]) -> None:
+    plan = Plan(config)
+    listed = {
+        (outputs.category(of(outputs, name)), *outputs.labels(of(outputs, name)).items())
+        for outputs in (plan.figures, plan.tables)
+        for name in outputs.by_name
+    }
+    theory = ("estimation_error", "exact_methods", "theory_vs_practice")
+    assert listed == {
+        ("Figures", ("figure", "figure1")),
+        ("Figures", ("figure", "hyperparameters")),
+        *(("Theory", ("figure", name)) for name in theory),
+        *(("Tables", ("experiment", name)) for name in ("figure1", *SWEEPS)),
+        *(("Theory", ("table", name)) for name in ("theory_audit", "theory_vs_practice", "stability")),
+        ("Tables", ("table", "learnability")),
+    }
+
+
+def test_captions_say_what_the_config_says(config: dict[str, Any]) -> None:
+    plan = Plan(config)
+    captions = {name: plan.figures.caption(of(plan.figures, name)) for name in plan.figures.by_name}
+    captions |= {f"table {name}": plan.tables.caption(of(plan.tables, name)) for name in plan.tables.by_name}
+    for name, texts in {
+        "figure1": ["**Figure 1 of the paper.**", "seeds 0, 1, 2, 3, 4,", "* d1k1: d = 1, k = 1, learning_rate 0.001,"],
+        "hyperparameters": [
+            "* perturbations on d2k2, seeds 0, 1, 2; perturbations 10, 25, 50, 100; "
+            "inner_perturbations moves with perturbations\n"
+        ],
+        "estimation_error": [
+            f"over {config['theory']['estimation_error']['repeats']} estimates",
+            "* d20k10: d = 20, k = 10, perturbations 100,",
+        ],
+        "exact_methods": ["300 iterations each", "* d2k2: d = 2, k = 2, adaptation_rate 1e-05\n"],
+        "theory_vs_practice": ["within 0.1 of the first gap", "smoothing_radius 0.05"],
+        "table figure1": ["The experiment *figure1* in numbers"],
+        "table theory_audit": ["over 1000 gains", "2 perturbations of each"],
+        "table learnability": ["**Learnability** (Definition 1)"],
+    }.items():
+        for text in texts:
+            assert text in captions[name], name
+    assert all("{" not in text for text in captions.values())
+
+
+def test_spelling_and_order_of_the_config_change_no_caption(config: dict[str, Any]) -> None:
+    """Captions are params: another text draws the figure again."""
+    other = copy.deepcopy(config)
+    for block in (config, other):
+        block["algorithm"] |= {"smoothing_radius": 1, "learning_rate": 2}
+    other["algorithm"] |= {"smoothing_radius": 1.0, "learning_rate": 2.0}
+    other["algorithm"] = dict(reversed(other["algorithm"].items()))
+    for plan, again in ((Plan(config).figures, Plan(other).figures), (Plan(config).tables, Plan(other).tables)):
+        for name in plan.by_name:
+            assert plan.caption(of(plan, name)) == again.caption(of(again, name))
+
+
+def test_memory_holds_all_that_is_read(config: dict[str, Any]) -> None:
+    plan = Plan(config)
+    needed = {name: plan.figures.memory(of(plan.figures, name), 1) for name in plan.figures.by_name}
+    sweeps = sum(job.memory for name in SWEEPS for job in dataset_jobs(plan.checked, plan.experiments[name]).values())
+    assert 0 <= needed["hyperparameters"] - demands.drawing_memory(sweeps) < 1
+    largest = [max(job.memory for job in theory_jobs(plan.checked, case).values()) for case in CASES]
+    theory = sum(largest) - len(CASES) * demands.PROCESS_MEGABYTES
+    assert 0 <= needed["exact_methods"] - demands.drawing_memory(theory) < 1
+    assert needed["hyperparameters"] > needed["figure1"] > 500
+    assert all(500 < megabytes < 1500 for megabytes in needed.values())
+    for outputs in (plan.figures, plan.tables):
+        for name in outputs.by_name:
+            once, thrice = (outputs.memory(of(outputs, name), attempt) for attempt in (1, 3))
+            assert isinstance(once, int)
+            assert 3 * once - 3 <= thrice <= 3 * once
+
+
+# --- digests ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_depends_on_its_own_plugin_and_reader_alone(config: dict[str, Any]) -> None:
+    plan, sources = Plan(config), Sources(ROOT)
+    plugins = {
+        f"src/metalqr/reporting/{registry.kind}s/{name}.py"
+        for registry in (figures, tables)
+        for name in registry.names()
+    }
+    readers = {kind: result.source.relative_to(ROOT).as_posix() for kind, result in RESULTS.items()}
+    for outputs, script in ((plan.figures, "draw"), (plan.tables, "tabulate")):
+        for name, output in outputs.by_name.items():
+            found = set(sources.of(script, outputs.sources(of(outputs, name))))
+            assert found & plugins == {f"src/metalqr/reporting/{outputs.registry.kind}s/{output.product.name}.py"}
+            assert found & set(readers.values()) == {readers[output.product.reads]}
+            assert f"workflow/scripts/{script}.py" in found
+
+
+def test_digests_follow_a_plugin_outside_the_project(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("from metalqr.reporting import summaries\n", encoding="utf-8")
+    found = Sources(ROOT).of("draw", [file])
+    assert found.keys() - Sources(ROOT).of("draw").keys() == {"mine.py", "src/metalqr/reporting/summaries.py"}
+    file.write_text("def late():\n    from metalqr.lqr.lyapunov import solve\n", encoding="utf-8")
+    assert "src/metalqr/lqr/lyapunov.py" in Sources(ROOT).of("draw", [file]), "an import inside a function counts"
+
+
+# --- new ones --------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_figure_is_one_file(config: dict[str, Any], own: Path) -> None:
+    body = 'file = "{name}-mine"\ndef caption(self, config, names):\n    return f"Mine, of {names[0]}."'
+    write_figure(own, "mine", f'reads = "exact_methods"\n{body}')
+    outputs = Plan(config).figures
+    assert [name for name, output in outputs.by_name.items() if output.product.name == "mine"] == [
+        f"{case}-mine" for case in CASES
+    ]
+    wildcards = of(outputs, "d2k2-mine")
+    assert outputs.inputs(wildcards) == ["results/exact_methods/d2k2.nc"]
+    assert outputs.caption(wildcards) == "Mine, of d2k2."
+    assert outputs.sources(wildcards)[0] == own / "mine.py"
+    assert (outputs.category(wildcards), outputs.labels(wildcards)) == ("Figures", {"figure": "d2k2-mine"})
+    assert "results/figures/d2k2-mine.svg" in outputs.files("theory")
+
+
+def test_the_name_of_a_new_figure_is_kept(config: dict[str, Any], own: Path) -> None:
+    config["experiments"]["Mine"] = {"cases": ["d1k1"], "seeds": [0], "sweep": {}}
+    check_config(config)
+    write_figure(own, "mine")
+    with pytest.raises(ConfigError, match=r"experiments\.Mine: this name is kept for the figure mine; choose another"):
+        check_config(config)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ('reads = "dataset"', "the figure mine reads 'dataset', which is no kind of result; did you mean datasets"),
+        (
+            'file = "{name}"',
+            "the figures learning_curves and mine would both write to results/figures/figure1.*; give one another file",
+        ),
+    ],
+)
+def test_what_a_new_figure_may_not_do(body: str, message: str, config: dict[str, Any], own: Path) -> None:
+    write_figure(own, "mine", body)
+    with pytest.raises(ConfigError) as caught:
+        Plan(config)
+    assert caught.value.problems[0].startswith(f"plugins: {message}")
+
+
+def test_example_is_planned_and_drawn(config: dict[str, Any], own: Path) -> None:
+    load_plugins(["own_figure.py"], ROOT / "examples")
+    outputs = Plan(config).figures
+    wildcards = of(outputs, "simulated_steps")
+    assert outputs.names(wildcards) == ["figure1"]
+    assert outputs.caption(wildcards) == "**Median ratio over the simulated steps**, of the experiments figure1."
+    dataset = synthetic.figure1_dataset(iterations=80, time_constant=20.0)
+    figure = figures.get("simulated_steps")().make({"figure1": dataset})
+    assert isinstance(figure, Figure)
+    (axes,) = figure.axes
+    assert [line.get_label() for line in axes.get_lines()] == ["figure1, d1k1", "figure1, d2k2", "figure1, d20k10"]
+    assert axes.get_lines()[0].get_xdata()[-1] == dataset["d1k1"]["rollout_steps"].median("seed")[-1]
+
+
+# --- labels ----------------------------------------------------------------------------------------------------------
+
+
+def test_labels_are_those_of_the_declarations() -> None:
+    assert declared("smoothing_radius").axis_label == "smoothing radius $r$"
+    assert declared("precision").axis_label == "precision"
+    assert declared("tasks.no_such_setting").axis_label == "no such setting"

@@ -1,0 +1,239 @@
+"""Config files as text: what is read, what is refused, and that nothing else ever happens."""
+
+import copy
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from bad_input import rows, unescaped
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from places import ROOT
+from snakemake.common.configfile import load_configfile
+from snakemake.exceptions import WorkflowError
+
+from metalqr.config import ConfigError, check_config, read_config, read_configs
+from metalqr.config.problems import key_path
+
+DEFAULT = read_config(ROOT / "config.yaml")
+
+
+def problems(path: Path, content: str | bytes) -> tuple[str, ...]:
+    """What is refused in a file of this content, without the file's name."""
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError) as caught:
+        read_config(path)
+    assert all(problem.startswith(f"{path}: ") for problem in caught.value.problems)
+    return tuple(problem.removeprefix(f"{path}: ") for problem in caught.value.problems)
+
+
+def test_default_config_is_read_as_any_yaml() -> None:
+    assert yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8")) == DEFAULT
+
+
+SHOWN_BY_SNAKEMAKE = {
+    "not valid": (WorkflowError, "Config file is not valid JSON or YAML"),
+    "no keys": (WorkflowError, "Config file must be given as JSON or YAML with keys at top level"),
+    "UnicodeDecodeError": (UnicodeDecodeError, "can.t decode byte"),
+    "ValueError": (ValueError, "month must be"),
+}
+
+
+@pytest.mark.parametrize(("content", "message", "overlay"), rows("Config files that are not plain YAML"))
+def test_bad_config_file_on_the_page(
+    content: str, message: str, overlay: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_bytes(unescaped(content))
+    with pytest.raises(ConfigError) as caught:
+        read_config("mine.yaml")
+    assert caught.value.problems == (message,)
+    if overlay.startswith("the same"):
+        load_configfile("mine.yaml")
+    else:
+        error, text = SHOWN_BY_SNAKEMAKE[overlay]
+        with pytest.raises(error, match=text):
+            load_configfile("mine.yaml")
+
+
+def test_anchors_and_merges_are_possible(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("a: &base {x: 1, y: 2}\nb: {<<: *base, x: 3}\nc: [*base, *base]\n")
+    found = read_config(tmp_path / "mine.yaml")
+    assert found["b"] == {"x": 3, "y": 2}
+    assert found["c"] == [found["a"], found["a"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a: {b: 1, c: 2, b: 3}\n", "a.b: given twice, in line 1 and line 1; keep one"),
+        ("a:\n- x: 1\n  x: 2\n", "a[0].x: given twice, in line 2 and line 3; keep one"),
+        ("a: [*b]\n", "line 1, column 5: not YAML: found undefined alias 'b'"),
+        ("a: &a\n  b: *a\n", "a.b: line 1, column 4: contains itself; remove the alias"),
+        ("a: 'b\n", "line 2, column 1: not YAML: found unexpected end of stream while scanning a quoted scalar that"),
+        ("a: b: c\n", "line 1, column 5: not YAML: mapping values are not allowed here"),
+        ("a: 2020-01-01\n", "a: line 1, column 4: 2020-01-01 is a date to YAML; put it into quotes if it is text"),
+        ("a: !!int x\n", "a: line 1, column 4: 'x' is not a whole number"),
+        ("a: !!bool x\n", "a: line 1, column 4: 'x' is not true or false"),
+        ("a: {<<: 3}\n", "line 1, column 9: not YAML: expected a mapping or list of mappings for merging, but found"),
+        (f"a: {'9' * 5000}\n", f"a: line 1, column 4: '{'9' * 60}...' is not a whole number"),
+        ("a: !<tag:x,2000:y> 1\n", "a: line 1, column 4: the tag tag:x,2000:y is refused"),
+        ("!!set {a}\n", "config: line 1, column 1: the tag !!set is refused"),
+        ("a: " + "[" * 5000 + "]" * 5000, "nested more than 20 levels deep"),
+        ("a: " + "[" * 30 + "]" * 30, "a[0][0]: nested more than 20 levels deep"),
+    ],
+)
+def test_refused_content(content: str, message: str, tmp_path: Path) -> None:
+    assert problems(tmp_path / "mine.yaml", content)[0].startswith(message)
+
+
+def test_a_few_lines_that_stand_for_more_than_a_memory_holds(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 40)]
+    (problem,) = problems(tmp_path / "mine.yaml", "\n".join(lines))
+    assert problem.startswith("its anchors and aliases stand for 12,")
+    assert problem.endswith(" entries, more than 1,000,000; write fewer")
+
+
+def test_problems_of_all_files_at_once(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text("a: 1\na: 2\nb: !x 1\n")
+    with pytest.raises(ConfigError) as caught:
+        read_configs([first, ROOT / "config.yaml", second])
+    assert [problem.split(": ")[0] for problem in caught.value.problems] == [str(first), str(first), str(second)]
+
+
+def test_a_tag_runs_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "ran"
+    content = f"seed: !!python/object/apply:os.mkdir ['{target}']\n"
+    assert problems(tmp_path / "mine.yaml", content)[0].startswith(
+        "seed: line 1, column 7: the tag !!python/object/apply:os.mkdir is refused"
+    )
+    assert not target.exists()
+
+
+def test_checking_without_snakemake(tmp_path: Path) -> None:
+    def check(content: str) -> tuple[int, str]:
+        (tmp_path / "mine.yaml").write_text(content)
+        command = [sys.executable, str(ROOT / "workflow/lib/check_config.py"), "mine.yaml"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    assert check("seed: 3\n") == (0, "The config can be used.\n")
+    assert check("\tseed: 3\n") == (
+        1, "The config has a problem:\n  mine.yaml: line 1, column 1: a tab; indent with spaces\n"
+    )  # fmt: skip
+    assert check("seed: -3\n") == (1, "The config has a problem:\n  seed: -3 is not >= 0\n")
+
+
+# --- anything at all -------------------------------------------------------------------------------------------------
+
+fuzzed = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=200)
+PARTS = (
+    ": |- |\n|  |\t|{|}|[|]|,|a|&a |*a|!|!!int |!!float |<<|? |> |'|\"|012|1:30|1e-3|~|---\n|#|%YAML|\0|é|=|2020-13-01"
+)
+parts = st.sampled_from([*PARTS.split("|"), "|", "!!python/name:os.system "])
+contents = st.one_of(
+    st.binary(max_size=200),
+    st.text(max_size=200).map(str.encode),
+    st.lists(parts, max_size=30).map(lambda chosen: "".join(chosen).encode()),
+)
+
+
+def refusal(action: Callable[[], Any]) -> tuple[str, ...]:
+    """The problems with which an action is refused; none if it is not. Any other error fails the test."""
+    try:
+        action()
+    except ConfigError as error:
+        return error.problems or ("nothing said",)
+    return ()
+
+
+@fuzzed
+@given(content=contents)
+def test_any_bytes_are_read_or_refused_with_the_files_name(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content)
+    for problem in refusal(lambda: read_config(path)):
+        assert problem.startswith(f"{path}: ")
+        assert problem.isprintable()
+
+
+scalars = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=12), st.binary(max_size=4), st.dates(),
+    st.sampled_from([10**400, -1, 0, 1, 2**31, 1e-3, "1e-3", "zero", "all", "given", "d1k1", "perturbations"]),
+)  # fmt: skip
+keys = st.text(max_size=8) | st.sampled_from(["seed", "cases", "tasks", "sweep", "../x", "a/b", "a b"]) | st.integers()
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4), max_leaves=12
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths of all that is in a config."""
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, child in children for place in places(child, (*path, key)))]
+
+
+def require_accepted_or_clear(config: dict[Any, Any]) -> None:
+    before = repr(config)
+    begins = ("config: ", *(key_path([key]) for key in {**DEFAULT, **config}))
+    for problem in refusal(lambda: check_config(config)):
+        assert problem.startswith(begins)
+        assert ": " in problem
+        assert problem.isprintable()
+        assert len(problem) < 500
+    assert repr(config) == before
+
+
+@fuzzed
+@given(config=st.dictionaries(keys, values, max_size=5))
+@example(config={"<": []})
+def test_any_mapping_is_a_config_or_refused_with_its_keys(config: dict[Any, Any]) -> None:
+    require_accepted_or_clear(config)
+
+
+@fuzzed
+@given(data=st.data())
+def test_any_change_of_the_default_config_is_possible_or_refused_with_its_keys(data: st.DataObject) -> None:
+    config = copy.deepcopy(DEFAULT)
+    for _ in range(data.draw(st.integers(1, 3))):
+        *path, last = data.draw(st.sampled_from(places(config)[1:]))
+        block = config
+        for key in path:
+            block = block[key]
+        action = data.draw(st.sampled_from(["delete", "replace", "add"]))
+        if action == "delete" and len(block) > 1:
+            del block[last]
+        elif action == "add" and isinstance(block, dict):
+            block[data.draw(keys)] = data.draw(values)
+        else:
+            block[last] = data.draw(values)
+    require_accepted_or_clear(config)
+
+
+def test_json_is_read_as_json(tmp_path: Path) -> None:
+    """As Snakemake does: tabs may indent, and 1e-3 is a number."""
+    path = tmp_path / "mine.json"
+    path.write_text('{\n\t"algorithm": {\n\t\t"smoothing_radius": 1e-3\n\t}\n}\n')
+    assert read_config(path) == {"algorithm": {"smoothing_radius": 0.001}}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"a": {"b": 1, "b": 2}}', "mine.json: b: given twice; keep one"),
+        ('{"__use_yte__": true}', "mine.json: __use_yte__: templates are refused, they run code"),
+        ("[1]", 'mine.json: no keys at the top level; write keys, such as {"seed": 2025}'),
+    ],
+)
+def test_json_that_is_refused(content: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(content)
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        read_config(path)

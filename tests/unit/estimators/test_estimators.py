@@ -1,0 +1,237 @@
+"""Algorithms 1 and 2 against the exact expectations of what they estimate."""
+
+import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import twins
+from numpy.testing import assert_allclose, assert_array_equal
+from systems import random_tasks
+
+from metalqr import estimators, lqr, meta, rollout
+from metalqr.config.algorithm import MetaSettings
+from metalqr.lqr import LQRTasks
+from metalqr.simulation.streams import Purpose, Stream, perturbations
+
+# Similar and well damped, so that one gain serves all and small steps stay stable.
+similar_tasks = functools.partial(random_tasks, radius=0.6, spread=0.2)
+
+SETTINGS = MetaSettings(
+    learning_rate=1.0e-3,
+    adaptation_rate=0.02,
+    perturbations=12,
+    inner_perturbations=9,
+    smoothing_radius=0.1,
+    rollout_length=7,
+)
+
+
+def test_algorithm_1_estimates_the_gradient_averaged_over_the_ball():
+    """Scalar tasks, the ball an interval: E = (J(k + r) - J(k - r)) / 2r of the finite-horizon cost. 4.5 sigma."""
+    tasks, gain, r = similar_tasks(seed=1, count=3, state_dim=1, action_dim=1), np.array([[0.1]]), 0.1
+    settings = SETTINGS.replace(inner_perturbations=20_000)
+    estimates = np.array([estimators.estimate_gradient(tasks, gain, settings, Stream(s)) for s in range(40)])
+    high, low = (lqr.finite_horizon_cost(tasks, gain + step, settings.rollout_length) for step in (r, -r))
+    twins.within(estimates, ((high - low) / (2 * r)).reshape(3, 1, 1))
+
+
+def test_algorithm_1_estimates_the_gradient_in_two_dimensions():
+    """Perturbations on a circle: the exact expectation by the trapezoidal rule. 4.5 sigma."""
+    tasks, gain = similar_tasks(seed=2, count=2, state_dim=2, action_dim=1), np.array([[0.1, -0.05]])
+    settings = SETTINGS.replace(inner_perturbations=20_000)
+    estimates = np.array([estimators.estimate_gradient(tasks, gain, settings, Stream(s)) for s in range(40)])
+    cost = lambda K: lqr.finite_horizon_cost(tasks, K, settings.rollout_length)  # noqa: E731
+    twins.within(estimates, twins.circle_average(cost, gain, settings.smoothing_radius))
+
+
+@pytest.mark.parametrize(("state_dim", "action_dim"), [(2, 2), (4, 3)])
+def test_algorithm_1_comes_near_the_gradient_for_a_small_radius(state_dim, action_dim):
+    """Against central differences of the finite-horizon cost: the bias, O(r^2), is allowed 2 % beside 4.5 sigma."""
+    tasks, length, step = similar_tasks(seed=3, count=2, state_dim=state_dim, action_dim=action_dim), 10, 1.0e-6
+    settings = SETTINGS.replace(inner_perturbations=400_000, smoothing_radius=0.05, rollout_length=length)
+    gain = np.zeros((action_dim, state_dim))
+    estimates = np.array([estimators.estimate_gradient(tasks, gain, settings, Stream(s)) for s in range(12)])
+    exact = np.empty(estimates.shape[1:])
+    for entry in np.ndindex(gain.shape):
+        change = np.zeros_like(gain)
+        change[entry] = step
+        high, low = (lqr.finite_horizon_cost(tasks, sign * change, length) for sign in (1, -1))
+        exact[:, *entry] = (high - low) / (2 * step)
+    noise = estimates.std(axis=0, ddof=1) / np.sqrt(len(estimates))
+    allowed = 0.02 * np.linalg.norm(exact, axis=(1, 2))[:, None, None] + 4.5 * noise
+    assert np.all(np.abs(estimates.mean(axis=0) - exact) < allowed)
+    assert np.all(allowed < 0.2 * np.linalg.norm(exact))
+
+
+def test_algorithm_2_without_adaptation_estimates_the_average_gradient():
+    """At eta = 0 the expectation is Algorithm 1's, averaged with p (not uniform here). 4.5 sigma."""
+    base, gain = similar_tasks(seed=4, count=3, state_dim=2, action_dim=1), np.array([[0.1, -0.05]])
+    tasks = LQRTasks(base.A, base.B, base.Q, base.R, base.Psi, p=[0.2, 0.5, 0.3])
+    settings = SETTINGS.replace(adaptation_rate=0.0, perturbations=5000, inner_perturbations=1)
+    estimates = np.array([estimators.estimate_meta_gradient(tasks, gain, settings, Stream(s)) for s in range(40)])
+    cost = lambda K: lqr.finite_horizon_cost(tasks, K, settings.rollout_length)  # noqa: E731
+    exact = np.einsum("i,ikd->kd", tasks.p, twins.circle_average(cost, gain, settings.smoothing_radius))
+    twins.within(estimates, exact)
+
+
+def test_algorithm_2_estimates_the_gradient_of_the_smoothed_meta_objective():
+    r"""Scalar tasks, all but one number in closed form. 4.5 sigma.
+
+    :math:`E = \sum_i p_i (F_i(k + r) - F_i(k - r)) / 2r` with :math:`F_i(k) = E J_i(k - \eta g_i(k))`, where g is what
+    Algorithm 1 returns: its mean is :math:`(J_i(k + r) - J_i(k - r)) / 2r`, its deviation is measured here, and by the
+    central limit theorem it is normal, so the outer expectation of the polynomial J is a Gauss-Hermite sum. The
+    adaptation moves E by more than 20 standard errors, as the last line checks: the test would see it missing.
+    """
+    tasks, gain, r, eta = similar_tasks(seed=5, count=3, state_dim=1, action_dim=1), np.array([[0.05]]), 0.1, 0.02
+    settings = SETTINGS.replace(adaptation_rate=eta, perturbations=1000, inner_perturbations=1000)
+    cost = lambda K: lqr.finite_horizon_cost(tasks, K, settings.rollout_length)  # noqa: E731
+    nodes, weights = np.polynomial.hermite_e.hermegauss(12)
+
+    def adapted_cost(k):
+        mean = (cost(k + r) - cost(k - r)) / (2 * r)
+        repeats = [estimators.estimate_gradient(tasks, k, settings, Stream(1000 + s)).ravel() for s in range(200)]
+        gradients = mean + np.std(repeats, axis=0) * nodes[:, np.newaxis]
+        values = [cost(k - eta * gradient.reshape(3, 1, 1)) for gradient in gradients]
+        return weights @ values / weights.sum()
+
+    estimates = np.array([estimators.estimate_meta_gradient(tasks, gain, settings, Stream(s)) for s in range(40)])
+    exact = tasks.p @ (adapted_cost(gain + r) - adapted_cost(gain - r)) / (2 * r)
+    twins.within(estimates, exact)
+    unadapted = tasks.p @ (cost(gain + r) - cost(gain - r)) / (2 * r)
+    assert abs(unadapted - exact) > 20 * estimates.std() / np.sqrt(40)
+
+
+def test_algorithm_2_comes_near_the_exact_meta_gradient():
+    """Two-dimensional tasks, a small adaptation, long roll-outs: within 5 % of the gradient and 4.5 standard errors."""
+    tasks, gain, eta = similar_tasks(seed=6, count=2, state_dim=2, action_dim=2), np.zeros((2, 2)), 1.0e-4
+    settings = SETTINGS.replace(
+        adaptation_rate=eta,
+        perturbations=20_000,
+        inner_perturbations=10,
+        smoothing_radius=0.1,
+        rollout_length=40,
+    )
+    estimates = np.array([estimators.estimate_meta_gradient(tasks, gain, settings, Stream(s)) for s in range(12)])
+    exact = meta.gradient(tasks, gain, eta)
+    noise = estimates.std(axis=0, ddof=1) / np.sqrt(len(estimates))
+    assert np.all(np.abs(estimates.mean(axis=0) - exact) < 0.05 * np.linalg.norm(exact) + 4.5 * noise)
+    assert np.all(4.5 * noise < 0.3 * np.linalg.norm(exact))
+
+
+def test_algorithm_2_is_the_algorithm_as_printed():
+    """Both layers step by step, from plain twins: perturb, estimate, adapt, simulate once more, average."""
+    tasks, gain, stream = (
+        random_tasks(seed=7, count=2, state_dim=3, action_dim=2),
+        0.1 * np.ones((2, 3)),
+        Stream(5, iteration=2),
+    )
+    s = SETTINGS
+    expected, scale = np.zeros((2, 3)), 6 / s.smoothing_radius**2
+    for i in range(2):
+        for m in range(s.perturbations):
+            slot = s.perturbations * i + m
+            U = twins.direction((2, 3), s.smoothing_radius, 0, slot, stream.address(Purpose.PERTURBATION))
+            gradient = np.zeros((2, 3))
+            for n in range(s.inner_perturbations):
+                V = twins.inner_direction(
+                    tasks, i, s.smoothing_radius, n, slot, stream.address(Purpose.INNER_PERTURBATION)
+                )
+                cost = twins.rollout_cost(
+                    tasks, i, gain + U + V, s.rollout_length, n, slot, stream.address(Purpose.INNER_ROLLOUT)
+                )
+                gradient += scale * cost * V / s.inner_perturbations
+            adapted = gain + U - s.adaptation_rate * gradient
+            cost = twins.rollout_cost(tasks, i, adapted, s.rollout_length, 0, slot, stream.address(Purpose.ROLLOUT))
+            expected += tasks.p[i] * scale * cost * U / s.perturbations
+    estimate = estimators.estimate_with_counts(tasks, gain, s, stream)
+    assert_allclose(estimate.gradient, expected, rtol=1e-11, atol=1e-11 * np.abs(expected).max())
+    assert estimate.rollout_steps == 2 * 12 * 10 * 7
+
+
+def test_the_same_stream_gives_the_same_numbers_whatever_ran_before():
+    tasks, gain = similar_tasks(seed=8, count=2, state_dim=2, action_dim=2), np.zeros((2, 2))
+    first = estimators.estimate_meta_gradient(tasks, gain, SETTINGS, Stream(1))
+    estimators.estimate_gradient(tasks, gain, SETTINGS, Stream(1))
+    rollout.costs(tasks, np.zeros((2, 3, 2, 2)), 5, Stream(1))
+    assert_array_equal(estimators.estimate_meta_gradient(tasks, gain, SETTINGS, Stream(1)), first)
+    assert not np.any(estimators.estimate_meta_gradient(tasks, gain, SETTINGS, Stream(2)) == first)
+    assert not np.any(estimators.estimate_meta_gradient(tasks, gain, SETTINGS, Stream(1, 1)) == first)
+
+
+def test_a_batch_averages_over_the_drawn_tasks():
+    """A batch of one from a distribution on one task is that task alone: the mean over repeats agrees. 4.5 sigma."""
+    base, gain = similar_tasks(seed=9, count=2, state_dim=1, action_dim=1), np.array([[0.1]])
+    tasks = LQRTasks(base.A, base.B, base.Q, base.R, base.Psi, p=[0.0, 1.0])
+    settings = SETTINGS.replace(adaptation_rate=0.0, perturbations=20_000, inner_perturbations=1, task_batch=3)
+    estimates = np.array([estimators.estimate_meta_gradient(tasks, gain, settings, Stream(s)) for s in range(30)])
+    r = settings.smoothing_radius
+    high, low = (lqr.finite_horizon_cost(tasks, gain + step, settings.rollout_length)[1] for step in (r, -r))
+    twins.within(estimates, (high - low) / (2 * r))
+    assert estimators.estimate_with_counts(tasks, gain, settings, Stream(0)).rollout_steps == 3 * 20_000 * 2 * 7
+
+
+@pytest.mark.parametrize(("state_dim", "action_dim"), [(1, 1), (2, 1), (2, 2), (3, 2)])
+def test_unstable_perturbations_are_counted_exactly(state_dim, action_dim):
+    tasks = similar_tasks(seed=10, count=3, state_dim=state_dim, action_dim=action_dim)
+    gain = np.zeros((action_dim, state_dim))
+    settings = SETTINGS.replace(smoothing_radius=3.0, perturbations=40)
+    estimate = estimators.estimate_with_counts(tasks, gain, settings, Stream(3))
+    U = perturbations(Stream(3), 3, 40, action_dim, state_dim, 3.0)
+    expected = sum(np.count_nonzero(lqr.spectral_radius(tasks, U[:, m]) >= 1.0) for m in range(40))
+    assert 0 < expected < 120
+    assert estimate.unstable_perturbations == expected
+
+
+@pytest.mark.parametrize(("state_dim", "action_dim"), [(1, 1), (2, 2)])
+def test_gains_whose_closed_loop_overflows_count_as_unstable(state_dim, action_dim):
+    tasks = similar_tasks(seed=10, count=3, state_dim=state_dim, action_dim=action_dim)
+    gain = np.full((action_dim, state_dim), 1e160)
+    estimate = estimators.estimate_with_counts(tasks, gain, SETTINGS.replace(perturbations=4), Stream(3))
+    assert estimate.unstable_perturbations == 12
+
+
+@pytest.mark.parametrize("estimate", [estimators.estimate_gradient, estimators.estimate_meta_gradient])
+@pytest.mark.parametrize(
+    ("K", "message"), [(np.zeros((3, 2)), r"K has shape \(3, 2\)"), (np.full((2, 3), np.nan), "not finite")]
+)
+def test_bad_gains_are_refused(estimate, K, message):
+    tasks = similar_tasks(seed=11, count=2, state_dim=3, action_dim=2)
+    with pytest.raises(ValueError, match=message):
+        estimate(tasks, K, SETTINGS, Stream(0))
+
+
+def test_algorithm_2_wants_one_gain_for_all_tasks():
+    tasks = similar_tasks(seed=11, count=2, state_dim=3, action_dim=2)
+    with pytest.raises(ValueError, match="one gain for all tasks"):
+        estimators.estimate_meta_gradient(tasks, np.zeros((2, 2, 3)), SETTINGS, Stream(0))
+
+
+TOO_LARGE = """
+import resource
+import numpy as np
+from metalqr import LQRTasks, MetaSettings, Stream, estimators
+
+resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
+tasks = LQRTasks(A=[[[0.5]]], B=[[[1.0]]], Q=[[[1.0]]], R=[[[1.0]]], Psi=[[[1.0]]])
+settings = MetaSettings(learning_rate=1.0e-3, adaptation_rate=0.0, perturbations=10**9)
+try:
+    estimators.estimate_meta_gradient(tasks, np.zeros((1, 1)), settings, Stream(0))
+except MemoryError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS does not keep to a limit of the address space")
+def test_more_policies_than_fit_are_named_with_what_they_take() -> None:
+    path = [str(Path(estimators.__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+    command = [sys.executable, "-c", TOO_LARGE]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == (
+        "an iteration with 1 tasks and perturbations: 1000000000 takes about 40 GB, more than there is; lower "
+        "perturbations or task_batch\n"
+    ), done.stderr

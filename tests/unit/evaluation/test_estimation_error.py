@@ -1,0 +1,335 @@
+"""The true error of Algorithms 1 and 2: biases in closed form, noise within its confidence, statistics by hand."""
+
+import functools
+
+import numpy as np
+import pytest
+import twins
+from systems import Array, random_tasks
+
+from metalqr import estimators, lqr, meta, rollout
+from metalqr.config.algorithm import MetaSettings
+from metalqr.config.problems import SettingsError
+from metalqr.evaluation import estimation_error as errors
+from metalqr.evaluation.estimation_error import ErrorSweeps, bias, curves, measurement
+from metalqr.lqr import LQRTasks, UnstablePolicyError
+from metalqr.simulation.streams import Stream
+
+# Similar and well damped, so that one gain serves all and small steps stay stable.
+similar_tasks = functools.partial(random_tasks, radius=0.6, spread=0.2)
+SETTINGS = MetaSettings(
+    learning_rate=1.0e-3,
+    adaptation_rate=0.01,
+    perturbations=8,
+    inner_perturbations=8,
+    smoothing_radius=0.1,
+    rollout_length=7,
+)
+SWEEPS = ErrorSweeps(repeats=4, perturbations=(4, 8), smoothing_radius=(0.1, 0.2), rollout_length=(7,))
+
+
+def scalar(a: float = 0.5, count: int = 1) -> LQRTasks:
+    one = np.ones((count, 1, 1))
+    return LQRTasks(a * one, one, one, one, one)
+
+
+def targets(tasks: LQRTasks, K: Array, rate: float) -> Array:
+    return np.concatenate([lqr.gradient(tasks, K), meta.gradient(tasks, K, rate)[np.newaxis]])
+
+
+# --- the bias
+
+
+def test_targets_are_the_exact_gradients() -> None:
+    tasks, K = similar_tasks(seed=1), 0.05 * np.ones((2, 3))
+    np.testing.assert_allclose(errors.exact_gradients(tasks, K, 0.01), targets(tasks, K, 0.01), rtol=1e-13)
+    finite = errors.exact_gradients(tasks, K, 0.01, 6)
+    np.testing.assert_array_equal(finite[:-1], lqr.finite_horizon_gradient(tasks, K, 6))
+
+
+def test_bias_of_smoothing_a_scalar_by_hand() -> None:
+    """J(k) = (1 + k^2) / (1 - f^2), f = a - k, so J' = 2 k / (1 - f^2) - 2 f (1 + k^2) / (1 - f^2)^2.
+
+    The bias is (J(k + r) - J(k - r)) / 2r - J'(k), without standard error. At eta = 0 the meta-objective is J too.
+    """
+    a, k, r = 0.5, 0.2, 0.3
+
+    def J(k: float) -> float:
+        return (1 + k**2) / (1 - (a - k) ** 2)
+
+    f = a - k
+    slope = 2 * k / (1 - f**2) - 2 * f * (1 + k**2) / (1 - f**2) ** 2
+    found = errors.smoothing_bias(scalar(a), [[k]], 0.0, r, seed=0)
+    np.testing.assert_allclose(found.norm, 2 * [abs((J(k + r) - J(k - r)) / (2 * r) - slope)], rtol=1e-12)
+    np.testing.assert_array_equal(found.standard_error, [0.0, 0.0])
+
+
+def test_bias_of_a_single_step_by_hand() -> None:
+    """J1(k) = (1 + k^2) (f^2 + 1), f = a - k, for one step from x_0 of variance 1; J1' = 2 k (f^2 + 1) - 2 f (1 + k^2).
+
+    J' as in the test above; the bias of the length is |J1' - J'|, that of both (J1(k + r) - J1(k - r)) / 2r - J'.
+    """
+    a, k, r = 0.5, 0.2, 0.3
+    f = a - k
+    slope = 2 * k / (1 - f**2) - 2 * f * (1 + k**2) / (1 - f**2) ** 2
+    finite = 2 * k * (f**2 + 1) - 2 * f * (1 + k**2)
+    np.testing.assert_allclose(errors.horizon_bias(scalar(a), [[k]], 0.0, 1), 2 * [abs(finite - slope)], rtol=1e-12)
+
+    def J1(k: float) -> float:
+        return (1 + k**2) * ((a - k) ** 2 + 1)
+
+    both = errors.smoothing_bias(scalar(a), [[k]], 0.0, r, seed=0, length=1)
+    np.testing.assert_allclose(both.norm, 2 * [abs((J1(k + r) - J1(k - r)) / (2 * r) - slope)], rtol=1e-12)
+
+
+@pytest.mark.parametrize("length", [None, 9])
+def test_bias_in_two_dimensions_agrees_with_the_average_over_the_circle(length: int | None) -> None:
+    """(dk/r^2) E[F(K + U) U] by the trapezoidal rule, exact for a smooth F, within 4.5 standard errors.
+
+    The standard errors are so small that a bias off by 1 % would fail.
+    """
+    tasks, K, rate, r = similar_tasks(seed=2, count=2, state_dim=2, action_dim=1), np.array([[0.1, -0.05]]), 0.02, 0.1
+
+    def values(gain: Array) -> Array:
+        if length is None:
+            return np.append(lqr.cost(tasks, gain), meta.objective(tasks, gain, rate))
+        adapted = gain - rate * lqr.finite_horizon_gradient(tasks, gain, length)
+        return np.append(
+            lqr.finite_horizon_cost(tasks, gain, length), tasks.p @ lqr.finite_horizon_cost(tasks, adapted, length)
+        )
+
+    exact = np.linalg.norm(twins.circle_average(values, K, r) - targets(tasks, K, rate), axis=(1, 2))
+    found = errors.smoothing_bias(tasks, K, rate, r, seed=3, length=length)
+    assert np.all(np.abs(found.norm - exact) < 4.5 * found.standard_error)
+    assert np.all(found.standard_error < 2e-3 * exact)
+
+
+def test_bias_grows_with_the_square_of_the_radius_and_its_standard_error_with_the_fourth_power() -> None:
+    tasks, K = similar_tasks(seed=4, count=2, state_dim=2, action_dim=2), np.zeros((2, 2))
+    half, whole, double = (errors.smoothing_bias(tasks, K, 0.01, r, seed=0) for r in (0.0005, 0.001, 0.002))
+    np.testing.assert_allclose(whole.norm / half.norm, 4.0, rtol=1e-3)
+    np.testing.assert_allclose(double.standard_error / whole.standard_error, 16.0, rtol=1e-2)
+
+
+def test_one_length_stands_for_all_in_many_dimensions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In 72 dimensions, with 1 - 4 / 74^2 of the term in r^4, which is itself a part of the bias."""
+    tasks, K = similar_tasks(seed=5, count=1, state_dim=9, action_dim=8), np.zeros((8, 9))
+    one = errors.smoothing_bias(tasks, K, 0.0, 0.05, seed=0)
+    monkeypatch.setattr(bias, "_ONE_LENGTH_FROM", 72)
+    two = errors.smoothing_bias(tasks, K, 0.0, 0.05, seed=0)
+    assert np.all(one.norm != two.norm)
+    np.testing.assert_allclose(one.norm, two.norm, rtol=4 / 74**2)
+
+
+def test_frames_that_do_not_hold_all_directions_are_less_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within 4.5 standard errors, now of order r^2, of what complete frames give."""
+    tasks, K = similar_tasks(seed=4, count=2, state_dim=2, action_dim=2), np.zeros((2, 2))
+    complete = errors.smoothing_bias(tasks, K, 0.0, 0.02, seed=0)
+    monkeypatch.setattr(bias, "LARGEST_FRAME", 3)
+    partial = errors.smoothing_bias(tasks, K, 0.0, 0.02, seed=0)
+    assert np.all(np.abs(partial.norm - complete.norm) < 4.5 * partial.standard_error)
+    assert np.all(partial.standard_error > 10 * complete.standard_error)
+
+
+def test_bias_of_the_length_falls_like_one_over_it() -> None:
+    tasks, K = similar_tasks(seed=6), 0.05 * np.ones((2, 3))
+    short, long = (errors.horizon_bias(tasks, K, 0.01, length) for length in (200, 400))
+    np.testing.assert_allclose(short / long, 2.0, rtol=0.02)
+
+
+@pytest.mark.parametrize("dims", [(1, 1), (2, 1)])
+def test_bias_is_infinite_where_a_perturbed_policy_is_unstable(dims: tuple[int, int]) -> None:
+    """|0.9 - K| < 1: K = -0.1 is not stabilising; the other task, with A = 0.1, is stable all the same."""
+    identity = np.stack(2 * [np.eye(dims[0])])
+    B = np.ones((2, dims[0], 1))
+    tasks = LQRTasks(np.array([0.9, 0.1]).reshape(2, 1, 1) * identity, B, identity, np.ones((2, 1, 1)), identity)
+    found = errors.smoothing_bias(tasks, np.zeros((1, dims[0])), 1e-3, 0.2, seed=0)
+    assert np.isinf(found.norm).tolist() == [True, False, True]
+    finite = errors.smoothing_bias(tasks, np.zeros((1, dims[0])), 1e-3, 0.2, seed=0, length=20)
+    assert np.isfinite(finite.norm).all()
+
+
+def test_tasks_of_probability_zero_have_no_part_in_the_meta_gradient() -> None:
+    one = np.ones((2, 1, 1))
+    tasks = LQRTasks(np.array([0.2, 0.9]).reshape(2, 1, 1), one, one, one, one, p=[1.0, 0.0])
+    found = errors.smoothing_bias(tasks, [[0.0]], 1e-3, 0.2, seed=0)
+    assert np.isinf(found.norm).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("radius", [0.0, -1.0, np.inf, np.nan])
+def test_an_impossible_radius_is_refused(radius: float) -> None:
+    with pytest.raises(ValueError, match=r"radius is .*; give a finite number > 0"):
+        errors.smoothing_bias(scalar(), [[0.0]], 0.0, radius, seed=0)
+
+
+# --- the noise, within its confidence
+
+
+def test_squared_error_of_algorithm_1_is_bias_squared_and_variance_over_m() -> None:
+    """Scalar; a single term of the estimate is J~ U / r^2 with U = +-r, whose variance is E[J~^2] / r^2 - mean^2.
+
+    E[J~^2] is measured from 200 000 roll-outs, the mean square error from 1500 estimates; 4.5 standard errors, to which
+    both bias^2 and the variance contribute more than 10, as the last line checks: the test would see one missing.
+    """
+    tasks, K, r, M, length = scalar(), np.array([[0.0]]), 0.4, 1600, 3
+    settings = SETTINGS.replace(inner_perturbations=M, smoothing_radius=r, rollout_length=length)
+    exact = lqr.gradient(tasks, K)
+    estimates = np.array([estimators.estimate_gradient(tasks, K, settings, Stream(s)).item() for s in range(1500)])
+    squares = (estimates - exact.item()) ** 2
+
+    gains = np.repeat([r, -r], 100_000).reshape(1, -1, 1, 1)
+    second_moment = np.mean(rollout.costs(tasks, gains, length, Stream(7)) ** 2) / r**2
+    missed = errors.smoothing_bias(tasks, K, 0.0, r, seed=0, length=length).norm[0]
+    high, low = (lqr.finite_horizon_cost(tasks, K + step, length).item() for step in (r, -r))
+    variance = (second_moment - ((high - low) / (2 * r)) ** 2) / M
+    standard_error = squares.std(ddof=1) / np.sqrt(len(squares))
+    assert abs(squares.mean() - (missed**2 + variance)) < 4.5 * standard_error
+    assert min(missed**2, variance) > 10 * standard_error
+
+
+def test_noise_falls_with_the_root_of_m_and_grows_with_one_over_r() -> None:
+    """Slopes of the noise of both algorithms within 4 of their standard errors, which are small enough to tell."""
+    tasks, K = similar_tasks(seed=8, count=2, state_dim=2, action_dim=1), np.zeros((1, 2))
+    sweeps = ErrorSweeps(
+        repeats=100, perturbations=(2, 8, 32), smoothing_radius=(0.0125, 0.025, 0.05), rollout_length=(5,)
+    )
+    settings = SETTINGS.replace(perturbations=32, inner_perturbations=32, adaptation_rate=1e-5)
+    found = errors.measure(tasks, K, settings, sweeps, 1)
+    for noise, slope in ((found.perturbations.noise, -0.5), (found.smoothing_radius.noise, -1.0)):
+        assert noise.predicted_slope == slope
+        assert np.all(np.abs(noise.slope - slope) < 4 * noise.slope_standard_error)
+        assert np.all(noise.slope_standard_error < 0.08)
+
+
+def test_mean_of_the_estimates_misses_by_the_bias() -> None:
+    """The error of one estimate with very many perturbations is the bias, within 5 of its standard deviations.
+
+    With a deviation of the estimate below a tenth of the bias.
+    """
+    tasks, K = similar_tasks(seed=9, count=2, state_dim=1, action_dim=1), np.array([[0.1]])
+    settings = SETTINGS.replace(smoothing_radius=0.4, rollout_length=3, inner_perturbations=300_000)
+    missed = errors.smoothing_bias(tasks, K, 0.0, 0.4, seed=0, length=3).norm[:2]
+    estimates = np.array([estimators.estimate_gradient(tasks, K, settings, Stream(s)) for s in range(8)])
+    deviation = estimates.std(axis=0, ddof=1).ravel()
+    assert np.all(deviation < 0.1 * missed)
+    found = np.abs(estimates.mean(axis=0) - lqr.gradient(tasks, K)).ravel()
+    assert np.all(np.abs(found - missed) < 5 * deviation / np.sqrt(8))
+
+
+# --- bookkeeping
+
+
+def test_statistics_of_known_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten estimates that miss by 1 to 10 in one entry: mean 5.5, quantile 9, deviation that of 1 to 10, sqrt(55/6)."""
+    tasks, K = similar_tasks(seed=10, count=2, state_dim=2, action_dim=1), np.zeros((1, 2))
+    exact, misses = targets(tasks, K, 0.01), iter(range(1, 11))
+    offset = np.array([[0.0, 1.0]])
+    monkeypatch.setattr(measurement, "estimate_gradient", lambda *_: exact[:2] + 2.0 * offset)
+    monkeypatch.setattr(measurement, "estimate_meta_gradient", lambda *_: exact[2] + next(misses) * offset)
+    sweeps = ErrorSweeps(repeats=10, perturbations=(8,), smoothing_radius=(0.1,), rollout_length=(7,))
+    found = errors.measure(tasks, K, SETTINGS, sweeps, 0).perturbations
+    np.testing.assert_allclose(found.error.values[:, 0], [2.0, 2.0, 5.5])
+    np.testing.assert_allclose(found.error_quantile[:, 0], [2.0, 2.0, 9.0])
+    np.testing.assert_allclose(found.noise.values[:, 0], [0.0, 0.0, np.sqrt(55 / 6)], atol=1e-12)
+    np.testing.assert_allclose(found.error.standard_error[:, 0], [0.0, 0.0, np.sqrt(55 / 6 / 10)], atol=1e-12)
+    assert found.repeats[:, 0].tolist() == [10, 10, 10]
+    assert np.isnan(found.error.slope).all(), "one value has no slope"
+
+
+def test_one_parameter_is_swept_at_a_time_with_streams_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[tuple[MetaSettings, Stream]] = []
+    for name in ("estimate_gradient", "estimate_meta_gradient"):
+        original = getattr(measurement, name)
+        monkeypatch.setattr(
+            measurement, name, lambda *args, original=original: (used.append(args[2:]), original(*args))[1]
+        )
+    tasks, K = similar_tasks(seed=11, count=2, state_dim=2, action_dim=1), np.zeros((1, 2))
+    found = errors.measure(tasks, K, SETTINGS, SWEEPS, 5)
+    points = list(dict.fromkeys(settings for settings, _ in used))
+    changes = [{k: v for k, v in point.as_dict().items() if v != getattr(SETTINGS, k)} for point in points]
+    assert changes == [{"perturbations": 4, "inner_perturbations": 4}, {}, {"smoothing_radius": 0.2}]
+    assert len(used) == 3 * 2 * SWEEPS.repeats
+    assert len({stream for _, stream in used}) == len(used)
+    assert {stream.seed for _, stream in used} == {5}
+    own = [found.perturbations.error.values[:, 1], found.smoothing_radius.error.values[:, 0]]
+    own.append(found.rollout_length.error.values[:, 0])
+    np.testing.assert_array_equal(own[0], own[1])
+    np.testing.assert_array_equal(own[0], own[2])
+    again, other = (errors.measure(tasks, K, SETTINGS, SWEEPS, seed) for seed in (5, 6))
+    np.testing.assert_array_equal(again.perturbations.error.values, found.perturbations.error.values)
+    assert np.all(other.perturbations.error.values != found.perturbations.error.values)
+    np.testing.assert_array_equal(found.exact_norm, np.linalg.norm(targets(tasks, K, 0.01), axis=(1, 2)))
+    np.testing.assert_array_equal(found.K, K)
+
+
+def test_each_sweep_has_its_own_bias() -> None:
+    tasks, K = similar_tasks(seed=11, count=2, state_dim=2, action_dim=1), np.zeros((1, 2))
+    found = errors.measure(tasks, K, SETTINGS, SWEEPS, 5)
+    both = errors.smoothing_bias(tasks, K, 0.01, 0.1, 5, 7)
+    np.testing.assert_array_equal(found.perturbations.bias.values, np.stack([both.norm, both.norm], axis=1))
+    radii = [errors.smoothing_bias(tasks, K, 0.01, r, 5) for r in (0.1, 0.2)]
+    np.testing.assert_array_equal(found.smoothing_radius.bias.values, np.stack([each.norm for each in radii], axis=1))
+    np.testing.assert_array_equal(
+        found.smoothing_radius.bias.standard_error, np.stack([each.standard_error for each in radii], axis=1)
+    )
+    np.testing.assert_array_equal(found.rollout_length.bias.values[:, 0], errors.horizon_bias(tasks, K, 0.01, 7))
+
+
+def test_costly_points_of_algorithm_2_are_repeated_less_often() -> None:
+    """Own settings: 8 * 9 * 7 steps. M = 16 takes 16 * 17 / 72 times as many, l = 14 twice, l = 700 a hundred times."""
+    tasks, K = scalar(), np.zeros((1, 1))
+    sweeps = ErrorSweeps(repeats=40, perturbations=(4, 16), smoothing_radius=(0.2,), rollout_length=(14, 700))
+    found = errors.measure(tasks, K, SETTINGS, sweeps, 0)
+    assert found.perturbations.repeats.tolist() == [[40, 40], [40, 10]]
+    assert found.smoothing_radius.repeats.tolist() == [[40], [40]]
+    assert found.rollout_length.repeats.tolist() == [[40, 40], [20, 10]]
+    fewer = errors.measure(tasks, K, SETTINGS, sweeps.replace(repeats=6), 0)
+    assert fewer.rollout_length.repeats.tolist() == [[6, 6], [6, 6]]
+
+
+def test_slopes_of_a_power_law_with_their_standard_error() -> None:
+    """Of two points a factor of 4 apart with relative standard errors 0.3 and 0.4: 0.5 / log 4."""
+    parameter = np.array([1.0, 4.0, 16.0])
+    values = np.array([3.0 * parameter**-1.5, [1.0, 2.0, np.inf], [0.0, 1.0, 1.0]])
+    used = np.array([[True, True, False], [True, True, False], [True, True, False]])
+    curve = curves.fitted(parameter, values, np.array([[0.9, 0.15, 0.0], [0, 0, 0], [0, 0, 0]]), -1.0, used)
+    np.testing.assert_allclose(curve.slope, [-1.5, 0.5, np.nan])
+    np.testing.assert_allclose(curve.slope_standard_error, [0.5 / np.log(4), 0.0, np.nan])
+
+
+def test_overflow_is_infinite_and_leaves_the_slopes_to_the_other_values() -> None:
+    """K = -2.5 has |f| = 3.4: a roll-out of 2000 steps leaves the range of numbers."""
+    tasks, K = scalar(0.9), np.zeros((1, 1))
+    sweeps = ErrorSweeps(repeats=3, perturbations=(4,), smoothing_radius=(0.02, 0.04, 2.5), rollout_length=(2000,))
+    found = errors.measure(
+        tasks, K, SETTINGS.replace(rollout_length=2000, adaptation_rate=1e-6), sweeps, 0
+    ).smoothing_radius
+    for curve in (found.error, found.noise, found.bias):
+        assert np.isinf(curve.values).tolist() == [[False, False, True]] * 2
+        assert np.isfinite(curve.slope).all()
+    assert np.isinf(found.error_quantile[:, 2]).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"repeats": 1}, "repeats: 1 is not >= 2"),
+        ({"repeats": 2.5}, "repeats: 2.5 is not a whole number"),
+        ({"perturbations": ()}, "perturbations: empty; give at least one entry"),
+        ({"rollout_length": 5}, "rollout_length: 5 is not a list"),
+        ({"smoothing_radius": [0.1, 0.2, 0.1]}, "smoothing_radius: 0.1 is listed twice"),
+    ],
+)
+def test_impossible_sweeps_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SWEEPS.replace(**changes)
+
+
+def test_impossible_values_and_gains_are_refused() -> None:
+    tasks = scalar()
+    with pytest.raises(SettingsError, match=r"smoothing_radius\[0\]: -0\.1 is not > 0"):
+        errors.measure(tasks, [[0.0]], SETTINGS, SWEEPS.replace(smoothing_radius=(-0.1,)), 0)
+    with pytest.raises(UnstablePolicyError, match="does not stabilise task 0"):
+        errors.measure(tasks, [[2.0]], SETTINGS, SWEEPS, 0)
+    with pytest.raises(ValueError, match=r"K has shape \(2, 1\), expected \(1, 1\): one gain for all tasks"):
+        errors.measure(tasks, np.zeros((2, 1)), SETTINGS, SWEEPS, 0)

@@ -1,0 +1,169 @@
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from systems import Array, bases, central_difference, random_tasks, stable_gain, tasks_and_gains
+
+from metalqr import lqr, optimal
+from metalqr.lqr import LQRTasks, UnstablePolicyError
+from metalqr.objectives import meta
+from metalqr.objectives.meta import adapted_cost
+
+ONE = [[[1.0]]]
+
+
+def gentle_rate(tasks: LQRTasks, K: Array, share: float = 0.05) -> float:
+    """An adaptation rate that moves no gain by more than ``share``, nor out of the stabilising set."""
+    rate = share / float(np.linalg.norm(lqr.gradient(tasks, K), axis=(1, 2)).max())
+    while not meta.is_maml_stabilising(tasks, K, rate):
+        rate /= 2
+    return rate
+
+
+@pytest.mark.parametrize("dims", [(1, 1), (2, 2), (4, 2), (3, 5)])
+def test_gradient_agrees_with_finite_differences_of_the_objective(dims: tuple[int, int]) -> None:
+    tasks = random_tasks(21, 3, *dims, radius=0.7)
+    K = 0.5 * stable_gain(tasks, 21)
+    rate = gentle_rate(tasks, K)
+    exact = meta.gradient(tasks, K, rate)
+    without = np.tensordot(tasks.p, lqr.gradient(tasks, K), 1)
+    assert np.linalg.norm(exact - without) > 1e-3 * np.linalg.norm(exact), "the adaptation must matter"
+    for unit in bases(K.shape):
+        slope = central_difference(lambda gain: np.asarray(meta.objective(tasks, gain, rate)), K, unit, step=1e-4)
+        assert np.vdot(exact, unit) == pytest.approx(float(slope), abs=1e-7 * np.abs(exact).max())
+
+
+def test_gradient_over_finite_roll_outs_agrees_with_finite_differences() -> None:
+    """With the costs of roll-outs of 8 steps before and after the adaptation, of a gain that is not stabilising."""
+    tasks = random_tasks(24, 3, 3, 2, radius=1.05)
+    K, rate, length = np.zeros((2, 3)), 1e-4, 8
+
+    def value(gain: Array) -> Array:
+        adapted = gain - rate * lqr.finite_horizon_gradient(tasks, gain, length)
+        return lqr.finite_horizon_cost(tasks, adapted, length)
+
+    exact = meta.task_gradients(tasks, K, rate, length)
+    without = lqr.finite_horizon_gradient(tasks, K, length)
+    assert np.linalg.norm(exact - without) > 1e-3 * np.linalg.norm(exact), "the adaptation must matter"
+    for unit in bases(K.shape):
+        slope = central_difference(value, K, unit, step=1e-4)
+        np.testing.assert_allclose(np.tensordot(exact, unit, 2), slope, atol=1e-7 * np.abs(exact).max())
+
+
+def test_gradient_over_finite_roll_outs_is_not_a_number_beyond_the_range_of_numbers() -> None:
+    tasks = LQRTasks([[[30.0]], [[0.5]]], ONE * 2, ONE * 2, ONE * 2, ONE * 2)
+    found = meta.task_gradients(tasks, [[0.0]], 1e-3, 2000)
+    assert np.isnan(found.ravel()).tolist() == [True, False]
+
+
+def test_each_task_may_have_a_gain_of_its_own() -> None:
+    tasks = random_tasks(25, radius=0.6)
+    K = 0.3 * stable_gain(tasks, 25, per_task=True)
+    found = meta.task_gradients(tasks, K, 1e-3)
+    for task in range(tasks.count):
+        alone = meta.gradient(tasks.subset([task]), K[task], 1e-3)
+        np.testing.assert_allclose(found[task], alone, rtol=1e-11)
+
+
+@given(tasks_and_gains())
+def test_without_adaptation_the_objective_is_the_mean_cost(case: tuple[LQRTasks, Array]) -> None:
+    tasks, K = case
+    assert meta.objective(tasks, K, 0.0) == pytest.approx(tasks.p @ lqr.cost(tasks, K), rel=1e-13)
+    mean = np.tensordot(tasks.p, lqr.gradient(tasks, K), 1)
+    np.testing.assert_allclose(meta.gradient(tasks, K, 0.0), mean, rtol=1e-12, atol=1e-12 * np.abs(mean).max())
+    np.testing.assert_array_equal(meta.adapted_gains(tasks, K, 0.0), np.stack([K] * tasks.count))
+    assert meta.is_maml_stabilising(tasks, K, 0.0)
+
+
+@given(tasks_and_gains(), st.floats(1e-3, 0.1))
+def test_the_objective_lies_between_the_optima_and_the_unadapted_cost(
+    case: tuple[LQRTasks, Array], share: float
+) -> None:
+    """One short gradient step improves every task, and no gain is better than the optimum."""
+    tasks, K = case
+    rate = share / max(1.0, *(np.linalg.norm(_full_hessian(tasks, K), 2, axis=(1, 2))))
+    assert meta.objective(tasks, K, rate) >= tasks.p @ optimal.optimal_gains(tasks).cost * (1 - 1e-10)
+    small = 1e-3 * rate
+    if meta.is_maml_stabilising(tasks, K, small):
+        assert meta.objective(tasks, K, small) <= tasks.p @ lqr.cost(tasks, K) * (1 + 1e-10)
+
+
+def _full_hessian(tasks: LQRTasks, K: Array) -> Array:
+    evaluation = lqr.evaluate(tasks, K)
+    columns = [evaluation.hessian_vector_product(unit).reshape(tasks.count, -1) for unit in bases(K.shape)]
+    return np.stack(columns, axis=2)
+
+
+def test_adapted_gains_are_one_gradient_step_per_task() -> None:
+    tasks = random_tasks(22)
+    K = stable_gain(tasks, 22)
+    np.testing.assert_allclose(meta.adapted_gains(tasks, K, 1e-3), K - 1e-3 * lqr.gradient(tasks, K), rtol=1e-14)
+
+
+def test_definition_1_looks_before_and_after_the_adaptation() -> None:
+    """A scalar task: |0.9 - K| < 1 allows K in (-0.1, 1.9), and a long step overshoots this interval."""
+    tasks = LQRTasks([[[0.9]]], ONE, ONE, ONE, ONE)
+    K = np.array([[0.0]])
+    slope = lqr.gradient(tasks, K)[0, 0, 0]
+    assert slope < 0
+    overshooting = 2.0 / -slope
+    assert meta.is_maml_stabilising(tasks, K, 0.5 * overshooting)
+    assert not meta.is_maml_stabilising(tasks, K, overshooting)
+    assert meta.objective(tasks, K, overshooting) == np.inf
+    assert not meta.is_maml_stabilising(tasks, [[2.0]], 0.0)
+    assert meta.objective(tasks, [[2.0]], 0.0) == np.inf
+    with pytest.raises(
+        UnstablePolicyError, match=re.escape("the adapted gain K - adaptation_rate * gradient does not")
+    ):
+        meta.gradient(tasks, K, overshooting)
+    for function in (meta.gradient, meta.adapted_gains):
+        with pytest.raises(UnstablePolicyError, match=re.escape("the gain does not stabilise task 0")):
+            function(tasks, [[2.0]], 0.0)
+
+
+def test_adapted_costs_are_infinite_where_either_gain_is_unstable() -> None:
+    """Of tasks that are never stable, that overshoot, and that adapt well; closed loops 1.5, 0.9 and 0.5."""
+    tasks = LQRTasks([[[1.5]], [[0.9]], [[0.5]]], *[ONE * 3] * 4, p=[0.0, 0.5, 0.5])
+    costs = adapted_cost(tasks, [[0.0]], 0.1)
+    np.testing.assert_array_equal(np.isinf(costs), [True, True, False])
+    alone = tasks.subset([2])
+    assert costs[2] == pytest.approx(lqr.cost(alone, -0.1 * lqr.gradient(alone, [[0.0]]))[0], rel=1e-14)
+    likely = adapted_cost(tasks, [[0.0]], 1e-3)
+    assert meta.objective(tasks, [[0.0]], 1e-3) == pytest.approx(0.5 * likely[1:].sum(), rel=1e-14)
+
+
+def test_a_step_beyond_the_range_of_doubles_is_unstable() -> None:
+    tasks = random_tasks(0)
+    gain = np.zeros((2, 3))
+    assert not meta.is_maml_stabilising(tasks, gain, 1e308)
+    assert meta.objective(tasks, gain, 1e308) == np.inf
+    assert np.isinf(adapted_cost(tasks, gain, 1e308)).all()
+
+
+def test_tasks_of_probability_zero_do_not_count_in_the_objective_but_in_definition_1() -> None:
+    A = [[[0.5]], [[1.5]]]
+    tasks = LQRTasks(A, ONE * 2, ONE * 2, ONE * 2, ONE * 2, p=[1.0, 0.0])
+    assert meta.objective(tasks, [[0.0]], 1e-3) == pytest.approx(
+        meta.objective(tasks.subset([0]), [[0.0]], 1e-3), rel=1e-14
+    )
+    assert not meta.is_maml_stabilising(tasks, [[0.0]], 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("K", "rate", "message"),
+    [
+        (
+            np.zeros((3, 2, 3)),
+            1e-3,
+            "K has shape (3, 2, 3), expected (2, 3): one gain for all tasks",
+        ),
+        (np.zeros((2, 3)), -1.0, "adaptation_rate is -1.0; give a finite number >= 0"),
+        (np.zeros((2, 3)), np.nan, "adaptation_rate is nan; give a finite number >= 0"),
+    ],
+)
+def test_impossible_arguments_are_refused(K: Array, rate: float, message: str) -> None:
+    for function in (meta.objective, meta.gradient, meta.adapted_gains, adapted_cost, meta.is_maml_stabilising):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            function(random_tasks(0), K, rate)

@@ -1,0 +1,164 @@
+"""The figure of the exact first-order methods: what is drawn and written is what the files hold."""
+
+from pathlib import Path
+
+import descents
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import same_color
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from test_figures import legend_texts, overlaps_and_escapes
+
+from metalqr import results
+from metalqr.config.registries import figures
+from metalqr.evaluation.exact_methods import Method
+from metalqr.reporting.figures.exact_methods import METHODS
+from metalqr.reporting.figures.style import save
+from metalqr.reporting.summaries import DatasetError
+
+COLOURS = {method.key: method.colour for method in METHODS}
+
+
+def drawn(datasets: dict[str, xr.Dataset]) -> Figure:
+    return figures.get("exact_methods")().make(datasets)
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
+    path = tmp_path_factory.mktemp("files") / "case.nc"
+    paths = [descents.descent(method) for method in Method]
+    results.save_exact_methods(path, paths, descents.meta_descent(), {}, case="d2k1")
+    return results.load_exact_methods(path)
+
+
+@pytest.fixture(scope="module")
+def figure(case: xr.Dataset) -> Figure:
+    return drawn({"d2k1": case, "other": case})
+
+
+def lines(axes: Axes, colour: str, style: str = "-") -> list[Line2D]:
+    return [line for line in axes.get_lines() if line.get_linestyle() == style and same_color(line.get_color(), colour)]
+
+
+def heights(line: Line2D) -> np.ndarray:
+    return np.asarray(line.get_ydata())
+
+
+def table(axes: Axes) -> list[list[str]]:
+    """The texts of a table, row by row from left to right."""
+    rows: dict[float, list[tuple[float, str]]] = {}
+    for text in axes.texts:
+        x, y = text.get_position()
+        rows.setdefault(-y, []).append((x, text.get_text()))
+    return [[words for _, words in sorted(row)] for _, row in sorted(rows.items())]
+
+
+def test_gaps_are_relative_to_the_first_and_the_median_task_is_thick(figure: Figure) -> None:
+    """Rates of gradient descent 0.9, 0.97, 0.95: the median is that of task 2, in all methods."""
+    for axes, last in ((figure.axes[0], 40), (figure.axes[2], 12)):
+        for method in Method:
+            found = lines(axes, COLOURS[str(method)])
+            assert len(found) == 3
+            for line, rate in zip(found, descents.RATES[method], strict=True):
+                np.testing.assert_allclose(heights(line), rate ** np.arange(last + 1.0), rtol=1e-12)
+            widths = [line.get_linewidth() for line in found]
+            assert widths.index(max(widths)) == 2
+            assert sorted(widths)[1] < max(widths)
+        (meta,) = lines(axes, COLOURS[None])
+        np.testing.assert_allclose(heights(meta), descents.META_RATE ** np.arange(last + 1.0), rtol=1e-12)
+        assert axes.get_xlim() == (0.0, float(last))
+        assert axes.get_yscale() == "log"
+
+
+def test_bounds_start_at_the_first_gap_and_limits_where_the_measurement_does(figure: Figure) -> None:
+    axes = figure.axes[0]
+    for method in Method:
+        (bound,) = lines(axes, COLOURS[str(method)], ":")
+        guaranteed = 1.0 - 0.1 * (1.0 - descents.RATES[method][2])
+        np.testing.assert_allclose(heights(bound), guaranteed ** np.arange(41.0), rtol=1e-12)
+    assert not lines(axes, COLOURS[None], ":")
+    limits = lines(axes, "black", "--")
+    starts = {line.get_xdata()[0]: heights(line) for line in limits}
+    # Gradient descent and the meta-objective never fall below 1e-12; Gauss-Newton does after three iterations.
+    assert sorted(starts) == [1, 20]
+    expected = 0.95**20 * 0.95 ** (0.5 * np.arange(21.0))
+    assert any(np.allclose(heights(line), expected, rtol=1e-12) for line in limits)
+
+
+def test_axes_hold_what_is_drawn(figure: Figure) -> None:
+    whole, first = figure.axes[0], figure.axes[2]
+    assert whole.get_ylim() == (1e-12, 2.0)  # of the natural gradient's fastest task
+    assert first.get_ylim() == (1e-12, 2.0)
+    assert whole.get_title(loc="left") == "d2k1"
+    assert whole.get_title(loc="right") == "state dim: 2, action dim: 1"
+
+
+def test_slow_descents_fill_their_panel(case: xr.Dataset) -> None:
+    slow = case.copy(deep=True)
+    slow["gap"][:2] = 0.99 ** np.arange(41.0)
+    slow["meta_gap"][:] = 0.95 ** np.arange(41.0)
+    (whole, first, _) = drawn({"slow": slow}).axes
+    assert whole.get_ylim() == (0.1, 2.0)
+    assert first.get_ylim() == (1e-12, 2.0)
+
+
+def test_the_table_has_the_numbers_of_the_median_task(figure: Figure) -> None:
+    assert table(figure.axes[4]) == [
+        ["part of the gap that an iteration removes"],
+        ["step", "measured", "linearised", "limit", "bound"],
+        ["gradient descent", "0.3", "0.05", "0.045", "0.025", "5.0e−3"],
+        ["natural gradient", "0.3", "0.2", "0.18", "0.11", "0.02"],
+        ["Gauss–Newton", "0.3", "1", "1", "0.99", "0.1"],
+        ["MAML descent", "4.0e−3", "0.02", "0.019", "0.01", "–"],
+    ]
+
+
+def test_the_legend_names_everything(figure: Figure) -> None:
+    assert legend_texts(figure) == [
+        "gradient descent", "natural gradient", "Gauss–Newton", "MAML gradient descent",
+        "median task, in the table", "other tasks", "slope of the limit", "guaranteed bound",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_nothing_overlaps(count: int, case: xr.Dataset) -> None:
+    small = case.copy(deep=True)
+    for name in ("step", "measured_rate", "asymptotic_rate", "guaranteed_rate", "linearised_rate"):
+        small[name][:] = 2.3e-6 if name == "step" else 1.0 - 2.3e-6
+    figure = drawn({f"case{number}": small for number in range(count)})
+    assert len(figure.axes) == 3 * count
+    assert not overlaps_and_escapes(figure)
+
+
+def test_without_a_descent_on_the_meta_objective_it_is_left_out(case: xr.Dataset) -> None:
+    without = case.copy(deep=True)
+    for name in case.data_vars:
+        if str(name).startswith("meta_"):
+            without[name][...] = np.nan
+    figure = drawn({"one": without})
+    assert table(figure.axes[2])[-1] == ["MAML descent", "–", "–", "–", "–", "–"]
+    assert not np.isfinite(heights(lines(figure.axes[0], COLOURS[None])[0])).any()
+
+
+def test_a_start_at_the_optimum_and_a_single_iteration_are_drawn_too(case: xr.Dataset) -> None:
+    short = case.isel(iteration=slice(0, 2)).copy(deep=True)
+    short["gap"][:] = 0.0
+    short["measured_rate"][:] = np.nan
+    (whole, *_) = drawn({"one": short}).axes
+    assert whole.get_xlim() == (0.0, 1.0)
+    assert not np.isfinite(heights(lines(whole, COLOURS["gauss_newton"])[0])).any()
+
+
+def test_files_are_the_same_bytes_every_time(case: xr.Dataset, tmp_path: Path) -> None:
+    paths = [tmp_path / "one.svg", tmp_path / "other.svg"]
+    for path in paths:
+        save(drawn({"d2k1": case}), [path])
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_no_case_is_refused() -> None:
+    with pytest.raises(DatasetError, match="exact_methods needs the dataset of at least one case"):
+        drawn({})

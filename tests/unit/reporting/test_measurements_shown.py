@@ -1,0 +1,243 @@
+"""The table of the stability and the figure of the estimation error: what they show is what the files hold."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import measurements
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import same_color
+from matplotlib.figure import Figure
+from test_figures import dotted_places, legend_texts, overlaps_and_escapes
+
+from metalqr import results
+from metalqr.config.registries import figures, tables
+from metalqr.evaluation.guarantees import Promise
+from metalqr.reporting.summaries import DatasetError
+from metalqr.reporting.tables.markdown import save, to_markdown
+from metalqr.reporting.tables.stability import PROMISES
+
+STABILITY, ERRORS = tables.get("stability")(), figures.get("estimation_error")()
+
+# --- the table of the stability --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stability(tmp_path_factory: pytest.TempPathFactory) -> dict[str, xr.Dataset]:
+    """One case with a run that kept everything and one that kept half, another with a run that rose to infinity."""
+    folder, found = tmp_path_factory.mktemp("stability"), {}
+    runs = {
+        "one": {
+            0: measurements.stability(share=1.0, rise=0.0),
+            1: measurements.stability(length=12, share=0.5, rise=0.25),
+        },
+        "two": {0: measurements.stability(rise=math.inf)},
+    }
+    for case, by_seed in runs.items():
+        results.save_stability(folder / f"{case}.nc", by_seed, measurements.SETTINGS, case=case)
+        found[case] = results.load_stability(folder / f"{case}.nc", case)
+    return found
+
+
+def test_every_promise_has_words() -> None:
+    assert list(PROMISES) == [str(promise) for promise in Promise]
+
+
+def test_table_by_hand(stability: dict[str, xr.Dataset]) -> None:
+    """Runs of 6 and 12 gains; from the fourth promise on one gain less is looked at: (5 + 11 / 2) / 16 and so on."""
+    table = STABILITY.make(stability)
+    assert table["case"].tolist() == ["one"] * 9 + ["two"] * 9
+    assert table["promise"].tolist() == [str(promise) for promise in Promise] * 2
+    first = table.iloc[0].to_dict()
+    assert first == {
+        "case": "one",
+        "promise": "stabilising",
+        "kept_share": pytest.approx((6 + 12 / 2) / 18),
+        "kept_share_min": 0.5,
+        "runs_kept": 1,
+        "runs": 2,
+        "first_broken": 0,
+        "largest_rise": pytest.approx(math.nan, nan_ok=True),
+    }
+    one = table[:9].set_index("promise")
+    assert one.loc["every_cost_falls", "kept_share"] == pytest.approx((5 + 11 / 2) / 16)
+    assert one["first_broken"].tolist() == list(range(9))
+    assert one["largest_rise"].dropna().to_dict() == {
+        "mean_cost_falls": 0.25,
+        "objective_falls": 0.5,
+        "every_cost_falls": 1.0,
+    }
+    assert table[9:]["largest_rise"].dropna().tolist() == [math.inf] * 3
+
+
+def test_markdown_and_csv_of_the_stability(stability: dict[str, xr.Dataset], tmp_path: Path) -> None:
+    table = STABILITY.make({"one": stability["one"].sel(seed=[0])})
+    save(table, markdown=tmp_path / "stability.md", csv=tmp_path / "stability.csv", columns=STABILITY.columns)
+    lines = (tmp_path / "stability.md").read_text(encoding="utf-8").splitlines()
+    assert len({len(line) for line in lines}) == 1
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    assert rows[0] == [
+        "case", "promise", "kept at", "least of a run", "runs that kept it", "first broken at", "largest rise",
+    ]  # fmt: skip
+    assert rows[2] == ["one", "`K_n` stabilises every task", "100 %", "100 %", "1 of 1", "–", "–"]
+    assert rows[8][1:] == ["the mean cost falls (Theorem 1)", "100 %", "100 %", "1 of 1", "–", "0 %"]
+    read = pd.read_csv(tmp_path / "stability.csv")
+    assert read.columns.tolist() == table.columns.tolist()
+    assert read["first_broken"].isna().all()
+    assert "first_broken,largest_rise\none,stabilising,1.0,1.0,1,1,,\n" in (tmp_path / "stability.csv").read_text()
+
+
+def test_infinite_rises_and_early_breaks_in_markdown(stability: dict[str, xr.Dataset]) -> None:
+    lines = to_markdown(STABILITY.make(stability), STABILITY.columns).splitlines()
+    cells = [cell.strip() for cell in lines[10].split("|")[3:-1]]
+    assert cells == ["65.6 %", "50.0 %", "1 of 2", "8", "100 %"]
+    assert lines[-1].endswith("∞ % |")
+
+
+def test_a_promise_that_could_never_be_looked_at(stability: dict[str, xr.Dataset]) -> None:
+    case = stability["one"].copy(deep=True)
+    case["checked"][:] = 0
+    case["kept"][:] = np.nan
+    table = STABILITY.make({"one": case})
+    assert table["kept_share"].isna().all()
+    assert to_markdown(table, STABILITY.columns).splitlines()[2].split("|")[3].strip() == "–"
+
+
+# --- the figure of the estimation error ------------------------------------------------------------------------------
+
+CASES: dict[str, dict[str, Any]] = {
+    "d1k1": {"dims": (1, 1), "noise": 0.4, "bias": 0.06, "infinite": {"bias": (4,)}},
+    "d2k2": {"dims": (2, 2), "noise": 2.0, "infinite": {"bias": (4,), "error": (4,)}},
+    "d20k10": {"dims": (10, 20), "noise": 25.0, "bias": 0.03, "infinite": {"bias": (3, 4), "error": (4,)}},
+}
+
+
+def saved(folder: Path, **cases: dict[str, Any]) -> dict[str, xr.Dataset]:
+    found = {}
+    for case, changes in cases.items():
+        errors = measurements.estimation_error(**changes)
+        results.save_estimation_error(folder / f"{case}.nc", errors, measurements.SETTINGS, 0, case=case)
+        found[case] = results.load_estimation_error(folder / f"{case}.nc", case)
+    return found
+
+
+@pytest.fixture(scope="module")
+def errors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, xr.Dataset]:
+    return saved(tmp_path_factory.mktemp("errors"), **CASES)
+
+
+@pytest.fixture(scope="module")
+def figure(errors: dict[str, xr.Dataset]) -> Figure:
+    return ERRORS.make(errors)
+
+
+def lines(axes: Axes, label: str) -> list[tuple[np.ndarray, np.ndarray, Any]]:
+    found = [line for line in axes.get_lines() if line.get_label() == label]
+    return [(np.asarray(line.get_xdata()), np.asarray(line.get_ydata()), line.get_color()) for line in found]
+
+
+def test_panels_show_relative_errors_and_biases_of_each_case(errors: dict[str, xr.Dataset], figure: Figure) -> None:
+    for panel, axes in enumerate(figure.axes):
+        parameter, algorithm = list(measurements.VALUES)[panel % 3], panel // 3 + 1
+        for name, label in (("error_mean", "_error"), ("bias", "_bias")):
+            drawn = lines(axes, label)
+            assert len(drawn) == 3
+            for (x, y, colour), case, expected in zip(drawn, errors.values(), ("blue", "orange", "green"), strict=True):
+                chosen = case.isel(target=np.flatnonzero(case["algorithm"] == algorithm))
+                relative = (chosen[f"{name}_{parameter}"] / chosen["exact_norm"]).mean("target").values
+                np.testing.assert_array_equal(x, case[parameter].values)
+                np.testing.assert_allclose(y, np.where(np.isfinite(relative), relative, np.nan))
+                assert same_color(colour, f"tab:{expected}")
+        corners = axes.collections[1].get_paths()[0].vertices
+        value = float(errors["d2k2"][parameter][1])
+        heights = corners[corners[:, 0] == value, 1]
+        assert heights.max() / heights.min() == pytest.approx(1.5)
+
+
+def test_guides_have_the_slopes_of_theory_and_touch_no_curve(figure: Figure) -> None:
+    slopes = [[-0.5, 0.0], [-1.0, 2.0], [0.0, -1.0]]
+    for panel, axes in enumerate(figure.axes):
+        (above, below) = lines(axes, "_guide")
+        for (x, y, _), slope in zip((above, below), slopes[panel % 3], strict=True):
+            assert np.diff(np.log(y)) / np.diff(np.log(x)) == pytest.approx(slope, abs=1e-12)
+        for label, guide, sign in (("_error", above, 1.0), ("_bias", below, -1.0)):
+            ends = np.log(guide[0]), np.log(guide[1])
+            for x, y, _ in lines(axes, label):
+                shown = np.isfinite(y)
+                assert np.all(sign * (np.interp(np.log(x), *ends) - np.log(y))[shown] > 0.4)
+    texts = [[text.get_text() for text in axes.texts] for axes in figure.axes[:3]]
+    assert texts == [
+        [r"$\propto M^{-1/2}$", "constant"],
+        [r"$\propto r^{-1}$", r"$\propto r^{2}$"],
+        ["constant", r"$\propto \ell^{-1}$"],
+    ]
+
+
+def test_what_is_infinite_is_a_cross_at_the_top(figure: Figure) -> None:
+    for row in (0, 3):
+        axes = figure.axes[row + 1]
+        top = axes.get_ylim()[1]
+        for label, places in (
+            ("_error beyond", [("orange", [0.2]), ("green", [0.2])]),
+            ("_bias beyond", [("blue", [0.2]), ("orange", [0.2]), ("green", [0.1, 0.2])]),
+        ):
+            found = [line for line in axes.get_lines() if line.get_label() == label]
+            assert len(found) == len(places)
+            for line, (colour, values) in zip(found, places, strict=True):
+                assert line.get_xdata().tolist() == values
+                assert line.get_ydata().tolist() == [top] * len(values)
+                assert same_color(line.get_color(), f"tab:{colour}") or same_color(
+                    line.get_markeredgecolor(), f"tab:{colour}"
+                )
+        assert not any("beyond" in str(line.get_label()) for line in figure.axes[row].get_lines())
+
+
+def test_axes_hold_everything_regular_and_name_the_values(figure: Figure, errors: dict[str, xr.Dataset]) -> None:
+    assert [axes.get_title(loc="left") for axes in (figure.axes[0], figure.axes[3])] == [
+        "Algorithm 1: gradient of one task (mean over tasks)",
+        "Algorithm 2: meta-gradient",
+    ]
+    for axes in figure.axes:
+        low, high = axes.get_ylim()
+        heights = [y[np.isfinite(y)] for label in ("_error", "_bias", "_guide") for _, y, _ in lines(axes, label)]
+        assert low < min(height.min() for height in heights) < max(height.max() for height in heights[:3]) < high
+        assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    labels = [[text.get_text() for text in axes.get_xticklabels()] for axes in figure.axes[3:]]
+    assert labels == [
+        ["25", "50", "100", "200"],
+        ["0.0125", "0.025", "0.05", "0.1", "0.2"],
+        ["10", "25", "50", "100", "200"],
+    ]
+    assert [dotted_places(axes) for axes in figure.axes[:3]] == [[100.0], [0.05], [50.0]]
+    assert "state dim: 20, action dim: 10" in legend_texts(figure)
+
+
+def test_nothing_overlaps(figure: Figure) -> None:
+    assert not overlaps_and_escapes(figure)
+
+
+def test_a_single_case_with_single_values_and_one_with_nothing_finite(tmp_path: Path) -> None:
+    single = {parameter: (value,) for parameter, value in measurements.SETTINGS.items() if parameter != "iterations"}
+    found = saved(tmp_path, one={"values": single}, two={"values": single, "infinite": {"bias": (0,), "error": (0,)}})
+    for datasets in ({"two": found["two"]}, found):
+        drawn = ERRORS.make(datasets)
+        assert not overlaps_and_escapes(drawn)
+        assert len(lines(drawn.axes[0], "_error")) == len(datasets)
+
+
+def test_own_settings_that_differ_are_not_marked(errors: dict[str, xr.Dataset]) -> None:
+    other = errors["d2k2"].copy()
+    other.attrs["settings"] = json.dumps(measurements.SETTINGS | {"smoothing_radius": 0.1})
+    drawn = ERRORS.make({"a": errors["d1k1"], "b": other})
+    assert [dotted_places(axes) for axes in drawn.axes[:3]] == [[100.0], [], [50.0]]
+
+
+def test_nothing_to_show() -> None:
+    for product in (ERRORS, STABILITY):
+        with pytest.raises(DatasetError, match="needs the dataset of at least one case"):
+            product.make({})

@@ -1,0 +1,119 @@
+"""The file of the theory, its tables and its figure."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from systems import random_tasks
+
+from metalqr import results, theory
+from metalqr.config.registries import figures, tables
+from metalqr.reporting.summaries import DatasetError
+from metalqr.reporting.tables.markdown import to_markdown
+from metalqr.theory import Form
+
+TASKS = random_tasks(12, count=2, state_dim=2, action_dim=1)
+K0 = np.zeros((1, 2))
+USED = {
+    "learning_rate": 1e-3,
+    "adaptation_rate": 1e-5,
+    "smoothing_radius": 0.05,
+    "rollout_length": 50.0,
+    "perturbations": 100.0,
+    "task_batch": 2.0,
+    "iterations": 1200.0,
+}
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("theory") / "one.nc"
+    sublevel = theory.SublevelSet.around(TASKS, K0)
+    results.save_theory(
+        target,
+        theory.audit(TASKS, K0, 1e-5, gains=5, perturbations=1, random_tasks=1),
+        {form: theory.sublevel_constants(sublevel, form) for form in Form},
+        {form: theory.requirements(TASKS, K0, form) for form in Form},
+        USED,
+        {"seed": 0},
+        case="one",
+    )
+    return target
+
+
+@pytest.fixture(scope="module")
+def case(path: Path) -> xr.Dataset:
+    return results.load_theory(path, "one")
+
+
+def test_file_holds_what_was_computed(case: xr.Dataset) -> None:
+    again = theory.audit(TASKS, K0, 1e-5, gains=5, perturbations=1, random_tasks=1)
+    assert case["inequality"].values.tolist() == list(again.inequalities)
+    assert case["form"].values.tolist() == ["printed", "corrected"]
+    for name in ("worst_ratio", "checked", "broken", "left", "right", "origin", "K", "change", "eta"):
+        np.testing.assert_array_equal(case[name].values, getattr(again, name))
+    assert case["erratum"].sel(inequality="cost_change") == 14
+    bars = theory.sublevel_constants(theory.SublevelSet.around(TASKS, K0), "corrected")
+    assert float(case["bound"].sel(constant="h_grad", form="corrected")) == float(bars.h_grad)
+    assert float(case["used"].sel(setting="perturbations")) == 100
+    assert json.loads(case.attrs["settings"]) == {"seed": 0}
+    assert all("long_name" in case[name].attrs for name in case.variables)
+
+
+def test_counterexample_of_the_file_is_seen_again(case: xr.Dataset) -> None:
+    worst = case.sel(inequality="cost_change", form="printed")
+    origin = int(worst["origin"])
+    tasks = TASKS if origin < 0 else theory.random_task_set(0, origin, 1, 2)
+    found = theory.compare(tasks, K0, worst["K"].values, worst["change"].values, "printed", float(worst["eta"]))
+    ratio = next(comparison.ratio for comparison in found if comparison.name == "cost_change")
+    assert ratio == pytest.approx(float(worst["worst_ratio"]), rel=1e-9)
+
+
+def test_file_of_another_case_or_stage_is_refused(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(results.StorageError, match="it belongs to the case 'one', not 'two'"):
+        results.load_theory(path, "two")
+    with pytest.raises(results.StorageError, match=r"there is no such file; run the stage.*all theory$"):
+        results.load_theory(tmp_path / "none.nc")
+    broken = xr.load_dataset(path).drop_vars("broken")
+    broken.to_netcdf(tmp_path / "broken.nc")
+    with pytest.raises(results.StorageError, match="it lacks variable broken"):
+        results.load_theory(tmp_path / "broken.nc")
+
+
+def test_table_of_the_audit_names_what_broke(case: xr.Dataset) -> None:
+    table = tables.get("theory_audit")().make({"one": case})
+    assert len(table) == case.sizes["inequality"]
+    row = table.set_index("inequality").loc["cost_change"]
+    assert row["broken_printed"] == int(case["broken"].sel(inequality="cost_change", form="printed")) > 0
+    assert row["broken_corrected"] == 0
+    text = to_markdown(table, tables.get("theory_audit").columns)
+    line = next(line for line in text.splitlines() if "cost_change" in line)
+    assert f"{row['broken_printed']} of {row['checked_printed']}" in line.replace(",", "")
+    assert [cell.strip() for cell in line.split("|")][4] == "14"
+    table.loc[table["inequality"] == "cost_change", "origin_printed"] = 3
+    assert "in random set 3" in to_markdown(table, tables.get("theory_audit").columns)
+
+
+def test_table_beside_practice_has_the_powers_of_ten(case: xr.Dataset) -> None:
+    table = tables.get("theory_vs_practice")().make({"one": case}).set_index("setting")
+    asked = float(case["required"].sel(setting="perturbations", form="corrected"))
+    assert table.loc["perturbations", "corrected"] == asked
+    assert table.loc["perturbations", "decades_corrected"] == pytest.approx(np.log10(asked / 100))
+    assert table.loc["learning_rate", "decades_printed"] < 0
+
+
+def test_figure_shows_every_setting_and_case(case: xr.Dataset) -> None:
+    figure = figures.get("theory_vs_practice")().make({"one": case, "two": case})
+    assert [panel.get_title() for panel in figure.axes] == ["one", "two"]
+    assert len(figure.axes[0].get_yticklabels()) == case.sizes["setting"]
+    shown = {float(line.get_xdata()[0]) for line in figure.axes[0].lines if len(line.get_xdata()) == 1}
+    assert float(np.log10(case["required"].sel(setting="iterations", form="printed"))) in shown
+    assert float(np.log10(USED["rollout_length"])) in shown
+
+
+def test_nothing_to_show() -> None:
+    for product in (figures.get("theory_vs_practice"), tables.get("theory_audit"), tables.get("theory_vs_practice")):
+        with pytest.raises(DatasetError, match="at least one case"):
+            product().make({})

@@ -1,0 +1,400 @@
+"""The theory's constants: exact pieces against other ways to compute them, bounds against what they bound."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from systems import Array, bases, random_tasks, stable_gain
+
+from metalqr import lqr, theory
+from metalqr.lqr import LQRTasks, PolicyEvaluation, UnstablePolicyError
+from metalqr.objectives.meta import gradient, objective
+from metalqr.optimal import meta_gain, optimal_gains
+from metalqr.theory.differences import PolicyChange, operator_norms
+from metalqr.theory.inequalities import INEQUALITIES
+
+ONE = np.ones((1, 1, 1))
+#: a = 1/2, b = q = r = ψ = 1.
+SCALAR = LQRTasks(0.5 * ONE, ONE, ONE, ONE, ONE)
+ZERO = np.zeros((1, 1))
+LIPSCHITZ = (
+    "h_G",
+    "h_H",
+    "h_c",
+    "xi",
+    "h_0",
+    "nu",
+    "h_cost",
+    "h_grad",
+    "h_hess",
+    *(f"h_{n}" for n in (1, 2, 3, 4, 6, 7, 8, 9)),
+)
+
+
+# --- by hand ---------------------------------------------------------------------------------------------------------
+
+
+def test_scalar_constants_by_hand() -> None:
+    r"""All of Lemmas 8 and 9 for a = 1/2, b = q = r = ψ = 1 at K = 0.
+
+    A_K = 1/2, Σ = 1/(1 - 1/4) = 4/3 = P = J, M = 1 + 4/3 = 7/3, E = -bPa = -2/3, ∇J = 2EΣ = -16/9.
+    Riccati: p = 1 + p/4 - p²/(4(1 + p)), hence p² - p/4 - 1 = 0, p = (1/4 + √(1/16 + 4))/2 = J*.
+    h_0² = M (J - J*), ν = J, h_Δ = 1/(4 J (1/2 + 1)) = 1/8.
+    """
+    c = theory.constants(SCALAR, ZERO, "corrected", adaptation_rate=0.1)
+    least = (0.25 + math.sqrt(4.0625)) / 2
+    h_0 = math.sqrt(7 / 3 * (4 / 3 - least))
+    assert float(c.h_0) == pytest.approx(h_0, rel=1e-12)
+    assert float(c.h_Delta) == pytest.approx(1 / 8, rel=1e-12)
+    assert float(c.h_G) == pytest.approx(8 / 3 * h_0, rel=1e-12)
+    assert float(c.h_c) == pytest.approx(h_0 + 2 / 3, rel=1e-12)
+    assert float(c.xi) == pytest.approx(min(2 * 4 / 3 + 1 - 1, 2 * h_0), rel=1e-12)
+    assert float(c.h_H) == pytest.approx((14 / 3 + 16 / 3 * 2 * h_0) * 4 / 3, rel=1e-12)
+    h_cost = 2 * (2 * h_0 + 7 / 24)
+    h_3, h_4 = 4 / 3 * h_cost, 4 * 16 / 9 * 1.5
+    assert float(c.h_cost) == pytest.approx(h_cost, rel=1e-12)
+    assert (float(c.h_3), float(c.h_4)) == pytest.approx((h_3, h_4), rel=1e-12)
+    h_grad = 16 / 3 * (7 / 3 + h_3) + 2 * h_0 * h_4
+    assert float(c.h_grad) == pytest.approx(h_grad, rel=1e-12)
+    h_8 = 7 / 3 + 1.5 * h_3
+    h_7 = 4 * (4 / 3 * h_8 + 16 / 9 * 1.5 * 2 * h_0)
+    h_1, h_2 = 8 / 3 * h_3 + 7 / 3 * h_4, 8 / 3 * h_7 + 4 / 3 * 2 * h_0 * (0.5 * h_4 + 8 / 3)
+    assert float(c.h_hess) == pytest.approx(2 * (h_1 + 2 * h_2), rel=1e-12)
+    eta = 0.1
+    assert float(c.h_meta_G) == pytest.approx((1 + eta * c.h_H) * (1 + eta * h_grad) * c.h_G, rel=1e-12)
+    assert float(c.h_meta_cost) == pytest.approx(h_cost * 4 / 3 * (1 + eta * h_grad), rel=1e-12)
+
+
+def test_printed_scalar_constants_by_hand() -> None:
+    """The same scalars in the formulas that the paper prints: at K = 0 all that is multiplied by the gain is lost."""
+    c = theory.constants(SCALAR, ZERO, "printed")
+    J = 4 / 3
+    h_0 = float(c.h_0)
+    assert float(c.h_G) == pytest.approx(J * h_0, rel=1e-12)
+    assert float(c.xi) == pytest.approx(2 * J + 1 - 1, rel=1e-12)
+    assert float(c.h_H) == pytest.approx((2 + 2 * J + 4 * math.sqrt(2) * 2 * J * J) * J, rel=1e-12)
+    assert float(c.h_cost) == pytest.approx(4 * J * (1 / 8) / 2, rel=1e-12)
+    h_grad = 4 * J * (1 + (0.5 + 1 / 8) * float(c.h_cost) * J + J) + 8 * J**2 * 1.5 * h_0
+    assert float(c.h_grad) == pytest.approx(h_grad, rel=1e-12)
+    assert float(c.h_3) == 0.0
+    assert float(c.mu_tilde) == pytest.approx(1 + 8, rel=1e-12)
+    assert "not defined in the paper" in c["h_hess"].note
+
+
+def test_scalar_gradient_domination_by_hand() -> None:
+    """λ = 4 ψ² r / Σ_{K*}, with Σ_{K*} = 1/(1 - (a - K*)²) and K* = p a/(1 + p)."""
+    p = (0.25 + math.sqrt(4.0625)) / 2
+    closed = 0.5 - p / (1 + p) * 0.5
+    corrected = theory.gradient_domination(SCALAR, "corrected")
+    assert corrected.value == pytest.approx([4 * (1 - closed**2)], rel=1e-12)
+    assert theory.gradient_domination(SCALAR, "printed").value == pytest.approx(corrected.value / 4, rel=1e-15)
+
+
+# --- exact changes ---------------------------------------------------------------------------------------------------
+
+
+def _change(seed: int = 3, size: float = 1e-3) -> tuple[LQRTasks, Array, Array]:
+    tasks = random_tasks(seed)
+    gains = np.broadcast_to(stable_gain(tasks, seed), (tasks.count, tasks.action_dim, tasks.state_dim)).copy()
+    change = size * np.random.default_rng(seed).standard_normal(gains.shape)
+    return tasks, gains, change
+
+
+def test_changes_are_differences() -> None:
+    """Where nothing cancels, a change is the difference of two evaluations."""
+    tasks, gains, change = _change()
+    pair = PolicyChange(tasks, gains, change)
+    before, after = PolicyEvaluation(tasks, gains), PolicyEvaluation(tasks, gains + change)
+    X = np.random.default_rng(5).standard_normal(gains.shape)
+    for exact, difference in (
+        (pair.cost(), after.cost() - before.cost()),
+        (pair.gradient(), after.gradient() - before.gradient()),
+        (pair.value, after.value_matrix - before.value_matrix),
+        (pair.covariance, after.state_covariance - before.state_covariance),
+        (pair.advantage, after.advantage - before.advantage),
+        (pair.hessian_vector_product(X), after.hessian_vector_product(X) - before.hessian_vector_product(X)),
+    ):
+        np.testing.assert_allclose(exact, difference, rtol=1e-9, atol=1e-11 * np.abs(difference).max())
+
+
+def test_tiny_changes_keep_their_digits() -> None:
+    """At 1e-12 a difference would have four digits; the change of the cost is still the slope to nine."""
+    tasks, gains, change = _change(size=1e-12)
+    slope = np.einsum("nkd,nkd->n", lqr.gradient(tasks, gains), change)
+    np.testing.assert_allclose(PolicyChange(tasks, gains, change).cost(), slope, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("state_dim", "action_dim"), [(1, 1), (3, 2), (6, 4)])
+def test_operator_norm_is_the_largest_eigenvalue(state_dim: int, action_dim: int) -> None:
+    tasks = random_tasks(7, count=3, state_dim=state_dim, action_dim=action_dim)
+    evaluation = PolicyEvaluation(tasks, stable_gain(tasks, 7))
+    columns = [evaluation.hessian_vector_product(unit) for unit in bases((action_dim, state_dim))]
+    matrices = np.stack(columns, axis=1).reshape(3, state_dim * action_dim, -1)
+    exact = np.abs(np.linalg.eigvalsh(matrices)).max(axis=1)
+    shape = (3, action_dim, state_dim)
+    found = operator_norms(evaluation.hessian_vector_product, shape, np.random.default_rng(0))
+    np.testing.assert_allclose(found, exact, rtol=1e-10 if state_dim * action_dim <= 12 else 1e-3)
+
+
+# --- bounds ----------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(1, 2), st.sampled_from([0.0, 1e-3, 0.1]))
+def test_corrected_inequalities_are_never_broken(seed: int, state_dim: int, action_dim: int, rate: float) -> None:
+    tasks = theory.random_task_set(seed, 1, action_dim, state_dim)
+    result = theory.audit(
+        tasks, np.zeros((action_dim, state_dim)), rate, gains=6, perturbations=1, random_tasks=0, seed=seed
+    )
+    checked, broken, places = result.count("corrected")
+    assert checked == len(INEQUALITIES)
+    assert broken == 0
+    assert places > 100
+    assert np.nanmin(result.left[:, 1]) >= 0
+
+
+def test_tasks_that_are_not_learnable_have_no_least_objective() -> None:
+    """A random set of tasks that is not learnable at the rate must not end the audit of the others."""
+    tasks = LQRTasks([[[1.5]], [[-0.3]]], *[np.ones((2, 1, 1))] * 4)
+    result = theory.audit(tasks, [[0.6]], 0.1, gains=10, perturbations=1, random_tasks=0)
+    row = result.inequalities.index("meta_gradient_domination")
+    assert result.checked[row].tolist() == [0, 10]
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["printed", "corrected"]), st.sampled_from([1.0, 3.0]))
+def test_bounds_over_the_set_bound_every_gain_of_it(seed: int, form: str, factor: float) -> None:
+    tasks = theory.random_task_set(seed, 0, 2, 2)
+    sublevel = theory.SublevelSet.around(tasks, np.zeros((2, 2)), factor)
+    gains = sublevel.draw(40, np.random.default_rng(seed))
+    assert sublevel.contains(gains).all()
+    at, over = theory.constants(tasks, gains, form), theory.sublevel_constants(sublevel, form)
+    for name in ("J_max", "K_norm", "M_max", "BPA", "BPA_frobenius", "A_K", "A_K_trace", *LIPSCHITZ):
+        if name == "xi" and form == "printed":
+            continue  # it depends on K_0 alone
+        assert (at[name].value <= over[name].value * (1 + 1e-9)).all(), name
+    assert (at.h_Delta >= over.h_Delta * (1 - 1e-9)).all()
+
+
+def test_lemma_12_looks_no_farther_than_its_proof() -> None:
+    """Its constants are those of the widened set, whose least h_Δ is here a thirtieth of that of K = 0.
+
+    At the distance of the latter the meta-objective changes by seven times the corrected right side.
+    """
+    tasks = LQRTasks(
+        A=np.zeros((1, 2, 2)),
+        B=[[[1e-5], [0.0]]],
+        Q=[np.eye(2)],
+        R=[[[1e4]]],
+        Psi=[np.diag([0.01, 1.0])],
+    )
+    K0 = np.zeros((1, 2))
+    result = theory.audit(tasks, K0, 0.0, gains=20, perturbations=2, random_tasks=0)
+    row = result.inequalities.index("meta_cost_change")
+    assert result.checked[row, 1] > 0
+    assert result.broken[row, 1] == 0
+
+
+def test_draws_reach_the_boundary_and_differ() -> None:
+    tasks = random_tasks(2)
+    sublevel = theory.SublevelSet.around(tasks, stable_gain(tasks, 2), 2.0)
+    gains = sublevel.draw(200, np.random.default_rng(1))
+    shares = np.array([(lqr.cost(tasks, gain) / sublevel.levels).max() for gain in gains])
+    assert len(np.unique(gains.reshape(200, -1), axis=0)) > 150
+    assert (shares > 0.99).sum() >= 10
+    assert shares.min() < 0.9
+
+
+def test_set_is_that_of_the_definition() -> None:
+    tasks = random_tasks(4)
+    K0 = stable_gain(tasks, 4)
+    sublevel = theory.SublevelSet.around(tasks, K0, 1.5)
+    best = optimal_gains(tasks).cost
+    np.testing.assert_allclose(sublevel.levels, best + 1.5 * (lqr.cost(tasks, K0) - best), rtol=1e-12)
+    with pytest.raises(ValueError, match=r"factor is 0.5; give a finite number >= 1, or K0 is not in the set"):
+        theory.SublevelSet.around(tasks, K0, 0.5)
+    with pytest.raises(UnstablePolicyError, match="K0 does not stabilise"):
+        theory.SublevelSet.around(SCALAR, [[2.0]])
+
+
+# --- typed results ---------------------------------------------------------------------------------------------------
+
+
+def test_every_quantity_names_its_inputs_and_source() -> None:
+    tasks = random_tasks(1)
+    K0 = np.zeros((2, 3))
+    for form in theory.Form:
+        found = theory.requirements(tasks, K0, form)
+        assert found.form is form
+        for name, quantity in found.items():
+            assert quantity.name == name
+            assert quantity.symbol
+            assert quantity.source
+            for wanted in quantity.inputs:
+                assert wanted in found or wanted == "lambda_i", (name, wanted)
+    with pytest.raises(KeyError, match="there is no quantity 'h_5'; there are state_dim, "):
+        found["h_5"]
+    with pytest.raises(AttributeError, match="there is no quantity 'h_5'"):
+        found.h_5  # noqa: B018
+
+
+def test_gains_of_one_call_are_those_of_many() -> None:
+    tasks = random_tasks(6)
+    gains = np.stack([stable_gain(tasks, seed) for seed in range(3)])
+    together = theory.constants(tasks, gains, "corrected", adaptation_rate=0.01)
+    for place, gain in enumerate(gains):
+        alone = theory.constants(tasks, gain, "corrected", adaptation_rate=0.01)
+        assert float(alone.h_hess) == pytest.approx(together.h_hess[place], rel=1e-12)
+        assert alone.h_meta_grad.shape == ()
+
+
+# --- audit -----------------------------------------------------------------------------------------------------------
+
+
+def test_counterexample_is_seen_again() -> None:
+    tasks = random_tasks(9, count=2, state_dim=2, action_dim=1)
+    K0 = np.zeros((1, 2))
+    result = theory.audit(tasks, K0, 1e-3, gains=20, perturbations=1, random_tasks=3, seed=4)
+    row = result.inequalities.index("value_change")
+    assert result.broken[row, 0] > 0
+    origin = int(result.origin[row, 0])
+    where = tasks if origin < 0 else theory.random_task_set(4, origin, 1, 2)
+    again = theory.compare(where, K0, result.K[row, 0], result.change[row, 0], "printed", float(result.eta[row, 0]))
+    (found,) = (comparison for comparison in again if comparison.name == "value_change")
+    assert found.left == pytest.approx(result.left[row, 0], rel=1e-9)
+    assert found.left > found.right
+
+
+def test_counterexample_keeps_the_perturbation_that_destabilises() -> None:
+    """Two tasks as in the test of h_Δ in test_errata_theory.py: most perturbations up to the printed limit do."""
+    several = [np.array(values).reshape(2, 1, 1) for values in ((0.0, 0.99), (1.0, 1.0), (1.0, 0.001), (1.0, 1.0))]
+    tasks = LQRTasks(*several, np.ones((2, 1, 1)))
+    result = theory.audit(tasks, ZERO, 0.0, gains=10, perturbations=2, random_tasks=0)
+    row = result.inequalities.index("stays_stabilising")
+    assert result.broken[row].tolist() == [result.broken[row, 0], 0]
+    radius = lqr.spectral_radius(tasks, result.K[row, 0] + result.change[row, 0]).max()
+    assert radius == pytest.approx(result.worst_ratio[row, 0], rel=1e-12)
+    assert radius > 1
+
+
+def test_audit_is_the_same_again() -> None:
+    tasks = random_tasks(3, count=2, state_dim=2, action_dim=2)
+    first, second = (
+        theory.audit(tasks, np.zeros((2, 2)), 1e-3, gains=5, perturbations=2, random_tasks=1, seed=8) for _ in range(2)
+    )
+    for name in ("worst_ratio", "checked", "broken", "left", "right", "origin", "K", "change"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+
+
+@pytest.mark.parametrize(("name", "value"), [("gains", 0), ("perturbations", 0), ("random_tasks", -1)])
+def test_impossible_counts(name: str, value: int) -> None:
+    counts = {"gains": 1, "perturbations": 1, "random_tasks": 0, name: value}
+    with pytest.raises(ValueError, match=rf"{name} is {value}; give a whole number >= "):
+        theory.audit(SCALAR, ZERO, 0.0, **counts)
+
+
+def test_printed_statement_without_a_bound_is_not_checked() -> None:
+    result = theory.audit(SCALAR, ZERO, 0.0, gains=2, perturbations=1, random_tasks=0)
+    row = result.inequalities.index("rollout_noise")
+    assert result.checked[row].tolist() == [0, 2]
+    assert np.isnan(result.worst_ratio[row, 0])
+
+
+# --- theorems --------------------------------------------------------------------------------------------------------
+
+
+def test_corrected_step_sizes_lower_the_meta_objective_at_the_promised_rate() -> None:
+    """One scalar task: exact gradient descent contracts the gap by at least 1 - α λ/4 a step, as the proof says."""
+    found = theory.requirements(SCALAR, [[0.1]], "corrected")
+    eta, alpha, strength = (float(found[name].value) for name in ("adaptation_rate", "learning_rate", "lambda_meta"))
+    assert eta * float(found.h_H) <= 0.5
+    assert alpha * float(found.h_meta_grad) <= 0.25
+    K, floor = np.array([[0.1]]), float(optimal_gains(SCALAR).cost[0])
+    for _ in range(5):
+        after = K - alpha * gradient(SCALAR, K, eta)
+        fall = objective(SCALAR, K, eta) - objective(SCALAR, after, eta)
+        gap = objective(SCALAR, K, eta) - floor
+        assert fall >= 0.25 * alpha * strength * gap * (1 - 1e-3)
+        K = after
+    assert float(found.iterations) == pytest.approx(
+        4 / (alpha * strength) * math.log(2 * float(found.psi_0 / found.epsilon_0)), rel=1e-12
+    )
+
+
+def test_corrected_requirements_allow_the_error_that_the_proof_allows() -> None:
+    tasks = random_tasks(5)
+    found = theory.requirements(tasks, np.zeros((2, 3)), "corrected", target=0.2)
+    alpha, strength, N = (float(found[name].value) for name in ("learning_rate", "lambda_meta", "iterations"))
+    error = min(float(found.epsilon_stable), float(found.epsilon_close))
+    assert 3 * error**2 / strength <= float(found.epsilon_0) / 2 * (1 + 1e-12)
+    assert 0.75 * alpha * error**2 * N <= float(found.first_gap) / 2 * (1 + 1e-12)
+    assert float(found.smoothing_radius) * float(found.h_meta_grad) <= error / 12 * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("form", list(theory.Form))
+def test_requirements_grow_with_the_demand(form: theory.Form) -> None:
+    tasks = random_tasks(8)
+    loose, tight = (theory.requirements(tasks, np.zeros((2, 3)), form, target=share) for share in (0.5, 0.01))
+    assert tight.iterations > loose.iterations
+    if form is theory.Form.CORRECTED:  # printed, the accuracy does not depend on the target
+        assert tight.perturbations > loose.perturbations
+        assert tight.smoothing_radius < loose.smoothing_radius
+
+
+def test_impossible_demands() -> None:
+    with pytest.raises(ValueError, match=r"target 0 must be in \(0, 1\]"):
+        theory.requirements(SCALAR, ZERO, "printed", target=0)
+
+
+@pytest.mark.parametrize("form", list(theory.Form))
+def test_tasks_that_cannot_occur_ask_for_nothing(form: theory.Form) -> None:
+    tasks = random_tasks(5, count=2)
+    unlikely = LQRTasks(tasks.A, tasks.B, tasks.Q, tasks.R, tasks.Psi, tasks.Sigma0, p=[0.0, 1.0])
+    both, alone = (theory.requirements(which, np.zeros((2, 3)), form) for which in (unlikely, tasks.subset([1])))
+    assert float(both.iterations) == float(alone.iterations)
+
+
+@pytest.mark.parametrize("form", list(theory.Form))
+def test_nothing_is_asked_of_an_optimal_start(form: theory.Form) -> None:
+    found = theory.requirements(SCALAR, optimal_gains(SCALAR).K[0], form)
+    assert math.isnan(float(found.iterations))
+    assert "optimal already" in found["perturbations"].note
+
+
+def test_target_is_a_share_of_the_gap_at_the_rate_of_the_theorem() -> None:
+    tasks = LQRTasks([[[0.9]], [[0.1]]], *[np.ones((2, 1, 1))] * 4)
+    for form in theory.Form:
+        found = theory.requirements(tasks, [[0.359]], form, target=0.1)
+        rate = float(found.adaptation_rate)
+        gap = objective(tasks, [[0.359]], rate) - meta_gain(tasks, rate).objective
+        assert float(found.epsilon_0) == pytest.approx(0.1 * gap, rel=1e-9)
+        assert gap > 0
+
+
+def test_optimum_itself_breaks_nothing() -> None:
+    """At a task's optimum both sides of some inequalities are zero but for rounding, which must not count."""
+    several = LQRTasks([[[0.9]], [[0.1]]], *[np.ones((2, 1, 1))] * 4)
+    for tasks in (SCALAR, several):
+        for shift in (0.0, 1e-8, 1e-7):
+            K0 = optimal_gains(tasks).K[0] + shift
+            result = theory.audit(tasks, K0, 1e-3, gains=5, perturbations=2, random_tasks=0)
+            assert result.count("corrected")[1] == 0
+    still = LQRTasks(0 * ONE, ONE, ONE, ONE, ONE)
+    assert theory.audit(still, ZERO, 1e-3, gains=5, perturbations=2, random_tasks=0).count("corrected")[1] == 0
+
+
+def test_bounds_over_a_set_of_one_gain_bound_that_gain() -> None:
+    """K0 is optimal, so S = {K0}; h_Δ there is larger than its lower bound, and other constants contain it."""
+    tasks = LQRTasks(np.zeros((1, 2, 2)), [[[1e-3], [0.0]]], [np.diag([1.0, 100.0])], [[[1.0]]], [np.eye(2)])
+    K0 = np.zeros((1, 2))
+    at = theory.constants(tasks, K0, "corrected")
+    over = theory.sublevel_constants(theory.SublevelSet.around(tasks, K0), "corrected")
+    for name in ("h_cost", "h_3", "h_grad", "h_hess"):
+        assert at[name].value <= over[name].value * (1 + 1e-12)
+
+
+def test_input_without_effect_is_refused() -> None:
+    with pytest.raises(ValueError, match="B is zero for every task"):
+        theory.constants(LQRTasks(0.5 * ONE, 0 * ONE, ONE, ONE, ONE), ZERO, "corrected")

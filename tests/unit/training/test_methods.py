@@ -1,0 +1,210 @@
+"""Training methods: their directions against exact expectations, step by step, and what they say of their work."""
+
+import functools
+
+import numpy as np
+import pytest
+import twins
+from numpy.testing import assert_allclose, assert_array_equal
+from systems import random_tasks
+
+from metalqr import MetaSettings, Stream, lqr, meta, optimal, training
+from metalqr.config.problems import SettingsError
+from metalqr.config.registries import methods
+from metalqr.evaluation import guarantees
+from metalqr.lqr import LQRTasks
+from metalqr.simulation.streams import Purpose
+from metalqr.training import Problem, State
+
+similar_tasks = functools.partial(random_tasks, radius=0.6, spread=0.2)
+
+SETTINGS = MetaSettings(
+    learning_rate=1.0e-3,
+    adaptation_rate=0.02,
+    perturbations=6,
+    inner_perturbations=5,
+    smoothing_radius=0.1,
+    rollout_length=7,
+    iterations=4,
+)
+
+
+def direction(tasks, K, settings, stream):
+    method = methods.get(settings.method)(Problem(tasks, np.asarray(K), settings))
+    return method.direction(State(np.asarray(K)), stream)
+
+
+def ball_gradient(tasks, gain, r, length):
+    """Gradient of the finite-horizon cost of scalar tasks averaged over the ball, (..., I), for gains (..., I)."""
+    tall = np.asarray(gain, dtype=float).reshape(-1, tasks.count)
+    cost = lambda k: lqr.finite_horizon_cost(tasks, k.reshape(-1, 1, 1), length)  # noqa: E731
+    found = np.array([(cost(row + r) - cost(row - r)) / (2 * r) for row in tall])
+    return found.reshape(np.shape(gain))
+
+
+# --- mean_cost -------------------------------------------------------------------------------------------------------
+
+
+def test_mean_cost_follows_the_mean_gradient_of_the_tasks():
+    """Scalar tasks with p that is not uniform. 4.5 sigma."""
+    base, gain = similar_tasks(seed=1, count=3, state_dim=1, action_dim=1), np.array([[0.1]])
+    tasks = LQRTasks(base.A, base.B, base.Q, base.R, base.Psi, p=[0.2, 0.5, 0.3])
+    settings = SETTINGS.replace(method="mean_cost", perturbations=5000)
+    found = [direction(tasks, gain, settings, Stream(s)) for s in range(40)]
+    exact = tasks.p @ ball_gradient(tasks, np.full(3, 0.1), 0.1, 7)
+    twins.within(np.array([each.gradient for each in found]), exact)
+
+
+def test_mean_cost_step_by_step():
+    tasks, gain, stream = random_tasks(seed=7, count=2, state_dim=3, action_dim=2), 0.1 * np.ones((2, 3)), Stream(5, 2)
+    s = SETTINGS.replace(method="mean_cost")
+    expected, scale = np.zeros((2, 3)), 6 / s.smoothing_radius**2
+    for i in range(2):
+        for m in range(6):
+            slot = 6 * i + m
+            U = twins.direction((2, 3), s.smoothing_radius, 0, slot, stream.address(Purpose.PERTURBATION))
+            cost = twins.rollout_cost(tasks, i, gain + U, 7, 0, slot, stream.address(Purpose.ROLLOUT))
+            expected += tasks.p[i] * scale * cost * U / 6
+    found = direction(tasks, gain, s, stream)
+    assert_allclose(found.gradient, expected, rtol=1e-11, atol=1e-11 * np.abs(expected).max())
+    assert found.rollout_steps == 2 * 6 * 7
+
+
+def test_mean_cost_comes_near_the_best_single_gain():
+    base = similar_tasks(seed=3, count=3, state_dim=1, action_dim=1)
+    tasks = LQRTasks(base.A, base.B, base.Q, base.R, base.Psi)
+    settings = SETTINGS.replace(
+        method="mean_cost", perturbations=2000, iterations=300, learning_rate=5.0e-3, rollout_length=50
+    )
+    history = meta.train(tasks, np.zeros((1, 1)), settings, 0)
+    floor = optimal.shared_gain(tasks).cost.sum() / history.optimal_cost.sum() - 1
+    assert np.all(history.ratio >= floor - 1e-12)
+    assert np.median(history.ratio[-50:]) - floor < 0.05 * (history.ratio[0] - floor)
+
+
+# --- reptile ---------------------------------------------------------------------------------------------------------
+
+
+def test_reptile_of_one_step_is_mean_cost():
+    tasks, gain = similar_tasks(seed=4, count=3, state_dim=2, action_dim=2), np.full((2, 2), 0.01)
+    single = direction(tasks, gain, SETTINGS.replace(method="reptile", inner_steps=1), Stream(3, 7))
+    mean = direction(tasks, gain, SETTINGS.replace(method="mean_cost"), Stream(3, 7))
+    assert_allclose(single.gradient, mean.gradient, rtol=1e-12, atol=1e-12 * np.abs(mean.gradient).max())
+    assert single[2:] == mean[2:]
+
+
+def test_reptile_step_by_step():
+    """Three inner steps: each task goes its own way, with random numbers of its own at every step."""
+    tasks, gain, stream = random_tasks(seed=7, count=2, state_dim=3, action_dim=2), 0.1 * np.ones((2, 3)), Stream(5, 2)
+    s = SETTINGS.replace(method="reptile", inner_steps=3)
+    expected, scale = np.zeros((2, 3)), 6 / s.smoothing_radius**2
+    for i in range(2):
+        own = gain
+        for step in range(3):
+            at, gradient = stream.at(2 * 3 + step), np.zeros((2, 3))
+            for m in range(6):
+                slot = 6 * i + m
+                U = twins.direction((2, 3), s.smoothing_radius, 0, slot, at.address(Purpose.PERTURBATION))
+                cost = twins.rollout_cost(tasks, i, own + U, 7, 0, slot, at.address(Purpose.ROLLOUT))
+                gradient += scale * cost * U / 6
+            own = own - s.adaptation_rate * gradient
+        expected += tasks.p[i] * (gain - own) / s.adaptation_rate
+    found = direction(tasks, gain, s, stream)
+    assert_allclose(found.gradient, expected, rtol=1e-10, atol=1e-10 * np.abs(expected).max())
+    assert found.rollout_steps == 3 * 2 * 6 * 7
+
+
+def test_reptile_follows_the_expected_way_of_the_tasks():
+    """Two inner steps, scalar tasks. 4.5 sigma.
+
+    The mean is sum_i p_i (G_i(k) + E G_i(k - eta g_i)), where g_i is an estimate at k and G_i its mean. The second
+    expectation is that of an exact function, over estimates that the run does not use.
+    """
+    tasks, k, eta = similar_tasks(seed=5, count=3, state_dim=1, action_dim=1), 0.1, 0.02
+    settings = SETTINGS.replace(method="reptile", inner_steps=2, perturbations=2000, adaptation_rate=eta)
+    found = np.array([direction(tasks, [[k]], settings, Stream(s)).gradient.item() for s in range(60)])
+    first = ball_gradient(tasks, np.full(3, k), 0.1, 7)
+    from metalqr.estimators.meta import draw_batch, estimate_task_gradients
+
+    batch = draw_batch(tasks, settings, Stream(0))
+    others = np.array(
+        [
+            estimate_task_gradients(tasks, np.full((3, 1, 1), k), settings, Stream(1000 + s), batch).gradient.ravel()
+            for s in range(400)
+        ]
+    )
+    second = ball_gradient(tasks, k - eta * others, 0.1, 7) @ tasks.p
+    expected, error = tasks.p @ first + second.mean(), second.std() / np.sqrt(len(second))
+    noise = np.hypot(found.std(ddof=1) / np.sqrt(len(found)), error)
+    assert abs(found.mean() - expected) < 4.5 * noise
+    # The second step is seen: without it the mean would be far off.
+    assert abs(found.mean() - 2 * tasks.p @ first) > 20 * noise
+
+
+def test_reptile_without_an_adaptation_rate_is_refused():
+    with pytest.raises(SettingsError, match="adaptation_rate: 0 is not > 0, as reptile needs it; give one, or method"):
+        SETTINGS.replace(method="reptile", adaptation_rate=0.0)
+
+
+# --- all -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", methods.names())
+@pytest.mark.parametrize("estimator", ["one_point", "two_point"])
+@pytest.mark.parametrize("batch", ["all", 2])
+def test_work_is_what_an_iteration_takes(name, estimator, batch):
+    tasks = similar_tasks(seed=6, count=3, state_dim=2, action_dim=1)
+    settings = SETTINGS.replace(method=name, estimator=estimator, task_batch=batch)
+    settings = settings.replace(learning_rate=1.0e-6, adaptation_rate=1.0e-6)
+    history = training.train(tasks, np.zeros((1, 2)), settings, 0)
+    work = methods.get(name).work(3, settings)
+    assert_array_equal(history.rollout_steps, np.arange(5) * work.rollouts * settings.rollout_length)
+    assert (work.policies == 0) == methods.get(name).is_exact
+
+
+@pytest.mark.parametrize("name", [name for name in methods.names() if not methods.get(name).is_exact])
+def test_no_more_perturbed_policies_are_unstable_than_are_tried(name):
+    """With so large a radius all of them are."""
+    tasks = similar_tasks(seed=6, count=2, state_dim=1, action_dim=1)
+    settings = SETTINGS.replace(method=name, smoothing_radius=100.0, adaptation_rate=1e-50, learning_rate=1e-50)
+    history = training.train(tasks, np.zeros((1, 1)), settings, 0)
+    tried = methods.get(name).work(2, settings).tried
+    assert_array_equal(history.unstable_perturbations, [tried] * 4 + [0])
+    guarantees.check(
+        tasks, np.zeros((1, 1)), history.K, history.unstable_perturbations, history.gradient_norm, settings, 0
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in methods.names() if methods.get(name).is_exact])
+def test_exact_methods_lower_their_objective(name):
+    tasks = similar_tasks(seed=8, count=2, state_dim=2, action_dim=1)
+    rate = {"gauss_newton": 0.5, "natural_gradient": 0.1}.get(name, 0.02)
+    settings = SETTINGS.replace(method=name, learning_rate=rate, adaptation_rate=1e-3, iterations=30)
+    history = training.train(tasks, np.zeros((1, 2)), settings, 0)
+    assert history.status is training.Status.COMPLETED
+    if methods.get(name).gain_per_task:
+        assert history.K.shape == (31, 2, 1, 2)
+        assert np.all(np.diff(history.cost, axis=0) <= 1e-12 * history.cost[:-1])
+    else:
+        objective = [meta.objective(tasks, K, 1e-3) for K in history.K]
+        assert np.all(np.diff(objective) <= 1e-12 * objective[0])
+    if name == "gauss_newton":
+        assert_allclose(history.K[-1], optimal.optimal_gains(tasks).K, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_reptile_whose_tasks_leave_every_bound_diverges(dim):
+    """Above d = 2 unstable policies are told by eigenvalues, which a gain that is not finite has not."""
+    tasks = similar_tasks(seed=6, count=2, state_dim=dim, action_dim=1)
+    settings = SETTINGS.replace(method="reptile", adaptation_rate=1.0e5)
+    history = training.train(tasks, np.zeros((1, dim)), settings, 0)
+    assert (history.status, history.status_iteration) == (training.Status.DIVERGED, 0)
+    assert history.gradient_norm[0] == np.inf
+
+
+def test_exact_maml_where_an_adapted_gain_is_unstable_diverges():
+    tasks = similar_tasks(seed=6, count=2, state_dim=2, action_dim=1)
+    settings = SETTINGS.replace(method="exact_maml", adaptation_rate=10.0)
+    history = training.train(tasks, np.zeros((1, 2)), settings, 0)
+    assert (history.status, history.status_iteration) == (training.Status.DIVERGED, 0)
+    assert history.gradient_norm[0] == np.inf
