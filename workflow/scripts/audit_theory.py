@@ -2,14 +2,14 @@
 
 from stage import snakemake
 
-# isort: split
 import logging
 
-from metalqr import MetaSettings, results, theory
+from metalqr import MetaSettings, theory
+from metalqr.results import THEOREM_SETTINGS, load_problem, save_theory
 
 log = logging.getLogger("audit_theory")
 params, case = snakemake.params, snakemake.wildcards.case
-tasks, K0 = results.load_problem(snakemake.input.tasks, case)
+tasks, K0 = load_problem(snakemake.input.tasks, case)
 settings = MetaSettings(**params.settings)
 factor = params.audit["sublevel_factor"]
 audit = theory.audit(tasks, K0, settings.adaptation_rate, **params.audit, seed=params.seed)
@@ -23,12 +23,12 @@ requirements = {
     form: theory.requirements(tasks, K0, form, **params.requirements, factor=factor) for form in theory.Form
 }
 used = {**settings.as_dict(), "task_batch": tasks.count if settings.task_batch == "all" else settings.task_batch}
-results.save_theory(
+save_theory(
     snakemake.output[0],
     audit,
     bounds,
     requirements,
-    {name: used[name] for name in results.THEOREM_SETTINGS},
+    {name: used[name] for name in THEOREM_SETTINGS},
     {"settings": settings.as_dict(), "audit": params.audit, "requirements": params.requirements, "seed": params.seed},
     case=case,
 )

@@ -2,16 +2,16 @@
 
 from stage import snakemake
 
-# isort: split
-from metalqr import MetaSettings, results
+from metalqr import MetaSettings
 from metalqr.evaluation import guarantees
+from metalqr.results import load_problem, load_run, save_stability
 
 case = snakemake.wildcards.case
-tasks, K0 = results.load_problem(snakemake.input.tasks, case)
+tasks, K0 = load_problem(snakemake.input.tasks, case)
 settings = MetaSettings(**snakemake.params.settings)
 found = {}
 for path in snakemake.input.runs:
-    run = results.load_run(path, case, settings.as_dict())
+    run = load_run(path, case, settings.as_dict())
     found[run.attrs["seed"]] = guarantees.check(
         tasks,
         K0,
@@ -21,4 +21,4 @@ for path in snakemake.input.runs:
         settings,
         run.attrs["seed"],
     )
-results.save_stability(snakemake.output[0], found, settings.as_dict(), case=case)
+save_stability(snakemake.output[0], found, settings.as_dict(), case=case)

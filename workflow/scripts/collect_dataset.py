@@ -2,19 +2,15 @@
 
 from stage import snakemake
 
-# isort: split
 from pathlib import Path
 
-from metalqr import results
 from metalqr.config.experiments import Experiment
+from metalqr.results import combine_runs, save_experiment
 
 name = snakemake.wildcards.experiment
 experiment = Experiment.from_block(name, snakemake.params.experiment)
 optima = {Path(path).stem: path for path in snakemake.input.optima}
 runs = iter(snakemake.input.runs)
 count = experiment.size * len(experiment.seeds)
-cases = {
-    case: results.combine_runs([next(runs) for _ in range(count)], optima, experiment, case)
-    for case in experiment.bases
-}
-results.save_experiment(snakemake.output[0], name, cases)
+cases = {case: combine_runs([next(runs) for _ in range(count)], optima, experiment, case) for case in experiment.bases}
+save_experiment(snakemake.output[0], name, cases)

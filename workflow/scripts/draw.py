@@ -2,7 +2,6 @@
 
 from stage import snakemake
 
-# isort: split
 from pkgutil import resolve_name
 
 from metalqr.config.registries import figures

@@ -2,10 +2,9 @@
 
 from stage import snakemake
 
-# isort: split
-from metalqr import results
 from metalqr.config.registries import families
 from metalqr.lqr import UnstablePolicyError
+from metalqr.results import save_tasks
 from metalqr.systems.initial_gain import InitialGainError, initial_gain
 
 name, case = snakemake.wildcards.case, snakemake.params.case
@@ -20,4 +19,4 @@ except UnstablePolicyError as error:
 
     raise InitialGainError(name, error, stabilising_gain(tasks)) from error
 made_from = {**case, "tasks": {"family": plugin.name, **settings.as_dict()}}
-results.save_tasks(snakemake.output[0], tasks, K0, made_from, case=name)
+save_tasks(snakemake.output[0], tasks, K0, made_from, case=name)

@@ -2,13 +2,13 @@
 
 from stage import snakemake
 
-# isort: split
-from metalqr import MetaSettings, results
+from metalqr import MetaSettings
 from metalqr.evaluation import estimation_error
+from metalqr.results import load_problem, save_estimation_error
 
 case = snakemake.wildcards.case
-tasks, K0 = results.load_problem(snakemake.input.tasks, case)
+tasks, K0 = load_problem(snakemake.input.tasks, case)
 settings = MetaSettings(**snakemake.params.settings)
 sweeps = estimation_error.ErrorSweeps(**snakemake.params.estimation_error)
 found = estimation_error.measure(tasks, K0, settings, sweeps, snakemake.params.seed)
-results.save_estimation_error(snakemake.output[0], found, settings.as_dict(), snakemake.params.seed, case=case)
+save_estimation_error(snakemake.output[0], found, settings.as_dict(), snakemake.params.seed, case=case)

@@ -2,18 +2,18 @@
 
 from stage import snakemake
 
-# isort: split
 import logging
 
 import numpy as np
 
-from metalqr import optimal, results
+from metalqr import optimal
 from metalqr.objectives import meta
 from metalqr.optimal.learnability import largest_adaptation_rate, learnability
+from metalqr.results import load_optima, load_problem, save_meta_optimum
 
 case, rate = snakemake.wildcards.case, float(snakemake.wildcards.rate)
-tasks, K0 = results.load_problem(snakemake.input.tasks, case)
-K_shared = results.load_optima(snakemake.input.optima, case, tasks)["K_shared"].values
+tasks, K0 = load_problem(snakemake.input.tasks, case)
+K_shared = load_optima(snakemake.input.optima, case, tasks)["K_shared"].values
 known = learnability(tasks, rate, K0)
 log = logging.getLogger("solve_meta_optimum")
 log.info("%s", known.summary)
@@ -28,7 +28,7 @@ if known.gain is not None:
     except optimal.DescentError as error:
         log.warning("no optimum of the meta-objective: %s", error)
         certificate += f"; no optimum of the meta-objective was reached: {error}"
-results.save_meta_optimum(
+save_meta_optimum(
     snakemake.output[0],
     {"adaptation_rate": rate},
     case=case,

@@ -2,14 +2,14 @@
 
 from stage import snakemake
 
-# isort: split
-from metalqr import lqr, optimal, results
+from metalqr import lqr, optimal
+from metalqr.results import load_problem, save_optima
 
 case = snakemake.wildcards.case
-tasks, K0 = results.load_problem(snakemake.input.tasks, case)
+tasks, K0 = load_problem(snakemake.input.tasks, case)
 best = optimal.optimal_gains(tasks)
 shared = optimal.shared_gain(tasks)
-results.save_optima(
+save_optima(
     snakemake.output[0],
     {},
     case=case,

@@ -18,45 +18,20 @@ import __main__
 #: Snakemake puts this object into the script, which runs as `__main__`.
 snakemake: Any = __main__.snakemake
 
-ROOT = Path(__file__).resolve().parents[2]
+# In front of everything: this checkout's package, not another version that happens to be installed.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
+os.environ["NUMBA_NUM_THREADS"] = str(snakemake.threads)
+# One thread for BLAS, whatever the job has: its matrices are tiny, and sums split over threads round differently.
+for variable in ("OMP_NUM", "OPENBLAS_NUM", "MKL_NUM", "VECLIB_MAXIMUM", "NUMEXPR_NUM"):
+    os.environ[f"{variable}_THREADS"] = "1"
 
-def _set_path() -> None:
-    # In front of everything: this checkout's package, not another version that happens to be installed.
-    sys.path.insert(0, str(ROOT / "src"))
-
-
-def _set_threads() -> None:
-    os.environ["NUMBA_NUM_THREADS"] = str(snakemake.threads)
-    # One thread for BLAS, whatever the job has: its matrices are tiny, and sums split over threads round differently.
-    for library in ("OMP", "OPENBLAS", "MKL", "VECLIB_MAXIMUM", "NUMEXPR"):
-        os.environ[f"{library}_THREADS" if library.endswith("MAXIMUM") else f"{library}_NUM_THREADS"] = "1"
-
-
-def _open_log() -> None:
-    logging.basicConfig(
-        filename=snakemake.log[0], filemode="w", level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
-    )
-    logging.captureWarnings(True)
-    # On a full disk the log cannot be written either, which must not bury the message about it.
-    logging.raiseExceptions = False
-    sys.excepthook = _report
-
-
-def _load_plugins() -> None:
-    """Import the user's plug-ins, whose places are in the config of the Snakemake that runs this job."""
-    files = snakemake.config.get("plugins")
-    if files:
-        from metalqr.config.registry import load_plugins
-
-        load_plugins(files, Path.cwd())
-
-
-def _discard_leftovers() -> None:
-    from metalqr.common.atomic import discard_leftovers
-
-    for output in snakemake.output:
-        discard_leftovers(output)
+logging.basicConfig(
+    filename=snakemake.log[0], filemode="w", level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+)
+logging.captureWarnings(True)
+# On a full disk the log cannot be written either, which must not bury the message about it.
+logging.raiseExceptions = False
 
 
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -66,8 +41,12 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
     print(f"{snakemake.rule}({job}): {kind.__name__}: {message} [traceback: {snakemake.log[0]}]", file=sys.stderr)
 
 
-_set_path()
-_set_threads()
-_open_log()
-_load_plugins()
-_discard_leftovers()
+sys.excepthook = _report
+
+from metalqr.common.atomic import discard_leftovers  # noqa: E402
+from metalqr.config.registry import load_plugins  # noqa: E402
+
+# The user's plug-ins, whose places are in the config of the Snakemake that runs this job.
+load_plugins(snakemake.config.get("plugins") or [], Path.cwd())
+for output in snakemake.output:
+    discard_leftovers(output)

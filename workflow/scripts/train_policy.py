@@ -2,17 +2,17 @@
 
 from stage import snakemake
 
-# isort: split
 import logging
 
-from metalqr import MetaSettings, results
+from metalqr import MetaSettings
 from metalqr.config.registries import methods
+from metalqr.results import load_problem, save_run
 from metalqr.training.loop import train
 from metalqr.training.progress import Progress
 from metalqr.training.saved_state import SavedState, StateSaver
 
 case, seed = snakemake.wildcards.case, int(snakemake.wildcards.seed)
-problem = results.load_problem(snakemake.input.tasks, case)
+problem = load_problem(snakemake.input.tasks, case)
 settings = MetaSettings(**snakemake.params.settings)
 code = {**snakemake.params.sources, **snakemake.params.versions}
 saved = SavedState(snakemake.params.saved_state, *problem, settings, seed, code)
@@ -24,5 +24,5 @@ with Progress(settings.iterations, f"{case}, seed {seed}", log) as progress, Sta
     saver.require_end(history, settings.iterations)
 log.info("%s at iteration %d", history.status, history.status_iteration)
 tried = methods.get(settings.method).work(problem.tasks.count, settings).tried
-results.save_run(snakemake.output[0], history, settings.as_dict(), seed, case=case, perturbed_policies=tried)
+save_run(snakemake.output[0], history, settings.as_dict(), seed, case=case, perturbed_policies=tried)
 saved.remove()
