@@ -12,12 +12,17 @@ Copy the file beside your config and name it there:
         algorithm: {learning_rate: 1.0e-3, adaptation_rate: 1.0e-4}
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from metalqr.config import settings
 from metalqr.config.registries import families
 from metalqr.config.settings import Count, Real, setting
 from metalqr.systems.family import Family, FamilyError
+
+if TYPE_CHECKING:
+    from metalqr.lqr import LQRTasks
 
 
 @families.register("oscillators")
@@ -31,7 +36,7 @@ class Oscillators(Family):
         stiffness_low: Real = setting(0.5, symbol="s", label="lower stiffness", about="least stiffness", above=0)
         stiffness_high: Real = setting(1.5, symbol="s", label="upper stiffness", about="largest stiffness", below=2)
 
-    def tasks(self, state_dim: int, action_dim: int, seed: int):
+    def tasks(self, state_dim: int, action_dim: int, seed: int) -> "LQRTasks":
         """The tasks; they differ in A alone."""
         from metalqr.lqr import LQRTasks
 

@@ -4,24 +4,37 @@ Copy the file beside your config and name it there, ``plugins: [own_figure.py]``
 ``results/figures/simulated_steps.pdf``, ``.svg`` and ``.png``, and the report shows it with its caption.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 from metalqr.config.registries import figures
 from metalqr.reporting import summaries
 from metalqr.reporting.figures.figure import Figure
 from metalqr.reporting.figures.style import new_figure
 
+if TYPE_CHECKING:
+    import matplotlib.figure
+
 
 @figures.register("simulated_steps")
 class SimulatedSteps(Figure):
+    """The median ratio over the simulated steps, of every experiment without a sweep."""
+
     # What it shows: the datasets of experiments, all in one figure. `file = "{name}-steps"` would make one for each.
     reads = "datasets"
 
-    def takes(self, experiment):
-        return not experiment.axes  # without a sweep
+    def takes(self, experiment: Any) -> bool:
+        """Take the experiments without a sweep."""
+        return not experiment.axes
 
-    def caption(self, config, names):
+    def caption(self, config: Mapping[str, Any], names: Sequence[str]) -> str:
+        """Name the experiments."""
         return f"**Median ratio over the simulated steps**, of the experiments {', '.join(names)}."
 
-    def draw(self, datasets):
+    def draw(self, datasets: Mapping[str, Any]) -> matplotlib.figure.Figure:
+        """Draw a line for each case."""
         # Import Matplotlib, pandas, xarray and SciPy here, not above: planning imports this file too.
         figure = new_figure(6.4, 4.2)  # inches
         axes = figure.add_subplot()

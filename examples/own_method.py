@@ -6,6 +6,8 @@ Write its name into the config, beside the file:
     algorithm: {method: clipped_mean_cost, longest_step: 0.01}
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from metalqr.config import settings as declared
@@ -13,6 +15,9 @@ from metalqr.config.registries import methods
 from metalqr.config.settings import Real, setting
 from metalqr.training.method import Direction, State
 from metalqr.training.methods.mean_cost import MeanCost
+
+if TYPE_CHECKING:
+    from metalqr.simulation.streams import Stream
 
 
 @methods.register("clipped_mean_cost")
@@ -26,7 +31,7 @@ class ClippedMeanCost(MeanCost):
             0.01, symbol="c", label="longest step", about="largest Frobenius norm of a step", above=0
         )
 
-    def direction(self, state: State, stream: object) -> Direction:
+    def direction(self, state: State, stream: "Stream") -> Direction:
         """The direction of ``mean_cost``, shortened where it is too long."""
         found = super().direction(state, stream)
         step = self.settings.learning_rate * np.linalg.norm(found.gradient)

@@ -1,31 +1,40 @@
 """The examples: each is loaded as a user's plug-in and does what it says."""
 
 import re
+import shutil
 import subprocess
 import sys
+import textwrap
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import synthetic
 import twins
 from numpy.testing import assert_allclose, assert_array_equal
+from numpy.typing import NDArray
 from places import ROOT
 from systems import random_tasks
 
 from metalqr import MetaSettings, Stream, lqr, training
 from metalqr.config.problems import SettingsError
-from metalqr.config.registries import estimators, families, methods
+from metalqr.config.registries import estimators, families, methods, tables
 from metalqr.config.registry import load_plugins
+from metalqr.estimators.estimator import Array, Memory
 from metalqr.estimators.meta import estimate_mean_gradient
 from metalqr.estimators.one_point import OnePoint
 from metalqr.simulation.simulator import LQRSimulator
 from metalqr.systems.family import FamilyError
-from metalqr.training import Observer, Status
+from metalqr.training import History, Observer, Status
 from metalqr.training.saved_state import SavedState
 
 EXAMPLES = ROOT / "examples"
 TASKS = random_tasks(seed=1, count=2, state_dim=2, action_dim=1, radius=0.6, spread=0.2)
 K0 = np.array([[0.1, -0.05]])
-COMMON = {
+COMMON: dict[str, Any] = {
     "learning_rate": 1.0e-4,
     "adaptation_rate": 1.0e-4,
     "perturbations": 5,
@@ -36,35 +45,40 @@ COMMON = {
 }
 
 
+def with_common(**others: Any) -> MetaSettings:
+    return MetaSettings(**{**COMMON, **others})
+
+
 @pytest.fixture(autouse=True)
 def plugins(forgotten: None) -> None:
-    load_plugins(["own_estimator.py", "own_method.py", "own_family.py"], EXAMPLES)
+    load_plugins(sorted(EXAMPLES.glob("own_*.py")), EXAMPLES)
 
 
 class StopAfterEach(Observer):
-    def stops(self, state):
+    def stops(self, state: Callable[[], History]) -> bool:
         return True
 
 
-def test_baseline_changes_no_mean_and_lowers_the_variance():
+def test_baseline_changes_no_mean_and_lowers_the_variance() -> None:
     """At the second iteration, on a circle: the exact expectation by the trapezoidal rule. 4.5 sigma."""
-    settings = MetaSettings(**COMMON, estimator="running_baseline").replace(perturbations=2000)
+    settings = with_common(estimator="running_baseline", perturbations=2000)
     plain, with_baseline = [], []
     for seed in range(40):
         first = estimate_mean_gradient(TASKS, K0, settings, Stream(seed))
         second = estimate_mean_gradient(TASKS, K0, settings, Stream(seed, 1), first.memory)
         plain.append(first.gradient)
         with_baseline.append(second.gradient)
-    cost = lambda K: lqr.finite_horizon_cost(TASKS, K, 7)  # noqa: E731
-    exact = np.einsum("i,ikd->kd", TASKS.p, twins.circle_average(cost, K0, 0.1))
+    exact = np.einsum(
+        "i,ikd->kd", TASKS.p, twins.circle_average(partial(lqr.finite_horizon_cost, TASKS, length=7), K0, 0.1)
+    )
     twins.within(np.array(with_baseline), exact)
     # Without it the variance has the square of the cost beside its variance, which is about as large here.
     assert np.var(with_baseline, axis=0).sum() < 0.75 * np.var(plain, axis=0).sum()
 
 
-def test_memory_of_an_estimator_survives_a_run_in_parts(tmp_path):
+def test_memory_of_an_estimator_survives_a_run_in_parts(tmp_path: Path) -> None:
     """Every part goes through the file of the saved state, as after a kill."""
-    settings = MetaSettings(**COMMON, estimator="running_baseline", method="mean_cost", baseline_share=0.5)
+    settings = with_common(estimator="running_baseline", method="mean_cost", baseline_share=0.5)
     whole = training.train(TASKS, K0, settings, 3)
     assert whole.status is Status.COMPLETED
     assert whole.memory["baseline"].shape == (2,)
@@ -81,55 +95,55 @@ def test_memory_of_an_estimator_survives_a_run_in_parts(tmp_path):
     assert not np.array_equal(without.K, whole.K)
 
 
-def test_perturbations_that_no_compiled_rollouts_draw_count_as_memory():
-    settings = MetaSettings(**COMMON)
+def test_perturbations_that_no_compiled_rollouts_draw_count_as_memory() -> None:
+    settings = with_common()
     work = methods.get("zeroth_order_maml").work
     assert work(2, settings).inner == 0
     assert work(2, settings.replace(estimator="running_baseline")).inner == 2 * 5 * 4
 
 
-def test_an_estimator_with_coefficients_of_its_own_has_them_in_both_layers():
+def test_an_estimator_with_coefficients_of_its_own_has_them_in_both_layers() -> None:
     """Also where it leaves the weights as they are."""
 
     class Doubled(OnePoint):
-        def coefficients(self, values, memory, tasks):
+        def coefficients(self, values: Array, memory: Memory, tasks: NDArray[np.int64]) -> tuple[Array, Memory]:
             return 2.0 * values[:, 0], memory
 
     class Plain(OnePoint):
         weights = None
 
-        def coefficients(self, values, memory, tasks):
+        def coefficients(self, values: Array, memory: Memory, tasks: NDArray[np.int64]) -> tuple[Array, Memory]:
             return values[:, 0], memory
 
     simulator, every = LQRSimulator(TASKS), np.arange(2)
-    gains, settings = np.broadcast_to(K0, (2, 1, 1, 2)), MetaSettings(**COMMON)
+    gains, settings = np.broadcast_to(K0, (2, 1, 1, 2)), with_common()
     one, two = (each(settings).gradients(simulator, gains, 4, Stream(1), every) for each in (Plain, Doubled))
     assert_allclose(two, 2.0 * one, rtol=1e-9)
 
 
-def test_no_step_of_the_clipped_method_is_too_long():
-    settings = MetaSettings(**COMMON, method="clipped_mean_cost").replace(learning_rate=1.0e-2, longest_step=1.0e-3)
+def test_no_step_of_the_clipped_method_is_too_long() -> None:
+    settings = with_common(method="clipped_mean_cost").replace(learning_rate=1.0e-2, longest_step=1.0e-3)
     history = training.train(TASKS, K0, settings, 3)
     steps = np.linalg.norm(np.diff(history.K, axis=0), axis=(1, 2))
     assert_allclose(steps, 1.0e-3, rtol=1e-9)
     mild = settings.replace(learning_rate=1.0e-6)
-    plain = MetaSettings(**COMMON, method="mean_cost").replace(learning_rate=1.0e-6)
+    plain = with_common(method="mean_cost").replace(learning_rate=1.0e-6)
     assert_array_equal(training.train(TASKS, K0, mild, 3).K, training.train(TASKS, K0, plain, 3).K)
 
 
-def test_own_settings_are_checked_and_identify_a_run():
-    settings = MetaSettings(**COMMON, estimator="running_baseline")
+def test_own_settings_are_checked_and_identify_a_run() -> None:
+    settings = with_common(estimator="running_baseline")
     assert settings.changed().keys() == {*COMMON, "estimator"}
     assert settings.replace(baseline_share=0.5).changed()["baseline_share"] == 0.5
     with pytest.raises(SettingsError, match=r"baseline_share: 1\.0 is not < 1"):
         settings.replace(baseline_share=1.0)
     with pytest.raises(SettingsError, match="baseline_share: a setting of estimator: running_baseline, not of two_poi"):
-        MetaSettings(**COMMON, estimator="two_point", baseline_share=0.5)
+        with_common(estimator="two_point", baseline_share=0.5)
     assert estimators.names() == ("one_point", "two_point", "running_baseline")
 
 
-def test_oscillators_are_tasks_that_the_zero_gain_stabilises():
-    family = families.get("oscillators")
+def test_oscillators_are_tasks_that_the_zero_gain_stabilises() -> None:
+    family: Any = families.get("oscillators")
     tasks = family(family.Settings(count=3)).tasks(2, 1, seed=7)
     assert tasks.count == 3
     assert lqr.is_stabilising(tasks, np.zeros((1, 2))).all()
@@ -142,24 +156,29 @@ def test_oscillators_are_tasks_that_the_zero_gain_stabilises():
         family.Settings(stiffness_high=2.5)
 
 
-def test_examples_of_the_page_make_a_config_that_can_be_used(tmp_path):
-    """In a process of its own: what they register is not for the other tests."""
+def test_best_run_of_a_table() -> None:
+    table = tables.get("best_runs")()
+    frame = table.make({"figure1": synthetic.figure1_dataset(iterations=80, time_constant=20.0)})
+    assert frame["case"].tolist() == ["d1k1", "d2k2", "d20k10"]
+    assert (frame["best"] < 0.1).all()
+
+
+def test_all_examples_together_make_a_config_that_can_be_used(tmp_path: Path) -> None:
+    """The config of docs/extending.md and those of the examples; in a process of its own, which registers them anew."""
     page = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
-    blocks = re.findall(r'```python\n("""(\w+\.py)""".*?)```', page, flags=re.DOTALL)
-    assert len(blocks) == 5
-    for content, name in blocks:
-        (tmp_path / name).write_text(content)
-    algorithm = "{learning_rate: 1.0e-3, adaptation_rate: 1.0e-5, estimator: central, method: normalised}"
-    tasks = "{family: decoupled, fastest: 0.5}"
-    case = f"{{state_dim: 2, action_dim: 1, tasks: {tasks}, initial_gain: zero, algorithm: {algorithm}}}"
-    config = tmp_path / "mine.yaml"
-    config.write_text(f"plugins: [{', '.join(name for _, name in blocks)}]\ncases: {{mine: {case}}}\n")
-    command = [sys.executable, "workflow/lib/check_config.py", "tests/workflow/tiny.yaml", config]
+    (content,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    shutil.copytree(EXAMPLES, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "mine.yaml").write_text(content.replace("[own_", "[own_family.py, own_table.py, own_"))
+    family = re.search(r"    cases:\n(?:     .*\n)+", (EXAMPLES / "own_family.py").read_text(encoding="utf-8"))
+    assert family
+    (tmp_path / "cases.yaml").write_text(textwrap.dedent(family[0]))
+    command = [sys.executable, "workflow/lib/check_config.py", "tests/workflow/tiny.yaml"]
+    command += [str(tmp_path / "mine.yaml"), str(tmp_path / "cases.yaml")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout == "The config can be used.\n", done.stderr
 
 
-def test_a_plugin_may_be_defined_in_a_notebook():
+def test_a_plugin_may_be_defined_in_a_notebook() -> None:
     """There no file is behind the module."""
     code = (
         "from metalqr.config.registries import estimators\n"
