@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from hypothesis import strategies as st
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from metalqr.lqr import LQRTasks
 
@@ -48,6 +48,27 @@ def stable_gain(tasks: LQRTasks, seed: int, per_task: bool = False) -> Array:
     return gain
 
 
+def scalar_tasks(
+    a: ArrayLike, b: ArrayLike = 1.0, q: ArrayLike = 1.0, r: ArrayLike = 1.0, psi: ArrayLike = 1.0, **rest: ArrayLike
+) -> LQRTasks:
+    """Tasks with d = k = 1; a single number holds for every task."""
+    values = np.broadcast_arrays(np.atleast_1d(a), b, q, r, psi)
+    return LQRTasks(*(value.reshape(-1, 1, 1) for value in values), **rest)
+
+
+def opposed_tasks() -> LQRTasks:
+    """B and -B with an unstable A: what damps one task excites the other."""
+    two = np.stack([np.eye(2)] * 2)
+    return LQRTasks(1.5 * two, np.stack([np.eye(2), -np.eye(2)]), two, two, two)
+
+
+def uncontrollable_tasks() -> LQRTasks:
+    """Two tasks, the second with an unstable mode that no input reaches."""
+    two, one = np.stack([np.eye(2)] * 2), np.ones((2, 1, 1))
+    A = [np.diag([0.5, 0.5]), np.diag([0.5, 1.5])]
+    return LQRTasks(np.array(A), [[[1.0], [1.0]], [[1.0], [0.0]]], two, one, two)
+
+
 def tasks_and_gains(per_task: bool = False) -> st.SearchStrategy[tuple[LQRTasks, Array]]:
     """Strategy for tasks with a gain that stabilises them."""
 
@@ -72,9 +93,23 @@ def central_difference(function: Callable[[Array], Array], point: Array, directi
     return (8.0 * near - far) / (12.0 * step)
 
 
-def bases(shape: tuple[int, int]) -> Iterable[Array]:
+def check_derivative(
+    function: Callable[[Array], Array],
+    K: Array,
+    derivative: Callable[[Array], Array],
+    tolerance: float,
+    step: float = 1e-4,
+) -> None:
+    """Compare a directional derivative with central differences, along each entry of the gains."""
+    for unit in bases(K.shape[-2:]):
+        exact = derivative(unit)
+        slope = central_difference(function, K, unit, step)
+        np.testing.assert_allclose(exact, slope, atol=tolerance * np.abs(exact).max())
+
+
+def bases(shape: tuple[int, ...]) -> Iterable[Array]:
     """The unit matrices of this shape."""
-    return np.eye(shape[0] * shape[1]).reshape(-1, *shape)
+    return np.eye(int(np.prod(shape))).reshape(-1, *shape)
 
 
 @dataclass(frozen=True)
@@ -82,21 +117,21 @@ class PublishedSystem:
     """A discrete-time regulator whose solution someone else printed, with the accuracy of the printed digits."""
 
     source: str
-    A: list[list[float]]
-    B: list[list[float]]
-    Q: list[list[float]]
-    R: list[list[float]]
-    P: list[list[float]]
-    relative: float
+    A: ArrayLike
+    B: ArrayLike
+    Q: ArrayLike
+    R: ArrayLike
+    P: ArrayLike
+    relative: float = 1e-12
     absolute: float = 0.0
-    K: list[list[float]] | None = None
-    poles: list[float] | None = None
+    K: ArrayLike | None = None
+    poles: ArrayLike | None = None
 
     def tasks(self, margin: float = 0.0) -> LQRTasks:
         """The system as a single task with unit noise, with Q + margin I for Q."""
-        A = np.array([self.A])
+        A, B, Q, R = (np.array([matrix]) for matrix in (self.A, self.B, self.Q, self.R))
         unit = np.eye(A.shape[1])
-        return LQRTasks(A, [self.B], [self.Q + margin * unit], [self.R], unit[np.newaxis])
+        return LQRTasks(A, B, Q + margin * unit, R, unit[np.newaxis])
 
 
 #: Examples have their numbers in the second version, which BB02AD generates; in brackets those of the first, if known.
@@ -106,70 +141,58 @@ DAREX = (
     "for the numerical solution of algebraic Riccati equations II: discrete-time case, Tech. Rep. SPC 95_23, TU "
     "Chemnitz-Zwickau, 1995; closed form of example "
 )
+REFLECTION = np.eye(3) - 2.0 / 3.0 * np.ones((3, 3))
 
-
-def _published() -> list[PublishedSystem]:
-    reflection = np.eye(3) - 2.0 / 3.0 * np.ones((3, 3))
-    scaled = 100.0
-    size = 12
-    return [
-        PublishedSystem(
-            source="MathWorks, Control System Toolbox, documentation of dare, first example",
-            A=[[-0.9, -0.3], [0.7, 0.1]],
-            B=[[1.0], [1.0]],
-            Q=[[1.0, 0.0], [0.0, 3.0]],
-            R=[[0.1]],
-            P=[[4.7687, 0.9438], [0.9438, 3.2369]],
-            K=[[-0.2216, -0.1297]],
-            poles=[-0.4460, -0.0027],
-            relative=0.0,
-            absolute=0.5e-4,
-        ),
-        PublishedSystem(
-            source="Altair Activate 2022, Open Matrix Language reference, documentation of dlqr, example",
-            A=[[9.0, 0.2], [0.0, 8.0]],
-            B=[[0.0], [1.0]],
-            Q=[[2.0, 1.0], [1.0, 2.0]],
-            R=[[1.0]],
-            P=[[1.04036e7, 2.34349e5], [2.34349e5, 5.34387e3]],
-            K=[[394.61003, 16.76761]],
-            poles=[0.11073, 0.12166],
-            relative=5e-6,
-        ),
-        PublishedSystem(
-            source=DAREX + "2.3 (12), Q = R = I",
-            A=[[0.0, scaled], [0.0, 0.0]],
-            B=[[0.0], [1.0]],
-            Q=[[1.0, 0.0], [0.0, 1.0]],
-            R=[[1.0]],
-            P=[[1.0, 0.0], [0.0, 1.0 + scaled**2]],
-            K=[[0.0, 0.0]],
-            relative=1e-12,
-        ),
-        PublishedSystem(
-            source=DAREX + "2.4 (13)",
-            A=(reflection @ np.diag([0.0, 1.0, 3.0]) @ reflection).tolist(),
-            B=np.eye(3).tolist(),
-            Q=(scaled * np.eye(3)).tolist(),
-            R=(scaled * np.eye(3)).tolist(),
-            P=(
-                scaled * reflection @ np.diag([1.0, (1.0 + np.sqrt(5.0)) / 2, (9.0 + np.sqrt(85.0)) / 2]) @ reflection
-            ).tolist(),
-            relative=1e-12,
-        ),
-        PublishedSystem(
-            source=DAREX + "4.1 (15)",
-            A=np.eye(size, k=1).tolist(),
-            B=np.eye(size)[:, -1:].tolist(),
-            Q=np.eye(size).tolist(),
-            R=[[1.0]],
-            P=np.diag(np.arange(1.0, size + 1)).tolist(),
-            relative=1e-12,
-        ),
-    ]
-
-
-PUBLISHED = _published()
+PUBLISHED = [
+    PublishedSystem(
+        source="MathWorks, Control System Toolbox, documentation of dare, first example",
+        A=[[-0.9, -0.3], [0.7, 0.1]],
+        B=[[1.0], [1.0]],
+        Q=[[1.0, 0.0], [0.0, 3.0]],
+        R=[[0.1]],
+        P=[[4.7687, 0.9438], [0.9438, 3.2369]],
+        K=[[-0.2216, -0.1297]],
+        poles=[-0.4460, -0.0027],
+        relative=0.0,
+        absolute=0.5e-4,
+    ),
+    PublishedSystem(
+        source="Altair Activate 2022, Open Matrix Language reference, documentation of dlqr, example",
+        A=[[9.0, 0.2], [0.0, 8.0]],
+        B=[[0.0], [1.0]],
+        Q=[[2.0, 1.0], [1.0, 2.0]],
+        R=[[1.0]],
+        P=[[1.04036e7, 2.34349e5], [2.34349e5, 5.34387e3]],
+        K=[[394.61003, 16.76761]],
+        poles=[0.11073, 0.12166],
+        relative=5e-6,
+    ),
+    PublishedSystem(
+        source=DAREX + "2.3 (12), Q = R = I",
+        A=[[0.0, 100.0], [0.0, 0.0]],
+        B=[[0.0], [1.0]],
+        Q=np.eye(2),
+        R=[[1.0]],
+        P=np.diag([1.0, 1.0 + 100.0**2]),
+        K=[[0.0, 0.0]],
+    ),
+    PublishedSystem(
+        source=DAREX + "2.4 (13)",
+        A=REFLECTION @ np.diag([0.0, 1.0, 3.0]) @ REFLECTION,
+        B=np.eye(3),
+        Q=100.0 * np.eye(3),
+        R=100.0 * np.eye(3),
+        P=100.0 * REFLECTION @ np.diag([1.0, (1.0 + np.sqrt(5.0)) / 2, (9.0 + np.sqrt(85.0)) / 2]) @ REFLECTION,
+    ),
+    PublishedSystem(
+        source=DAREX + "4.1 (15)",
+        A=np.eye(12, k=1),
+        B=np.eye(12)[:, -1:],
+        Q=np.eye(12),
+        R=[[1.0]],
+        P=np.diag(np.arange(1.0, 13.0)),
+    ),
+]
 
 
 def _semidefinite() -> list[PublishedSystem]:
@@ -181,7 +204,8 @@ def _semidefinite() -> list[PublishedSystem]:
     rate, weight = 0.1, 0.25
     gap = weight * ((1.0 - rate) ** 2 - 1.0) + rate**2
     first = (gap + np.sqrt(gap**2 + 4.0 * rate**2 * weight)) / (2.0 * rate**2)
-    systems = [
+    A, Q = np.array([[4.0, 3.0], [-4.5, -3.5]]), np.array([[9.0, 6.0], [6.0, 4.0]])
+    return [
         PublishedSystem(
             source=DAREX + "1.3",
             A=[[0.0, 1.0], [0.0, 0.0]],
@@ -189,33 +213,27 @@ def _semidefinite() -> list[PublishedSystem]:
             Q=[[1.0, 2.0], [2.0, 4.0]],
             R=[[1.0]],
             P=[[1.0, 2.0], [2.0, 2.0 + np.sqrt(5.0)]],
-            relative=0.0,
         ),
         PublishedSystem(
             source=DAREX + "2.5 (14), D = K = 1, r = 1/4, tau = 10",
             A=[[1.0 - rate, 0.0, 0.0, 0.0], *np.eye(4)[:3].tolist()],
             B=[[rate], [0.0], [0.0], [0.0]],
-            Q=np.diag([0.0, 0.0, 0.0, 1.0]).tolist(),
+            Q=np.diag([0.0, 0.0, 0.0, 1.0]),
             R=[[weight]],
-            P=np.diag([first, 1.0, 1.0, 1.0]).tolist(),
-            relative=0.0,
+            P=np.diag([first, 1.0, 1.0, 1.0]),
         ),
-    ]
-    for R in (1.0, 1e4):
-        factor = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * R))
-        Q = np.array([[9.0, 6.0], [6.0, 4.0]])
-        systems.append(
+        *(
             PublishedSystem(
                 source=DAREX + f"2.1 (1), R = {R:g}",
-                A=[[4.0, 3.0], [-4.5, -3.5]],
+                A=A,
                 B=[[1.0], [-1.0]],
-                Q=Q.tolist(),
+                Q=Q,
                 R=[[R]],
-                P=(factor * Q).tolist(),
-                relative=0.0,
+                P=0.5 * (1.0 + np.sqrt(1.0 + 4.0 * R)) * Q,
             )
-        )
-    return systems
+            for R in (1.0, 1e4)
+        ),
+    ]
 
 
 PUBLISHED_SEMIDEFINITE = _semidefinite()

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 
 def whole_number(name: str, value: Any, at_least: int = 1, at_most: int | None = None) -> int:
@@ -51,3 +52,19 @@ def not_negative(name: str, value: Any) -> float:
     if not 0.0 <= value < math.inf:
         raise ValueError(f"{name}: {value!r} is not a finite number >= 0")
     return float(value)
+
+
+def finite_array(name: str, values: ArrayLike, expected: str, *shapes: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return values as an array of one of the shapes, which ``expected`` puts into words.
+
+    Raises
+    ------
+    ValueError
+        If it has another shape, or holds something that is not finite.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape not in shapes:
+        raise ValueError(f"{name} has shape {array.shape}, expected {expected}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds a value that is not finite; give finite numbers")
+    return array

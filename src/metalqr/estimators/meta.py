@@ -10,7 +10,7 @@ from metalqr.config.algorithm import MetaSettings
 from metalqr.config.registries import estimators
 from metalqr.estimators.estimator import Array, Estimate, Estimator, Memory
 from metalqr.lqr import LQRTasks, common_gain, gains_per_task
-from metalqr.lqr.unstable import count_unstable
+from metalqr.lqr.stability import count_unstable
 from metalqr.simulation.simulator import LQRSimulator
 from metalqr.simulation.streams import Purpose, Stream, perturbations, task_batch
 

@@ -1,22 +1,23 @@
-"""Linear-quadratic regulator tasks and their exact quantities: cost, gradient, Hessian operator, covariances.
+r"""Linear-quadratic regulator tasks and their exact quantities: cost, gradient, Hessian operator, covariances.
 
-The formulas are those of Section 3.1 of the paper with the corrections listed in ``docs/errata.md``. Every function
-works on all tasks at once and takes either one gain for all of them, ``(k, d)``, or one per task, ``(I, k, d)``.
+The formulas are those of Section 3.1 of the paper with the corrections listed in ``docs/errata.md``.
+
+**Conventions.** ``tasks`` are I systems :math:`x_{t+1} = A_i x_t + B_i u_t + w_t` with d states and k inputs, and every
+function works on all of them at once. A gain K, of the policy u = -K x, is one for all tasks, shape (k, d), or one per
+task, (I, k, d); so is a direction X. A result has an entry for each task: costs (I,), gains and gradients (I, k, d),
+matrices of states (I, d, d). Costs are means per step of :math:`x^\top Q_i x + u^\top R_i u`. An adaptation rate η >= 0
+multiplies a gradient. A gain of another shape, or with an entry that is not finite, raises a ValueError; a gain that
+does not stabilise a task, where a quantity then does not exist, raises :class:`UnstablePolicyError`, which holds the
+tasks and their spectral radii. Tasks of probability zero count in no mean over the tasks. The docstrings of the
+packages that build on this one do not repeat this.
 """
 
-from metalqr.lqr.batches import tiled, where_stabilising
 from metalqr.lqr.evaluation import (
     PolicyEvaluation,
-    UnstablePolicyError,
-    closed_loop,
-    common_gain,
     cost,
     evaluate,
-    gains_per_task,
     gradient,
     hessian_vector_product,
-    is_stabilising,
-    spectral_radius,
     state_covariance,
     value_matrix,
 )
@@ -26,8 +27,16 @@ from metalqr.lqr.finite_horizon import (
     finite_horizon_hessian_vector_product,
 )
 from metalqr.lqr.lyapunov import LyapunovSolver
-from metalqr.lqr.stability import largest_stable_step
-from metalqr.lqr.tasks import FloatArray, LQRTasks, TasksError
+from metalqr.lqr.stability import (
+    UnstablePolicyError,
+    closed_loop,
+    count_unstable,
+    is_stabilising,
+    largest_stable_step,
+    spectral_radius,
+    where_stabilising,
+)
+from metalqr.lqr.tasks import FloatArray, LQRTasks, TasksError, common_gain, gains_per_task, tiled
 from metalqr.lqr.third_derivative import HessianDerivative, third_derivative
 
 __all__ = [
@@ -41,6 +50,7 @@ __all__ = [
     "closed_loop",
     "common_gain",
     "cost",
+    "count_unstable",
     "evaluate",
     "finite_horizon_cost",
     "finite_horizon_gradient",

@@ -7,7 +7,7 @@ from metalqr.lqr.tasks import FloatArray
 #: A power of F this small in norm adds less than one unit in the last place: its contribution enters squared.
 NEGLIGIBLE_POWER = 1e-9
 #: Enough doublings for the largest spectral radius below one that a double can hold, and for transient growth.
-MOST_DOUBLINGS = 64
+MAX_DOUBLINGS = 64
 
 
 class LyapunovSolver:
@@ -31,7 +31,7 @@ class LyapunovSolver:
     Attributes
     ----------
     converged : array of bool, shape (I,)
-        Whether the powers tend to zero. False where ``F`` is so close to instability that rounding decides.
+        True where the powers tend to zero; false also where ``F`` is so close to instability that rounding decides.
 
     References
     ----------
@@ -42,7 +42,7 @@ class LyapunovSolver:
         powers = []
         with np.errstate(over="ignore", invalid="ignore"):
             power = F
-            for _ in range(MOST_DOUBLINGS):
+            for _ in range(MAX_DOUBLINGS):
                 size = np.sqrt(np.einsum("iab,iab->i", power, power))
                 if np.all(size <= NEGLIGIBLE_POWER):
                     break
@@ -65,8 +65,12 @@ class LyapunovSolver:
         X = S
         with np.errstate(over="ignore", invalid="ignore"):
             for power in self._powers:
-                transposed = power.swapaxes(-1, -2)
-                left, right = (transposed, power) if adjoint else (power, transposed)
+                left, right = (power.mT, power) if adjoint else (power, power.mT)
                 X = X + left @ X @ right
             # Rounding makes X slightly asymmetric; the exact solution is symmetric.
-            return 0.5 * (X + X.swapaxes(-1, -2))
+            return 0.5 * (X + X.mT)
+
+
+def with_transposed(S: FloatArray) -> FloatArray:
+    """S + Sᵀ, the form of most right-hand sides."""
+    return np.asarray(S + S.mT)

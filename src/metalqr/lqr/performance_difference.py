@@ -1,4 +1,4 @@
-"""The performance-difference lemma: what a change of gain does to the cost, without subtracting two costs.
+"""Performance-difference lemma: the change of the cost with the gain, without subtracting two costs.
 
 The difference of two costs loses all its digits at the rounding of the costs, about 1e-16 of them. These formulas keep
 theirs down to about the square of that, because they square the difference of two gains.

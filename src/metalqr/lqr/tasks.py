@@ -1,10 +1,12 @@
 """The tasks: a frozen, validated collection of linear-quadratic regulators that share their dimensions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from metalqr.common.validation import finite_array
 
 FloatArray = NDArray[np.float64]
 
@@ -77,32 +79,20 @@ class LQRTasks:
         Sigma0: ArrayLike | None = None,
         p: ArrayLike | None = None,
     ) -> None:
-        state_matrices = _numbers("A", A)
-        if state_matrices.ndim != 3 or state_matrices.shape[1] != state_matrices.shape[2] or not state_matrices.size:
+        A, B = _numbers("A", A), _numbers("B", B)
+        if A.ndim != 3 or A.shape[1] != A.shape[2] or not A.size:
             raise TasksError(
-                f"A has shape {state_matrices.shape}, expected (I, d, d) with I, d >= 1: one square matrix for each "
-                "task (for a single task give A[np.newaxis])"
+                f"A has shape {A.shape}, expected (I, d, d) with I, d >= 1: one square matrix for each task (for a "
+                "single task give A[np.newaxis])"
             )
-        count, state_dim, _ = state_matrices.shape
-        input_matrices = _numbers("B", B)
-        if input_matrices.ndim != 3 or input_matrices.shape[:2] != (count, state_dim) or not input_matrices.size:
+        if B.ndim != 3 or B.shape[:2] != A.shape[:2] or not B.size:
             raise TasksError(
-                f"B has shape {input_matrices.shape}, expected ({count}, {state_dim}, k) with k >= 1, because A has "
-                f"shape {state_matrices.shape}: one d-by-k matrix for each task"
+                f"B has shape {B.shape}, expected ({A.shape[0]}, {A.shape[1]}, k) with k >= 1, because A has shape "
+                f"{A.shape}: one d-by-k matrix for each task"
             )
-        action_dim = input_matrices.shape[2]
-        arrays = {
-            "A": _finite("A", state_matrices),
-            "B": _finite("B", input_matrices),
-            "Q": _positive_definite("Q", Q, count, state_dim),
-            "R": _positive_definite("R", R, count, action_dim),
-            "Psi": _positive_definite("Psi", Psi, count, state_dim),
-        }
-        arrays["Sigma0"] = (
-            arrays["Psi"].copy() if Sigma0 is None else _positive_definite("Sigma0", Sigma0, count, state_dim)
-        )
-        arrays["p"] = np.full(count, 1.0 / count) if p is None else _distribution(p, count)
-        self._keep(arrays)
+        dims = A.shape[1], B.shape[2]
+        given = {"A": A, "B": B, "Q": Q, "R": R, "Psi": Psi, "Sigma0": Psi if Sigma0 is None else Sigma0, "p": p}
+        self._set({name: _checked(name, values, len(A), *dims) for name, values in given.items()})
 
     @property
     def count(self) -> int:
@@ -119,8 +109,19 @@ class LQRTasks:
         """Action dimension, k."""
         return int(self.B.shape[2])
 
+    def replace(self, **arrays: ArrayLike | None) -> "LQRTasks":
+        """Copy with other arrays of the same shapes, which alone are checked; with ``p=None``, p is uniform.
+
+        Raises
+        ------
+        TasksError
+            As in the constructor.
+        """
+        dims = self.count, self.state_dim, self.action_dim
+        return self._with({name: _checked(name, values, *dims) for name, values in arrays.items()})
+
     def subset(self, indices: Sequence[int] | NDArray[np.int_]) -> "LQRTasks":
-        """Choose the tasks with these indices, in this order, with their share of ``p`` made to sum to one.
+        """Choose the tasks with these indices, in this order, and scale their ``p`` to the sum one.
 
         Raises
         ------
@@ -135,24 +136,69 @@ class LQRTasks:
         mass = self.p[chosen].sum()
         if mass == 0:
             raise TasksError(f"the tasks {chosen.tolist()} have probability 0; choose at least one with p > 0")
-        # Chosen from checked arrays, so not checked again: large batches are made of few tasks.
-        arrays = {field.name: getattr(self, field.name)[chosen] for field in fields(self)}
-        arrays["p"] = arrays["p"] / mass
-        subset = object.__new__(LQRTasks)
-        subset._keep(arrays)
-        return subset
+        return self._with({name: array[chosen] for name, array in vars(self).items()} | {"p": self.p[chosen] / mass})
 
     def likely(self) -> "LQRTasks":
         """The tasks of positive probability; the others count in no average."""
         return self if np.all(self.p > 0) else self.subset(np.flatnonzero(self.p > 0))
 
-    def _keep(self, arrays: Mapping[str, FloatArray]) -> None:
+    def _with(self, arrays: Mapping[str, FloatArray]) -> "LQRTasks":
+        """Copy with other arrays, unchecked: large batches are made of few tasks."""
+        tasks = object.__new__(LQRTasks)
+        tasks._set({**vars(self), **arrays})
+        return tasks
+
+    def _set(self, arrays: Mapping[str, FloatArray]) -> None:
         for name, array in arrays.items():
             array.setflags(write=False)
             object.__setattr__(self, name, array)
 
 
-def _numbers(name: str, values: ArrayLike) -> FloatArray:
+def tiled(tasks: LQRTasks, times: int) -> LQRTasks:
+    """All tasks, that many times over: task i of the n-th time has the index n I + i.
+
+    So every function of (tasks, K) serves many gains, shape (n, k, d), at once, as
+    ``function(tiled(tasks, n), np.repeat(gains, tasks.count, axis=0))``.
+    """
+    return tasks.subset(np.tile(np.arange(tasks.count), times))
+
+
+def gains_per_task(tasks: LQRTasks, K: ArrayLike, name: str = "K") -> FloatArray:
+    """Check a gain for all tasks or one per task, and give it the shape (I, k, d) without a copy per task."""
+    common, per_task = (tasks.action_dim, tasks.state_dim), (tasks.count, tasks.action_dim, tasks.state_dim)
+    meaning = f"{common} for all tasks or {per_task}, one per task"
+    return np.broadcast_to(finite_array(name, K, meaning, common, per_task), per_task)
+
+
+def common_gain(tasks: LQRTasks, K: ArrayLike, name: str = "K") -> FloatArray:
+    """Check a gain for all tasks, shape (k, d), and copy it."""
+    shape = (tasks.action_dim, tasks.state_dim)
+    return finite_array(name, K, f"{shape}: one gain for all tasks", shape).copy()
+
+
+def _checked(name: str, values: ArrayLike | None, count: int, state_dim: int, action_dim: int) -> FloatArray:
+    """One of the arrays of tasks of these dimensions; p may be None."""
+    if name == "p":
+        return np.full(count, 1.0 / count) if values is None else _distribution(values, count)
+    square = (count, state_dim, state_dim)
+    shapes = dict.fromkeys(("A", "Q", "Psi", "Sigma0"), square) | {
+        "B": (count, state_dim, action_dim),
+        "R": (count, action_dim, action_dim),
+    }
+    array = _numbers(name, values)
+    if array.shape != shapes[name]:
+        raise TasksError(
+            f"{name} has shape {array.shape}, expected {shapes[name]} from the shapes of A and B: one matrix for each "
+            "task"
+        )
+    bad = np.argwhere(~np.isfinite(array))
+    if bad.size:
+        task, *entry = bad[0].tolist()
+        raise TasksError(f"task {task}: {name}{entry} is {array[tuple(bad[0])]}; give finite numbers")
+    return array if name in ("A", "B") else _positive_definite(name, array)
+
+
+def _numbers(name: str, values: ArrayLike | None) -> FloatArray:
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -162,34 +208,19 @@ def _numbers(name: str, values: ArrayLike) -> FloatArray:
     return np.array(array, dtype=np.float64, order="C")
 
 
-def _finite(name: str, array: FloatArray) -> FloatArray:
-    bad = np.argwhere(~np.isfinite(array))
-    if bad.size:
-        task, *entry = bad[0].tolist()
-        raise TasksError(f"task {task}: {name}{entry} is {array[tuple(bad[0])]}; give finite numbers")
-    return array
-
-
-def _positive_definite(name: str, values: ArrayLike, count: int, dim: int) -> FloatArray:
-    array = _numbers(name, values)
-    if array.shape != (count, dim, dim):
-        raise TasksError(
-            f"{name} has shape {array.shape}, expected {(count, dim, dim)} from the shapes of A and B: one square "
-            "matrix for each task"
-        )
-    _finite(name, array)
-    asymmetry = np.abs(array - array.swapaxes(1, 2))
+def _positive_definite(name: str, array: FloatArray) -> FloatArray:
+    asymmetry = np.abs(array - array.mT)
     scale = np.abs(array).max(axis=(1, 2))
     for task in np.flatnonzero(asymmetry.max(axis=(1, 2)) > SYMMETRY_TOLERANCE * scale):
-        row, column = sorted(np.unravel_index(int(asymmetry[task].argmax()), (dim, dim)))
+        row, column = sorted(np.unravel_index(int(asymmetry[task].argmax()), array.shape[1:]))
         raise TasksError(
             f"task {task}: {name} is not symmetric: entry [{row}, {column}] is {array[task, row, column]} and "
             f"[{column}, {row}] is {array[task, column, row]}; use ({name} + {name}.T) / 2 if that is what you mean"
         )
-    array = 0.5 * (array + array.swapaxes(1, 2))
+    array = 0.5 * (array + array.mT)
     eigenvalues = np.linalg.eigvalsh(array)
     # Below this an eigenvalue is zero up to rounding, and the matrix singular.
-    threshold = dim * np.finfo(np.float64).eps * np.abs(eigenvalues).max(axis=1)
+    threshold = len(array[0]) * np.finfo(np.float64).eps * np.abs(eigenvalues).max(axis=1)
     for task in np.flatnonzero(eigenvalues[:, 0] <= threshold):
         raise TasksError(
             f"task {task}: {name} is not positive definite: its smallest eigenvalue is {eigenvalues[task, 0]:.6g}; "

@@ -1,10 +1,13 @@
-"""Costs of roll-outs of finite length and their derivatives, against powers, differences and formulas by hand."""
+"""Costs of rollouts of finite length and their derivatives, against powers, differences and formulas by hand."""
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from systems import Array, bases, central_difference, definite, random_tasks, stable_gain, tasks_and_gains
+from systems import Array, check_derivative, definite, random_tasks, scalar_tasks, stable_gain, tasks_and_gains
 
 from metalqr import lqr
 from metalqr.lqr import LQRTasks
@@ -32,20 +35,10 @@ def test_finite_horizon_cost_agrees_with_powers_of_the_closed_loop() -> None:
     np.testing.assert_allclose(lqr.finite_horizon_cost(tasks, K, length), expected, rtol=1e-12)
 
 
-def test_finite_horizon_cost_tends_to_the_cost_like_one_over_the_length() -> None:
-    tasks = random_tasks(9, radius=0.8)
-    K = stable_gain(tasks, 9)
-    limit = lqr.cost(tasks, K)
-    gaps = [np.abs(lqr.finite_horizon_cost(tasks, K, length) - limit) for length in (1000, 2000, 4000)]
-    np.testing.assert_allclose(gaps[0] / gaps[1], 2.0, rtol=1e-3)
-    np.testing.assert_allclose(gaps[1] / gaps[2], 2.0, rtol=1e-3)
-    assert (gaps[2] < 1e-2 * limit).all()
-
-
 def test_finite_horizon_cost_started_stationary_is_the_cost() -> None:
     tasks = random_tasks(10)
     K = stable_gain(tasks, 10)
-    stationary = LQRTasks(tasks.A, tasks.B, tasks.Q, tasks.R, tasks.Psi, lqr.state_covariance(tasks, K))
+    stationary = tasks.replace(Sigma0=lqr.state_covariance(tasks, K))
     np.testing.assert_allclose(lqr.finite_horizon_cost(stationary, K, 13), lqr.cost(tasks, K), rtol=1e-11)
 
 
@@ -58,16 +51,15 @@ def test_finite_horizon_cost_overflows_to_infinity() -> None:
 
 
 @pytest.mark.parametrize("length", [0, -1, 2.5, True, "50"])
-def test_an_impossible_length_is_refused(length: object) -> None:
-    with pytest.raises(ValueError, match=r"length is .*; give a whole number of steps >= 1"):
-        lqr.finite_horizon_cost(random_tasks(0), np.zeros((2, 3)), length)  # type: ignore[arg-type]
+def test_an_impossible_length_is_refused(length: Any) -> None:
     tasks, K = random_tasks(0), np.zeros((2, 3))
-    for function in (
-        lambda: lqr.finite_horizon_cost(tasks, K, length),  # type: ignore[arg-type]
-        lambda: lqr.finite_horizon_gradient(tasks, K, length),  # type: ignore[arg-type]
-        lambda: lqr.finite_horizon_hessian_vector_product(tasks, K, K, length),  # type: ignore[arg-type]
-    ):
-        with pytest.raises(ValueError, match=r"length is .*; give a whole number of steps >= 1"):
+    functions: list[Callable[[], Array]] = [
+        lambda: lqr.finite_horizon_cost(tasks, K, length),
+        lambda: lqr.finite_horizon_gradient(tasks, K, length),
+        lambda: lqr.finite_horizon_hessian_vector_product(tasks, K, K, length),
+    ]
+    for function in functions:
+        with pytest.raises(ValueError, match=r"length: .* is not a whole number >= 1"):
             function()
 
 
@@ -77,7 +69,7 @@ def test_a_single_step_by_hand() -> None:
     J = (q + r k^2) s, J' = 2 r k s + (q + r k^2) s', J'' = 2 r s + 4 r k s' + (q + r k^2) s''.
     """
     a, b, q, r, w, s0, k = 1.3, 0.7, 2.0, 0.5, 0.4, 0.9, 0.2
-    tasks = LQRTasks(*([[[value]]] for value in (a, b, q, r, w, s0)))
+    tasks = scalar_tasks(a, b, q, r, w, Sigma0=[[[s0]]])
     f = a - b * k
     s, first, second = f**2 * s0 + w, -2 * b * f * s0, 2 * b**2 * s0
     weight = q + r * k**2
@@ -90,24 +82,24 @@ def test_a_single_step_by_hand() -> None:
 
 @pytest.mark.parametrize("dims", SIZES)
 @pytest.mark.parametrize("radius", [0.7, 1.1])
-def test_gradient_agrees_with_finite_differences_of_the_cost(dims: tuple[int, int], radius: float) -> None:
+def test_derivatives_agree_with_finite_differences(dims: tuple[int, int], radius: float) -> None:
     tasks = random_tasks(11, 2, *dims, radius=radius)
-    K = 0.3 * stable_gain(random_tasks(11, 2, *dims, radius=0.7), 11)
-    exact = lqr.finite_horizon_gradient(tasks, K, 9)
-    for unit in bases(K.shape):
-        slope = central_difference(lambda gain: lqr.finite_horizon_cost(tasks, gain, 9), K, unit, step=1e-3)
-        np.testing.assert_allclose(np.tensordot(exact, unit, 2), slope, atol=1e-8 * np.abs(exact).max())
-
-
-@pytest.mark.parametrize("dims", SIZES)
-@pytest.mark.parametrize("radius", [0.7, 1.1])
-def test_hessian_agrees_with_finite_differences_of_the_gradient(dims: tuple[int, int], radius: float) -> None:
-    tasks = random_tasks(12, 2, *dims, radius=radius)
-    K = 0.3 * stable_gain(random_tasks(12, 2, *dims, radius=0.7), 12, per_task=True)
-    for unit in bases(K.shape[1:]):
-        exact = lqr.finite_horizon_hessian_vector_product(tasks, K, unit, 9)
-        slope = central_difference(lambda gain: lqr.finite_horizon_gradient(tasks, gain, 9), K, unit, step=1e-3)
-        np.testing.assert_allclose(exact, slope, atol=1e-8 * np.abs(exact).max())
+    K = 0.3 * stable_gain(random_tasks(11, 2, *dims, radius=0.7), 11, per_task=True)
+    gradient = lqr.finite_horizon_gradient(tasks, K, 9)
+    check_derivative(
+        lambda gain: lqr.finite_horizon_cost(tasks, gain, 9),
+        K,
+        lambda unit: np.tensordot(gradient, unit, 2),
+        1e-8,
+        step=1e-3,
+    )
+    check_derivative(
+        lambda gain: lqr.finite_horizon_gradient(tasks, gain, 9),
+        K,
+        lambda unit: lqr.finite_horizon_hessian_vector_product(tasks, K, unit, 9),
+        1e-8,
+        step=1e-3,
+    )
 
 
 @settings(max_examples=20)
@@ -121,20 +113,20 @@ def test_hessian_is_self_adjoint(case: tuple[LQRTasks, Array], length: int, seed
     np.testing.assert_allclose(there, back, atol=1e-11 * scale * np.abs(Y).sum())
 
 
-def test_derivatives_tend_to_those_of_the_cost_like_one_over_the_length() -> None:
+def test_cost_and_derivatives_tend_to_those_of_infinite_rollouts_like_one_over_the_length() -> None:
     tasks = random_tasks(13, radius=0.8)
     K = stable_gain(tasks, 13)
-    X = np.ones_like(K)
-    for finite, limit in (
-        (lambda length: lqr.finite_horizon_gradient(tasks, K, length), lqr.gradient(tasks, K)),
-        (
-            lambda length: lqr.finite_horizon_hessian_vector_product(tasks, K, X, length),
-            lqr.hessian_vector_product(tasks, K, X),
-        ),
-    ):
-        gaps = [np.linalg.norm(finite(length) - limit, axis=(1, 2)) for length in (200, 400)]
+    quantities: list[tuple[Callable[..., Array], Callable[..., Array], list[Array]]] = [
+        (lqr.finite_horizon_cost, lqr.cost, [K]),
+        (lqr.finite_horizon_gradient, lqr.gradient, [K]),
+        (lqr.finite_horizon_hessian_vector_product, lqr.hessian_vector_product, [K, np.ones_like(K)]),
+    ]
+    for finite, infinite, arguments in quantities:
+        limit = infinite(tasks, *arguments).reshape(tasks.count, -1)
+        found = [finite(tasks, *arguments, length).reshape(limit.shape) for length in (200, 400)]
+        gaps = np.linalg.norm(np.stack(found) - limit, axis=2)
         np.testing.assert_allclose(gaps[0] / gaps[1], 2.0, rtol=1e-6)
-        assert (gaps[1] < 0.1 * np.linalg.norm(limit, axis=(1, 2))).all()
+        assert (gaps[1] < 0.1 * np.linalg.norm(limit, axis=1)).all()
 
 
 def test_gradient_beyond_every_double_is_not_finite_and_warns_of_nothing() -> None:

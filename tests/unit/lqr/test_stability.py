@@ -1,10 +1,9 @@
+import functools
 import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from systems import Array, random_tasks, stable_gain
+from systems import Array, random_tasks, scalar_tasks, stable_gain
 
 from metalqr import lqr
 from metalqr.lqr import LQRTasks, UnstablePolicyError
@@ -47,21 +46,9 @@ def test_the_step_ends_where_an_eigenvalue_first_meets_the_circle(seed: int, dim
     np.testing.assert_allclose(steps, exact, rtol=1e-9)
 
 
-@settings(max_examples=20)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.integers(1, 4))
-def test_no_gain_within_the_step_is_unstable(seed: int, state_dim: int, action_dim: int) -> None:
-    """A scan of spectral radii: all below one up to the step, one or more just beyond it."""
-    tasks, K, direction = ray(seed, state_dim, action_dim)
-    steps = lqr.largest_stable_step(tasks, K, direction)[:, np.newaxis, np.newaxis]
-    for share in np.linspace(0.0, 1.0 - 1e-9, 101):
-        assert (lqr.spectral_radius(tasks, K + share * steps * direction) < 1.0).all()
-    assert (lqr.spectral_radius(tasks, K + (1.0 + 1e-8) * steps * direction) >= 1.0).all()
-
-
 def test_scalar_step_is_the_distance_over_the_speed() -> None:
     """The closed loop a - b(K + sX) reaches 1 or -1, whichever it goes to, at s = (1 - c)/v or (1 + c)/(-v)."""
-    one = np.ones((3, 1, 1))
-    tasks = LQRTasks([[[0.9]], [[-0.5]], [[0.2]]], [[[2.0]], [[-1.0]], [[3.0]]], one, one, one)
+    tasks = scalar_tasks([0.9, -0.5, 0.2], [2.0, -1.0, 3.0])
     K, X = 0.1, 0.25
     loops = np.array([0.9 - 0.2, -0.5 + 0.1, 0.2 - 0.3])
     speeds = np.array([-0.5, 0.25, -0.75])
@@ -71,9 +58,7 @@ def test_scalar_step_is_the_distance_over_the_speed() -> None:
 
 def test_rays_that_never_leave() -> None:
     """Without a direction, where no input acts, and where F + sC stays triangular with the same diagonal."""
-    one = np.ones((1, 1, 1))
-    damped = LQRTasks(0.5 * one, 0.0 * one, one, one, one)
-    assert lqr.largest_stable_step(damped, [[0.0]], [[1.0]])[0] == np.inf
+    assert lqr.largest_stable_step(scalar_tasks(0.5, 0.0), [[0.0]], [[1.0]])[0] == np.inf
     eye = np.eye(2)[np.newaxis]
     tasks = LQRTasks(0.5 * eye, eye, eye, eye, eye)
     assert lqr.largest_stable_step(tasks, np.zeros((2, 2)), np.zeros((2, 2)))[0] == np.inf
@@ -107,3 +92,15 @@ def test_bad_arguments() -> None:
         lqr.largest_stable_step(tasks, np.zeros((2, 3)), np.zeros((3, 2)))
     with pytest.raises(UnstablePolicyError, match="the gain does not stabilise task 0"):
         lqr.largest_stable_step(tasks, np.full((2, 3), 9.0), np.ones((2, 3)))
+
+
+def test_quantities_of_unstable_gains_are_not_a_number() -> None:
+    """Scalars: |0.5 - K| < 1 allows K in (-0.5, 1.5); a gain that is not finite is never evaluated."""
+    tasks = scalar_tasks([0.5] * 4)
+    gains, stand_in = np.array([0.2, 1.6, np.nan, 1.0]).reshape(4, 1, 1), np.zeros((1, 1))
+    for function in (lqr.gradient, lambda tasks, K: lqr.evaluate(tasks, K).cost()):
+        found = lqr.where_stabilising(functools.partial(function, tasks), gains, stand_in)
+        assert np.isnan(found.ravel()).tolist() == [False, True, True, False]
+        np.testing.assert_allclose(found[[0, 3]], function(tasks.subset([0, 3]), gains[[0, 3]]), rtol=1e-12)
+    with pytest.raises(UnstablePolicyError, match="task 1"):
+        lqr.where_stabilising(functools.partial(lqr.gradient, tasks), gains, np.array([[2.0]]))

@@ -1,0 +1,123 @@
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from systems import random_tasks, stable_gain
+
+from metalqr import lqr
+from metalqr.lqr import LQRTasks, TasksError
+
+
+def arrays(count: int = 2) -> dict[str, Any]:
+    tasks = random_tasks(0, count, 2, 1)
+    return {name: getattr(tasks, name).copy() for name in ("A", "B", "Q", "R", "Psi", "Sigma0", "p")}
+
+
+def changed(name: str, index: tuple[int, ...], value: float) -> dict[str, Any]:
+    matrices = arrays()
+    matrices[name][index] = value
+    return matrices
+
+
+def test_defaults_are_the_noise_covariance_and_a_uniform_distribution() -> None:
+    matrices = arrays(count=4)
+    tasks = LQRTasks(*(matrices[name] for name in ("A", "B", "Q", "R", "Psi")))
+    np.testing.assert_array_equal(tasks.Sigma0, tasks.Psi)
+    np.testing.assert_array_equal(tasks.p, [0.25] * 4)
+    assert (tasks.count, tasks.state_dim, tasks.action_dim) == (4, 2, 1)
+
+
+def test_arrays_are_private_read_only_contiguous_doubles() -> None:
+    matrices = arrays() | {"B": np.ones((2, 2, 1), dtype=np.int32)}
+    matrices["A"] = np.asfortranarray(matrices["A"])
+    tasks = LQRTasks(**matrices)
+    before = tasks.A.copy()
+    matrices["A"][:] = 7.0
+    np.testing.assert_array_equal(tasks.A, before)
+    for name in matrices:
+        array = getattr(tasks, name)
+        assert array.dtype == np.float64
+        assert array.flags.c_contiguous
+        with pytest.raises(ValueError, match="read-only"):
+            array[:] = 0.0
+    with pytest.raises(AttributeError):
+        tasks.A = before  # type: ignore[misc]
+
+
+def test_rounding_asymmetry_is_removed() -> None:
+    matrices = arrays()
+    matrices["Q"][0, 0, 1] += 1e-14
+    Q = LQRTasks(**matrices).Q
+    np.testing.assert_array_equal(Q, Q.swapaxes(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("matrices", "message"),
+    [
+        ({"A": np.zeros((2, 2))}, r"A has shape (2, 2), expected (I, d, d) with I, d >= 1"),
+        ({"A": np.zeros((2, 2, 3))}, r"A has shape (2, 2, 3), expected (I, d, d)"),
+        ({"A": np.zeros((0, 2, 2))}, r"A has shape (0, 2, 2), expected (I, d, d)"),
+        ({"A": np.zeros((2, 0, 0))}, r"A has shape (2, 0, 0), expected (I, d, d)"),
+        ({"B": np.zeros((2, 1, 2))}, r"B has shape (2, 1, 2), expected (2, 2, k) with k >= 1"),
+        ({"B": np.zeros((2, 2, 0))}, r"B has shape (2, 2, 0), expected (2, 2, k) with k >= 1"),
+        ({"Q": np.eye(3)[None]}, r"Q has shape (1, 3, 3), expected (2, 2, 2)"),
+        ({"R": np.stack([np.eye(2)] * 2)}, r"R has shape (2, 2, 2), expected (2, 1, 1)"),
+        ({"Psi": np.eye(2)}, r"Psi has shape (2, 2), expected (2, 2, 2)"),
+        ({"Sigma0": np.eye(2)}, r"Sigma0 has shape (2, 2), expected (2, 2, 2)"),
+        ({"A": [[["1e-3"]]]}, r"A holds values of type <U4; give real numbers"),
+        ({"A": [[[1.0 + 1.0j]]]}, r"A holds values of type complex128; give real numbers"),
+        ({"Q": [[[1.0, 0.0], [0.0]], [[1.0]]]}, r"Q is ragged"),
+        (changed("A", (1, 0, 1), np.nan), r"task 1: A[0, 1] is nan; give finite numbers"),
+        (changed("B", (0, 1, 0), np.inf), r"task 0: B[1, 0] is inf; give finite numbers"),
+        (changed("Psi", (1, 1, 1), np.nan), r"task 1: Psi[1, 1] is nan; give finite numbers"),
+        (changed("Q", (1, 0, 1), 9.0), r"task 1: Q is not symmetric: entry [0, 1] is 9.0 and [1, 0] is "),
+        (changed("R", (1, 0, 0), -2.5), r"task 1: R is not positive definite: its smallest eigenvalue is -2.5"),
+        (changed("Q", (0, 0, 0), -9.0), r"task 0: Q is not positive definite"),
+        ({"Psi": np.ones((2, 2, 2))}, r"task 0: Psi is not positive definite"),
+        ({"Sigma0": np.zeros((2, 2, 2))}, r"task 0: Sigma0 is not positive definite: its smallest eigenvalue is 0"),
+        ({"p": [0.5, 0.6]}, r"p sums to 1.1, expected 1"),
+        ({"p": [1.5, -0.5]}, r"task 1: p is -0.5; give a probability >= 0"),
+        ({"p": [np.nan, 0.5]}, r"task 0: p is nan; give a probability >= 0"),
+        ({"p": [1.0]}, r"p has shape (1,), expected (2,)"),
+    ],
+)
+def test_an_impossible_matrix_is_named(matrices: dict[str, Any], message: str) -> None:
+    with pytest.raises(TasksError, match=re.escape(message)):
+        LQRTasks(**arrays() | matrices)
+
+
+def test_replace_checks_and_keeps_the_other_arrays() -> None:
+    tasks = LQRTasks(**arrays() | {"p": [0.25, 0.75]})
+    other = tasks.replace(A=2.0 * tasks.A)
+    np.testing.assert_array_equal(other.A, 2.0 * tasks.A)
+    for name in ("B", "Q", "R", "Psi", "Sigma0", "p"):
+        assert getattr(other, name) is getattr(tasks, name)
+    np.testing.assert_array_equal(tasks.replace(p=None).p, [0.5, 0.5])
+    with pytest.raises(TasksError, match=re.escape("A has shape (2, 3, 3), expected (2, 2, 2)")):
+        tasks.replace(A=np.zeros((2, 3, 3)))
+    with pytest.raises(TasksError, match="task 0: Q is not positive definite"):
+        tasks.replace(Q=-tasks.Q)
+
+
+def test_subset_keeps_the_order_and_renormalises() -> None:
+    tasks = LQRTasks(**arrays(count=3) | {"p": [0.2, 0.5, 0.3]})
+    chosen = tasks.subset([2, 0])
+    np.testing.assert_array_equal(chosen.A, tasks.A[[2, 0]])
+    np.testing.assert_allclose(chosen.p, [0.6, 0.4], rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("indices", "message"),
+    [([], "at least one index from 0 to 1"), ([2], "cannot choose the tasks [2]"), ([1], "have probability 0")],
+)
+def test_an_impossible_subset_is_refused(indices: list[int], message: str) -> None:
+    with pytest.raises(TasksError, match=re.escape(message)):
+        LQRTasks(**arrays() | {"p": [1.0, 0.0]}).subset(indices)
+
+
+def test_tiled_tasks_serve_many_gains_at_once() -> None:
+    tasks = random_tasks(1)
+    gains = np.stack([scale * stable_gain(tasks, 1) for scale in (0.0, 0.5, 1.0)])
+    together = lqr.cost(lqr.tiled(tasks, 3), np.repeat(gains, tasks.count, axis=0)).reshape(3, tasks.count)
+    np.testing.assert_allclose(together, [lqr.cost(tasks, gain) for gain in gains], rtol=1e-12)
