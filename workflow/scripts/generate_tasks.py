@@ -5,14 +5,14 @@ from stage import snakemake
 from metalqr.config.registries import families
 from metalqr.lqr import UnstablePolicyError
 from metalqr.results import save_tasks
-from metalqr.systems.initial_gain import InitialGainError, initial_gain
+from metalqr.systems.initial_gain import InitialGainError, read_gain
 
 name, case = snakemake.wildcards.case, snakemake.params.case
 plugin = families.get(case["tasks"]["family"])
 settings = plugin.Settings(**{key: value for key, value in case["tasks"].items() if key != "family"})
 tasks = plugin(settings).tasks(case["state_dim"], case["action_dim"], case.get("seed", 0))
 try:
-    K0 = initial_gain(tasks, case["initial_gain"])
+    K0 = read_gain(tasks, case["initial_gain"])
 except UnstablePolicyError as error:
     # In the handler: it words a message and makes no tasks, so an edit of it does not make them stale.
     from metalqr.optimal import stabilising_gain

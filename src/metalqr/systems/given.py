@@ -1,7 +1,7 @@
 """Tasks that the user writes down, as matrices."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import Field
 
@@ -9,10 +9,8 @@ from metalqr.config import settings
 from metalqr.config.problems import shape_problem
 from metalqr.config.registries import families
 from metalqr.config.settings import Matrix, setting
+from metalqr.lqr import LQRTasks
 from metalqr.systems.family import Family
-
-if TYPE_CHECKING:
-    from metalqr.lqr import LQRTasks
 
 #: A matrix for each task.
 Matrices = Annotated[list[Matrix], Field(min_length=1)]
@@ -59,15 +57,13 @@ class Given(Family):
                 if problem := shape_problem(matrix, *shapes[name]):
                     yield f"{name}[{place}]", problem
 
-    def tasks(self, state_dim: int, action_dim: int, seed: int) -> "LQRTasks":
+    def tasks(self, state_dim: int, action_dim: int, seed: int) -> LQRTasks:
         """The tasks as they are written.
 
         Raises
         ------
         TasksError
-            If the matrices are not what :class:`metalqr.lqr.LQRTasks` asks for.
+            If the matrices are none of :class:`metalqr.lqr.LQRTasks`.
         """
-        from metalqr.lqr import LQRTasks
-
         given = {name: getattr(self.settings, name) for name in type(self).Settings.names()}
         return LQRTasks(**{name: value for name, value in given.items() if value is not None})

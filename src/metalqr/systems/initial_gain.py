@@ -3,10 +3,10 @@
 import logging
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from metalqr import lqr
-from metalqr.lqr import LQRTasks, UnstablePolicyError
+from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError
 
 #: A larger gain is shown in the log file only.
 MAX_ENTRIES_IN_A_LINE = 16
@@ -15,28 +15,14 @@ _log = logging.getLogger(__name__)
 
 
 class InitialGainError(ValueError):
-    """The initial gain of the config does not stabilise every task; the message gives one that does.
+    """The initial gain of a case does not stabilise every task; the message gives ``gain``, which does."""
 
-    Parameters
-    ----------
-    case : str
-        Name of the case.
-    error : UnstablePolicyError
-        The tasks that are not stabilised.
-    gain : array, shape (k, d)
-        A gain that stabilises every task.
-    """
-
-    def __init__(self, case: str, error: UnstablePolicyError, gain: NDArray[np.float64]) -> None:
-        named = ", ".join(
-            f"task {task} (spectral radius {radius:.9g})"
-            for task, radius in zip(error.task_indices, error.radii, strict=True)
-        )
-        super().__init__(f"cases.{case}.initial_gain does not stabilise {named}; {_remedy(gain)}")
+    def __init__(self, case: str, error: UnstablePolicyError, gain: FloatArray) -> None:
+        super().__init__(f"cases.{case}.initial_gain does not stabilise {error.named_tasks}; {_remedy(gain)}")
 
 
-def initial_gain(tasks: LQRTasks, given: ArrayLike | str) -> NDArray[np.float64]:
-    """The initial gain of a case, shape (k, d), from what the config gives: the matrix, or ``"zero"``.
+def read_gain(tasks: LQRTasks, given: ArrayLike | str) -> FloatArray:
+    """Read the initial gain of a case, shape (k, d), as the config gives it: the matrix, or ``"zero"``.
 
     Raises
     ------
@@ -48,8 +34,8 @@ def initial_gain(tasks: LQRTasks, given: ArrayLike | str) -> NDArray[np.float64]
     return K0
 
 
-def _remedy(gain: NDArray[np.float64]) -> str:
-    """What to write into the config instead, from a gain that stabilises every task."""
+def _remedy(gain: FloatArray) -> str:
+    """Advice on the config, with a gain that stabilises every task."""
     if not gain.any():
         return "write zero, which stabilises every task"
     rows = gain.tolist()

@@ -1,21 +1,17 @@
 """The seeded random family of Section 6 of the paper: tasks around a common one."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import Annotated, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from metalqr.common.validation import whole_number
 from metalqr.config import settings
 from metalqr.config.registries import families
 from metalqr.config.settings import Count, Real, refuse, setting
+from metalqr.lqr import FloatArray, LQRTasks, TasksError
 from metalqr.systems.family import Family, FamilyError
-
-if TYPE_CHECKING:
-    from metalqr.lqr import LQRTasks
-
-FloatArray = NDArray[np.float64]
 
 
 @families.register("similar")
@@ -27,7 +23,7 @@ class Similar(Family):
     2. Every task changes a ``perturbed_share`` of the entries of each of its five matrices, chosen at random, by
        independent normal numbers of deviation ``perturbation_deviation``.
     3. Then the same adjustment: an A_i with a spectral radius above ``largest_spectral_radius`` is scaled back to it,
-       others stay; Q_i, R_i, Ψ_i are replaced by their symmetric parts, plus the multiple of the identity that lifts
+       others stay; Q_i, R_i, Ψ_i are replaced by their symmetric parts, plus the multiple of the identity that raises
        the smallest eigenvalue to ``smallest_eigenvalue`` if it is lower; Ψ_i is scaled to the trace ``noise_trace``.
 
     So every :math:`\rho(A_i) < 1`, and the zero gain is admissible. Each matrix of each task has random
@@ -81,7 +77,7 @@ class Similar(Family):
                 raise refuse("uniform_low", f"{self.uniform_low!r} is not < uniform_high, which is {self.uniform_high}")
             return self
 
-    def tasks(self, state_dim: int, action_dim: int, seed: int) -> "LQRTasks":
+    def tasks(self, state_dim: int, action_dim: int, seed: int) -> LQRTasks:
         """Draw the tasks.
 
         Raises
@@ -89,27 +85,13 @@ class Similar(Family):
         FamilyError
             If the family cannot be made stable and positive definite with these settings.
         """
-        from metalqr.lqr import LQRTasks, TasksError
-
-        for name, value, least in (("state_dim", state_dim, 1), ("action_dim", action_dim, 1), ("seed", seed, 0)):
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise FamilyError(f"{name}: {value!r} is not a whole number >= {least}")
-        shapes = {
-            "A": (state_dim, state_dim),
-            "B": (state_dim, action_dim),
-            "Q": (state_dim, state_dim),
-            "R": (action_dim, action_dim),
-            "Psi": (state_dim, state_dim),
-        }
-        nominal = self._nominal(shapes, seed)
-        matrices: dict[str, list[FloatArray]] = {name: [] for name in shapes}
-        for task in range(self.count):
-            for position, name in enumerate(shapes):
-                rng = np.random.default_rng([seed, task + 1, position])
-                matrix = self._perturb(nominal[name], rng)
-                matrices[name].append(self._cap_spectral_radius(matrix) if name == "A" else matrix)
-        for name in ("Q", "R", "Psi"):
-            matrices[name] = [self._lift(matrix) for matrix in matrices[name]]
+        d, k = whole_number("state_dim", state_dim), whole_number("action_dim", action_dim)
+        whole_number("seed", seed, at_least=0)
+        nominal = self._nominal({"A": (d, d), "B": (d, k), "Q": (d, d), "R": (k, k), "Psi": (d, d)}, seed)
+        matrices: dict[str, list[FloatArray]] = {}
+        for position, (name, matrix) in enumerate(nominal.items()):
+            streams = [np.random.default_rng([seed, task + 1, position]) for task in range(self.count)]
+            matrices[name] = [self._adjust(name, self._perturb(matrix, rng)) for rng in streams]
         matrices["Psi"] = [matrix * (self.settings.noise_trace / np.trace(matrix)) for matrix in matrices["Psi"]]
         try:
             return LQRTasks(**{name: np.stack(stack) for name, stack in matrices.items()})
@@ -126,7 +108,7 @@ class Similar(Family):
         # Index 0 of the random streams belongs to the nominal task, index i + 1 to task i.
         for position, (name, shape) in enumerate(shapes.items()):
             entries = np.random.default_rng([seed, 0, position]).uniform(chosen.uniform_low, chosen.uniform_high, shape)
-            nominal[name] = self._lift(entries) if name in ("Q", "R", "Psi") else entries
+            nominal[name] = entries if name == "A" else self._adjust(name, entries)
         radius = self._radius(nominal["A"])
         # Below the smallest normal number the factor would overflow.
         if radius < sys.float_info.min:
@@ -146,6 +128,11 @@ class Similar(Family):
         flat[entries] += self.settings.perturbation_deviation * rng.standard_normal(changed)
         return flat.reshape(nominal.shape)
 
+    def _adjust(self, name: str, matrix: FloatArray) -> FloatArray:
+        if name == "B":
+            return matrix
+        return self._cap_spectral_radius(matrix) if name == "A" else self._shift_eigenvalues(matrix)
+
     def _cap_spectral_radius(self, A: FloatArray) -> FloatArray:
         """Scale A back to the largest spectral radius allowed; leave it alone below."""
         limit = self.settings.largest_spectral_radius
@@ -157,8 +144,8 @@ class Similar(Family):
         self._require_finite(A)
         return float(np.abs(np.linalg.eigvals(A)).max())
 
-    def _lift(self, matrix: FloatArray) -> FloatArray:
-        """Symmetric part of the matrix, lifted by a multiple of the identity to the smallest eigenvalue allowed."""
+    def _shift_eigenvalues(self, matrix: FloatArray) -> FloatArray:
+        """Symmetric part, plus the multiple of the identity that brings its smallest eigenvalue to the one allowed."""
         self._require_finite(matrix)
         symmetric = 0.5 * (matrix + matrix.T)
         missing = self.settings.smallest_eigenvalue - float(np.linalg.eigvalsh(symmetric)[0])

@@ -20,11 +20,11 @@ CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
 def family(**changes: Any) -> Family:
     similar = families.get("similar")
     needed = {"spectral_radius": 0.8, "perturbed_share": 0.1, "perturbation_deviation": 0.25}
-    return similar(similar.Settings(**{**needed, **changes}))
+    return similar(similar.Settings(**needed | changes))
 
 
-def similar_tasks(state_dim: int, action_dim: int, chosen: Family, seed: int) -> LQRTasks:
-    return chosen.tasks(state_dim, action_dim, seed)
+def similar_tasks(d: int, k: int, seed: int, **changes: Any) -> LQRTasks:
+    return family(**changes).tasks(d, k, seed)
 
 
 def given_tasks(matrices: dict[str, Any]) -> LQRTasks:
@@ -36,8 +36,8 @@ def given_tasks(matrices: dict[str, Any]) -> LQRTasks:
 def test_the_configs_cases_start_near_one_and_one_gain_nearly_serves_all(case: str) -> None:
     block = CONFIG["cases"][case]
     dims = block["state_dim"], block["action_dim"]
-    chosen = family(**{key: value for key, value in block["tasks"].items() if key != "family"})
-    tasks = similar_tasks(*dims, chosen, seed=CONFIG["seed"])
+    changes = {key: value for key, value in block["tasks"].items() if key != "family"}
+    tasks = similar_tasks(*dims, seed=CONFIG["seed"], **changes)
     optimum = optimal.optimal_gains(tasks).cost.sum()
     first = lqr.cost(tasks, np.zeros(dims[::-1])).sum() / optimum - 1
     floor = optimal.shared_gain(tasks).cost.sum() / optimum - 1
@@ -48,17 +48,17 @@ def test_the_configs_cases_start_near_one_and_one_gain_nearly_serves_all(case: s
 @settings(max_examples=30)
 @given(st.integers(0, 2**31), st.integers(1, 6), st.integers(1, 4), st.floats(0.05, 0.99), st.floats(0.0, 2.0))
 def test_every_family_is_stable_definite_and_scaled(seed: int, d: int, k: int, radius: float, deviation: float) -> None:
-    chosen = family(spectral_radius=radius, perturbation_deviation=deviation, noise_trace=2.5, count=3)
-    tasks = similar_tasks(d, k, chosen, seed)
+    changes = {"spectral_radius": radius, "perturbation_deviation": deviation, "noise_trace": 2.5, "count": 3}
+    tasks = similar_tasks(d, k, seed, **changes)
     assert (tasks.count, tasks.state_dim, tasks.action_dim) == (3, d, k)
     assert (lqr.spectral_radius(tasks, np.zeros((k, d))) <= radius * (1 + 1e-9)).all()
     np.testing.assert_allclose(np.trace(tasks.Psi, axis1=1, axis2=2), 2.5, rtol=1e-12)
     for matrices in (tasks.Q, tasks.R):
-        assert (np.linalg.eigvalsh(matrices) >= chosen.settings.smallest_eigenvalue * (1 - 1e-9)).all()
+        assert (np.linalg.eigvalsh(matrices) >= family().settings.smallest_eigenvalue * (1 - 1e-9)).all()
 
 
 def test_without_perturbation_all_tasks_are_the_nominal_one_with_its_exact_radius() -> None:
-    tasks = similar_tasks(4, 2, family(perturbed_share=0.0), seed=1)
+    tasks = similar_tasks(4, 2, 1, perturbed_share=0.0)
     for matrices in (tasks.A, tasks.B, tasks.Q, tasks.R, tasks.Psi):
         np.testing.assert_array_equal(matrices, np.stack([matrices[0]] * 5))
     np.testing.assert_allclose(lqr.spectral_radius(tasks, np.zeros((2, 4))), 0.8, rtol=1e-12)
@@ -66,24 +66,24 @@ def test_without_perturbation_all_tasks_are_the_nominal_one_with_its_exact_radiu
 
 def test_the_stated_share_of_entries_changes() -> None:
     """A tenth of the 400 entries of B; the others stay those of the nominal task, up to the last bit."""
-    nominal = similar_tasks(20, 20, family(perturbed_share=0.0), seed=3).B[0]
-    changed = nominal != similar_tasks(20, 20, family(), seed=3).B
+    nominal = similar_tasks(20, 20, 3, perturbed_share=0.0).B[0]
+    changed = nominal != similar_tasks(20, 20, 3).B
     np.testing.assert_array_equal(changed.sum(axis=(1, 2)), 40)
     assert not np.array_equal(changed[0], changed[1])
-    one = similar_tasks(1, 1, family(), seed=3).B != similar_tasks(1, 1, family(perturbed_share=0.0), seed=3).B
+    one = similar_tasks(1, 1, 3).B != similar_tasks(1, 1, 3, perturbed_share=0.0).B
     assert one.all()
 
 
 def test_the_deviation_is_the_stated_one() -> None:
     """2000 changed entries of B: the standard deviation of the estimate is 1.6 %, and 6 % is 3.8 of those."""
-    nominal = similar_tasks(20, 20, family(perturbed_share=0.0), seed=4).B[0]
-    difference = similar_tasks(20, 20, family(perturbed_share=1.0), seed=4).B - nominal
+    nominal = similar_tasks(20, 20, 4, perturbed_share=0.0).B[0]
+    difference = similar_tasks(20, 20, 4, perturbed_share=1.0).B - nominal
     assert np.std(difference) == pytest.approx(0.25, rel=0.06)
 
 
 def test_only_radii_above_the_limit_are_scaled_back() -> None:
-    loose = similar_tasks(3, 2, family(largest_spectral_radius=0.99, count=40), seed=5)
-    tight = similar_tasks(3, 2, family(largest_spectral_radius=0.85, count=40), seed=5)
+    loose = similar_tasks(3, 2, 5, largest_spectral_radius=0.99, count=40)
+    tight = similar_tasks(3, 2, 5, largest_spectral_radius=0.85, count=40)
     radii = lqr.spectral_radius(loose, np.zeros((2, 3)))
     above = radii > 0.85
     assert 0 < above.sum() < 40
@@ -92,8 +92,8 @@ def test_only_radii_above_the_limit_are_scaled_back() -> None:
 
 
 def test_a_family_depends_on_its_seed_alone_and_grows_without_changing() -> None:
-    small, large = similar_tasks(3, 2, family(), seed=6), similar_tasks(3, 2, family(count=9), seed=6)
-    other = similar_tasks(3, 2, family(), seed=7)
+    small, large = similar_tasks(3, 2, 6), similar_tasks(3, 2, 6, count=9)
+    other = similar_tasks(3, 2, 7)
     for name in ("A", "B", "Q", "R", "Psi"):
         np.testing.assert_array_equal(getattr(large, name)[:5], getattr(small, name))
         assert not np.array_equal(getattr(other, name), getattr(small, name))
@@ -103,14 +103,10 @@ def test_a_family_depends_on_its_seed_alone_and_grows_without_changing() -> None
     ("changes", "message"),
     [
         ({"count": 0}, "count: 0 is not >= 1"),
-        ({"count": True}, "count: True is not a whole number"),
         ({"spectral_radius": 1.2}, "spectral_radius: 1.2 is not < 1"),
-        ({"spectral_radius": "0.8"}, "spectral_radius: '0.8' is text, not a number; write 0.8"),
-        ({"spectral_radius": None}, "spectral_radius: None is not a finite number"),
         ({"largest_spectral_radius": 1.0}, "largest_spectral_radius: 1.0 is not < 1"),
         ({"perturbed_share": 1.1}, "perturbed_share: 1.1 is not <= 1"),
         ({"perturbation_deviation": -0.1}, "perturbation_deviation: -0.1 is not >= 0"),
-        ({"perturbation_deviation": float("nan")}, "perturbation_deviation: nan is not a finite number"),
         ({"noise_trace": 0}, "noise_trace: 0 is not > 0"),
         ({"smallest_eigenvalue": -1.0}, "smallest_eigenvalue: -1.0 is not > 0"),
         ({"uniform_low": 1.0}, "uniform_low: 1.0 is not < uniform_high, which is 1.0"),
@@ -126,15 +122,12 @@ def test_an_impossible_setting_is_named(changes: dict[str, Any], message: str) -
     [
         ({"perturbation_deviation": 1e200}, "cannot be made stable and positive definite: its entries leave the range"),
         ({"smallest_eigenvalue": 1e-20}, "cannot be made positive definite: task 1: Q is not positive definite"),
-        (
-            {"uniform_low": 0.0, "uniform_high": 5e-324},
-            "and cannot be scaled to spectral_radius: 0.8; change the range",
-        ),
+        ({"uniform_high": 5e-324}, "and cannot be scaled to spectral_radius: 0.8; change the range"),
     ],
 )
 def test_a_family_that_cannot_be_made_names_its_settings(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(FamilyError, match=re.escape(message)) as caught:
-        similar_tasks(4, 2, family(**changes), seed=0)
+        similar_tasks(4, 2, 0, **changes)
     assert next(iter(changes)) in str(caught.value)
 
 
@@ -147,9 +140,8 @@ def test_a_family_that_cannot_be_made_names_its_settings(changes: dict[str, Any]
     ],
 )
 def test_impossible_dimensions_and_seeds_are_named(arguments: tuple[int, int, int], message: str) -> None:
-    d, k, seed = arguments
-    with pytest.raises(FamilyError, match=re.escape(message)):
-        similar_tasks(d, k, family(), seed)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        similar_tasks(*arguments)
 
 
 # --- tasks that the user writes
@@ -176,13 +168,9 @@ def test_given_tasks_are_taken_as_written() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"C": []}, "C: unknown key; possible: A, B, Q, R, Psi, Sigma0, p"),
         ({"R": None}, "R: None is not a list"),
-        ({"A": [[[0.9, "1e-3"], [0, 0.8]]]}, "A[0][0][1]: '1e-3' is text, not a number; write 0.001"),
         ({"A": [[[0.9, True], [0, 0.8]]]}, "A[0][0][1]: True is not a finite number"),
         ({"Psi": [[1.0, 0.0], [0.0, 1.0]]}, "Psi[0][0]: 1.0 is not a list"),
-        ({"A": "identity"}, "A: 'identity' is not a list"),
-        ({"p": [[0.5], [0.5]]}, "p[0]: [0.5] is not a finite number"),
         ({"p": [1.5, -0.5]}, "p[1]: -0.5 is not >= 0"),
     ],
 )
