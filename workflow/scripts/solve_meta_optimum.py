@@ -8,13 +8,13 @@ import numpy as np
 
 from metalqr import optimal
 from metalqr.objectives import meta
-from metalqr.optimal.learnability import largest_adaptation_rate, learnability
+from metalqr.optimal.learnability import assess, largest_adaptation_rate
 from metalqr.results import load_optima, load_problem, save_meta_optimum
 
 case, rate = snakemake.wildcards.case, float(snakemake.wildcards.rate)
 tasks, K0 = load_problem(snakemake.input.tasks, case)
 K_shared = load_optima(snakemake.input.optima, case, tasks)["K_shared"].values
-known = learnability(tasks, rate, K0)
+known = assess(tasks, rate, K0)
 log = logging.getLogger("solve_meta_optimum")
 log.info("%s", known.summary)
 

@@ -1,23 +1,22 @@
 """Optimal gains: of every task, for all tasks together, after adaptation, and gains that stabilise all tasks."""
 
 from metalqr.optimal.adaptable import Attempt, NoMamlStabilisingGainError, maml_stabilising_gain
-from metalqr.optimal.meta import MetaGain, meta_gain
-from metalqr.optimal.newton_cg import DescentError
+from metalqr.optimal.meta import meta_gain
+from metalqr.optimal.newton_cg import DescentError, Minimum
 from metalqr.optimal.riccati import NotStabilisableError, OptimalGains, RiccatiError, optimal_gains
-from metalqr.optimal.scalar import adaptable_intervals
-from metalqr.optimal.shared import SharedGain, shared_gain
-from metalqr.optimal.stabilising import NoCommonStabilisingGainError, scalar_intervals, stabilising_gain
+from metalqr.optimal.scalar import adaptable_intervals, scalar_intervals
+from metalqr.optimal.shared import shared_gain
+from metalqr.optimal.stabilising import NoCommonStabilisingGainError, stabilising_gain
 
 __all__ = [
     "Attempt",
     "DescentError",
-    "MetaGain",
+    "Minimum",
     "NoCommonStabilisingGainError",
     "NoMamlStabilisingGainError",
     "NotStabilisableError",
     "OptimalGains",
     "RiccatiError",
-    "SharedGain",
     "adaptable_intervals",
     "maml_stabilising_gain",
     "meta_gain",

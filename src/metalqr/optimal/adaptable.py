@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError, common_gain, is_stabilising, spectral_radius
-from metalqr.objectives.landscapes import MeanCost, MetaObjective
-from metalqr.objectives.meta import adapted_gains, is_maml_stabilising
-from metalqr.optimal.newton_cg import DescentError, descend
-from metalqr.optimal.scalar import Intervals, adaptable_intervals, common_intervals, middle
+from metalqr.objectives.mean_cost import MeanCost
+from metalqr.objectives.meta import MetaObjective, adapted_gains, is_maml_stabilising
+from metalqr.optimal.newton_cg import DescentError, minimise
+from metalqr.optimal.scalar import Intervals, adaptable_intervals, common_intervals, in_words, middle
 from metalqr.optimal.shared import shared_gain
 from metalqr.optimal.stabilising import candidate_gains, stabilising_gain
 
@@ -19,10 +19,10 @@ from metalqr.optimal.stabilising import candidate_gains, stabilising_gain
 RAISING_TOLERANCE = 1e-4
 RAISING_ITERATIONS = 5
 RAISING_PRODUCTS = 30
-MOST_RAISING_ROUNDS = 30
-#: A round that raises the adaptation rate by a smaller part of it has stalled; so many may do so one after another.
-SMALLEST_RAISE = 1e-2
-MOST_STALLS = 2
+MAX_RAISING_ROUNDS = 30
+#: A round that raises the adaptation rate by a smaller fraction has stalled, and the consecutive rounds that may.
+MIN_RAISE = 1e-2
+MAX_STALLS = 2
 #: Error of the ends of a scalar task's intervals, relative to the largest of them; double roots have half the digits.
 ROUNDING = 1e-7
 
@@ -34,7 +34,7 @@ class Attempt:
     Attributes
     ----------
     name : str
-        Where it is from.
+        Its origin.
     K : array, shape (k, d)
     radius : array, shape (I,)
         Spectral radius of every task's closed loop.
@@ -49,7 +49,7 @@ class Attempt:
 
     @property
     def works(self) -> bool:
-        """Whether the gain is MAML-stabilising."""
+        """True if the gain is MAML-stabilising."""
         return bool((self.radius < 1.0).all() and (self.adapted_radius < 1.0).all())
 
     def __str__(self) -> str:
@@ -63,7 +63,7 @@ class NoMamlStabilisingGainError(ValueError):
     Attributes
     ----------
     proven : bool
-        Whether none exists.
+        True if none exists.
     attempts : tuple of Attempt
     intervals : tuple of Intervals or None
         Of scalar tasks: every task's own MAML-stabilising gains.
@@ -91,20 +91,7 @@ def maml_stabilising_gain(
     far is MAML-stabilising, and raises the rate as far as the last gain allows, at most to halfway where it cannot take
     the whole of the rest: the meta-objective is a barrier, infinite at the boundary of the MAML-stabilising set.
 
-    Parameters
-    ----------
-    tasks : LQRTasks
-    adaptation_rate : float
-        :math:`\eta \ge 0`.
-    start : array_like, shape (k, d), optional
-        Tried first.
-    name : str
-        What it is called in the attempts and in messages.
-
-    Returns
-    -------
-    Attempt
-        The gain with its name and its spectral radii.
+    ``name`` is what ``start``, shape (k, d), is called in the attempts and in messages.
 
     Raises
     ------
@@ -114,8 +101,6 @@ def maml_stabilising_gain(
         If some task has no stabilising gain at all.
     NoCommonStabilisingGainError
         If no gain that stabilises all tasks exists (d = k = 1), or if none was found.
-    ValueError
-        If ``start`` has another shape or is not finite, or if the adaptation rate is not a finite number >= 0.
 
     Examples
     --------
@@ -159,15 +144,13 @@ def _candidates(tasks: LQRTasks, start: ArrayLike | None, name: str) -> Iterator
     if start is not None:
         yield name, common_gain(tasks, start, name)
     candidates = candidate_gains(tasks)
-    yield candidates[0]
+    yield "zero", candidates["zero"]
     stabilising = stabilising_gain(tasks, start)
     yield "a gain that stabilises every task", stabilising
-    # Every task counts alike, however unlikely: all must be stable.
-    alike = LQRTasks(tasks.A, tasks.B, tasks.Q, tasks.R, tasks.Psi)
-    found = any(is_stabilising(tasks, gain).all() for _, gain in candidates)
+    found = any(is_stabilising(tasks, gain).all() for gain in candidates.values())
     with contextlib.suppress(DescentError):  # too near to instability to be found: then it is no help here either
-        yield "the best single gain", shared_gain(alike, None if found else stabilising).K
-    yield from candidates[1:]
+        yield "the best single gain", shared_gain(tasks.replace(p=None), None if found else stabilising).K
+    yield from candidates.items()
 
 
 def _attempt(tasks: LQRTasks, name: str, K: FloatArray, adaptation_rate: float) -> Attempt:
@@ -185,10 +168,9 @@ def _decide(tasks: LQRTasks, adaptation_rate: float, attempts: list[Attempt]) ->
     # Where no more than rounding is between the intervals, nothing is proven.
     margin = ROUNDING * float(np.abs([end for own in intervals for piece in own for end in piece]).max())
     if not common_intervals(intervals, margin):
-        named = ", ".join(f"task {task} needs K in {in_words(own)}" for task, own in enumerate(intervals))
         raise NoMamlStabilisingGainError(
-            f"no gain is MAML-stabilising at the adaptation rate {adaptation_rate:.6g}: {named}, and these have no "
-            "point in common; lower the adaptation rate, or use more similar tasks",
+            f"no gain is MAML-stabilising at the adaptation rate {adaptation_rate:.6g}: {in_words(intervals)}, "
+            "and these have no point in common; lower the adaptation rate, or use more similar tasks",
             proven=True,
             attempts=attempts,
             intervals=intervals,
@@ -201,29 +183,25 @@ def _decide(tasks: LQRTasks, adaptation_rate: float, attempts: list[Attempt]) ->
     return tried
 
 
-def in_words(intervals: Intervals) -> str:
-    """The intervals of a task as a reader wants them."""
-    return " or ".join(f"({low:.6g}, {high:.6g})" for low, high in intervals)
-
-
 def _raise_rate(tasks: LQRTasks, attempts: Iterable[Attempt], adaptation_rate: float) -> tuple[FloatArray, float]:
-    """Return the last gain, and the largest adaptation rate at which a gain was MAML-stabilising."""
-    alike = LQRTasks(tasks.A, tasks.B, tasks.Q, tasks.R, tasks.Psi)
+    """The last gain, and the largest adaptation rate at which a gain was MAML-stabilising."""
+    # Uniform weights, because the gain must stabilise every task, however unlikely.
+    uniform = tasks.replace(p=None)
     stable = [attempt.K for attempt in attempts if (attempt.radius < 1.0).all()]
-    gain = min(stable, key=MeanCost(alike).value)
+    gain = min(stable, key=MeanCost(uniform).value)
     rate, stalls = 0.0, 0
-    for _ in range(MOST_RAISING_ROUNDS):
+    for _ in range(MAX_RAISING_ROUNDS):
         if is_maml_stabilising(tasks, gain, adaptation_rate):
             return gain, adaptation_rate
         # At most doubled, so that the steps do not depend on how far away an unreachable rate is.
         rest = min(0.5 * (adaptation_rate - rate), rate or np.inf)
-        while rest > SMALLEST_RAISE * rate and not is_maml_stabilising(tasks, gain, rate + rest):
+        while rest > MIN_RAISE * rate and not is_maml_stabilising(tasks, gain, rate + rest):
             rest *= 0.5
-        if rest > SMALLEST_RAISE * rate:
+        if rest > MIN_RAISE * rate:
             rate, stalls = rate + rest, 0
-        elif stalls == MOST_STALLS:
+        elif stalls == MAX_STALLS:
             break
         else:  # down from the boundary at the same rate, and then once more
             stalls += 1
-        gain = descend(MetaObjective(alike, rate), gain, RAISING_TOLERANCE, RAISING_ITERATIONS, RAISING_PRODUCTS).K
+        gain = minimise(MetaObjective(uniform, rate), gain, RAISING_TOLERANCE, RAISING_ITERATIONS, RAISING_PRODUCTS).K
     return gain, rate

@@ -1,12 +1,12 @@
-"""Whether a set of tasks is MAML-learnable (Section 3.2, Definition 1), with a certificate where one can be had."""
+"""MAML-learnability of a set of tasks (Section 3.2, Definition 1), with a certificate where one can be had."""
 
 import enum
 from dataclasses import dataclass
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr import lqr
+from metalqr.common.validation import not_negative
 from metalqr.lqr import LQRTasks, common_gain
 from metalqr.optimal import (
     Attempt,
@@ -16,10 +16,11 @@ from metalqr.optimal import (
     maml_stabilising_gain,
     scalar_intervals,
 )
+from metalqr.optimal.scalar import Intervals
 
 
 class Verdict(enum.StrEnum):
-    """Whether a set of tasks is MAML-learnable at an adaptation rate."""
+    """MAML-learnability of a set of tasks at an adaptation rate."""
 
     LEARNABLE = "learnable"
     """A MAML-stabilising gain is known."""
@@ -54,7 +55,7 @@ class Learnability:
     gain: Attempt | None
     certificate: str
     attempts: tuple[Attempt, ...] = ()
-    intervals: tuple[tuple[tuple[float, float], ...], ...] | None = None
+    intervals: tuple[Intervals, ...] | None = None
 
     @property
     def summary(self) -> str:
@@ -63,7 +64,7 @@ class Learnability:
         return f"{self.verdict} at the adaptation rate {self.adaptation_rate:.6g}: {certificate}"
 
 
-def learnability(tasks: LQRTasks, adaptation_rate: float, K0: ArrayLike | None = None) -> Learnability:
+def assess(tasks: LQRTasks, adaptation_rate: float, K0: ArrayLike | None = None) -> Learnability:
     r"""Decide, as far as possible, whether tasks are MAML-learnable at an adaptation rate.
 
     They are if a MAML-stabilising gain exists (Definition 1): one gain K with :math:`\rho(A_i - B_i K) < 1` and
@@ -72,22 +73,10 @@ def learnability(tasks: LQRTasks, adaptation_rate: float, K0: ArrayLike | None =
     otherwise "not learnable" means that some task has no stabilising gain by itself, up to 1e-10 of the size of its
     matrices, and no gain may be found although there is one.
 
-    Parameters
-    ----------
-    tasks : LQRTasks
-    adaptation_rate : float
-        :math:`\eta \ge 0`.
-    K0 : array_like, shape (k, d), optional
-        Tried first.
-
-    Returns
-    -------
-    Learnability
+    ``K0``, shape (k, d), is tried first.
 
     Raises
     ------
-    ValueError
-        If ``K0`` has another shape or is not finite, or if the adaptation rate is not a finite number >= 0.
     RiccatiError
         If the Riccati equation of a task is too badly scaled to be solved.
 
@@ -97,14 +86,12 @@ def learnability(tasks: LQRTasks, adaptation_rate: float, K0: ArrayLike | None =
 
     >>> ones = [[[1.0]], [[1.0]]]
     >>> tasks = LQRTasks(A=[[[3.0]], [[1.0]]], B=[[[4.0]], [[-1.0]]], Q=ones, R=ones, Psi=ones)
-    >>> print(learnability(tasks, 1.0e-3).certificate[:94])
+    >>> print(assess(tasks, 1.0e-3).certificate[:94])
     no gain stabilises all tasks: task 0 needs K in (0.5, 1), task 1 needs K in (-2, 0), and these
-    >>> print(learnability(tasks.subset([1]), 1.0e-3).verdict)
+    >>> print(assess(tasks.subset([1]), 1.0e-3).verdict)
     learnable
     """
-    if not (np.isfinite(adaptation_rate) and adaptation_rate >= 0):
-        raise ValueError(f"adaptation_rate is {adaptation_rate!r}; give a finite number >= 0")
-    rate = float(adaptation_rate)
+    rate = not_negative("adaptation_rate", adaptation_rate)
     try:
         found = maml_stabilising_gain(tasks, rate, K0, name="K0")
     except NotStabilisableError as error:
@@ -112,7 +99,7 @@ def learnability(tasks: LQRTasks, adaptation_rate: float, K0: ArrayLike | None =
     except NoCommonStabilisingGainError as error:
         if tasks.state_dim > 1 or tasks.action_dim > 1:
             return Learnability(Verdict.NOT_FOUND, rate, None, str(error))
-        intervals = tuple(((float(low), float(high)),) for low, high in scalar_intervals(tasks))
+        intervals = tuple(((low, high),) for low, high in scalar_intervals(tasks).tolist())
         return Learnability(Verdict.NOT_LEARNABLE, rate, None, str(error), intervals=intervals)
     except NoMamlStabilisingGainError as error:
         verdict = Verdict.NOT_LEARNABLE if error.proven else Verdict.NOT_FOUND
@@ -131,23 +118,8 @@ def largest_adaptation_rate(tasks: LQRTasks, K0: ArrayLike) -> float:
     :math:`0 \le \eta < \bar\eta`. The ray of each task is followed in steps that cannot cross the boundary of
     stability, see :func:`metalqr.lqr.largest_stable_step`.
 
-    Parameters
-    ----------
-    tasks : LQRTasks
-    K0 : array_like, shape (k, d)
-        A gain that stabilises every task.
-
-    Returns
-    -------
-    float
-        ``inf`` where no adaptation rate is too large, as at the optimum of a single task.
-
-    Raises
-    ------
-    UnstablePolicyError
-        If K0 does not stabilise every task.
-    ValueError
-        If K0 has another shape or holds something that is not finite.
+    K0, shape (k, d), must stabilise every task. The result is ``inf`` where no adaptation rate is too large, as at the
+    optimum of a single task.
 
     Examples
     --------

@@ -1,55 +1,21 @@
 """The optimum of the meta-objective: the gain that costs least after one step of adaptation to each task."""
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError, common_gain, spectral_radius
-from metalqr.objectives.landscapes import MetaObjective
-from metalqr.objectives.meta import adapted_cost, adapted_gains
+from metalqr.lqr import LQRTasks, common_gain
+from metalqr.objectives.meta import MetaObjective, adapted_cost, adapted_gains
 from metalqr.optimal.adaptable import maml_stabilising_gain
-from metalqr.optimal.newton_cg import DescentError, descend
-from metalqr.optimal.shared import shared_gain
+from metalqr.optimal.newton_cg import Minimum, cheapest, find_minimum
+from metalqr.optimal.shared import require_stabilising, shared_gain
 from metalqr.optimal.stabilising import candidate_gains
 
-#: Relative gradient norm at which the descent stops.
-GRADIENT_TOLERANCE = 1e-10
-#: Relative gradient norm above which the result would not deserve its name.
-ACCEPTED_GRADIENT = 1e-8
-MOST_ITERATIONS = 200
-#: How many Hessian-vector products a step may take.
-MOST_PRODUCTS = 200
-#: How many starting gains are tried: the meta-objective is not convex, and a poor start could end in a local minimum.
-MOST_STARTS = 3
+MAX_ITERATIONS = 200
+#: Hessian-vector products of a step.
+MAX_PRODUCTS = 200
 
 
-@dataclass(frozen=True, eq=False)
-class MetaGain:
-    r"""The optimum of the meta-objective.
-
-    Attributes
-    ----------
-    K : array, shape (k, d)
-        The gain K*.
-    cost : array, shape (I,)
-        :math:`J_i(K^* - \eta \nabla J_i(K^*))`, for every task.
-    objective : float
-        :math:`L(K^*) = \sum_i p_i J_i(K^* - \eta \nabla J_i(K^*))`.
-    gradient_norm : float
-        Norm of the gradient of the objective, relative to the terms that cancel in it.
-    iterations : int
-        Newton steps from the start that led here.
-    """
-
-    K: FloatArray
-    cost: FloatArray
-    objective: float
-    gradient_norm: float
-    iterations: int
-
-
-def meta_gain(tasks: LQRTasks, adaptation_rate: float, start: ArrayLike | None = None) -> MetaGain:
+def meta_gain(tasks: LQRTasks, adaptation_rate: float, start: ArrayLike | None = None) -> Minimum:
     r"""Minimise :math:`L(K) = \sum_i p_i J_i(K - \eta \nabla J_i(K))` (equation 4) over the MAML-stabilising gains.
 
     An exact truncated Newton descent that never leaves the MAML-stabilising set. Without ``start`` it runs from the
@@ -59,19 +25,8 @@ def meta_gain(tasks: LQRTasks, adaptation_rate: float, start: ArrayLike | None =
     instability L can have further minima, also lower ones: there a steep gradient carries a gain that hardly stabilises
     some task to one that is good for it. They are not searched.
 
-    Tasks of probability zero take no part: their cost is reported, and may be infinite.
-
-    Parameters
-    ----------
-    tasks : LQRTasks
-    adaptation_rate : float
-        :math:`\eta \ge 0`.
-    start : array_like, shape (k, d), optional
-        A gain that is MAML-stabilising for every task (of positive probability). Default: found as described.
-
-    Returns
-    -------
-    MetaGain
+    Tasks of probability zero take no part: their cost is reported, and may be infinite. A ``start``, shape (k, d), must
+    be MAML-stabilising for all others.
 
     Raises
     ------
@@ -85,8 +40,6 @@ def meta_gain(tasks: LQRTasks, adaptation_rate: float, start: ArrayLike | None =
         If no MAML-stabilising gain can be found at this adaptation rate.
     DescentError
         If no stationary point is reached, because the minimum lies too close to instability.
-    ValueError
-        If ``start`` has another shape or is not finite, or if the adaptation rate is not a finite number >= 0.
 
     Notes
     -----
@@ -107,44 +60,16 @@ def meta_gain(tasks: LQRTasks, adaptation_rate: float, start: ArrayLike | None =
     >>> round((1 + (1.6 / 9) ** 2) / (1 - (0.5 - 1.6 / 9) ** 2), 3)
     1.151
     """
-    likely = np.flatnonzero(tasks.p > 0)
-    weighted = tasks if likely.size == tasks.count else tasks.subset(likely)
-    landscape = MetaObjective(weighted, adaptation_rate)
-    starts = _starts(landscape) if start is None else [_checked_start(landscape, start, likely)]
-    descents = [descend(landscape, gain, GRADIENT_TOLERANCE, MOST_ITERATIONS, MOST_PRODUCTS) for gain in starts]
-    best = min(descents, key=lambda descent: descent.objective)
-    if best.gradient_norm > ACCEPTED_GRADIENT:
-        raise DescentError(
-            f"the descent stopped after {best.iterations} steps at the meta-objective {best.objective:.6g} with the "
-            f"relative gradient norm {best.gradient_norm:.3g} > {ACCEPTED_GRADIENT}: at the adaptation rate "
-            f"{adaptation_rate:.6g} the optimum lies too close to instability, or the tasks are too badly scaled; "
-            "lower the adaptation rate, give another start or scale the tasks"
-        )
-    K = best.K.copy()
-    costs = adapted_cost(tasks, K, adaptation_rate)
-    for array in (K, costs):
-        array.setflags(write=False)
-    return MetaGain(
-        K=K, cost=costs, objective=best.objective, gradient_norm=best.gradient_norm, iterations=best.iterations
+    likely = tasks.likely()
+    objective = MetaObjective(likely, adaptation_rate)
+    if start is None:
+        gains = [shared_gain(likely).K, *candidate_gains(likely).values()]
+        starts = cheapest(objective, gains) or [maml_stabilising_gain(likely, adaptation_rate).K]
+    else:
+        starts, indices = [common_gain(likely, start, "start")], np.flatnonzero(tasks.p > 0)
+        require_stabilising(likely, starts[0], indices, "start")
+        adapted = adapted_gains(likely, starts[0], adaptation_rate)
+        require_stabilising(likely, adapted, indices, "start, after its adaptation with the gradient of the task,")
+    return find_minimum(
+        objective, starts, lambda K: adapted_cost(tasks, K, adaptation_rate), MAX_ITERATIONS, MAX_PRODUCTS
     )
-
-
-def _starts(landscape: MetaObjective) -> list[FloatArray]:
-    tasks = landscape.tasks
-    gains = [shared_gain(tasks).K, *(gain for _, gain in candidate_gains(tasks))]
-    gains = sorted((gain for gain in gains if np.isfinite(landscape.value(gain))), key=landscape.value)
-    return gains[:MOST_STARTS] or [maml_stabilising_gain(tasks, landscape.adaptation_rate).K]
-
-
-def _checked_start(landscape: MetaObjective, start: ArrayLike, task_indices: NDArray[np.int_]) -> FloatArray:
-    """Refuse a start that is not MAML-stabilising for the landscape's tasks, whose indices are given."""
-    tasks = landscape.tasks
-    gain = common_gain(tasks, start, "start")
-    radii, policy = spectral_radius(tasks, gain), "start"
-    if np.all(radii < 1.0):
-        radii = spectral_radius(tasks, adapted_gains(tasks, gain, landscape.adaptation_rate))
-        policy = "start, after its adaptation with the gradient of the task,"
-    unstable = np.flatnonzero(~(radii < 1.0))
-    if unstable.size:
-        raise UnstablePolicyError(task_indices[unstable], radii[unstable], policy=policy)
-    return gain

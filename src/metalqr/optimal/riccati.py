@@ -6,11 +6,12 @@ import numpy as np
 from scipy.linalg import solve_discrete_are
 
 from metalqr.lqr import FloatArray, LQRTasks, LyapunovSolver, TasksError
+from metalqr.lqr.stability import spectral_radii
 
-#: Largest relative Riccati residual that counts as solved.
+#: Relative Riccati residual below which the equation counts as solved.
 RESIDUAL_TOLERANCE = 1e-10
 #: Newton steps after SciPy's solver; each squares the relative error, so that one is nearly always enough.
-MOST_REFINEMENTS = 5
+MAX_REFINEMENTS = 5
 #: Relative size below which a singular value of [A - λI, B] counts as zero.
 RANK_TOLERANCE = 1e-10
 
@@ -53,13 +54,7 @@ def optimal_gains(tasks: LQRTasks) -> OptimalGains:
     The paper prints a plus sign before the last term of the first equation. SciPy's solver gives P, and policy
     iteration (Newton's method for this equation) refines it to a relative residual below 1e-10.
 
-    Parameters
-    ----------
-    tasks : LQRTasks
-
-    Returns
-    -------
-    OptimalGains
+    In python-control, ``dlqr`` returns K and P (as S) of one task, and ``dare`` P.
 
     Raises
     ------
@@ -68,14 +63,11 @@ def optimal_gains(tasks: LQRTasks) -> OptimalGains:
     RiccatiError
         If the equation of a task is too badly scaled to be solved.
     """
-    solutions = [_solve(tasks, task) for task in range(tasks.count)]
-    P = np.stack([solution[0] for solution in solutions])
-    K = np.stack([solution[1] for solution in solutions])
-    for array in (K, P):
-        array.setflags(write=False)
+    P, K = (np.stack(matrices) for matrices in zip(*(_solve(tasks, i) for i in range(tasks.count)), strict=True))
     cost = np.einsum("iab,iab->i", P, tasks.Psi)
-    cost.setflags(write=False)
-    return OptimalGains(K=K, P=P, cost=cost)
+    for array in (K, P, cost):
+        array.setflags(write=False)
+    return OptimalGains(K, P, cost)
 
 
 def _solve(tasks: LQRTasks, task: int) -> tuple[FloatArray, FloatArray]:
@@ -89,9 +81,9 @@ def _solve(tasks: LQRTasks, task: int) -> tuple[FloatArray, FloatArray]:
         ) from None
     K = _greedy_gain(A, B, R, P)
     residual = float("inf")
-    for _ in range(MOST_REFINEMENTS):
+    for _ in range(MAX_REFINEMENTS):
         closed = A - B @ K
-        radius = np.abs(np.linalg.eigvals(closed)).max() if np.isfinite(closed).all() else np.inf
+        radius = spectral_radii(closed[np.newaxis])[0]
         if not radius < 1.0:
             _require_stabilisable(tasks, task)
             raise RiccatiError(

@@ -1,4 +1,4 @@
-"""MAML-stabilising gains of scalar tasks, all of them: the case in which Definition 1 can be decided."""
+"""All stabilising and MAML-stabilising gains of scalar tasks: the case in which Definition 1 can be decided."""
 
 import itertools
 import math
@@ -7,13 +7,43 @@ from collections.abc import Iterable
 import numpy as np
 
 from metalqr.lqr import FloatArray, LQRTasks
-from metalqr.optimal.stabilising import scalar_intervals
+from metalqr.optimal.riccati import NotStabilisableError
 
-#: Largest coefficient of the adaptation in the polynomials: beyond it, an interval is far shorter than doubles resolve.
-LARGEST_SHIFT = 1e100
+#: Bound of the adaptation's coefficients: beyond it, an interval is far shorter than doubles resolve.
+MAX_SHIFT = 1e100
 
 #: Open intervals of gains, in ascending order and without a point in common.
 Intervals = tuple[tuple[float, float], ...]
+
+
+def scalar_intervals(tasks: LQRTasks) -> FloatArray:
+    r"""Open intervals of stabilising gains of scalar tasks (d = k = 1), shape (I, 2).
+
+    :math:`|a - bK| < 1` holds for K strictly between :math:`(a - 1)/b` and :math:`(a + 1)/b`, and with b = 0 for every
+    K (when \|a\| < 1) or none.
+
+    Raises
+    ------
+    ValueError
+        If the tasks are not scalar.
+    NotStabilisableError
+        If a task has b = 0 and \|a\| >= 1.
+    """
+    if (tasks.state_dim, tasks.action_dim) != (1, 1):
+        raise ValueError(f"the tasks have d = {tasks.state_dim}, k = {tasks.action_dim}; intervals need d = k = 1")
+    intervals = np.empty((tasks.count, 2))
+    for task, (a, b) in enumerate(zip(tasks.A[:, 0, 0], tasks.B[:, 0, 0], strict=True)):
+        if b != 0:
+            # Adding zero turns -0 into 0, for the reader of a message.
+            intervals[task] = sorted(((a - 1) / b + 0.0, (a + 1) / b + 0.0))
+        elif abs(a) < 1:
+            intervals[task] = -np.inf, np.inf
+        else:
+            raise NotStabilisableError(
+                f"task {task} cannot be stabilised by any gain: B is 0 and A is {a:.6g}, with absolute value >= 1; "
+                "change A or B of this task or leave it out"
+            )
+    return intervals
 
 
 def adaptable_intervals(tasks: LQRTasks, adaptation_rate: float) -> tuple[Intervals, ...]:
@@ -30,18 +60,7 @@ def adaptable_intervals(tasks: LQRTasks, adaptation_rate: float) -> tuple[Interv
     It is :math:`\pm 1` at the roots of the polynomials :math:`(c \mp 1)(1 - c^2)^2 + \eta\, g(c)` of degree five, and
     their roots between -1 and 1 cut that interval into pieces on which it is inside (-1, 1) or outside. Derived here.
 
-    Parameters
-    ----------
-    tasks : LQRTasks
-        With d = k = 1.
-    adaptation_rate : float
-        :math:`\eta \ge 0`.
-
-    Returns
-    -------
-    tuple of Intervals, one for each task
-        There is always one around the task's optimum, which does not move. If doubles cannot resolve it, its two ends
-        are equal.
+    The optimum, which does not move, always lies in one of them. If doubles cannot resolve it, its two ends are equal.
 
     Raises
     ------
@@ -68,13 +87,21 @@ def adaptable_intervals(tasks: LQRTasks, adaptation_rate: float) -> tuple[Interv
 
 
 def common_intervals(per_task: Iterable[Intervals], margin: float = 0.0) -> Intervals:
-    """The points that the intervals of all tasks, each made longer by a margin, have in common; the longest first."""
+    """The points that the intervals of all tasks, each widened by a margin, have in common; the longest first."""
     common: Intervals = ((-math.inf, math.inf),)
     for intervals in per_task:
         wider = [(low - margin, high + margin) for low, high in intervals]
         overlaps = [(max(low, a), min(high, b)) for low, high in common for a, b in wider]
         common = tuple((low, high) for low, high in overlaps if low < high)
     return tuple(sorted(common, key=lambda interval: interval[0] - interval[1]))
+
+
+def in_words(per_task: Iterable[Intervals]) -> str:
+    """The gains that every task needs, as a list for a message."""
+    return ", ".join(
+        f"task {task} needs K in " + " or ".join(f"({low:.6g}, {high:.6g})" for low, high in intervals)
+        for task, intervals in enumerate(per_task)
+    )
 
 
 def middle(interval: tuple[float, float]) -> FloatArray:
@@ -86,11 +113,11 @@ def middle(interval: tuple[float, float]) -> FloatArray:
 def _of_task(tasks: LQRTasks, task: int, adaptation_rate: float) -> Intervals:
     a, b, q, r, noise = (getattr(tasks, name)[task].item() for name in ("A", "B", "Q", "R", "Psi"))
     slope = 2.0 * noise * np.array([r * a, -(r * (1.0 + a**2) + q * b**2), r * a])
-    shift = min(adaptation_rate, LARGEST_SHIFT / np.abs(slope).max()) * slope
+    shift = min(adaptation_rate, MAX_SHIFT / np.abs(slope).max()) * slope
     squared = np.array([1.0, 0.0, -2.0, 0.0, 1.0])
     roots = [np.roots(np.polyadd(np.polymul([1.0, -side], squared), shift)) for side in (1.0, -1.0)]
-    # The real parts of all roots: a double root that rounding made complex is among them, and a cut too many is healed
-    # below, where the pieces on both of its sides are joined.
+    # The real parts of all roots: a double root that rounding made complex is among them. Superfluous cuts are harmless:
+    # the pieces on both of its sides are joined below.
     cuts = np.unique(np.concatenate(roots).real)
     bounds = [-1.0, *cuts[np.abs(cuts) < 1.0].tolist(), 1.0]
 

@@ -4,14 +4,25 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from systems import Array, bases, central_difference, random_tasks, stable_gain, tasks_and_gains
+from systems import (
+    Array,
+    bases,
+    central_difference,
+    check_derivative,
+    random_tasks,
+    scalar_tasks,
+    stable_gain,
+    tasks_and_gains,
+)
 
 from metalqr import lqr, optimal
 from metalqr.lqr import LQRTasks, UnstablePolicyError
 from metalqr.objectives import meta
-from metalqr.objectives.meta import adapted_cost
+from metalqr.objectives.mean_cost import MeanCost
+from metalqr.objectives.meta import MetaObjective, adapted_cost
+from metalqr.optimal.learnability import largest_adaptation_rate
 
-ONE = [[[1.0]]]
+SIZES = [(1, 1), (2, 2), (4, 2), (3, 5)]
 
 
 def gentle_rate(tasks: LQRTasks, K: Array, share: float = 0.05) -> float:
@@ -22,7 +33,7 @@ def gentle_rate(tasks: LQRTasks, K: Array, share: float = 0.05) -> float:
     return rate
 
 
-@pytest.mark.parametrize("dims", [(1, 1), (2, 2), (4, 2), (3, 5)])
+@pytest.mark.parametrize("dims", SIZES)
 def test_gradient_agrees_with_finite_differences_of_the_objective(dims: tuple[int, int]) -> None:
     tasks = random_tasks(21, 3, *dims, radius=0.7)
     K = 0.5 * stable_gain(tasks, 21)
@@ -30,13 +41,49 @@ def test_gradient_agrees_with_finite_differences_of_the_objective(dims: tuple[in
     exact = meta.gradient(tasks, K, rate)
     without = np.tensordot(tasks.p, lqr.gradient(tasks, K), 1)
     assert np.linalg.norm(exact - without) > 1e-3 * np.linalg.norm(exact), "the adaptation must matter"
+    scale = np.abs(exact).max()
     for unit in bases(K.shape):
         slope = central_difference(lambda gain: np.asarray(meta.objective(tasks, gain, rate)), K, unit, step=1e-4)
-        assert np.vdot(exact, unit) == pytest.approx(float(slope), abs=1e-7 * np.abs(exact).max())
+        assert np.vdot(exact, unit) == pytest.approx(float(slope), abs=1e-7 * scale)
 
 
-def test_gradient_over_finite_roll_outs_agrees_with_finite_differences() -> None:
-    """With the costs of roll-outs of 8 steps before and after the adaptation, of a gain that is not stabilising."""
+@pytest.mark.parametrize("dims", SIZES)
+def test_hessian_agrees_with_finite_differences_of_the_gradient(dims: tuple[int, int]) -> None:
+    tasks = random_tasks(31, 3, *dims, radius=0.7)
+    K = 0.5 * stable_gain(tasks, 31)
+    rate = 0.3 * largest_adaptation_rate(tasks, K)
+    derivatives = MetaObjective(tasks, rate).at(K)
+    np.testing.assert_allclose(derivatives.gradient, meta.gradient(tasks, K, rate), rtol=1e-12)
+    X, Y = np.random.default_rng(31).standard_normal((2, *K.shape))
+    exact = derivatives.hessian_vector_product(X)
+    slope = central_difference(lambda gain: meta.gradient(tasks, gain, rate), K, X, step=1e-5)
+    np.testing.assert_allclose(exact, slope, atol=1e-7 * np.abs(exact).max())
+    assert np.vdot(Y, exact) == pytest.approx(np.vdot(X, derivatives.hessian_vector_product(Y)), rel=1e-9)
+    without_third = MetaObjective(tasks, 0.0).at(K).hessian_vector_product(X)
+    assert np.abs(exact - without_third).max() > 1e-2 * np.abs(exact).max(), "the adaptation must matter"
+
+
+def test_without_adaptation_the_derivatives_are_those_of_the_mean_cost() -> None:
+    tasks = random_tasks(32)
+    K = stable_gain(tasks, 32)
+    X = np.random.default_rng(32).standard_normal(K.shape)
+    one, other = MeanCost(tasks).at(K), MetaObjective(tasks, 0.0).at(K)
+    assert MeanCost(tasks).value(K) == pytest.approx(MetaObjective(tasks, 0.0).value(K), rel=1e-14)
+    assert one.gradient_norm == pytest.approx(other.gradient_norm, rel=1e-12)
+    for name in ("hessian_vector_product", "precondition"):
+        np.testing.assert_allclose(getattr(one, name)(X), getattr(other, name)(X), rtol=1e-10)
+
+
+@pytest.mark.parametrize("objective", [MeanCost(random_tasks(33)), MetaObjective(random_tasks(33), 1e-3)])
+def test_precondition_is_positive_definite_and_self_adjoint(objective: MeanCost | MetaObjective) -> None:
+    derivatives = objective.at(0.3 * stable_gain(objective.tasks, 33))
+    X, Y = np.random.default_rng(33).standard_normal((2, 2, 3))
+    assert np.vdot(Y, derivatives.precondition(X)) == pytest.approx(np.vdot(X, derivatives.precondition(Y)), rel=1e-10)
+    assert np.vdot(X, derivatives.precondition(X)) > 0
+
+
+def test_gradient_over_finite_rollouts_agrees_with_finite_differences() -> None:
+    """With the costs of rollouts of 8 steps before and after the adaptation, of a gain that is not stabilising."""
     tasks = random_tasks(24, 3, 3, 2, radius=1.05)
     K, rate, length = np.zeros((2, 3)), 1e-4, 8
 
@@ -47,14 +94,11 @@ def test_gradient_over_finite_roll_outs_agrees_with_finite_differences() -> None
     exact = meta.task_gradients(tasks, K, rate, length)
     without = lqr.finite_horizon_gradient(tasks, K, length)
     assert np.linalg.norm(exact - without) > 1e-3 * np.linalg.norm(exact), "the adaptation must matter"
-    for unit in bases(K.shape):
-        slope = central_difference(value, K, unit, step=1e-4)
-        np.testing.assert_allclose(np.tensordot(exact, unit, 2), slope, atol=1e-7 * np.abs(exact).max())
+    check_derivative(value, K, lambda unit: np.tensordot(exact, unit, 2), 1e-7)
 
 
-def test_gradient_over_finite_roll_outs_is_not_a_number_beyond_the_range_of_numbers() -> None:
-    tasks = LQRTasks([[[30.0]], [[0.5]]], ONE * 2, ONE * 2, ONE * 2, ONE * 2)
-    found = meta.task_gradients(tasks, [[0.0]], 1e-3, 2000)
+def test_gradient_over_finite_rollouts_is_not_a_number_beyond_the_range_of_numbers() -> None:
+    found = meta.task_gradients(scalar_tasks([30.0, 0.5]), [[0.0]], 1e-3, 2000)
     assert np.isnan(found.ravel()).tolist() == [True, False]
 
 
@@ -74,6 +118,7 @@ def test_without_adaptation_the_objective_is_the_mean_cost(case: tuple[LQRTasks,
     mean = np.tensordot(tasks.p, lqr.gradient(tasks, K), 1)
     np.testing.assert_allclose(meta.gradient(tasks, K, 0.0), mean, rtol=1e-12, atol=1e-12 * np.abs(mean).max())
     np.testing.assert_array_equal(meta.adapted_gains(tasks, K, 0.0), np.stack([K] * tasks.count))
+    np.testing.assert_allclose(meta.adapted_gains(tasks, K, 1e-3), K - 1e-3 * lqr.gradient(tasks, K), rtol=1e-14)
     assert meta.is_maml_stabilising(tasks, K, 0.0)
 
 
@@ -96,15 +141,9 @@ def _full_hessian(tasks: LQRTasks, K: Array) -> Array:
     return np.stack(columns, axis=2)
 
 
-def test_adapted_gains_are_one_gradient_step_per_task() -> None:
-    tasks = random_tasks(22)
-    K = stable_gain(tasks, 22)
-    np.testing.assert_allclose(meta.adapted_gains(tasks, K, 1e-3), K - 1e-3 * lqr.gradient(tasks, K), rtol=1e-14)
-
-
 def test_definition_1_looks_before_and_after_the_adaptation() -> None:
     """A scalar task: |0.9 - K| < 1 allows K in (-0.1, 1.9), and a long step overshoots this interval."""
-    tasks = LQRTasks([[[0.9]]], ONE, ONE, ONE, ONE)
+    tasks = scalar_tasks(0.9)
     K = np.array([[0.0]])
     slope = lqr.gradient(tasks, K)[0, 0, 0]
     assert slope < 0
@@ -125,7 +164,7 @@ def test_definition_1_looks_before_and_after_the_adaptation() -> None:
 
 def test_adapted_costs_are_infinite_where_either_gain_is_unstable() -> None:
     """Of tasks that are never stable, that overshoot, and that adapt well; closed loops 1.5, 0.9 and 0.5."""
-    tasks = LQRTasks([[[1.5]], [[0.9]], [[0.5]]], *[ONE * 3] * 4, p=[0.0, 0.5, 0.5])
+    tasks = scalar_tasks([1.5, 0.9, 0.5], p=[0.0, 0.5, 0.5])
     costs = adapted_cost(tasks, [[0.0]], 0.1)
     np.testing.assert_array_equal(np.isinf(costs), [True, True, False])
     alone = tasks.subset([2])
@@ -143,24 +182,18 @@ def test_a_step_beyond_the_range_of_doubles_is_unstable() -> None:
 
 
 def test_tasks_of_probability_zero_do_not_count_in_the_objective_but_in_definition_1() -> None:
-    A = [[[0.5]], [[1.5]]]
-    tasks = LQRTasks(A, ONE * 2, ONE * 2, ONE * 2, ONE * 2, p=[1.0, 0.0])
-    assert meta.objective(tasks, [[0.0]], 1e-3) == pytest.approx(
-        meta.objective(tasks.subset([0]), [[0.0]], 1e-3), rel=1e-14
-    )
+    tasks = scalar_tasks([0.5, 1.5], p=[1.0, 0.0])
+    alone = meta.objective(tasks.subset([0]), [[0.0]], 1e-3)
+    assert meta.objective(tasks, [[0.0]], 1e-3) == pytest.approx(alone, rel=1e-14)
     assert not meta.is_maml_stabilising(tasks, [[0.0]], 1e-3)
 
 
 @pytest.mark.parametrize(
     ("K", "rate", "message"),
     [
-        (
-            np.zeros((3, 2, 3)),
-            1e-3,
-            "K has shape (3, 2, 3), expected (2, 3): one gain for all tasks",
-        ),
-        (np.zeros((2, 3)), -1.0, "adaptation_rate is -1.0; give a finite number >= 0"),
-        (np.zeros((2, 3)), np.nan, "adaptation_rate is nan; give a finite number >= 0"),
+        (np.zeros((3, 2, 3)), 1e-3, "K has shape (3, 2, 3), expected (2, 3): one gain for all tasks"),
+        (np.zeros((2, 3)), -1.0, "adaptation_rate: -1.0 is not a finite number >= 0"),
+        (np.zeros((2, 3)), np.nan, "adaptation_rate: nan is not a finite number >= 0"),
     ],
 )
 def test_impossible_arguments_are_refused(K: Array, rate: float, message: str) -> None:
