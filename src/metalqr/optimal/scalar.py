@@ -116,7 +116,7 @@ def _of_task(tasks: LQRTasks, task: int, adaptation_rate: float) -> Intervals:
     shift = min(adaptation_rate, MAX_SHIFT / np.abs(slope).max()) * slope
     squared = np.array([1.0, 0.0, -2.0, 0.0, 1.0])
     roots = [np.roots(np.polyadd(np.polymul([1.0, -side], squared), shift)) for side in (1.0, -1.0)]
-    # The real parts of all roots: a double root that rounding made complex is among them. Superfluous cuts are harmless:
+    # The real parts of all roots: a double root that rounding made complex is among them. Superfluous cuts do no harm:
     # the pieces on both of its sides are joined below.
     cuts = np.unique(np.concatenate(roots).real)
     bounds = [-1.0, *cuts[np.abs(cuts) < 1.0].tolist(), 1.0]
