@@ -10,7 +10,7 @@ from metalqr import optimal, training
 from metalqr.config.algorithm import MetaSettings
 from metalqr.lqr import LQRTasks
 from metalqr.objectives.meta import adapted_gains, gradient, is_maml_stabilising, objective
-from metalqr.training.history import Status
+from metalqr.results.runs import Status
 from metalqr.training.observers import Observer
 
 __all__ = ["History", "Status", "adapted_gains", "gradient", "is_maml_stabilising", "objective", "train"]

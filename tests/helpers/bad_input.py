@@ -58,7 +58,6 @@ FIRST = {
     "meta_optima": "K_meta",
     "runs": "cost",
     "datasets": "K_last",
-    "exact_methods": "gap",
 }
 ATTRIBUTES: dict[str, dict[str, Any]] = {
     "tasks": {"settings": "{"},
@@ -66,13 +65,11 @@ ATTRIBUTES: dict[str, dict[str, Any]] = {
     "meta_optima": {"settings": "[]"},
     "runs": {"seed": "seven"},
     "datasets": {"state_dim": 0},
-    "exact_methods": {"state_dim": 0},
 }
 
 
 def shorten(stage: str) -> Callable[[xr.Dataset], xr.Dataset]:
     dims = {"tasks": "state_2", "optima": "state_2", "meta_optima": "state", "runs": "iteration", "datasets": "state"}
-    dims |= {"exact_methods": "descent"}
     # Without its tasks, a gain for a shorter state is as good as any.
     size = 0 if stage == "meta_optima" else 1
     return lambda dataset: dataset.isel({dims[stage]: slice(0, size)})

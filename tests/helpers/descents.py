@@ -1,23 +1,24 @@
 """Made-up results of the exact first-order methods, with gaps that shrink by known rates."""
 
-from typing import Any
-
 import numpy as np
+from systems import Array
 
-from metalqr.evaluation.exact_methods import Descent, MetaDescent, Method
+from metalqr.evaluation.exact_methods.descent import ExactDescent
 
 #: Rates of three tasks for each method; the median task of gradient descent is the last.
-RATES = {
-    Method.GRADIENT_DESCENT: [0.9, 0.97, 0.95],
-    Method.NATURAL_GRADIENT: [0.6, 0.5, 0.8],
-    Method.GAUSS_NEWTON: [1e-5, 1e-3, 1e-4],
+GAP_RATES = {
+    "gradient_descent": [0.9, 0.97, 0.95],
+    "natural_gradient": [0.6, 0.5, 0.8],
+    "gauss_newton": [1e-5, 1e-3, 1e-4],
 }
 META_RATE = 0.98
 
 
-def descent(method: Method, iterations: int = 40, state_dim: int = 2, action_dim: int = 1, **changes: Any) -> Descent:
+def descent(
+    method: str, iterations: int = 40, state_dim: int = 2, action_dim: int = 1, **changes: Array
+) -> ExactDescent:
     """A descent of three tasks."""
-    rates = np.array(RATES[method])
+    rates = np.array(GAP_RATES[method])
     arrays = {
         "K": np.zeros((iterations + 1, 3, action_dim, state_dim)),
         "gap": np.array([3.0, 2.0, 1.0]) * rates ** np.arange(iterations + 1)[:, np.newaxis],
@@ -28,17 +29,19 @@ def descent(method: Method, iterations: int = 40, state_dim: int = 2, action_dim
         "linearised_rate": rates**0.9,
         "measured_rate": rates,
     }
-    return Descent(method=method, **(arrays | changes))
+    return ExactDescent(method=method, **(arrays | changes))
 
 
-def meta_descent(iterations: int = 40, state_dim: int = 2, action_dim: int = 1) -> MetaDescent:
+def meta_descent(iterations: int = 40) -> ExactDescent:
     """A descent on the meta-objective."""
-    return MetaDescent(
-        K=np.zeros((iterations + 1, action_dim, state_dim)),
-        gap=5.0 * META_RATE ** np.arange(iterations + 1),
-        step=0.004,
-        curvature=77.0,
-        asymptotic_rate=0.99,
-        linearised_rate=0.981,
-        measured_rate=META_RATE,
+    return ExactDescent(
+        method="exact_maml",
+        K=np.zeros((iterations + 1, 1, 1, 2)),
+        gap=5.0 * META_RATE ** np.arange(iterations + 1)[:, np.newaxis],
+        step=np.array([0.004]),
+        curvature=np.array([77.0]),
+        guaranteed_rate=np.array([np.nan]),
+        asymptotic_rate=np.array([0.99]),
+        linearised_rate=np.array([0.981]),
+        measured_rate=np.array([META_RATE]),
     )

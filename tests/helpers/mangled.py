@@ -1,4 +1,4 @@
-"""A file of the pipeline with bytes changed before its checksum: is it read or refused, and does nothing else happen?
+"""A file of the pipeline with bytes changed before its checksum: it is read or refused, and nothing else happens.
 
 `python mangled.py STAGE FILE COUNT` changes it as often and prints how many were read and how many refused. Each file
 is read in a process of its own, because the HDF5 library ends the process on some of them if it sees them.
@@ -13,17 +13,10 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stored import LOADERS
 
 from metalqr import results
 from metalqr.common.checksum import LENGTH
-
-LOADERS = {
-    "tasks": results.load_tasks,
-    "optima": results.load_optima,
-    "meta_optima": results.load_meta_optimum,
-    "runs": results.load_run,
-    "datasets": results.load_experiment,
-}
 
 
 def mangled(content: bytes, data: st.DataObject) -> bytes:
@@ -46,7 +39,7 @@ def mangled(content: bytes, data: st.DataObject) -> bytes:
 
 
 def outcome(stage: str, path: Path) -> str:
-    """What becomes of a process that reads the file; the first file that a process reads cannot suffer from others."""
+    """The end of a process that reads the file; a new process for each, so that no file suffers from others."""
     child = os.fork()
     if not child:
         code = 2

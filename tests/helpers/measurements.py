@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from systems import Array
 
-from metalqr.evaluation.estimation_error import PREDICTED_SLOPES, EstimationError, Sweep
-from metalqr.evaluation.estimation_error.curves import fitted
-from metalqr.evaluation.guarantees import Promise, Record, Stability
+from metalqr.evaluation.estimation_error.curves import PREDICTED_SLOPES, EstimationError, Sweep, fitted
+from metalqr.evaluation.stability import Guarantee, GuaranteeCheck, Stability
 
 VALUES: dict[str, tuple[float, ...]] = {
     "perturbations": (25, 50, 100, 200),
@@ -55,7 +54,7 @@ def estimation_error(
 
 
 def stability(length: int = 6, tasks: int = 2, share: float = 0.5, rise: float = 0.25) -> Stability:
-    """A run of which every promise was kept at the same share of its iterations, or at all if that is 1."""
+    """A run in which every guarantee holds at the same share of the iterations, or at all if that is 1."""
 
     def course(first: float) -> Array:
         return first / (1.0 + np.arange(length, dtype=float)[:, np.newaxis] + np.arange(tasks))
@@ -71,8 +70,8 @@ def stability(length: int = 6, tasks: int = 2, share: float = 0.5, rise: float =
         mean_cost_rise=rise,
         objective_rise=2 * rise,
         cost_rise=rise * (3.0 + np.arange(tasks)),
-        records=tuple(
-            Record(promise, checked=length - (place >= 3), share=share, first_broken=None if share == 1 else place)
-            for place, promise in enumerate(Promise)
+        checks=tuple(
+            GuaranteeCheck(guarantee, length - (place >= 3), share, first_violation=None if share == 1 else place)
+            for place, guarantee in enumerate(Guarantee)
         ),
     )

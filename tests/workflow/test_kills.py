@@ -107,7 +107,7 @@ counts = np.arange(entries)
 for turn in itertools.count():
     norm = counts + float(turn % 2)
     history = History(noise[:, None, None], noise[:, None], norm, counts, counts, Status.COMPLETED, entries - 1)
-    results.save_run(sys.argv[1], history, {}, 0, case="one", perturbed_policies=1)
+    results.save(sys.argv[1], history.to_dataset({}, 0, case="one", perturbed_policies=1))
 """
 
 

@@ -210,7 +210,7 @@ def test_edited_figure_or_table_makes_its_own_files_again(
 
 
 def test_edited_reader_of_another_kind_of_result_makes_nothing_again(finished: Project) -> None:
-    with finished.edited("src/metalqr/results/exact_methods.py"):
+    with finished.edited("src/metalqr/evaluation/exact_methods/dataset.py"):
         assert finished.planned() == {}
 
 

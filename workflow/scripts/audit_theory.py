@@ -5,7 +5,7 @@ from stage import snakemake
 import logging
 
 from metalqr import MetaSettings, theory
-from metalqr.results import THEOREM_SETTINGS, load_problem, save_theory
+from metalqr.results import load_problem, save, theory_dataset
 
 log = logging.getLogger("audit_theory")
 params, case = snakemake.params, snakemake.wildcards.case
@@ -23,12 +23,10 @@ requirements = {
     form: theory.requirements(tasks, K0, form, **params.requirements, factor=factor) for form in theory.Form
 }
 used = {**settings.as_dict(), "task_batch": tasks.count if settings.task_batch == "all" else settings.task_batch}
-save_theory(
-    snakemake.output[0],
-    audit,
-    bounds,
-    requirements,
-    {name: used[name] for name in THEOREM_SETTINGS},
-    {"settings": settings.as_dict(), "audit": params.audit, "requirements": params.requirements, "seed": params.seed},
-    case=case,
-)
+made_from = {
+    "settings": settings.as_dict(),
+    "audit": params.audit,
+    "requirements": params.requirements,
+    "seed": params.seed,
+}
+save(snakemake.output[0], theory_dataset(audit, bounds, requirements, used, made_from, case=case))

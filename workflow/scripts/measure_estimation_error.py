@@ -3,12 +3,12 @@
 from stage import snakemake
 
 from metalqr import MetaSettings
-from metalqr.evaluation import estimation_error
-from metalqr.results import load_problem, save_estimation_error
+from metalqr.config.model import ErrorSweeps
+from metalqr.evaluation.estimation_error.measurement import measure
+from metalqr.results import load_problem, save
 
-case = snakemake.wildcards.case
+case, seed = snakemake.wildcards.case, snakemake.params.seed
 tasks, K0 = load_problem(snakemake.input.tasks, case)
 settings = MetaSettings(**snakemake.params.settings)
-sweeps = estimation_error.ErrorSweeps(**snakemake.params.estimation_error)
-found = estimation_error.measure(tasks, K0, settings, sweeps, snakemake.params.seed)
-save_estimation_error(snakemake.output[0], found, settings.as_dict(), snakemake.params.seed, case=case)
+found = measure(tasks, K0, settings, ErrorSweeps(**snakemake.params.estimation_error), seed)
+save(snakemake.output[0], found.to_dataset(settings.as_dict(), seed, case=case))

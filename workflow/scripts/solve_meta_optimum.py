@@ -9,7 +9,7 @@ import numpy as np
 from metalqr import optimal
 from metalqr.objectives import meta
 from metalqr.optimal.learnability import assess, largest_adaptation_rate
-from metalqr.results import load_optima, load_problem, save_meta_optimum
+from metalqr.results import META_OPTIMA, dataset_of, load_optima, load_problem, save
 
 case, rate = snakemake.wildcards.case, float(snakemake.wildcards.rate)
 tasks, K0 = load_problem(snakemake.input.tasks, case)
@@ -28,17 +28,15 @@ if known.gain is not None:
     except optimal.DescentError as error:
         log.warning("no optimum of the meta-objective: %s", error)
         certificate += f"; no optimum of the meta-objective was reached: {error}"
-save_meta_optimum(
-    snakemake.output[0],
-    {"adaptation_rate": rate},
-    case=case,
-    K_meta=K_meta,
-    J_meta=J_meta,
-    objective_meta=objective_meta,
-    J0_adapted=meta.adapted_cost(tasks, K0, rate),
-    objective_K0=meta.objective(tasks, K0, rate),
-    objective_shared=meta.objective(tasks, K_shared, rate),
-    largest_adaptation_rate=largest_adaptation_rate(tasks, K0),
-    verdict=str(known.verdict),
-    certificate=certificate,
-)
+arrays = {
+    "K_meta": K_meta,
+    "J_meta": J_meta,
+    "objective_meta": objective_meta,
+    "J0_adapted": meta.adapted_cost(tasks, K0, rate),
+    "objective_K0": meta.objective(tasks, K0, rate),
+    "objective_shared": meta.objective(tasks, K_shared, rate),
+    "largest_adaptation_rate": largest_adaptation_rate(tasks, K0),
+    "verdict": known.verdict,
+    "certificate": certificate,
+}
+save(snakemake.output[0], dataset_of(META_OPTIMA, arrays, case=case, settings={"adaptation_rate": rate}))

@@ -6,23 +6,24 @@ import logging
 
 from metalqr import MetaSettings
 from metalqr.config.registries import methods
-from metalqr.results import load_problem, save_run
+from metalqr.results import load_problem, save
 from metalqr.training.loop import train
 from metalqr.training.progress import Progress
 from metalqr.training.saved_state import SavedState, StateSaver
 
 case, seed = snakemake.wildcards.case, int(snakemake.wildcards.seed)
-problem = load_problem(snakemake.input.tasks, case)
+tasks, K0 = load_problem(snakemake.input.tasks, case)
 settings = MetaSettings(**snakemake.params.settings)
 code = {**snakemake.params.sources, **snakemake.params.versions}
-saved = SavedState(snakemake.params.saved_state, *problem, settings, seed, code)
+saved = SavedState(snakemake.params.saved_state, tasks, K0, settings, seed, code)
 log = logging.getLogger("train_policy")
 log.info("case %s, seed %d, threads %d, settings %s", case, seed, snakemake.threads, settings.as_dict())
 seconds = snakemake.config["execution"]["checkpoint_seconds"]
 with Progress(settings.iterations, f"{case}, seed {seed}", log) as progress, StateSaver(saved, seconds) as saver:
-    history = train(*problem, settings, seed, [progress, saver], resume=saved.load())
+    history = train(tasks, K0, settings, seed, [progress, saver], resume=saved.load())
     saver.require_end(history, settings.iterations)
 log.info("%s at iteration %d", history.status, history.status_iteration)
-tried = methods.get(settings.method).work(problem.tasks.count, settings).tried
-save_run(snakemake.output[0], history, settings.as_dict(), seed, case=case, perturbed_policies=tried)
+tried = methods.get(settings.method).work(tasks.count, settings).tried
+dataset = history.to_dataset(settings.as_dict(), seed, case=case, perturbed_policies=tried)
+save(snakemake.output[0], dataset)
 saved.remove()

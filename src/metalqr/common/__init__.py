@@ -1,1 +1,1 @@
-"""What every other package may use: atomic writes, checksums, names that are imported when first used."""
+"""Helpers of all packages: atomic writes, checksums, checks of arguments, names that are imported when first used."""

@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Atomic writes, and the removal of what killed writers left behind."""
 
 import contextlib
 import glob
@@ -11,25 +11,26 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _SUFFIX = ".tmp"
-#: Time in which a temporary file of another host may still be in use.
-_SECONDS_TO_TRUST = 86_400
+#: Age after which a temporary file of another host is no longer in use.
+_MAX_SECONDS = 86_400
 
 
 @contextmanager
 def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary file to write in place of `path`: on the disk and renamed when the block ends, gone if it fails.
+    """Yield a temporary file, which replaces `path` atomically when the block ends and is removed if the block fails.
 
-    It is in the same folder, which is made if it is missing, because a rename works within one file system only.
+    It is in the same folder, made if missing, because a rename is atomic within one file system only. File and folder
+    are synchronised with the disk.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    mine = f"{_prefix(target)}{socket.gethostname()}-{os.getpid()}-"
+    mine = f".{target.name}.{socket.gethostname()}-{os.getpid()}-"
     handle, name = tempfile.mkstemp(prefix=mine, suffix=_SUFFIX, dir=target.parent)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(0o666 & ~_umask())  # mkstemp ignores the umask
         _synchronise(temporary)
         temporary.replace(target)
         _synchronise(target.parent)
@@ -38,43 +39,40 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     with replaced(path) as temporary:
         temporary.write_bytes(content)
 
 
 def discard_leftovers(path: str | os.PathLike[str]) -> None:
-    """Remove the temporary files that killed writers of `path` have left.
+    """Remove the temporary files that killed writers of `path` left behind.
 
-    Those of processes of this host that live no more, and those of other hosts after a day.
+    Those of processes of this host that no longer run, and those of other hosts after a day.
     """
     target = Path(path)
-    for leftover in target.parent.glob(f"{glob.escape(_prefix(target))}*{_SUFFIX}"):
+    prefix = f".{target.name}."
+    for leftover in target.parent.glob(f"{glob.escape(prefix)}*{_SUFFIX}"):
+        host, _, process = leftover.name.removeprefix(prefix).rpartition("-")[0].rpartition("-")
         with contextlib.suppress(FileNotFoundError):
-            if _is_left(leftover, _prefix(target)):
+            if host == socket.gethostname() and process.isdecimal():
+                abandoned = not _runs(int(process))
+            else:
+                abandoned = time.time() - leftover.stat().st_mtime > _MAX_SECONDS
+            if abandoned:
                 leftover.unlink()
 
 
-def _prefix(target: Path) -> str:
-    return f".{target.name}."
-
-
-def _is_left(temporary: Path, prefix: str) -> bool:
-    """Whether nobody writes a temporary file any more, by the host and the process in its name."""
-    host, _, rest = temporary.name.removeprefix(prefix).rpartition("-")[0].rpartition("-")
-    if host != socket.gethostname() or not rest.isdecimal():
-        return time.time() - temporary.stat().st_mtime > _SECONDS_TO_TRUST
+def _runs(process: int) -> bool:
     try:
-        os.kill(int(rest), 0)
+        os.kill(process, 0)
     except ProcessLookupError:
-        return True
-    except PermissionError:  # it lives, and is another user's
         return False
-    return False
+    except PermissionError:  # another user's
+        pass
+    return True
 
 
 def _umask() -> int:
-    """The process' mask for new files, which `mkstemp` does not follow."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

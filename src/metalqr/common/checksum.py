@@ -1,7 +1,7 @@
 """A checksum at the end of a file, so that a damaged one is refused before the netCDF library sees it.
 
-The HDF5 library, which reads netCDF, may end the whole process without a message on a file with damaged bytes, and
-damage among the numbers themselves it does not notice. It takes no notice of what follows the end of its own data.
+HDF5, which reads netCDF, can end the whole process without a message on a damaged file, and does not notice damage
+among the numbers themselves. It ignores what follows the end of its own data.
 """
 
 import hashlib
@@ -9,13 +9,12 @@ import os
 from pathlib import Path
 
 _MARK = b"\nmetalqr-sha256:"
-_DIGEST_LENGTH = 64
-#: Bytes of the checksum and its mark.
-LENGTH = len(_MARK) + _DIGEST_LENGTH
+#: Bytes of the mark and the checksum.
+LENGTH = len(_MARK) + hashlib.sha256().digest_size * 2
 _CHUNK = 1 << 20
 
 
-def seal(path: Path) -> None:
+def append_checksum(path: Path) -> None:
     """Append the checksum of the file to it."""
     digest = _digest(path, path.stat().st_size)
     with path.open("ab") as file:
@@ -23,7 +22,7 @@ def seal(path: Path) -> None:
 
 
 def is_damaged(path: Path) -> bool:
-    """Whether the file has a checksum, and another content. A file of another program has none, nor has one cut off."""
+    """Return True if the file's checksum does not match; foreign and truncated files carry none and return False."""
     size = path.stat().st_size
     if size < LENGTH:
         return False

@@ -89,12 +89,12 @@ RESULTS = {
         _meta_optimum_megabytes,
     ),
     **{
-        kind: Result(f"metalqr.results.{reader}", "theory", _of_theory(folder), _theory_megabytes)
-        for kind, folder, reader in (
-            ("theory", "theory", "theory:load_theory"),
-            ("estimation_error", "estimation_error", "estimation_error:load_estimation_error"),
-            ("exact_methods", "exact_methods", "exact_methods:load_exact_methods"),
-            ("stability", "stability", "guarantees:load_stability"),
+        kind: Result(f"metalqr.{module}:load_{kind}", "theory", _of_theory(kind), _theory_megabytes)
+        for kind, module in (
+            ("theory", "results.theory"),
+            ("estimation_error", "evaluation.estimation_error.curves"),
+            ("exact_methods", "evaluation.exact_methods.dataset"),
+            ("stability", "evaluation.stability"),
         )
     },
 }

@@ -1,8 +1,6 @@
-"""What the theory promises of a run, iteration by iteration: stabilising policies, and costs that fall (Theorem 1)."""
+"""Check of the guarantees of the theory along a run: stabilising policies, and costs that fall (Theorem 1)."""
 
-import enum
 import functools
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,102 +10,14 @@ from metalqr import lqr
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.registries import methods
 from metalqr.estimators import estimate_gradient
+from metalqr.evaluation.stability import Guarantee, GuaranteeCheck, Stability
 from metalqr.lqr import FloatArray, LQRTasks, common_gain
 from metalqr.simulation.streams import Stream, Use
 
-#: How far rounding may put a cost above that of K_0, relative to it, in the same place.
+#: Relative excess of a cost over that of K_0 that counts as rounding.
 ROUNDING = 1e-12
-#: State matrices that are looked at together, to bound the memory.
-_LARGEST_BATCH = 400_000
-
-
-class Promise(enum.StrEnum):
-    """What Definitions 1 and 2 ask for and Theorem 1 promises at every iteration, each for all tasks at once."""
-
-    STABILISING = "stabilising"
-    """K_n stabilises every task."""
-    PERTURBED_STABILISING = "perturbed_stabilising"
-    """Every perturbed policy K_n + U_m of Algorithm 2 stabilises its task."""
-    MAML_STABILISING = "maml_stabilising"
-    """Definition 1: K_n and its exact adaptation to every task, K_n - eta grad J_i(K_n), stabilise that task."""
-    ADAPTED_STABILISING = "adapted_stabilising"
-    """K_n^i of Theorem 1, the adaptation by an estimate of Algorithm 1, stabilises task i."""
-    IN_SUBLEVEL_SET = "in_sublevel_set"
-    """Definition 2 with gamma = 1: J_i(K_n) <= J_i(K_0)."""
-    ADAPTED_IN_SUBLEVEL_SET = "adapted_in_sublevel_set"
-    """J_i(K_n^i) <= J_i(K_0) for the adaptation to each task."""
-    MEAN_COST_FALLS = "mean_cost_falls"
-    """The mean cost, and with it the mean gap to the optima, is lower than an iteration before."""
-    OBJECTIVE_FALLS = "objective_falls"
-    """The meta-objective L is lower than an iteration before."""
-    EVERY_COST_FALLS = "every_cost_falls"
-    """The cost of each single task is lower than an iteration before."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """How a run kept one promise.
-
-    Parameters
-    ----------
-    promise : Promise
-    checked : int
-        At how many iterations it could be looked at: a fall not at the first, perturbed policies not where the run made
-        no estimate.
-    share : float
-        At which share of these it was kept; not a number if there are none.
-    first_broken : int or None
-        The first iteration at which it was not.
-    """
-
-    promise: Promise
-    checked: int
-    share: float
-    first_broken: int | None
-
-
-@dataclass(frozen=True, eq=False)
-class Stability:
-    r"""What was found along a run of n + 1 gains; a cost is infinite where the policy does not stabilise the task.
-
-    Parameters
-    ----------
-    spectral_radius : array, shape (n + 1, I)
-        :math:`\rho(A_i - B_i K_n)`.
-    cost : array, shape (n + 1, I)
-        :math:`J_i(K_n)`.
-    exactly_adapted_cost : array, shape (n + 1, I)
-        :math:`J_i(K_n - \eta \nabla J_i(K_n))`; infinite where :math:`K_n` itself does not stabilise task i.
-    adapted_cost : array, shape (n + 1, I)
-        :math:`J_i(K_n^i)`, with :math:`K_n^i = K_n - \eta \tilde\nabla J_i(K_n)` of Theorem 1.
-    mean_cost, objective : array, shape (n + 1,)
-        :math:`\sum_i p_i J_i(K_n)` and :math:`L(K_n)`; tasks of probability zero do not count.
-    unstable_share : array, shape (n + 1,)
-        Share of the perturbed policies :math:`K_n + U_m` that did not stabilise their task; not a number where the run
-        made no estimate.
-    mean_cost_rise, objective_rise : float
-        Largest rise in one step, relative to the value before it; 0 if it never rose.
-    cost_rise : array, shape (I,)
-        The same of each task's cost.
-    records : tuple of Record
-        One for each :class:`Promise`, in its order.
-    """
-
-    spectral_radius: FloatArray
-    cost: FloatArray
-    exactly_adapted_cost: FloatArray
-    adapted_cost: FloatArray
-    mean_cost: FloatArray
-    objective: FloatArray
-    unstable_share: FloatArray
-    mean_cost_rise: float
-    objective_rise: float
-    cost_rise: FloatArray
-    records: tuple[Record, ...]
-
-    def record(self, promise: Promise) -> Record:
-        """The record of one promise."""
-        return self.records[list(Promise).index(promise)]
+#: Entries of the state matrices of a batch, which bound its memory.
+_MAX_BATCH = 400_000
 
 
 def check(
@@ -119,7 +29,7 @@ def check(
     settings: MetaSettings,
     seed: int,
 ) -> Stability:
-    r"""Look at every iteration of a training run for what Definitions 1 and 2 and Theorem 1 say about it.
+    r"""Check every iteration of a training run against Definitions 1 and 2 and Theorem 1.
 
     Theorem 1: with high probability every :math:`K_n` and every :math:`K_n^i = K_n - \eta \tilde\nabla J_i(K_n)` is in
     the sub-level set of :math:`K_0`, and the mean gap to the optima falls at every step. The estimates in
@@ -170,16 +80,16 @@ def check(
     mean_cost, objective = (values[:, likely] @ tasks.p[likely] for values in (cost, exactly_adapted))
     share = np.where(np.isnan(norms) | (perturbed == 0), np.nan, unstable / max(perturbed, 1))
     limit = initial_cost * (1.0 + ROUNDING)
-    kept = {
-        Promise.STABILISING: np.isfinite(cost).all(axis=1),
-        Promise.PERTURBED_STABILISING: np.where(np.isnan(share), np.nan, share == 0),
-        Promise.MAML_STABILISING: np.isfinite(cost + exactly_adapted).all(axis=1),
-        Promise.ADAPTED_STABILISING: np.isfinite(adapted).all(axis=1),
-        Promise.IN_SUBLEVEL_SET: (cost <= limit).all(axis=1),
-        Promise.ADAPTED_IN_SUBLEVEL_SET: (adapted <= limit).all(axis=1),
-        Promise.MEAN_COST_FALLS: _falls(mean_cost[:, np.newaxis]),
-        Promise.OBJECTIVE_FALLS: _falls(objective[:, np.newaxis]),
-        Promise.EVERY_COST_FALLS: _falls(cost),
+    holds = {
+        Guarantee.STABILISING: np.isfinite(cost).all(axis=1),
+        Guarantee.PERTURBED_STABILISING: np.where(np.isnan(share), np.nan, share == 0),
+        Guarantee.MAML_STABILISING: np.isfinite(cost + exactly_adapted).all(axis=1),
+        Guarantee.ADAPTED_STABILISING: np.isfinite(adapted).all(axis=1),
+        Guarantee.IN_SUBLEVEL_SET: (cost <= limit).all(axis=1),
+        Guarantee.ADAPTED_IN_SUBLEVEL_SET: (adapted <= limit).all(axis=1),
+        Guarantee.MEAN_COST_FALLS: _falls(mean_cost[:, np.newaxis]),
+        Guarantee.OBJECTIVE_FALLS: _falls(objective[:, np.newaxis]),
+        Guarantee.EVERY_COST_FALLS: _falls(cost),
     }
     return Stability(
         spectral_radius=radius,
@@ -192,7 +102,7 @@ def check(
         mean_cost_rise=float(_largest_rise(mean_cost)),
         objective_rise=float(_largest_rise(objective)),
         cost_rise=_largest_rise(cost),
-        records=tuple(_record(promise, np.asarray(kept[promise], dtype=float)) for promise in Promise),
+        checks=tuple(_check(guarantee, np.asarray(holds[guarantee], dtype=float)) for guarantee in Guarantee),
     )
 
 
@@ -213,7 +123,7 @@ def _exact(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Spectral radius and cost of every gain, and cost after its exact adaptation, each of shape (n, I)."""
     found = []
-    size = max(1, _LARGEST_BATCH // (tasks.count * tasks.state_dim**2))
+    size = max(1, _MAX_BATCH // (tasks.count * tasks.state_dim**2))
     for start in range(0, len(gains), size):
         chunk = gains[start : start + size]
         batch, points = lqr.tiled(tasks, len(chunk)), np.repeat(chunk, tasks.count, axis=0)
@@ -229,7 +139,7 @@ def _adapted(tasks: LQRTasks, gains: FloatArray, settings: MetaSettings, seed: i
     costs = np.empty((len(gains), tasks.count))
     stream = Stream(seed, use=Use.STABILITY)
     for iteration, gain in enumerate(gains):
-        # Roll-outs of an unstable policy may overflow; that is seen in the cost.
+        # Rollouts of an unstable policy may overflow; the cost shows it.
         with np.errstate(over="ignore", invalid="ignore"):
             estimate = estimate_gradient(tasks, gain, settings, stream.at(iteration))
             adapted = gain - settings.adaptation_rate * estimate
@@ -244,7 +154,7 @@ def _cost(tasks: LQRTasks, gains: FloatArray) -> FloatArray:
 
 
 def _falls(values: FloatArray) -> FloatArray:
-    """Whether all the values (n, m) are lower than an iteration before, 1 or 0; not a number at the first iteration."""
+    """1 where all the values (n, m) are lower than an iteration before, otherwise 0; NaN at the first iteration."""
     return np.append(np.nan, (values[1:] < values[:-1]).all(axis=1))
 
 
@@ -256,13 +166,13 @@ def _largest_rise(values: FloatArray) -> Any:
     return np.max(np.nan_to_num(rises, nan=0.0, posinf=np.inf), axis=0, initial=0.0)
 
 
-def _record(promise: Promise, kept: FloatArray) -> Record:
-    """From 1 where it was kept, 0 where it was not, and not a number where it was not looked at."""
-    checked = ~np.isnan(kept)
-    broken = np.flatnonzero(checked & (kept == 0))
-    return Record(
-        promise=promise,
-        checked=int(checked.sum()),
-        share=float(kept[checked].mean()) if checked.any() else np.nan,
-        first_broken=int(broken[0]) if broken.size else None,
+def _check(guarantee: Guarantee, holds: FloatArray) -> GuaranteeCheck:
+    """From 1 where it holds, 0 where it does not, and NaN where it was not checked."""
+    violations = np.flatnonzero(holds == 0)
+    checked = holds[~np.isnan(holds)]
+    return GuaranteeCheck(
+        guarantee,
+        checked=len(checked),
+        share=float(checked.mean()) if checked.size else np.nan,
+        first_violation=int(violations[0]) if violations.size else None,
     )

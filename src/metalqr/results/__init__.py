@@ -1,62 +1,42 @@
-"""The files of the pipeline: xarray objects in netCDF, written whole or not at all, that say what they hold.
+"""Files of the pipeline: xarray datasets in self-describing netCDF, written atomically.
 
-The only module that knows file formats. Every file names its stage, its settings and the versions of the libraries, and
-holds no time, host or path: building it again gives an identical dataset.
+Every file names its stage, its settings and the versions of the libraries, and holds no time, host or path: building it
+again gives an identical dataset. Results of `metalqr.evaluation` have their layouts beside their classes.
 """
 
 from metalqr.results.datasets import DATASETS, combine_runs, load_experiment, save_experiment
-from metalqr.results.estimation_error import ESTIMATION_ERROR, load_estimation_error, save_estimation_error
-from metalqr.results.exact_methods import EXACT_METHODS, load_exact_methods, save_exact_methods
-from metalqr.results.files import StorageError
-from metalqr.results.guarantees import STABILITY, load_stability, save_stability
-from metalqr.results.layout import CONVENTIONS, OPTIMA, RUNS, TASKS, Layout, Variable
-from metalqr.results.meta_optima import META_OPTIMA, load_meta_optimum, save_meta_optimum
-from metalqr.results.runs import (
-    Problem,
-    load_optima,
-    load_problem,
-    load_run,
-    load_tasks,
-    save_optima,
-    save_run,
-    save_tasks,
-)
-from metalqr.results.theory import THEOREM_SETTINGS, THEORY, load_theory, save_theory
+from metalqr.results.files import StorageError, dataset_of, load, save
+from metalqr.results.layout import CONVENTIONS, Layout, Variable
+from metalqr.results.meta_optima import META_OPTIMA, load_meta_optimum
+from metalqr.results.optima import OPTIMA, load_optima
+from metalqr.results.runs import RUNS, Status, load_run
+from metalqr.results.tasks import TASKS, load_problem, load_tasks, save_tasks
+from metalqr.results.theory import THEORY, load_theory, theory_dataset
 
 __all__ = [
     "CONVENTIONS",
     "DATASETS",
-    "ESTIMATION_ERROR",
-    "EXACT_METHODS",
     "META_OPTIMA",
     "OPTIMA",
     "RUNS",
-    "STABILITY",
     "TASKS",
-    "THEOREM_SETTINGS",
     "THEORY",
     "Layout",
-    "Problem",
+    "Status",
     "StorageError",
     "Variable",
     "combine_runs",
-    "load_estimation_error",
-    "load_exact_methods",
+    "dataset_of",
+    "load",
     "load_experiment",
     "load_meta_optimum",
     "load_optima",
     "load_problem",
     "load_run",
-    "load_stability",
     "load_tasks",
     "load_theory",
-    "save_estimation_error",
-    "save_exact_methods",
+    "save",
     "save_experiment",
-    "save_meta_optimum",
-    "save_optima",
-    "save_run",
-    "save_stability",
     "save_tasks",
-    "save_theory",
+    "theory_dataset",
 ]

@@ -1,8 +1,8 @@
-"""The files of experiments: many runs as one dataset, with the experiment's axes and the seed as dimensions."""
+"""Files of experiments: many runs as one dataset, with the experiment's axes and the seed as dimensions."""
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,70 +12,65 @@ from numpy.typing import NDArray
 from metalqr.config.algorithm import setting_declaration
 from metalqr.config.experiments import TASKS, VARIANT, Experiment, Point
 from metalqr.config.registries import methods
+from metalqr.results.checks import wrong_size
 from metalqr.results.files import PathLike, load_tree, provenance, save, unusable
-from metalqr.results.layout import (
-    ITERATION,
-    PER_RUN,
-    RATIO,
-    STATUSES,
-    TASK_COSTS,
-    Kind,
-    Layout,
-    Special,
-    Variable,
-    with_gain_dims,
-)
-from metalqr.results.runs import load_optima, load_run
+from metalqr.results.layout import ITERATION, SEEDS, SIZES, Attribute, Kind, Layout, NonFinite, Variable
+from metalqr.results.optima import TASK_COSTS, load_optima
+from metalqr.results.runs import ENDED, PER_RUN, load_run
 
 #: What each run adds, without the dimensions of the experiment. After its end a run is NaN, counts too.
 RUN_PARTS = {
-    **{name: spec._replace(kind=Kind.REAL, may_be=frozenset(Special)) for name, spec in PER_RUN.items()},
-    "ratio": RATIO._replace(may_be=frozenset(Special)),
-    "K_last": Variable(("action", "state"), "last gain of the run"),
+    **{name: spec._replace(kind=Kind.REAL, may_be=NonFinite.ANY) for name, spec in PER_RUN.items()},
+    "ratio": Variable(
+        ("iteration",),
+        "average cost difference ratio sum_i (J_i(K_n) - J_i*) / sum_i J_i*",
+        "1",
+        may_be=NonFinite.ANY,
+    ),
+    "K_last": Variable(("task", "action", "state"), "last gain of the run", optional="task"),
     "perturbed_policies": Variable((), "perturbed policies that an iteration tries", kind=Kind.WHOLE),
-    "status": Variable((), "how the run ended: completed, tolerance or diverged", kind=Kind.TEXT, choices=STATUSES),
+    "status": Variable((), "how the run ended: completed, tolerance or diverged", kind=Kind.TEXT, choices=ENDED),
     "status_iteration": Variable((), "last iteration of the run", kind=Kind.WHOLE),
 }
 
-#: What the file of an experiment holds in each of its groups; what each run adds has the experiment's axes before.
+#: The layout of each group of a file; the variables of a run have the experiment's axes before their own dimensions.
 DATASETS = Layout(
     "datasets",
     "An experiment: runs by case, axis and seed",
     {**RUN_PARTS, **TASK_COSTS},
-    ("settings", "state_dim", "action_dim"),
+    {"settings": Attribute(Kind.JSON), **SIZES},
 )
 
 
 def coordinate(name: str) -> Variable | None:
-    """What the coordinate of that name in a dataset must look like, without its dimensions; None if there is none."""
-    if name == "iteration":
-        return ITERATION
-    if name == "seed":
-        return Variable(("seed",), "seed of the run's random numbers", kind=Kind.WHOLE)
-    if name == VARIANT:
-        return Variable((VARIANT,), "named settings, the experiment's variants", kind=Kind.TEXT)
+    """Return the coordinate of that name in a dataset, with its own dimension alone; None if there is none."""
+    known = {
+        "iteration": ITERATION,
+        "seed": SEEDS,
+        VARIANT: Variable((VARIANT,), "named settings, the experiment's variants", kind=Kind.TEXT),
+    }
     declared = setting_declaration(name)
     if declared is None:
-        return None
+        return known.get(name)
     return Variable((name,), f"{declared.label} ({declared.about})", declared.unit or None, kind=Kind.SETTING)
 
 
 def combine_runs(
     runs: Iterable[PathLike], optima: Mapping[str, PathLike], experiment: Experiment, case: str
 ) -> xr.Dataset:
-    """One case of an experiment: its runs with the experiment's axes and the seed as dimensions.
+    """Combine the runs of one case, with the experiment's axes and the seed as dimensions.
 
     A run that ended early is NaN from its end on; that makes its counts real numbers. ``status`` and
     ``status_iteration`` say how and when each run ended. Every setting that differs between runs is a coordinate, along
     the axes on which it depends, and NaN or empty where a run's method does not have it. Where a method has a gain for
-    each task, ``K_last`` has a dimension more, and a gain that all tasks share stands there for each.
+    each task, ``K_last`` has a dimension more, and a gain that all tasks share is repeated along it.
 
     Parameters
     ----------
     runs : iterable of path
-        Files of :func:`save_run`: by point, the last axis fastest, then by seed.
+        Files of the runs: by point, the last axis fastest, then by seed.
     optima : mapping of str to path
-        Files of :func:`save_optima` by the name of the set of tasks.
+        Files of the optima by the name of the set of tasks.
     experiment : Experiment
     case : str
 
@@ -86,17 +81,16 @@ def combine_runs(
     Raises
     ------
     StorageError
-        If a file is unusable, or is of other tasks, other settings, another seed or other dimensions than
-        its place asks for.
+        If a file is unusable, or is of other tasks, other settings, another seed or other dimensions than those of its
+        place.
     """
     points = experiment.points(case)
     exact = {name: load_optima(optima[name], name) for name in dict.fromkeys(point.tasks for point in points)}
-    grid = _Grid(experiment, points, exact)
+    grid = _Grid(experiment, case, exact)
     runs = iter(runs)
     for index, point in zip(np.ndindex(grid.shape), points, strict=True):
         for place, seed in enumerate(experiment.seeds):
-            path = next(runs)
-            grid.fill((*index, place), _checked_run(path, point, seed, exact[point.tasks], optima[point.tasks]))
+            grid.fill((*index, place), _checked_run(next(runs), point, seed, exact[point.tasks], optima[point.tasks]))
     if next(runs, None) is not None:
         raise ValueError(f"{case}: more files of runs than the experiment has runs")
     return grid.dataset()
@@ -105,36 +99,29 @@ def combine_runs(
 def _checked_run(path: PathLike, point: Point, seed: int, exact: xr.Dataset, optima: PathLike) -> xr.Dataset:
     """A run, after a check that it is the one that belongs to its place."""
     run = load_run(path, point.tasks, point.settings.as_dict())
+    found, allowed = run.sizes["iteration"], point.settings.iterations + 1
+    # NumPy would broadcast a smaller array to a larger one without an error.
+    reason = wrong_size(run, {dim: exact.sizes[dim] for dim in ("action", "state", "task")}, os.fspath(optima))
     if run.attrs["seed"] != seed:
-        raise unusable(path, "runs", f"it is a run of seed {run.attrs['seed']}, not {seed}")
-    # Checked, because NumPy would spread a smaller array over a larger one without a word.
-    for name in ("action", "state", "task"):
-        if run.sizes[name] != exact.sizes[name]:
-            reason = f"its dimension {name} is {run.sizes[name]}, but {exact.sizes[name]} in {os.fspath(optima)}"
-            raise unusable(path, "runs", reason)
-    if run.sizes["iteration"] > point.settings.iterations + 1:
-        found, allowed = run.sizes["iteration"], point.settings.iterations + 1
-        raise unusable(path, "runs", f"it holds {found} iterations where its settings allow {allowed}")
+        reason = f"it is a run of seed {run.attrs['seed']}, not {seed}"
+    elif not reason and found > allowed:
+        reason = f"it holds {found} iterations where its settings allow {allowed}"
+    if reason:
+        raise unusable(path, "runs", reason)
     return run
 
 
 class _Grid:
-    """The arrays of one case in the making; each begins with the experiment's axes and the seed."""
+    """The arrays of one case while they are filled; each begins with the experiment's axes and the seed."""
 
-    def __init__(self, experiment: Experiment, points: Sequence[Point], exact: Mapping[str, xr.Dataset]) -> None:
-        self._experiment, self._points, self._exact = experiment, points, exact
+    def __init__(self, experiment: Experiment, case: str, exact: Mapping[str, xr.Dataset]) -> None:
+        self._experiment, self._points, self._exact = experiment, experiment.points(case), exact
         self.axes = tuple(experiment.axes)
-        self.shape = tuple(len(values) for values in experiment.axes.values())
-        first = next(iter(exact.values()))
-        self._sizes = {
-            "iteration": 1 + max(point.settings.iterations for point in points),
-            "task": max(each.sizes["task"] for each in exact.values()),
-            "action": first.sizes["action"],
-            "state": first.sizes["state"],
-        }
-        per_task = any(methods.get(point.settings.method).gain_per_task for point in points)
-        layout = with_gain_dims(DATASETS, ("task",) if per_task else ())
-        self._parts = {name: layout.variables[name] for name in RUN_PARTS}
+        self.shape = tuple(map(len, experiment.axes.values()))
+        self._sizes = {dim: max(each.sizes[dim] for each in exact.values()) for dim in ("task", "action", "state")}
+        self._sizes["iteration"] = 1 + max(point.settings.iterations for point in self._points)
+        per_task = any(methods.get(point.settings.method).gain_per_task for point in self._points)
+        self._parts = {name: spec.fitted(("task",) if per_task else ()) for name, spec in RUN_PARTS.items()}
         self._arrays = {name: self._empty(spec) for name, spec in self._parts.items()}
 
     def _empty(self, spec: Variable) -> NDArray[Any]:
@@ -144,21 +131,22 @@ class _Grid:
         return np.zeros(shape, dtype=np.int64) if spec.kind is Kind.WHOLE else np.full(shape, np.nan)
 
     def fill(self, index: tuple[int, ...], run: xr.Dataset) -> None:
-        """Take over a run at its place."""
-        count, tasks = run.sizes["iteration"], run.sizes["task"]
-        for name in PER_RUN:
-            part = self._arrays[name][index][:count]
-            (part[:, :tasks] if part.ndim > 1 else part)[:] = run[name].values
-        gain = run["K"].values[-1]
-        per_task = "task" in self._parts["K_last"].dims
-        self._arrays["K_last"][index][: tasks if per_task else None] = gain
+        """Enter a run at its place."""
         J_star = self._exact[run.attrs["case"]]["J_star"].values
-        self._arrays["ratio"][index][:count] = run["cost"].values.sum(axis=-1) / J_star.sum() - 1.0
-        for name in ("status", "status_iteration", "perturbed_policies"):
-            self._arrays[name][index] = run.attrs[name]
+        values: dict[str, Any] = {
+            name: run[name].values if name in run else run.attrs.get(name) for name in self._parts
+        }
+        values["ratio"] = run["cost"].values.sum(axis=-1) / J_star.sum() - 1.0
+        gain = run["K"].values[-1]
+        if "task" in self._parts["K_last"].dims:
+            gain = np.broadcast_to(gain, (run.sizes["task"], *gain.shape[-2:]))
+        values["K_last"] = gain
+        for name, value in values.items():
+            place: tuple[Any, ...] = (*index, *map(slice, np.shape(value)))
+            self._arrays[name][place] = value
 
     def dataset(self) -> xr.Dataset:
-        """The case as its group of a file."""
+        """Return the group of the case."""
         variables: dict[str, Any] = {
             name: ((*self.axes, "seed", *spec.dims), self._arrays[name]) for name, spec in self._parts.items()
         }
@@ -169,26 +157,25 @@ class _Grid:
             "seed": (("seed",), np.array(self._experiment.seeds)),
             "iteration": (("iteration",), np.arange(self._sizes["iteration"])),
         }
-        dataset = xr.Dataset(variables, coordinates)
+        sizes = {"state_dim": self._sizes["state"], "action_dim": self._sizes["action"]}
+        dataset = xr.Dataset(variables, coordinates, {"settings": json.dumps(common), **sizes})
         for key, variable in dataset.variables.items():
             described = coordinate(str(key)) or DATASETS.variables[str(key)]
             variable.attrs.update(described.attributes)
-        dataset.attrs = {
-            "settings": json.dumps(common),
-            "state_dim": self._sizes["state"],
-            "action_dim": self._sizes["action"],
-        }
         return dataset
 
     def _costs(self, name: str) -> tuple[tuple[str, ...], NDArray[Any]]:
-        """Costs of the tasks, along the axes that move the tasks."""
+        """Costs of the tasks, along the axes that change the tasks."""
         array = np.full((*self.shape, self._sizes["task"]), np.nan)
         for index, point in zip(np.ndindex(self.shape), self._points, strict=True):
             values = self._exact[point.tasks][name].values
             array[index][: len(values)] = values
         moving = [axis for axis in self.axes if _moves_tasks(self._experiment, axis)]
-        kept = tuple(slice(None) if axis in moving else 0 for axis in self.axes)
-        return (*moving, "task"), array[kept]
+        return (*moving, "task"), self._along(moving, array)
+
+    def _along(self, axes: Collection[str], values: NDArray[Any]) -> NDArray[Any]:
+        """The values along these axes alone, on which all depends."""
+        return values[tuple(slice(None) if axis in axes else 0 for axis in self.axes)]
 
     def _settings(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The settings that differ between runs, as coordinates, and the values of all others."""
@@ -198,14 +185,13 @@ class _Grid:
         for name in dict.fromkeys(name for row in rows for name in row):
             flat = np.empty(len(rows), dtype=object)
             for place, row in enumerate(rows):
-                flat[place] = row.get(name)  # one by one: NumPy would spread a list
+                flat[place] = row.get(name)  # one by one: NumPy would make an array of a list
             values = flat.reshape(self.shape)
             axes = (
                 [name] if name in self.axes else [axis for axis in self.axes if _varies(values, self.axes.index(axis))]
             )
             if axes:
-                kept = tuple(slice(None) if axis in axes else 0 for axis in self.axes)
-                coordinates[name] = (axes, _setting_values(values[kept]))
+                coordinates[name] = (axes, _setting_values(self._along(axes, values)))
             else:
                 common[name] = rows[0].get(name)
         return coordinates, common
@@ -217,8 +203,7 @@ def _moves_tasks(experiment: Experiment, axis: str) -> bool:
 
 
 def _varies(values: NDArray[Any], axis: int) -> bool:
-    first = np.take(values, [0], axis=axis)
-    return bool((values != first).any())
+    return bool((values != np.take(values, [0], axis=axis)).any())
 
 
 def _setting_values(values: NDArray[Any]) -> NDArray[Any]:
@@ -246,7 +231,7 @@ def save_experiment(path: PathLike, experiment: str, cases: Mapping[str, xr.Data
 
 
 def load_experiment(path: PathLike, experiment: str | None = None) -> xr.DataTree:
-    """Read an experiment of :func:`save_experiment`; with `experiment`, check that it is of this name.
+    """Read an experiment; with `experiment`, check that it is of this name.
 
     Raises
     ------
@@ -257,41 +242,25 @@ def load_experiment(path: PathLike, experiment: str | None = None) -> xr.DataTre
     name = tree.attrs.get("experiment")
     if not isinstance(name, str) or (experiment is not None and name != experiment):
         raise unusable(path, DATASETS.stage, f"it belongs to the experiment {name!r}, not {experiment!r}")
-    for case, group in tree.children.items():
-        for dim in ("state", "action"):
-            wanted = group.attrs[f"{dim}_dim"]
-            if group.sizes[dim] != wanted:
-                reason = f"its dimension {dim} is {group.sizes[dim]}, but its attribute {dim}_dim is {wanted}"
-                raise unusable(path, DATASETS.stage, f"{reason} in its case {case!r}")
     return tree
 
 
 def _layout_of(case: xr.Dataset) -> Layout:
     """The layout of one case: its axes, as far as they are known, and the coordinates along these."""
-    found = tuple(map(str, case["ratio"].dims)) if "ratio" in case else ()
-    axes = tuple(dim for dim in found if dim not in ("iteration", "seed") and coordinate(dim))
-    layout = with_gain_dims(DATASETS, tuple(map(str, case["K_last"].dims)) if "K_last" in case else ())
-    variables = {name: spec for name, spec in layout.variables.items() if name not in TASK_COSTS}
-    variables = {name: spec._replace(dims=(*axes, "seed", *spec.dims)) for name, spec in variables.items()}
-    costs = {name: _task_costs(spec, case, name, axes) for name, spec in TASK_COSTS.items()}
-    gain = variables["K_last"]
-    if "task" in gain.dims:  # where there are fewer tasks, some have none
-        variables["K_last"] = gain._replace(may_be=gain.may_be | (costs["J_star"].may_be & {Special.NAN}))
-    names = dict.fromkeys([*axes, "seed", "iteration", *map(str, case.coords)])
-    described = {name: spec for name in names if (spec := coordinate(name))}
-    coordinates = {name: _along(spec, case, name, axes) for name, spec in described.items()}
-    return DATASETS._replace(variables={**variables, **costs}, coordinates=coordinates)
-
-
-def _task_costs(spec: Variable, case: xr.Dataset, name: str, axes: tuple[str, ...]) -> Variable:
-    """Costs of the tasks; a sweep may move these, and then some places may have fewer tasks, with NaN for the rest."""
-    moving = tuple(axis for axis in axes if name in case and axis in case[name].dims)
-    may_be = spec.may_be | {Special.NAN} if moving else spec.may_be
-    return spec._replace(dims=(*moving, "task"), may_be=may_be)
-
-
-def _along(spec: Variable, case: xr.Dataset, name: str, axes: tuple[str, ...]) -> Variable:
-    """A coordinate: an axis itself, or a setting along some axes, which not every run need have."""
-    if name in (*axes, "seed", "iteration") or name not in case.coords:
-        return spec
-    return spec._replace(dims=tuple(map(str, case.coords[name].dims)), may_be=frozenset({Special.NAN}))
+    dims = {str(name): tuple(map(str, variable.dims)) for name, variable in case.variables.items()}
+    axes = tuple(dim for dim in dims.get("ratio", ()) if dim not in ("iteration", "seed") and coordinate(dim))
+    variables = {}
+    for name, spec in DATASETS.variables.items():
+        # A sweep may change the number of tasks; where there are fewer, the rest is NaN.
+        moving = tuple(axis for axis in axes if axis in dims.get("J_star" if name == "K_last" else name, ()))
+        before = moving if name in TASK_COSTS else (*axes, "seed")
+        some_missing = moving and "task" in dims.get(name, ()) and name in ("K_last", *TASK_COSTS)
+        may_be = spec.may_be | NonFinite.NAN if some_missing else spec.may_be
+        variables[name] = spec._replace(dims=(*before, *spec.dims), may_be=may_be)
+    coordinates = {}
+    for name in dict.fromkeys([*axes, "seed", "iteration", *map(str, case.coords)]):
+        if described := coordinate(name):
+            is_setting = name in case.coords and name not in (*axes, "seed", "iteration")
+            # Not every run need have a setting.
+            coordinates[name] = described._replace(dims=dims[name], may_be=NonFinite.NAN) if is_setting else described
+    return DATASETS._replace(variables=variables, coordinates=coordinates)

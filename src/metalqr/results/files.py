@@ -1,18 +1,22 @@
-"""Writing a file whole or not at all, and refusing one that is not what it should be."""
+"""Reading and writing files: datasets with their provenance, written atomically and checked when they are read."""
 
+import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from metalqr import __version__
 from metalqr.common.atomic import replaced
-from metalqr.common.checksum import is_damaged, seal
-from metalqr.results.checks import fault
+from metalqr.common.checksum import append_checksum, is_damaged
+from metalqr.lqr import LQRTasks
+from metalqr.results.checks import first_violation, wrong_size
 from metalqr.results.layout import CONVENTIONS, Layout
 
 PathLike = str | os.PathLike[str]
@@ -38,7 +42,7 @@ class StorageError(OSError):
 
 
 def provenance(layout: Layout) -> dict[str, str]:
-    """The attributes that say what a file is and what made it."""
+    """Return the attributes that name the stage of a file and the versions of what made it."""
     versions = {f"{name.lower()}_version": metadata.version(name) for name in _LIBRARIES}
     return {
         "Conventions": CONVENTIONS,
@@ -49,8 +53,45 @@ def provenance(layout: Layout) -> dict[str, str]:
     }
 
 
+def dataset_of(layout: Layout, arrays: Mapping[str, Any], **attributes: Any) -> xr.Dataset:
+    """Return the dataset that a file of this layout holds.
+
+    Parameters
+    ----------
+    layout : Layout
+    arrays : mapping of str to array
+        All variables and coordinates of the layout, and no others.
+    **attributes
+        Those of the layout; a mapping is kept as JSON.
+    """
+    declared = {**layout.variables, **layout.coordinates}
+    if set(arrays) != set(declared):
+        raise ValueError(f"a file of the stage {layout.stage!r} holds {', '.join(declared)}; got {', '.join(arrays)}")
+    variables = {}
+    for name, spec in declared.items():
+        values = np.array(arrays[name])
+        dims = spec.dims if values.ndim == len(spec.dims) else spec.fitted(()).dims
+        variables[name] = (dims, values, spec.attributes)
+    plain = {name: json.dumps(value) if isinstance(value, Mapping) else value for name, value in attributes.items()}
+    return xr.Dataset(variables, attrs={**provenance(layout), **plain}).set_coords(list(layout.coordinates))
+
+
+def padded(arrays: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+    """Stack arrays of different lengths, NaN beyond the end of each."""
+    stacked = np.full((len(arrays), *np.max([array.shape for array in arrays], axis=0)), np.nan)
+    for row, array in zip(stacked, arrays, strict=True):
+        row[tuple(map(slice, array.shape))] = array
+    return stacked
+
+
 def save(path: PathLike, content: xr.Dataset | xr.DataTree) -> None:
-    """Write the file whole or not at all."""
+    """Write a file atomically.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be written; an older file is left as it was.
+    """
     try:
         with replaced(path) as temporary:
             if isinstance(content, xr.DataTree):
@@ -58,18 +99,18 @@ def save(path: PathLike, content: xr.Dataset | xr.DataTree) -> None:
                 content.to_netcdf(temporary, engine="netcdf4", encoding=encoding)
             else:
                 content.to_netcdf(temporary, engine="netcdf4", encoding=_encoding(content))
-            seal(temporary)
+            append_checksum(temporary)
     except (OSError, RuntimeError) as error:
         reason = f"cannot be written ({_reason_of_failed_write(error, Path(path), content.nbytes)})"
         raise StorageError(
-            f"{os.fspath(path)}: {reason}; nothing was left half written there; check the folder's permissions and the "
+            f"{os.fspath(path)}: {reason}; no partial file was left behind; check the folder's permissions and the "
             "space on its disk, then run the command again",
             reason,
         ) from error
 
 
 def _reason_of_failed_write(error: Exception, path: Path, size: int) -> str:
-    """The error's own reason, or that the disk is full: of that the netCDF library says anything, "HDF error" too."""
+    """The error's own reason, or that the disk is full, which the netCDF library may report as anything."""
     if not path.parent.is_dir():
         return _reason(error)
     free = shutil.disk_usage(path.parent).free
@@ -91,26 +132,38 @@ def _reason(error: Exception) -> str:
     return text.splitlines()[0] if text else type(error).__name__
 
 
-def load(path: PathLike, layout: Layout | Callable[[xr.Dataset], Layout], case: str | None = None) -> xr.Dataset:
-    """Read a file of one group, checked against its layout, or against one that depends on what it holds."""
-    stage = layout.stage if isinstance(layout, Layout) else layout(xr.Dataset()).stage
+def load(path: PathLike, layout: Layout, case: str | None = None, tasks: LQRTasks | None = None) -> xr.Dataset:
+    """Read a file of one group and check it against its layout; with `case` and `tasks`, that it is of these.
+
+    Raises
+    ------
+    StorageError
+        If the file is missing, unreadable, foreign, wrong, of another case, or of tasks of other dimensions.
+    """
+    stage = layout.stage
     dataset: xr.Dataset = _read(path, stage, lambda file: xr.load_dataset(file, engine="netcdf4", decode_times=False))
     _require_origin(path, stage, dataset.attrs)
-    _require_contents(path, layout if isinstance(layout, Layout) else layout(dataset), dataset)
-    if case is not None and dataset.attrs["case"] != case:
-        raise unusable(path, stage, f"it belongs to the case {dataset.attrs['case']!r}, not {case!r}")
+    reason = first_violation(layout, dataset)
+    if not reason and case is not None and dataset.attrs["case"] != case:
+        reason = f"it belongs to the case {dataset.attrs['case']!r}, not {case!r}"
+    if not reason and tasks is not None:
+        sizes = {"task": tasks.count, "state": tasks.state_dim, "action": tasks.action_dim}
+        reason = wrong_size(dataset, sizes, "the tasks")
+    if reason:
+        raise unusable(path, stage, reason)
     return dataset
 
 
 def load_tree(path: PathLike, stage: str, layout_of: Callable[[xr.Dataset], Layout]) -> xr.DataTree:
-    """Read a file of several groups, each checked against a layout of its own."""
+    """Read a file of several groups and check each against a layout of its own; otherwise as :func:`load`."""
     tree: xr.DataTree = _read(path, stage, _open_tree)
     _require_origin(path, stage, tree.attrs)
     if not tree.children:
         raise unusable(path, stage, "it holds no case")
     for name, group in tree.children.items():
         dataset = group.to_dataset()
-        _require_contents(path, layout_of(dataset), dataset, where=f" in its case {name!r}")
+        if reason := first_violation(layout_of(dataset), dataset):
+            raise unusable(path, stage, f"{reason} in its case {name!r}")
     return tree
 
 
@@ -121,7 +174,7 @@ def _open_tree(path: Path) -> xr.DataTree:
 
 def _read(path: PathLike, stage: str, read: Callable[[Path], Any]) -> Any:
     try:
-        # The netCDF library's own message for both of these would be another on another system.
+        # The netCDF library's own messages for these two depend on the system.
         with Path(path).open("rb") as file:
             if not file.read(1):
                 raise unusable(path, stage, "it is empty")
@@ -139,7 +192,7 @@ def _read(path: PathLike, stage: str, read: Callable[[Path], Any]) -> Any:
         ) from error
     except StorageError:
         raise
-    # Of a damaged file the libraries make errors of nearly every kind.
+    # Damaged files make the libraries raise errors of nearly every type.
     except Exception as error:
         raise unusable(path, stage, f"it cannot be read as netCDF ({_reason(error)})") from error
 
@@ -152,16 +205,10 @@ def _require_origin(path: PathLike, stage: str, attributes: Mapping[Any, Any]) -
         raise unusable(path, stage, f"it belongs to the stage {str(attributes.get('stage'))!r}")
 
 
-def _require_contents(path: PathLike, layout: Layout, dataset: xr.Dataset, where: str = "") -> None:
-    found = fault(layout, dataset)
-    if found:
-        raise unusable(path, layout.stage, f"{found}{where}")
-
-
 def unusable(
     path: PathLike, stage: str, reason: str, remedy: str = "delete it and run the stage again"
 ) -> StorageError:
-    """The error for a file that cannot be used, with what to do about it."""
+    """Return the error for a file that cannot be used, with what to do about it."""
     return StorageError(
         f"{os.fspath(path)}: {reason}; {remedy}, with the options you used: snakemake --cores all {stage}", reason
     )

@@ -69,7 +69,7 @@ class Use(enum.IntEnum):
 
     TRAINING = 0
     STABILITY = 16
-    """The adaptations of a run's gains that :mod:`metalqr.evaluation.guarantees` looks at."""
+    """The adaptations of a run's gains in :mod:`metalqr.evaluation.guarantees`."""
     ESTIMATION_ERROR = 32
     """The repeats of :mod:`metalqr.evaluation.estimation_error`."""
 

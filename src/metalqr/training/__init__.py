@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from metalqr.common.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from metalqr.training.history import History, Status
+    from metalqr.results.runs import Status
+    from metalqr.training.history import History
     from metalqr.training.loop import train
     from metalqr.training.method import Direction, Method, Problem, State, Work
     from metalqr.training.observers import Observer
@@ -28,7 +29,8 @@ __getattr__ = lazy_names(
     __name__,
     {
         **dict.fromkeys(("Direction", "Method", "Problem", "State", "Work"), "metalqr.training.method"),
-        **dict.fromkeys(("History", "Status"), "metalqr.training.history"),
+        "History": "metalqr.training.history",
+        "Status": "metalqr.results.runs",
         "Observer": "metalqr.training.observers",
         "Progress": "metalqr.training.progress",
         "train": "metalqr.training.loop",

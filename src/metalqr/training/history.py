@@ -1,27 +1,16 @@
 """What is kept of a training run: one declaration of its quantities, and the recorder that fills it."""
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
+from metalqr.results.files import dataset_of
+from metalqr.results.runs import ENDED, RUNS, Status
 from metalqr.training.method import State
-
-
-class Status(enum.StrEnum):
-    """How a training run ended."""
-
-    COMPLETED = "completed"
-    """All iterations were made."""
-    TOLERANCE = "tolerance"
-    """The norm of the gradient fell to the tolerance."""
-    DIVERGED = "diverged"
-    """The gain left the stabilising set of a task, or a value stopped being finite."""
-    INTERRUPTED = "interrupted"
-    """An observer stopped it before its end; it can go on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +47,35 @@ class History:
     status_iteration: int
     memory: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
+    def to_dataset(self, settings: Mapping[str, Any], seed: int, *, case: str, perturbed_policies: int) -> xr.Dataset:
+        """Return what the file of the run holds.
 
-#: The quantities that a run has for every iteration, as they are called in a history and in files.
-PER_ITERATION = ("K", "cost", "gradient_norm", "rollout_steps", "unstable_perturbations")
+        Parameters
+        ----------
+        settings : mapping
+            Every setting of the run by name.
+        seed : int
+        case : str
+        perturbed_policies : int
+            Perturbed policies that an iteration tries.
+
+        Raises
+        ------
+        ValueError
+            If the run has not ended; :class:`metalqr.training.saved_state.SavedState` keeps the state of such a run.
+        """
+        if self.status not in ENDED:
+            raise ValueError(f"the run is {self.status} and has not ended; train on with it as resume")
+        return dataset_of(
+            RUNS,
+            {name: getattr(self, name) for name in RUNS.variables} | {"iteration": np.arange(len(self.K))},
+            case=case,
+            settings=settings,
+            seed=seed,
+            status=str(self.status),
+            status_iteration=self.status_iteration,
+            perturbed_policies=perturbed_policies,
+        )
 
 
 class Recorder:

@@ -10,8 +10,9 @@ from metalqr import lqr
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.registries import methods
 from metalqr.lqr import LQRTasks, UnstablePolicyError, common_gain
+from metalqr.results.runs import Status
 from metalqr.simulation.streams import Stream
-from metalqr.training.history import History, Recorder, Status
+from metalqr.training.history import History, Recorder
 from metalqr.training.method import Method, Problem, State
 from metalqr.training.observers import Observer
 

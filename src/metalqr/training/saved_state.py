@@ -18,17 +18,21 @@ from numpy.typing import ArrayLike
 from metalqr.common import atomic
 from metalqr.config.algorithm import MetaSettings
 from metalqr.lqr import LQRTasks
-from metalqr.results.files import PathLike, StorageError, load, provenance, save
-from metalqr.results.layout import RUNS, Layout
-from metalqr.results.runs import run_dataset, run_layout
-from metalqr.training.history import History, Status
+from metalqr.results.files import PathLike, StorageError, dataset_of, load, provenance, save
+from metalqr.results.layout import SEED, Attribute, Kind, Layout
+from metalqr.results.runs import RUNS, Status
+from metalqr.training.history import History
 from metalqr.training.observers import Observer
 
 SAVED_STATES = Layout(
     "saved_states",
     "State of a training run that has not ended",
     RUNS.variables,
-    ("settings", "seed", "tasks", "initial_gain", "code"),
+    {
+        "settings": Attribute(Kind.JSON),
+        "seed": SEED,
+        **dict.fromkeys(("tasks", "initial_gain", "code"), Attribute()),
+    },
 )
 #: What the names of a method's memory begin with in a file.
 _MEMORY = "memory_"
@@ -82,7 +86,7 @@ class SavedState:
         if not self.path.exists():
             return None
         try:
-            dataset = load(self.path, run_layout(SAVED_STATES))
+            dataset = load(self.path, SAVED_STATES)
         except StorageError as error:
             _log.warning("%s cannot be used, so training starts afresh: %s", self.path, error.reason)
             return None
@@ -112,7 +116,8 @@ class SavedState:
             f"{_MEMORY}{name}": xr.Variable([f"{_MEMORY}{name}_{axis}" for axis in range(np.ndim(array))], array)
             for name, array in history.memory.items()
         }
-        save(self.path, run_dataset(SAVED_STATES, history, self._run).assign(memory))
+        arrays = {name: getattr(history, name) for name in SAVED_STATES.variables}
+        save(self.path, dataset_of(SAVED_STATES, arrays, **self._run).assign(memory))
 
     def remove(self) -> None:
         """Remove the file, once the run has ended and its result is saved."""

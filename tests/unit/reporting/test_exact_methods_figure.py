@@ -14,7 +14,8 @@ from test_figures import legend_texts, overlaps_and_escapes
 
 from metalqr import results
 from metalqr.config.registries import figures
-from metalqr.evaluation.exact_methods import Method
+from metalqr.evaluation.exact_methods.dataset import exact_methods_dataset, load_exact_methods
+from metalqr.evaluation.exact_methods.rates import RATES
 from metalqr.reporting.figures.exact_methods import METHODS
 from metalqr.reporting.figures.style import save
 from metalqr.reporting.summaries import DatasetError
@@ -29,9 +30,9 @@ def drawn(datasets: dict[str, xr.Dataset]) -> Figure:
 @pytest.fixture(scope="module")
 def case(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
     path = tmp_path_factory.mktemp("files") / "case.nc"
-    paths = [descents.descent(method) for method in Method]
-    results.save_exact_methods(path, paths, descents.meta_descent(), {}, case="d2k1")
-    return results.load_exact_methods(path)
+    paths = [descents.descent(method) for method in RATES]
+    results.save(path, exact_methods_dataset(paths, descents.meta_descent(), {}, case="d2k1"))
+    return load_exact_methods(path)
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +60,10 @@ def table(axes: Axes) -> list[list[str]]:
 def test_gaps_are_relative_to_the_first_and_the_median_task_is_thick(figure: Figure) -> None:
     """Rates of gradient descent 0.9, 0.97, 0.95: the median is that of task 2, in all methods."""
     for axes, last in ((figure.axes[0], 40), (figure.axes[2], 12)):
-        for method in Method:
+        for method in RATES:
             found = lines(axes, COLOURS[str(method)])
             assert len(found) == 3
-            for line, rate in zip(found, descents.RATES[method], strict=True):
+            for line, rate in zip(found, descents.GAP_RATES[method], strict=True):
                 np.testing.assert_allclose(heights(line), rate ** np.arange(last + 1.0), rtol=1e-12)
             widths = [line.get_linewidth() for line in found]
             assert widths.index(max(widths)) == 2
@@ -75,9 +76,9 @@ def test_gaps_are_relative_to_the_first_and_the_median_task_is_thick(figure: Fig
 
 def test_bounds_start_at_the_first_gap_and_limits_where_the_measurement_does(figure: Figure) -> None:
     axes = figure.axes[0]
-    for method in Method:
+    for method in RATES:
         (bound,) = lines(axes, COLOURS[str(method)], ":")
-        guaranteed = 1.0 - 0.1 * (1.0 - descents.RATES[method][2])
+        guaranteed = 1.0 - 0.1 * (1.0 - descents.GAP_RATES[method][2])
         np.testing.assert_allclose(heights(bound), guaranteed ** np.arange(41.0), rtol=1e-12)
     assert not lines(axes, COLOURS[None], ":")
     limits = lines(axes, "black", "--")

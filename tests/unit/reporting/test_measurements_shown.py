@@ -17,7 +17,8 @@ from test_figures import dotted_places, legend_texts, overlaps_and_escapes
 
 from metalqr import results
 from metalqr.config.registries import figures, tables
-from metalqr.evaluation.guarantees import Promise
+from metalqr.evaluation.estimation_error.curves import load_estimation_error
+from metalqr.evaluation.stability import Guarantee, load_stability, stability_dataset
 from metalqr.reporting.summaries import DatasetError
 from metalqr.reporting.tables.markdown import save, to_markdown
 from metalqr.reporting.tables.stability import PROMISES
@@ -39,20 +40,20 @@ def stability(tmp_path_factory: pytest.TempPathFactory) -> dict[str, xr.Dataset]
         "two": {0: measurements.stability(rise=math.inf)},
     }
     for case, by_seed in runs.items():
-        results.save_stability(folder / f"{case}.nc", by_seed, measurements.SETTINGS, case=case)
-        found[case] = results.load_stability(folder / f"{case}.nc", case)
+        results.save(folder / f"{case}.nc", stability_dataset(by_seed, measurements.SETTINGS, case=case))
+        found[case] = load_stability(folder / f"{case}.nc", case)
     return found
 
 
 def test_every_promise_has_words() -> None:
-    assert list(PROMISES) == [str(promise) for promise in Promise]
+    assert list(PROMISES) == list(Guarantee)
 
 
 def test_table_by_hand(stability: dict[str, xr.Dataset]) -> None:
     """Runs of 6 and 12 gains; from the fourth promise on one gain less is looked at: (5 + 11 / 2) / 16 and so on."""
     table = STABILITY.make(stability)
     assert table["case"].tolist() == ["one"] * 9 + ["two"] * 9
-    assert table["promise"].tolist() == [str(promise) for promise in Promise] * 2
+    assert table["promise"].tolist() == list(Guarantee) * 2
     first = table.iloc[0].to_dict()
     assert first == {
         "case": "one",
@@ -121,8 +122,8 @@ def saved(folder: Path, **cases: dict[str, Any]) -> dict[str, xr.Dataset]:
     found = {}
     for case, changes in cases.items():
         errors = measurements.estimation_error(**changes)
-        results.save_estimation_error(folder / f"{case}.nc", errors, measurements.SETTINGS, 0, case=case)
-        found[case] = results.load_estimation_error(folder / f"{case}.nc", case)
+        results.save(folder / f"{case}.nc", errors.to_dataset(measurements.SETTINGS, 0, case=case))
+        found[case] = load_estimation_error(folder / f"{case}.nc", case)
     return found
 
 

@@ -15,51 +15,24 @@ from bad_input import rows, spoil, with_dataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from places import ROOT
-from test_files import ACTION_DIM, LAYOUTS, LOADERS, STATE_DIM, save_everything
+from stored import ACTION_DIM, LOADERS, PAGE, STATE_DIM
 
 from metalqr import results
-from metalqr.optimal.learnability import Verdict
-from metalqr.results.layout import STATUSES
-from metalqr.results.meta_optima import VERDICTS
-from metalqr.training import Status
 
 REMEDY = "; delete it and run the stage again, with the options you used: snakemake --cores all "
 
 
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A file of each stage; tests change copies."""
-    return save_everything(tmp_path_factory.mktemp("good"))
-
-
-def copied(path: Path, folder: Path) -> Path:
-    target = folder / path.name
-    target.write_bytes(path.read_bytes())
-    return target
-
-
-def test_status_is_what_training_knows() -> None:
-    """Of a file that has ended: only checkpoints are of interrupted runs."""
-    assert tuple(str(status) for status in Status if status is not Status.INTERRUPTED) == STATUSES
-
-
-def test_verdicts_are_those_of_learnability() -> None:
-    assert tuple(map(str, Verdict)) == VERDICTS
-
-
-@pytest.mark.parametrize("stage", list(LAYOUTS))
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.75, 0.99])
-def test_one_bit_that_flipped_is_noticed(stage: str, share: float, good: dict[str, Path], tmp_path: Path) -> None:
+def test_one_bit_that_flipped_is_noticed(share: float, files: dict[str, Path]) -> None:
     """Also where it is one of a number: the netCDF library would read another number."""
-    path = copied(good[stage], tmp_path)
-    content = bytearray(path.read_bytes())
+    content = bytearray(files["runs"].read_bytes())
     content[int(share * len(content))] ^= 1
-    path.write_bytes(content)
+    files["runs"].write_bytes(content)
     with pytest.raises(results.StorageError, match=r"it is damaged: its content is not the one that was written; del"):
-        LOADERS[stage](path)
+        results.load_run(files["runs"])
 
 
-def test_other_programs_read_a_sealed_file(good: dict[str, Path]) -> None:
+def test_other_programs_read_a_file_with_a_checksum(good: dict[str, Path]) -> None:
     assert good["runs"].read_bytes()[-80:].startswith(b"\nmetalqr-sha256:")
     assert xr.load_dataset(good["runs"]).sizes["iteration"] == 6
     with netCDF4.Dataset(good["runs"]) as file:
@@ -73,37 +46,21 @@ ROWS = [(row.id, *row.values) for row in rows("Files of every stage")]
 
 
 @pytest.mark.parametrize(("kind", "stage", "reason"), ROWS)
-def test_bad_file(kind: str, stage: str, reason: str, good: dict[str, Path], tmp_path: Path) -> None:
-    path = copied(good[stage], tmp_path)
-    spoil(kind, stage, path, good)
+def test_bad_file(kind: str, stage: str, reason: str, good: dict[str, Path], files: dict[str, Path]) -> None:
+    spoil(kind, stage, files[stage], good)
     owner = "figure2" if stage == "datasets" else "one"
     with pytest.raises(results.StorageError) as caught:
-        LOADERS[stage](path, owner if kind == "of another case or experiment" else None)
-    assert str(caught.value) == f"{path}: {reason}{REMEDY}{stage}"
+        LOADERS[stage](files[stage], owner if kind == "of another case or experiment" else None)
+    assert str(caught.value) == f"{files[stage]}: {reason}{REMEDY}{stage}"
 
 
 def test_page_has_a_row_for_each_stage_and_kind() -> None:
-    kinds = {kind for kind, *_ in ROWS}
-    assert [(kind, stage) for kind, stage, _ in ROWS] == [
-        (kind, stage) for kind in kinds_in_order() for stage in LAYOUTS
-    ]
+    kinds = dict.fromkeys(kind for kind, *_ in ROWS)
+    assert [(kind, stage) for kind, stage, _ in ROWS] == [(kind, stage) for kind in kinds for stage in PAGE]
     assert len(kinds) == 15
 
 
-def kinds_in_order() -> list[str]:
-    return list(dict.fromkeys(kind for kind, *_ in ROWS))
-
-
 # --- anything at all -------------------------------------------------------------------------------------------------
-
-
-def refusal(stage: str, path: Path) -> str:
-    """With what a file is refused, "" if it is not. Any other error goes on."""
-    try:
-        LOADERS[stage](path)
-    except results.StorageError as error:
-        return str(error)
-    return ""
 
 
 dims = st.sampled_from(["task", "state", "state_2", "action", "iteration", "seed", "other"])
@@ -159,27 +116,31 @@ def mutated(dataset: xr.Dataset, data: st.DataObject) -> xr.Dataset:
 
 
 @pytest.mark.filterwarnings("ignore")
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 @given(data=st.data())
-@pytest.mark.parametrize("stage", list(LAYOUTS))
+@pytest.mark.parametrize("stage", list(LOADERS))
 def test_any_change_of_a_file_is_read_or_refused_with_its_name(
     stage: str, data: st.DataObject, good: dict[str, Path], tmp_path: Path
 ) -> None:
     # Another path each time: after a failure xarray may still have the file before open.
-    path = copied(good[stage], Path(tempfile.mkdtemp(dir=tmp_path)))
+    path = Path(tempfile.mkdtemp(dir=tmp_path)) / f"{stage}.nc"
+    path.write_bytes(good[stage].read_bytes())
     try:
         with_dataset(path, lambda dataset: mutated(dataset, data))
     except Exception:  # of any kind: what xarray cannot write is no bad file
         return
-    message = refusal(stage, path)
+    try:
+        LOADERS[stage](path)
+        message = ""
+    except results.StorageError as error:
+        message = str(error)
     assert not message or (message.startswith(f"{path}: ") and message.endswith(f"--cores all {stage}"))
 
 
-@pytest.mark.parametrize("stage", list(LAYOUTS))
-def test_any_bytes_are_read_or_refused_with_the_files_name(stage: str, good: dict[str, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("stage", PAGE)
+def test_any_bytes_are_read_or_refused_with_the_files_name(stage: str, files: dict[str, Path]) -> None:
     """In a process of its own, which tells an error from a crash of the netCDF library."""
-    path = copied(good[stage], tmp_path)
-    command = [sys.executable, str(ROOT / "tests" / "helpers" / "mangled.py"), stage, str(path), "40"]
+    command = [sys.executable, str(ROOT / "tests" / "helpers" / "mangled.py"), stage, str(files[stage]), "40"]
     paths = [str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)

@@ -1,51 +1,23 @@
 """The file of the theory, its tables and its figure."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
+import stored
 import xarray as xr
 from systems import random_tasks
 
-from metalqr import results, theory
+from metalqr import theory
 from metalqr.config.registries import figures, tables
 from metalqr.reporting.summaries import DatasetError
 from metalqr.reporting.tables.markdown import to_markdown
-from metalqr.theory import Form
 
 TASKS = random_tasks(12, count=2, state_dim=2, action_dim=1)
 K0 = np.zeros((1, 2))
-USED = {
-    "learning_rate": 1e-3,
-    "adaptation_rate": 1e-5,
-    "smoothing_radius": 0.05,
-    "rollout_length": 50.0,
-    "perturbations": 100.0,
-    "task_batch": 2.0,
-    "iterations": 1200.0,
-}
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("theory") / "one.nc"
-    sublevel = theory.SublevelSet.around(TASKS, K0)
-    results.save_theory(
-        target,
-        theory.audit(TASKS, K0, 1e-5, gains=5, perturbations=1, random_tasks=1),
-        {form: theory.sublevel_constants(sublevel, form) for form in Form},
-        {form: theory.requirements(TASKS, K0, form) for form in Form},
-        USED,
-        {"seed": 0},
-        case="one",
-    )
-    return target
-
-
-@pytest.fixture(scope="module")
-def case(path: Path) -> xr.Dataset:
-    return results.load_theory(path, "one")
+def case() -> xr.Dataset:
+    return stored.theory_of_tasks()
 
 
 def test_file_holds_what_was_computed(case: xr.Dataset) -> None:
@@ -55,11 +27,9 @@ def test_file_holds_what_was_computed(case: xr.Dataset) -> None:
     for name in ("worst_ratio", "checked", "broken", "left", "right", "origin", "K", "change", "eta"):
         np.testing.assert_array_equal(case[name].values, getattr(again, name))
     assert case["erratum"].sel(inequality="cost_change") == 14
-    bars = theory.sublevel_constants(theory.SublevelSet.around(TASKS, K0), "corrected")
-    assert float(case["bound"].sel(constant="h_grad", form="corrected")) == float(bars.h_grad)
+    bounds = theory.sublevel_constants(theory.SublevelSet.around(TASKS, K0), "corrected")
+    assert float(case["bound"].sel(constant="h_grad", form="corrected")) == float(bounds.h_grad)
     assert float(case["used"].sel(setting="perturbations")) == 100
-    assert json.loads(case.attrs["settings"]) == {"seed": 0}
-    assert all("long_name" in case[name].attrs for name in case.variables)
 
 
 def test_counterexample_of_the_file_is_seen_again(case: xr.Dataset) -> None:
@@ -69,17 +39,6 @@ def test_counterexample_of_the_file_is_seen_again(case: xr.Dataset) -> None:
     found = theory.compare(tasks, K0, worst["K"].values, worst["change"].values, "printed", float(worst["eta"]))
     ratio = next(comparison.ratio for comparison in found if comparison.name == "cost_change")
     assert ratio == pytest.approx(float(worst["worst_ratio"]), rel=1e-9)
-
-
-def test_file_of_another_case_or_stage_is_refused(path: Path, tmp_path: Path) -> None:
-    with pytest.raises(results.StorageError, match="it belongs to the case 'one', not 'two'"):
-        results.load_theory(path, "two")
-    with pytest.raises(results.StorageError, match=r"there is no such file; run the stage.*all theory$"):
-        results.load_theory(tmp_path / "none.nc")
-    broken = xr.load_dataset(path).drop_vars("broken")
-    broken.to_netcdf(tmp_path / "broken.nc")
-    with pytest.raises(results.StorageError, match="it lacks variable broken"):
-        results.load_theory(tmp_path / "broken.nc")
 
 
 def test_table_of_the_audit_names_what_broke(case: xr.Dataset) -> None:
@@ -110,7 +69,7 @@ def test_figure_shows_every_setting_and_case(case: xr.Dataset) -> None:
     assert len(figure.axes[0].get_yticklabels()) == case.sizes["setting"]
     shown = {float(line.get_xdata()[0]) for line in figure.axes[0].lines if len(line.get_xdata()) == 1}
     assert float(np.log10(case["required"].sel(setting="iterations", form="printed"))) in shown
-    assert float(np.log10(USED["rollout_length"])) in shown
+    assert float(np.log10(50)) in shown
 
 
 def test_nothing_to_show() -> None:

@@ -228,16 +228,15 @@ def test_a_spoilt_state_starts_afresh(content: bytes | None, tmp_path: Path, cap
     assert f"cannot be used, so training starts afresh: {reason}" in caplog.text
 
 
-def test_a_run_that_has_not_ended_is_not_saved_as_one(tmp_path: Path) -> None:
+def test_a_run_that_has_not_ended_is_not_saved_as_one() -> None:
     state = training.train(TASKS, K0, SETTINGS, 3, [Stopper()])
     with pytest.raises(ValueError, match="the run is interrupted and has not ended"):
-        results.save_run(tmp_path / "run.nc", state, SETTINGS.as_dict(), 3, case="one", perturbed_policies=10)
-    assert not list(tmp_path.iterdir())
+        state.to_dataset(SETTINGS.as_dict(), 3, case="one", perturbed_policies=10)
 
 
 def test_a_run_is_no_saved_state(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = state_in(tmp_path)
-    results.save_run(file.path, whole(), SETTINGS.as_dict(), 3, case="one", perturbed_policies=10)
+    results.save(file.path, whole().to_dataset(SETTINGS.as_dict(), 3, case="one", perturbed_policies=10))
     assert file.load() is None
     assert "it belongs to the stage 'runs'" in caplog.text
 

@@ -1,4 +1,4 @@
-"""What an estimate misses on average, without the noise of roll-outs: the bias of smoothing and of a finite length."""
+"""The bias of an estimate, without the noise of rollouts: that of smoothing and that of a finite length."""
 
 import functools
 from collections.abc import Callable
@@ -9,17 +9,18 @@ from numpy.typing import ArrayLike
 from scipy.special import roots_jacobi
 
 from metalqr import lqr
+from metalqr.common.validation import positive
 from metalqr.lqr import FloatArray, LQRTasks, common_gain
 from metalqr.objectives import meta
 
-#: Over how many directions the ball is averaged where there is no closed form, at least.
+#: Least number of directions over which the ball is averaged where there is no closed form.
 DIRECTIONS = 400
-#: How many of them are orthonormal to one another, at most.
-LARGEST_FRAME = 200
+#: Greatest number of them that are orthonormal to one another.
+MAX_FRAME = 200
 #: Dimension of the space of gains from which one length stands for all in the ball, where they are nearly equal.
 _ONE_LENGTH_FROM = 64
 #: Numbers that the recursions over a batch of gains may keep at once, and state matrices for each gain beside them.
-_LARGEST_BATCH = 4_000_000
+_MAX_BATCH = 4_000_000
 _COPIES = 30
 
 
@@ -40,7 +41,7 @@ def exact_gradients(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float, lengt
     adaptation_rate : float
         :math:`\eta`.
     length : int, optional
-        With it, all costs are those of roll-outs of that many steps.
+        With it, all costs are those of rollouts of that many steps.
 
     Returns
     -------
@@ -61,11 +62,11 @@ def exact_gradients(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float, lengt
 
 
 def horizon_bias(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float, length: int) -> FloatArray:
-    r"""Bias of a finite roll-out length, exactly: what an estimate misses for r -> 0 and M -> infinity.
+    r"""Compute the bias of a finite rollout length exactly: the error of an estimate for r -> 0 and M -> infinity.
 
     .. math:: \|\nabla J_i^{(\ell)}(K) - \nabla J_i(K)\|_F, \qquad \|\nabla L^{(\ell)}(K) - \nabla L(K)\|_F,
 
-    with :math:`L^{(\ell)}(K) = \sum_i p_i J_i^{(\ell)}(K - \eta \nabla J_i^{(\ell)}(K))`. A roll-out forgets its start
+    with :math:`L^{(\ell)}(K) = \sum_i p_i J_i^{(\ell)}(K - \eta \nabla J_i^{(\ell)}(K))`. A rollout forgets its start
     at a geometric rate, so that the bias of the average over its steps is proportional to :math:`1/\ell` (Lemma 14).
 
     Parameters
@@ -97,13 +98,13 @@ def smoothing_bias(
     seed: int,
     length: int | None = None,
 ) -> Bias:
-    r"""Bias of the smoothing radius, alone or together with that of a finite roll-out length.
+    r"""Bias of the smoothing radius, alone or together with that of a finite rollout length.
 
     .. math:: \Bigl\| \frac{dk}{r^2} E[\bar F(K + U)\,U] - \nabla F(K) \Bigr\|_F
               = \| E[\nabla \bar F(K + V)] - \nabla F(K) \|_F,
 
     where U is uniform on the sphere of radius r, V in the ball, F is a task's cost or the meta-objective, and
-    :math:`\bar F` is F itself, or with ``length`` that of finite roll-outs. The term of first order in V averages out,
+    :math:`\bar F` is F itself, or with ``length`` that of finite rollouts. The term of first order in V averages out,
     so that the bias of smoothing alone is :math:`O(r^2)`; Lemma 6 bounds it by :math:`h_\text{grad} r`.
 
     For d = k = 1 it is :math:`(\bar F(K + r) - \bar F(K - r)) / 2r - F'(K)`, exactly. Otherwise the ball is averaged
@@ -141,8 +142,7 @@ def smoothing_bias(
     UnstablePolicyError, ValueError
         As :func:`exact_gradients`, or if the radius is not a finite number > 0.
     """
-    if not (np.isfinite(radius) and radius > 0):
-        raise ValueError(f"radius is {radius!r}; give a finite number > 0")
+    positive("radius", radius)
     gain = common_gain(tasks, K)
     target = exact_gradients(tasks, gain, adaptation_rate)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -170,7 +170,7 @@ def _norms(vectors: FloatArray) -> FloatArray:
 def _orthonormal_frames(shape: tuple[int, ...], seed: int) -> FloatArray:
     """Random sets of orthonormal gains, distributed without preference, shape (frames, directions, k, d)."""
     size = shape[0] * shape[1]
-    directions = min(size, LARGEST_FRAME)
+    directions = min(size, MAX_FRAME)
     # Three at least, or their scatter would say little.
     count = max(3, -(-DIRECTIONS // directions))
     normals = np.random.default_rng(seed).standard_normal((count, size, directions))
@@ -208,7 +208,7 @@ def _gradients(tasks: LQRTasks, gains: FloatArray, rate: float, length: int | No
 
     likely = tasks.likely()
     numbers = tasks.count * tasks.state_dim**2 * (_COPIES + 2 * (length or 0))
-    size = max(1, _LARGEST_BATCH // numbers)
+    size = max(1, _MAX_BATCH // numbers)
     costs = _at_every_gain(cost_gradient, tasks, gains, centre, size)
     parts = _at_every_gain(meta_gradient_part, likely, gains, centre, size)
     return np.concatenate([costs, np.einsum("i,nikd->nkd", likely.p, parts)[:, np.newaxis]], axis=1)

@@ -1,12 +1,17 @@
-"""The result of a measurement: curves over a swept parameter, and the slopes that they have beside those of theory."""
+"""The result of a measurement: curves over a swept parameter, with their slopes and those that theory predicts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
 from metalqr.lqr import FloatArray
+from metalqr.results import dataset_of, load
+from metalqr.results.files import PathLike
+from metalqr.results.layout import OF_CASE, SEED, SIZES, Kind, Layout, NonFinite, Variable
 
 
 class Slopes(NamedTuple):
@@ -20,7 +25,7 @@ class Slopes(NamedTuple):
 #: By swept parameter, with the names of the settings; the perturbations are the outer and the inner ones together.
 #:
 #: The noise is that of a mean of M terms (dk/r^2) J U: proportional to M^(-1/2) / r, and nearly independent of l, for a
-#: longer roll-out makes the cost J less random, but not U. (So is sigma_r of Lemma 6.) The bias does not depend on M;
+#: longer rollout makes the cost J less random, but not U. (So is sigma_r of Lemma 6.) The bias does not depend on M;
 #: it is proportional to r^2, as the term of first order averages out (Lemma 6 bounds it by h_grad r), and to 1/l
 #: (Lemma 14). The error is about the root of the sum of squares of both; its slope is given for one that is mostly
 #: noise.
@@ -31,6 +36,74 @@ PREDICTED_SLOPES = {
 }
 
 
+_META = "meta-gradient"
+
+
+def _along(parameter: str) -> dict[str, Variable]:
+    """The variables of a file along one parameter."""
+    described = {
+        "error_mean": "mean error, Frobenius norm",
+        "error_standard_error": "standard error of the mean error",
+        "error_quantile": "90 % quantile of the error",
+        "noise": "root mean square deviation of the estimates from their mean",
+        "noise_standard_error": "standard error of the noise",
+        "bias": "bias, Frobenius norm; of Algorithm 2 with the exact gradient in place of its inner estimate",
+        "bias_standard_error": "standard error of the bias; 0 where it is exact",
+    }
+    dims = ("target", parameter)
+    # Infinite where rollouts overflowed, or perturbed policies are unstable.
+    reals = {name: Variable(dims, long_name, may_be=NonFinite.INFINITE) for name, long_name in described.items()}
+    variables = {"repeats": Variable(dims, "number of estimates", kind=Kind.WHOLE), **reals}
+    return {f"{name}_{parameter}": spec for name, spec in variables.items()}
+
+
+def _targets(tasks: int) -> list[str]:
+    return [*(f"gradient of task {task}" for task in range(tasks)), _META]
+
+
+def _violation(dataset: xr.Dataset) -> str | None:
+    tasks = dataset.sizes["target"] - 1
+    found = dataset["target"].values.tolist(), dataset["algorithm"].values.tolist()
+    if found != (_targets(tasks), [1] * tasks + [2]):
+        return "its targets are not the gradient of each task and the meta-gradient"
+    return None
+
+
+_SLOPE = ("target", "parameter", "curve")
+ESTIMATION_ERROR = Layout(
+    "estimation_error",
+    "True error of Algorithms 1 and 2 at the initial gain",
+    {
+        "K": Variable(("action", "state"), "gain at which the errors were measured"),
+        "exact_norm": Variable(("target",), "Frobenius norm of the exact gradient"),
+        **{name: spec for parameter in PREDICTED_SLOPES for name, spec in _along(parameter).items()},
+        "slope": Variable(_SLOPE, "slope of log curve against log parameter", "1", may_be=NonFinite.NAN),
+        "slope_standard_error": Variable(_SLOPE, "standard error of the slope", "1", may_be=NonFinite.NAN),
+        "predicted_slope": Variable(("parameter", "curve"), "slope that theory predicts", "1"),
+    },
+    {**OF_CASE, "seed": SEED, **SIZES},
+    {
+        "target": Variable(("target",), "what is estimated", kind=Kind.TEXT),
+        "algorithm": Variable(("target",), "number of the algorithm that estimates it", kind=Kind.WHOLE),
+        "perturbations": Variable(("perturbations",), "perturbations M, outer and inner", kind=Kind.WHOLE),
+        "smoothing_radius": Variable(("smoothing_radius",), "smoothing radius r"),
+        "rollout_length": Variable(("rollout_length",), "length of a roll-out", "steps", kind=Kind.WHOLE),
+        "parameter": Variable(
+            ("parameter",), "swept parameter", kind=Kind.TEXT, choices=tuple(PREDICTED_SLOPES), has_all=True
+        ),
+        "curve": Variable(
+            ("curve",), "mean error, its noise, its bias", kind=Kind.TEXT, choices=Slopes._fields, has_all=True
+        ),
+    },
+    _violation,
+)
+
+
+def load_estimation_error(path: PathLike, case: str | None = None) -> xr.Dataset:
+    """Read the errors of a case; see :func:`metalqr.results.load`."""
+    return load(path, ESTIMATION_ERROR, case)
+
+
 @dataclass(frozen=True, eq=False)
 class Curve:
     """A quantity along the values of a swept parameter, for each of the I + 1 targets, with its slope.
@@ -38,7 +111,7 @@ class Curve:
     Parameters
     ----------
     values : array, shape (I + 1, V)
-        Infinite where a roll-out overflowed or the quantity does not exist.
+        Infinite where a rollout overflowed or the quantity does not exist.
     standard_error : array, shape (I + 1, V)
         Of the values; 0 where they are exact.
     slope : array, shape (I + 1,)
@@ -78,11 +151,11 @@ class Sweep:
     noise : Curve
         Deviation of the estimates from their own mean, :math:`(E\|\tilde\nabla - E\tilde\nabla\|_F^2)^{1/2}`.
     bias : Curve
-        What the estimates miss on average: along the smoothing radius that of smoothing alone, along the roll-out
+        Error of the mean of the estimates: along the smoothing radius that of smoothing alone, along the rollout
         length that of the length alone, along the perturbations, on which it does not depend, that of both together.
         For the meta-gradient all three are with exact gradients in place of the inner estimates; for what that leaves
-        out, and for the methods, see :func:`metalqr.evaluation.estimation_error.smoothing_bias` and
-        :func:`metalqr.evaluation.estimation_error.horizon_bias`.
+        out, and for the methods, see :func:`metalqr.evaluation.estimation_error.bias.smoothing_bias` and
+        :func:`metalqr.evaluation.estimation_error.bias.horizon_bias`.
     """
 
     parameter: str
@@ -112,6 +185,55 @@ class EstimationError:
     perturbations: Sweep
     smoothing_radius: Sweep
     rollout_length: Sweep
+
+    def to_dataset(self, settings: Mapping[str, Any], seed: int, *, case: str) -> xr.Dataset:
+        """Return what the file of a case holds.
+
+        Parameters
+        ----------
+        settings : mapping
+            Every setting of the algorithm by name: those of the case.
+        seed : int
+            Of the measurement.
+        case : str
+        """
+        sweeps = [self.perturbations, self.smoothing_radius, self.rollout_length]
+        curves = [[sweep.error, sweep.noise, sweep.bias] for sweep in sweeps]
+        tasks, (action_dim, state_dim) = len(self.exact_norm) - 1, self.K.shape
+        arrays: dict[str, Any] = {
+            "K": self.K,
+            "exact_norm": self.exact_norm,
+            "target": _targets(tasks),
+            "algorithm": [1] * tasks + [2],
+            "parameter": list(PREDICTED_SLOPES),
+            "curve": Slopes._fields,
+        }
+        for name in ("slope", "slope_standard_error", "predicted_slope"):
+            values = np.array([[getattr(curve, name) for curve in row] for row in curves])
+            arrays[name] = values if name == "predicted_slope" else np.moveaxis(values, -1, 0)
+        for sweep in sweeps:
+            whole = ESTIMATION_ERROR.coordinates[sweep.parameter].kind is Kind.WHOLE
+            along = {
+                "repeats": sweep.repeats,
+                "error_mean": sweep.error.values,
+                "error_standard_error": sweep.error.standard_error,
+                "error_quantile": sweep.error_quantile,
+                "noise": sweep.noise.values,
+                "noise_standard_error": sweep.noise.standard_error,
+                "bias": sweep.bias.values,
+                "bias_standard_error": sweep.bias.standard_error,
+            }
+            arrays |= {f"{name}_{sweep.parameter}": array for name, array in along.items()}
+            arrays[sweep.parameter] = sweep.values.astype(np.int64) if whole else sweep.values
+        return dataset_of(
+            ESTIMATION_ERROR,
+            arrays,
+            case=case,
+            settings=settings,
+            seed=seed,
+            state_dim=state_dim,
+            action_dim=action_dim,
+        )
 
 
 def fitted(

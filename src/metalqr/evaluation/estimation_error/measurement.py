@@ -1,4 +1,4 @@
-"""The measurement: many estimates at one gain, with streams of their own, against the exact gradients."""
+"""The measurement: many estimates at one gain, with streams of their own, compared with the exact gradients."""
 
 import itertools
 from collections.abc import Sequence
@@ -9,25 +9,25 @@ from numpy.typing import ArrayLike, NDArray
 
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.model import ErrorSweeps
+from metalqr.config.registries import methods
 from metalqr.estimators import estimate_gradient, estimate_meta_gradient
 from metalqr.evaluation.estimation_error.bias import Bias, exact_gradients, horizon_bias, smoothing_bias
 from metalqr.evaluation.estimation_error.curves import PREDICTED_SLOPES, EstimationError, Sweep, fitted
 from metalqr.lqr import FloatArray, LQRTasks, common_gain
 from metalqr.simulation.streams import Stream, Use
-from metalqr.training.methods.zeroth_order_maml import ZerothOrderMAML
 
 #: The share of errors below their quantile.
 QUANTILE = 0.9
-#: Algorithm 2 is repeated less often where an estimate takes more roll-out steps than at the case's own settings, but
+#: Algorithm 2 is repeated less often where an estimate takes more rollout steps than at the case's own settings, but
 #: not less often than this, unless the repeats themselves are fewer.
-FEWEST_REPEATS = 10
+MIN_REPEATS = 10
 
 
 def measure(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, sweeps: ErrorSweeps, seed: int) -> EstimationError:
     r"""Measure the true error of Algorithms 1 and 2 at a gain, as a function of M, r and :math:`\ell`, one at a time.
 
     Each estimate has a stream of its own, and a point that sweeps share is measured once. Where an estimate of
-    Algorithm 2 takes more roll-out steps than at the case's own settings, it is repeated less often in proportion, but
+    Algorithm 2 takes more rollout steps than at the case's own settings, it is repeated less often in proportion, but
     not less than ten times.
 
     Parameters
@@ -59,14 +59,12 @@ def measure(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, sweeps: Error
     The noise of both algorithms, scalar, at one and at a hundred times the perturbations:
 
     >>> from metalqr import LQRTasks, MetaSettings
-    >>> from metalqr.evaluation import estimation_error
+    >>> from metalqr.config.model import ErrorSweeps
     >>> one = [[[1.0]]]
     >>> tasks = LQRTasks(A=[[[0.5]]], B=one, Q=one, R=one, Psi=one)
     >>> settings = MetaSettings(learning_rate=1.0e-3, adaptation_rate=1.0e-5)
-    >>> sweeps = estimation_error.ErrorSweeps(
-    ...     repeats=200, perturbations=[1, 100], smoothing_radius=[0.05], rollout_length=[50]
-    ... )
-    >>> found = estimation_error.measure(tasks, [[0.0]], settings, sweeps, seed=0).perturbations
+    >>> sweeps = ErrorSweeps(repeats=200, perturbations=[1, 100], smoothing_radius=[0.05], rollout_length=[50])
+    >>> found = measure(tasks, [[0.0]], settings, sweeps, seed=0).perturbations
     >>> (found.noise.values[:, 0] / found.noise.values[:, 1]).round()
     array([10., 10.])
     """
@@ -106,11 +104,11 @@ class _Scatter(NamedTuple):
 
 def _meta_repeats(point: MetaSettings, settings: MetaSettings, repeats: int) -> int:
     """How often Algorithm 2 is repeated at a point."""
+    algorithm_3 = methods.get("zeroth_order_maml")
     steps, own_steps = (
-        ZerothOrderMAML.work(1, each.replace(task_batch="all")).rollouts * each.rollout_length
-        for each in (point, settings)
+        algorithm_3.work(1, each.replace(task_batch="all")).rollouts * each.rollout_length for each in (point, settings)
     )
-    return min(repeats, max(FEWEST_REPEATS, repeats * own_steps // steps))
+    return min(repeats, max(MIN_REPEATS, repeats * own_steps // steps))
 
 
 def _scatter(

@@ -1,61 +1,127 @@
-"""Gradient descent, natural gradient and Gauss-Newton on every task by itself (Section 3.1 of the paper)."""
+"""Descent with a constant step, and the search for the longest step with which every iteration falls sufficiently."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metalqr.config.algorithm import MetaSettings
-from metalqr.evaluation.exact_methods.arguments import checked_iterations, checked_step, require_finite
-from metalqr.evaluation.exact_methods.linearisation import measured_rates
-from metalqr.evaluation.exact_methods.path import Point, follow, longest_sure_step
-from metalqr.evaluation.exact_methods.rates import Method, guaranteed_rate, longest_step, task_linearisation
-from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, gains_per_task
-from metalqr.lqr.performance_difference import cost_change, optimality_gap
-from metalqr.optimal import optimal_gains
-from metalqr.training.method import Problem
-from metalqr.training.methods.gauss_newton import GaussNewton
-from metalqr.training.methods.gradient_descent import GradientDescent
-from metalqr.training.methods.natural_gradient import NaturalGradient
+from metalqr.common.validation import positive, whole_number
+from metalqr.evaluation.exact_methods.linearisation import Linearisation, measured_rates
+from metalqr.lqr import FloatArray, PolicyEvaluation, UnstablePolicyError
+from metalqr.results.runs import Status
+from metalqr.simulation.streams import Stream
+from metalqr.training.history import History
+from metalqr.training.loop import run
+from metalqr.training.method import Method
+from metalqr.training.observers import Observer
 
-#: Gaps of this part of the optimal cost are rounding: the gains then agree in all but their last digits.
-RESOLUTION = 1e-22
-#: By imports, not by the registry: what is imported counts for what runs again.
-_METHODS: dict[Method, type[GradientDescent]] = {
-    Method.GRADIENT_DESCENT: GradientDescent,
-    Method.NATURAL_GRADIENT: NaturalGradient,
-    Method.GAUSS_NEWTON: GaussNewton,
-}
+#: Halvings of the step after which the search gives up.
+MAX_HALVINGS = 100
+#: A relative change of the gain below this is rounding.
+MIN_CHANGE = 1e-13
+
+
+class StepSizeError(ArithmeticError):
+    """No step was found whose path falls as fast as its gradient promises; the message says what was tried."""
 
 
 @dataclass(frozen=True, eq=False)
-class Descent:
-    r"""A first-order method on every task by itself; iteration 0 is the start.
+class EvaluatedGains:
+    """Gains K, one for each of n descents that run side by side, and their exact quantities.
 
     Attributes
     ----------
-    method : Method
-    K : array, shape (N + 1, I, k, d)
+    K : array, shape (n, k, d)
+    gap : array, shape (n,)
+        The objective less its optimum.
+    direction : array, shape (n, k, d)
+        The next gain is K - step * direction.
+    slope : array, shape (n,)
+        Inner product of gradient and direction.
+    adaptation : array, shape (I, k, d)
+        The objective is made of the costs of K - adaptation; zero without adaptation.
+    evaluation : PolicyEvaluation
+        Of K - adaptation.
+    """
+
+    K: FloatArray
+    gap: FloatArray
+    direction: FloatArray
+    slope: FloatArray
+    adaptation: FloatArray
+    evaluation: PolicyEvaluation
+
+
+class DescentObjective(Protocol):
+    """The n objectives of as many independent descents.
+
+    Attributes
+    ----------
+    optimum : array, shape (n, k, d)
+    resolution : array, shape (n,)
+        Changes of the objective of this size and below are rounding.
+    searches : bool
+        Whether the step is searched for, from ``longest_step`` downwards.
+    """
+
+    optimum: FloatArray
+    resolution: FloatArray
+    searches: bool
+
+    def at(self, K: FloatArray, name: str) -> EvaluatedGains:
+        """Evaluate gains, shape (n, k, d); ``name`` is that of an unstable one in the error."""
+
+    def fall(self, here: EvaluatedGains, there: EvaluatedGains) -> FloatArray:
+        """Objective here less the objective there, shape (n,)."""
+
+    def descents_of(self, tasks: Sequence[int]) -> list[int]:
+        """Indices of the objectives that these tasks belong to."""
+
+    def longest_step(self, start: EvaluatedGains) -> FloatArray:
+        """Default step, or the longest that is tried, shape (n,)."""
+
+    def guaranteed_rate(self, step: FloatArray, start: EvaluatedGains, curvature: FloatArray) -> FloatArray:
+        """Bound on the ratio of successive gaps, shape (n,); NaN where none is known."""
+
+    def linearisation(self, step: FloatArray) -> Linearisation:
+        """The iteration linearised at the optimum."""
+
+
+@dataclass(frozen=True, eq=False)
+class ExactDescent:
+    r"""n descents side by side; iteration 0 is the start.
+
+    Attributes
+    ----------
+    method : str
+    K : array, shape (N + 1, n, k, d)
         Gains.
-    gap : array, shape (N + 1, I)
-        :math:`J_i(K_n) - J_i^*`, with nearly all digits down to 1e-22 of the optimal cost.
-    step : array, shape (I,)
-        :math:`\eta` of every task.
-    curvature : array, shape (I,)
-        The largest curvature met on the way, see :class:`metalqr.evaluation.exact_methods.path.Path`.
-    guaranteed_rate : array, shape (I,)
-        What theory promises: a bound on the ratio of successive gaps, at every iteration. For gradient descent it rests
-        on the measured ``curvature``. NaN where no bound is known, because the step is too long.
-    asymptotic_rate : array, shape (I,)
+    gap : array, shape (N + 1, n)
+        The objective less its optimum; rounding, of either sign, near the end.
+    step : array, shape (n,)
+        :math:`\eta`, or :math:`\alpha` on the meta-objective.
+    curvature : array, shape (n,)
+        The largest curvature along the path: the least :math:`h \ge 0` with which every step
+        :math:`K_{n+1} = K_n - \eta D_n` obeys
+
+        .. math:: f(K_{n+1}) \le f(K_n) - \eta \langle \nabla f(K_n), D_n \rangle (1 - \tfrac{1}{2} \eta h) .
+
+        For gradient descent on an h-smooth f this is the descent lemma. Here h is measured, on this path and no other;
+        steps that are lost in rounding do not count.
+    guaranteed_rate : array, shape (n,)
+        Bound on the ratio of successive gaps at every iteration, proved in ``docs/theory.md``. For gradient descent it
+        rests on the measured ``curvature``. NaN where no bound is known.
+    asymptotic_rate : array, shape (n,)
         Limit of that ratio, from the spectrum at the optimum.
-    linearised_rate : array, shape (I,)
-        What the linearisation at the optimum predicts for the iterations of ``measured_rate``; NaN where that is.
-    measured_rate : array, shape (I,)
+    linearised_rate : array, shape (n,)
+        Prediction of the linearisation at the optimum for the iterations of ``measured_rate``; NaN where that is.
+    measured_rate : array, shape (n,)
         By regression over the second half of the iterations before the gap is rounding; NaN where there is none.
     """
 
-    method: Method
+    method: str
     K: FloatArray
     gap: FloatArray
     step: FloatArray
@@ -66,109 +132,136 @@ class Descent:
     measured_rate: FloatArray
 
 
-def descend(tasks: LQRTasks, K0: ArrayLike, method: Method, iterations: int, step: ArrayLike | None = None) -> Descent:
-    r"""Run a first-order method on every task, all tasks at once, with exact gradients (Section 3.1).
+class _Path(NamedTuple):
+    K: FloatArray
+    gap: FloatArray
+    curvature: FloatArray
 
-    .. math::
 
-        K_{n+1} &= K_n - \eta \nabla J_i(K_n) && \text{(gradient descent)} \\
-        K_{n+1} &= K_n - \eta \nabla J_i(K_n) \Sigma_{K_n}^{-1} && \text{(natural gradient)} \\
-        K_{n+1} &= K_n - \eta (R_i + B_i^\top P_{K_n} B_i)^{-1} \nabla J_i(K_n) \Sigma_{K_n}^{-1}
-        && \text{(Gauss-Newton)}
-
-    Parameters
-    ----------
-    tasks : LQRTasks
-    K0 : array_like, shape (k, d) or (I, k, d)
-        A gain that stabilises every task.
-    method : Method
-    iterations : int
-        N >= 1.
-    step : array_like, shape () or (I,), optional
-        :math:`\eta > 0`. Default: 1/2 for Gauss-Newton, which is policy iteration;
-        :math:`1 / (2 \|R_i + B_i^\top P_{K_0} B_i\|)` for the natural gradient; for gradient descent the first of
-        :math:`h^{-1}, h^{-1}/2, h^{-1}/4, \dots`, with h the norm of the Hessian at the optimum, with which the cost
-        falls by at least :math:`\frac{1}{2} \eta \|\nabla J_i\|_F^2` at each of the N iterations. The first two are
-        sure to stay in the stabilising set and to let the cost fall; of the third it is checked.
-
-    Returns
-    -------
-    Descent
+def descend(
+    objective: DescentObjective, method: Method, K0: FloatArray, iterations: int, step: ArrayLike | None
+) -> ExactDescent:
+    """Run n descents from K0 (n, k, d), with the given step, () or (n,), or the default one, and measure their rates.
 
     Raises
     ------
     UnstablePolicyError
-        If K0 does not stabilise every task, or a step leaves the stabilising set; the message names the iteration, the
-        tasks and their spectral radii.
+        If K0 or a step leaves the stabilising set.
     ValueError
-        If K0 has another shape, or a step or the number of iterations is impossible.
+        If the step is impossible.
     StepSizeError
-        If no step for gradient descent is found.
-
-    Examples
-    --------
-    >>> from metalqr.lqr import LQRTasks
-    >>> one = [[[1.0]]]
-    >>> descent = descend(LQRTasks(A=[[[2.0]]], B=one, Q=one, R=one, Psi=one), [[1.5]], Method.GAUSS_NEWTON, 3)
-    >>> [f"{gap:.1e}" for gap in descent.gap[:, 0]]
-    ['9.7e-02', '3.0e-04', '2.9e-09', '2.7e-19']
+        If no step is found.
     """
-    method = Method(method)
-    iterations = checked_iterations(iterations)
-    settings = MetaSettings(method=str(method), learning_rate=1.0, adaptation_rate=0.0, iterations=iterations)
-    gains = gains_per_task(tasks, K0, "K0")
-    descent = _METHODS[method](Problem(tasks, gains, settings))
-    landscape = _TaskLandscape(tasks, descent)
-    start = landscape.at(gains, "K0")
-    given = None if step is None else checked_step(step, tasks.count)
-    steps = longest_step(method, start.evaluation, landscape.best) if given is None else given
-    if given is None and method is Method.GRADIENT_DESCENT:
-        steps, path = longest_sure_step(landscape, descent, start, steps, iterations)
+    start = objective.at(K0, "K0")
+    if step is not None:
+        steps = _checked(step, len(K0))
+        path = _follow(objective, method, start, steps, iterations)
+    elif objective.searches:
+        steps, path = _search(objective, method, start, iterations)
     else:
-        path = follow(landscape, descent, start, steps, iterations)
-    linearisation = task_linearisation(method, steps, landscape.best)
-    rates = measured_rates(path.K, path.gap, landscape.optimum, landscape.resolution, linearisation)
-    return Descent(
-        method=method,
+        steps = objective.longest_step(start)
+        path = _follow(objective, method, start, steps, iterations)
+    linearisation = objective.linearisation(steps)
+    linearised, measured = measured_rates(path.K, path.gap, objective.optimum, objective.resolution, linearisation)
+    return ExactDescent(
+        method=method.name,
         K=path.K,
         gap=path.gap,
         step=steps,
         curvature=path.curvature,
-        guaranteed_rate=guaranteed_rate(method, steps, tasks, start.evaluation, landscape.best, path.curvature),
+        guaranteed_rate=objective.guaranteed_rate(steps, start, path.curvature),
         asymptotic_rate=linearisation.asymptotic_rate(),
-        linearised_rate=rates.linearised,
-        measured_rate=rates.measured,
+        linearised_rate=linearised,
+        measured_rate=measured,
     )
 
 
-class _TaskLandscape:
-    """The cost of every task over its own gain."""
+def require_finite(K: FloatArray, tasks: Sequence[int], name: str) -> None:
+    """Raise an UnstablePolicyError if gains have left the range of double precision."""
+    if not np.isfinite(K).all():
+        raise UnstablePolicyError(tasks, [np.inf] * len(tasks), name)
 
-    def __init__(self, tasks: LQRTasks, method: GradientDescent) -> None:
-        self._tasks, self._method = tasks, method
-        self._unadapted = np.zeros((tasks.count, tasks.action_dim, tasks.state_dim))
-        optimum = optimal_gains(tasks).K
-        nearly = PolicyEvaluation(tasks, optimum)
-        # One more step of policy iteration squares the error that the Riccati solver has left.
-        self.optimum = optimum - np.linalg.solve(nearly.input_curvature, nearly.advantage)
-        self.best = PolicyEvaluation(tasks, self.optimum)
-        self.resolution = RESOLUTION * self.best.cost()
 
-    def at(self, K: FloatArray, name: str) -> Point:
-        require_finite(K, range(self._tasks.count), name)
-        evaluation = PolicyEvaluation(self._tasks, K, policy=name)
-        along = self._method.along(evaluation)
-        return Point(
-            K=K,
-            gap=optimality_gap(self.best, evaluation, K - self.optimum),
-            direction=along,
-            slope=np.einsum("iab,iab->i", evaluation.gradient(), along),
-            adaptation=self._unadapted,
-            evaluation=evaluation,
-        )
+def _checked(step: ArrayLike, count: int) -> FloatArray:
+    steps = np.asarray(step, dtype=np.float64)
+    if steps.shape not in ((), (count,)):
+        raise ValueError(f"step has shape {steps.shape}, expected () or ({count},)")
+    return np.array([positive("step", each) for each in np.broadcast_to(steps, (count,)).tolist()])
 
-    def fall(self, here: Point, there: Point) -> FloatArray:
-        return -cost_change(here.evaluation, there.evaluation, there.K - here.K)
 
-    def descents_of(self, tasks: Sequence[int]) -> list[int]:
-        return list(tasks)
+def _follow(
+    objective: DescentObjective,
+    method: Method,
+    start: EvaluatedGains,
+    step: FloatArray,
+    iterations: int,
+    *,
+    monotone: bool = False,
+) -> _Path:
+    """Go ``iterations`` steps; with ``monotone``, only until one that does not fall sufficiently."""
+    watcher = _Watcher(objective, start, step, monotone)
+    method.learning_rate = step[:, np.newaxis, np.newaxis] if method.gain_per_task else step[0]
+    history = run(method, Stream(0), whole_number("iterations", iterations), [watcher])
+    if history.status is Status.DIVERGED:  # the watcher has evaluated every gain that is finite
+        name = f"the gain of iteration {history.status_iteration + 1}"
+        require_finite(np.full(1, np.nan), range(method.tasks.count), name)
+    # A gradient of zero ends a run: all further gains are the last one.
+    missing = iterations - history.status_iteration if history.status is Status.TOLERANCE else 0
+    points = watcher.points + watcher.points[-1:] * missing
+    return _Path(np.stack([point.K for point in points]), np.stack([point.gap for point in points]), watcher.curvature)
+
+
+class _Watcher(Observer):
+    """Evaluates the gains of a descent as it runs, and measures its curvature."""
+
+    def __init__(self, objective: DescentObjective, start: EvaluatedGains, step: FloatArray, monotone: bool) -> None:
+        self._objective, self._step, self._monotone = objective, step, monotone
+        self.points = [start]
+        self.curvature = np.zeros_like(step)
+
+    def reached(self, iteration: int, K: FloatArray, cost: FloatArray) -> None:
+        if iteration == 0:
+            return
+        here = self.points[-1]
+        there = self._objective.at(K.reshape(here.K.shape), f"the gain of iteration {iteration}")
+        promised = self._step * here.slope
+        with np.errstate(over="ignore"):
+            change = self._step[:, np.newaxis, np.newaxis] * here.direction
+        counts = (promised > self._objective.resolution) & (_size(change) > MIN_CHANGE * _size(here.K))
+        kept = np.divide(self._objective.fall(here, there), promised, where=counts, out=np.ones_like(promised))
+        self.curvature = np.maximum(self.curvature, 2.0 * (1.0 - kept) / self._step)
+        self.points.append(there)
+
+    def stops(self, state: Callable[[], History]) -> bool:
+        return self._monotone and bool(np.any(self._step * self.curvature > 1.0))
+
+
+def _search(
+    objective: DescentObjective, method: Method, start: EvaluatedGains, iterations: int
+) -> tuple[FloatArray, _Path]:
+    r"""The first of ``longest_step``, its half, its quarter, ... with a sufficient decrease at every step.
+
+    .. math:: f(K_n) - f(K_{n+1}) \ge \tfrac{1}{2} \eta \langle \nabla f(K_n), D_n \rangle ,
+
+    that is, :math:`\eta h \le 1` with the curvature h of the path. A step that theory can guarantee beforehand is
+    shorter by orders of magnitude.
+    """
+    step = longest = objective.longest_step(start)
+    for _ in range(MAX_HALVINGS):
+        try:
+            path = _follow(objective, method, start, step, iterations, monotone=True)
+        except UnstablePolicyError as error:
+            too_long = np.isin(np.arange(step.size), objective.descents_of(error.task_indices))
+        else:
+            too_long = step * path.curvature > 1.0
+        if not too_long.any():
+            return step, path
+        step = np.where(too_long, 0.5 * step, step)
+    raise StepSizeError(
+        f"no step among {MAX_HALVINGS} halvings of {longest.tolist()} makes the objective fall as fast as its "
+        "gradient promises: the start lies too close to instability; start from another gain, or give the step"
+    )
+
+
+def _size(gains: FloatArray) -> FloatArray:
+    return np.asarray(np.linalg.norm(gains, axis=(1, 2)))

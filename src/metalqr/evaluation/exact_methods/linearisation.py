@@ -1,4 +1,4 @@
-"""A descent near its end: the iteration linearised at the optimum, and the rates that a path shows."""
+"""A descent near its end: the iteration linearised at the optimum, and the measured rates."""
 
 from dataclasses import dataclass
 
@@ -39,33 +39,15 @@ class Linearisation:
         """Gaps from a deviation K - K*, shape (n, k, d), on, shape (iterations + 1, n)."""
         components = np.einsum("nma,na->nm", self.modes, deviation.reshape(len(deviation), -1))
         steps = np.arange(iterations + 1)[:, np.newaxis, np.newaxis]
-        # A step so long that a multiplier exceeds one may leave the range of numbers.
+        # With a multiplier above one this may overflow.
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             return np.asarray(np.sum(self.weights * np.square(components * self.multipliers**steps), axis=-1))
 
 
-@dataclass(frozen=True, eq=False)
-class MeasuredRates:
-    """What a path shows near its end.
-
-    Attributes
-    ----------
-    measured : array, shape (n,)
-        Ratio of successive gaps: regression of their logarithms over the second half of the iterations before the gap
-        is rounding. NaN where there is none, because the start is optimal already.
-    linearised : array, shape (n,)
-        The same regression for the gaps that the linearisation makes of the first gain of that half. NaN where there
-        is nothing measured, or where the linear iteration leaves the range of numbers.
-    """
-
-    measured: FloatArray
-    linearised: FloatArray
-
-
 def measured_rates(
     K: FloatArray, gap: FloatArray, optimum: FloatArray, resolution: FloatArray, linearisation: Linearisation
-) -> MeasuredRates:
-    """Measure the rates of n descents.
+) -> tuple[FloatArray, FloatArray]:
+    """Measure the rates of n descents near their ends, and predict them.
 
     Parameters
     ----------
@@ -78,7 +60,12 @@ def measured_rates(
 
     Returns
     -------
-    MeasuredRates
+    linearised : array, shape (n,)
+        The measurement for the gaps that the linearisation predicts from the first gain of that half. NaN where nothing
+        is measured, or where the linear iteration leaves the range of double precision.
+    measured : array, shape (n,)
+        Ratio of successive gaps: regression of their logarithms over the second half of the iterations before the gap
+        is rounding. NaN where there is none, because the start is optimal already.
     """
     measured, linearised = np.full(gap.shape[1], np.nan), np.full(gap.shape[1], np.nan)
     for descent in range(gap.shape[1]):
@@ -92,7 +79,7 @@ def measured_rates(
         measured[descent] = _rate(gap[start:end, descent])
         predicted = linearisation.gaps(K[start] - optimum, end - 1 - start)
         linearised[descent] = _rate(predicted[:, descent])
-    return MeasuredRates(measured, linearised)
+    return linearised, measured
 
 
 def _rate(gaps: FloatArray) -> float:

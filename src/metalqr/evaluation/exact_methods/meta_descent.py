@@ -1,15 +1,14 @@
 """Exact gradient descent on the meta-objective: what Algorithm 3 estimates, and the process that Theorem 2 is about."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr.config.algorithm import MetaSettings
-from metalqr.evaluation.exact_methods.arguments import checked_iterations, checked_step, require_finite
-from metalqr.evaluation.exact_methods.linearisation import Linearisation, measured_rates
-from metalqr.evaluation.exact_methods.path import Point, follow, longest_sure_step
+from metalqr.evaluation.exact_methods.descent import EvaluatedGains, ExactDescent, descend, require_finite
+from metalqr.evaluation.exact_methods.linearisation import Linearisation
 from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, common_gain
 from metalqr.lqr.performance_difference import cost_change
 from metalqr.objectives import meta
@@ -18,41 +17,10 @@ from metalqr.training.methods.exact_maml import ExactMAML
 
 #: Gaps of this part of the objective are rounding.
 RESOLUTION = 1e-22
-#: How many times the rounding of the adaptations, or the error of the optimum, a gap must be to count.
+#: A gap counts if it is this many times the rounding of the adaptations, or the error of the optimum.
 SAFETY = 100.0
 #: Part of the objective by which Newton's method may still lower what is given as its minimum.
 MINIMUM_TOLERANCE = 1e-9
-
-
-@dataclass(frozen=True, eq=False)
-class MetaDescent:
-    r"""Exact gradient descent on the meta-objective; iteration 0 is the start.
-
-    Attributes
-    ----------
-    K : array, shape (N + 1, k, d)
-        Gains.
-    gap : array, shape (N + 1,)
-        :math:`L(K_n) - L(K^*)`. Rounding, of either sign, near the end.
-    step : float
-        Learning rate :math:`\alpha`.
-    curvature : float
-        The largest curvature met on the way, see :class:`metalqr.evaluation.exact_methods.path.Path`.
-    asymptotic_rate : float
-        Limit of the ratio of successive gaps, :math:`\max_j |1 - \alpha \lambda_j(\nabla^2 L(K^*))|^2`.
-    linearised_rate : float
-        What the linearisation at the optimum predicts for the iterations of ``measured_rate``; NaN where that is.
-    measured_rate : float
-        By regression over the second half of the iterations before the gap is rounding; NaN where there is none.
-    """
-
-    K: FloatArray
-    gap: FloatArray
-    step: float
-    curvature: float
-    asymptotic_rate: float
-    linearised_rate: float
-    measured_rate: float
 
 
 def descend_meta(
@@ -62,7 +30,7 @@ def descend_meta(
     optimum: ArrayLike,
     iterations: int,
     step: float | None = None,
-) -> MetaDescent:
+) -> ExactDescent:
     r"""Run exact gradient descent on the meta-objective (Section 3.2, equation (4)).
 
     .. math:: K_{n+1} = K_n - \alpha \nabla L(K_n), \qquad L(K) = \sum_i p_i J_i(K - \eta \nabla J_i(K)) .
@@ -79,7 +47,7 @@ def descend_meta(
     adaptation_rate : float
         :math:`\eta \ge 0`.
     optimum : array_like, shape (k, d)
-        A (local) minimum K* of L, as accurate as can be had, towards which the descent goes.
+        A (local) minimum K* of L, as accurate as possible, towards which the descent goes.
     iterations : int
         N >= 1.
     step : float, optional
@@ -89,7 +57,8 @@ def descend_meta(
 
     Returns
     -------
-    MetaDescent
+    ExactDescent
+        One descent, n = 1.
 
     Raises
     ------
@@ -102,33 +71,11 @@ def descend_meta(
     StepSizeError
         If no step is found.
     """
-    iterations = checked_iterations(iterations)
     likely = tasks.likely()
     gain = common_gain(likely, K0, "K0")
     settings = MetaSettings(method="exact_maml", learning_rate=1.0, adaptation_rate=adaptation_rate)
-    descent = ExactMAML(Problem(likely, gain, settings))
-    landscape = _MetaLandscape(likely, adaptation_rate, common_gain(likely, optimum, "optimum"))
-    start = landscape.at(gain[np.newaxis], "K0")
-    if step is None:
-        steps, path = longest_sure_step(landscape, descent, start, 1.0 / landscape.eigenvalues[-1:], iterations)
-    else:
-        steps = checked_step(step, 1)
-        path = follow(landscape, descent, start, steps, iterations)
-    linearisation = Linearisation(
-        modes=landscape.modes[np.newaxis],
-        weights=0.5 * landscape.eigenvalues[np.newaxis],
-        multipliers=1.0 - steps[:, np.newaxis] * landscape.eigenvalues[np.newaxis],
-    )
-    rates = measured_rates(path.K, path.gap, landscape.best.K, landscape.resolution, linearisation)
-    return MetaDescent(
-        K=path.K[:, 0],
-        gap=path.gap[:, 0],
-        step=float(steps[0]),
-        curvature=float(path.curvature[0]),
-        asymptotic_rate=float(linearisation.asymptotic_rate()[0]),
-        linearised_rate=float(rates.linearised[0]),
-        measured_rate=float(rates.measured[0]),
-    )
+    objective = _MetaObjective(likely, adaptation_rate, common_gain(likely, optimum, "optimum"))
+    return descend(objective, ExactMAML(Problem(likely, gain, settings)), gain[np.newaxis], iterations, step)
 
 
 def meta_hessian(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> FloatArray:
@@ -169,16 +116,17 @@ def meta_hessian(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> Float
     return 0.5 * (hessian + hessian.T)
 
 
-class _MetaLandscape:
+class _MetaObjective:
     """The meta-objective over the common gain: a batch of one."""
 
     def __init__(self, tasks: LQRTasks, adaptation_rate: float, optimum: FloatArray) -> None:
         self._tasks, self._rate = tasks, adaptation_rate
-        self.best = self._evaluate(optimum[np.newaxis], "optimum")
+        self.optimum, self.searches = optimum[np.newaxis], True
+        self.best = self._evaluate(self.optimum, "optimum")
         self.eigenvalues, vectors = np.linalg.eigh(meta_hessian(tasks, optimum, adaptation_rate))
         self.modes = vectors.T
         value = float(tasks.p @ self.best.evaluation.cost())
-        # By how much a step of Newton's method would still change the objective.
+        # The change of the objective by a step of Newton's method.
         error = 0.5 * float(np.sum(np.square(self.modes @ self.best.direction.reshape(-1)) / np.abs(self.eigenvalues)))
         if not (self.eigenvalues[0] > 0 and error <= MINIMUM_TOLERANCE * value):
             raise ValueError(
@@ -192,11 +140,11 @@ class _MetaLandscape:
         rounding = np.finfo(np.float64).eps * float(tasks.p @ sizes)
         self.resolution = np.array([max(RESOLUTION * value, SAFETY * rounding, SAFETY * error)])
 
-    def at(self, K: FloatArray, name: str) -> Point:
+    def at(self, K: FloatArray, name: str) -> EvaluatedGains:
         point = self._evaluate(K, name)
         return replace(point, gap=-self.fall(self.best, point))
 
-    def fall(self, here: Point, there: Point) -> FloatArray:
+    def fall(self, here: EvaluatedGains, there: EvaluatedGains) -> FloatArray:
         # The change of K is the same for all tasks; taken from the adapted gains, its rounding would differ.
         change = (there.K - here.K) - (there.adaptation - here.adaptation)
         return np.array([-float(self._tasks.p @ cost_change(here.evaluation, there.evaluation, change))])
@@ -204,7 +152,20 @@ class _MetaLandscape:
     def descents_of(self, tasks: Sequence[int]) -> list[int]:
         return [0]
 
-    def _evaluate(self, K: FloatArray, name: str) -> Point:
+    def longest_step(self, start: EvaluatedGains) -> FloatArray:
+        return np.asarray(1.0 / self.eigenvalues[-1:])
+
+    def guaranteed_rate(self, step: FloatArray, start: EvaluatedGains, curvature: FloatArray) -> FloatArray:
+        return np.full(1, np.nan)
+
+    def linearisation(self, step: FloatArray) -> Linearisation:
+        return Linearisation(
+            modes=self.modes[np.newaxis],
+            weights=0.5 * self.eigenvalues[np.newaxis],
+            multipliers=1.0 - step[:, np.newaxis] * self.eigenvalues[np.newaxis],
+        )
+
+    def _evaluate(self, K: FloatArray, name: str) -> EvaluatedGains:
         """A point that does not know its gap yet."""
         tasks, gain = self._tasks, K[0]
         require_finite(gain, range(tasks.count), name)
@@ -212,7 +173,7 @@ class _MetaLandscape:
         require_finite(adaptation, range(tasks.count), f"{name}, after its adaptation,")
         evaluation = PolicyEvaluation(tasks, gain - adaptation, policy=f"{name}, after its adaptation,")
         gradient = meta.gradient(tasks, gain, self._rate)[np.newaxis]
-        return Point(
+        return EvaluatedGains(
             K=K,
             gap=np.zeros(1),
             direction=gradient,

@@ -71,7 +71,7 @@ class EstimationError(Figure):
         return text + captions.listed([captions.case_line(config, case, own) for case in names])
 
     def draw(self, datasets: Mapping[str, xr.Dataset]) -> matplotlib.figure.Figure:
-        """Six panels of all cases, from files of :func:`metalqr.results.save_estimation_error`."""
+        """Six panels of all cases, from files of the stage ``estimation_error``."""
         figure = new_figure(10.0, 6.6)
         grid = figure.subplots(len(ALGORITHMS), len(PARAMETERS), sharex="col", sharey="row")
         for panels, (algorithm, title) in zip(grid, ALGORITHMS.items(), strict=True):

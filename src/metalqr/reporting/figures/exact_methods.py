@@ -93,7 +93,7 @@ class ExactMethods(Figure):
         return text + captions.listed([captions.case_line(config, case, ("adaptation_rate",)) for case in names])
 
     def draw(self, datasets: Mapping[str, xr.Dataset]) -> matplotlib.figure.Figure:
-        """Three panels for each case, from files of :func:`metalqr.results.save_exact_methods`."""
+        """Three panels for each case, from files of the stage ``exact_methods``."""
         from matplotlib.layout_engine import ConstrainedLayoutEngine
 
         columns = min(len(datasets), MAX_COLUMNS)

@@ -62,7 +62,7 @@ class TheoryVsPractice(Figure):
         return text + captions.listed([captions.case_line(config, case) for case in names])
 
     def draw(self, datasets: Mapping[str, xr.Dataset]) -> matplotlib.figure.Figure:
-        """A panel for each case, from files of :func:`metalqr.results.save_theory`."""
+        """A panel for each case, from files of the stage ``theory``."""
         figure = new_figure(3.1 * len(datasets) + 1.5, 3.6)
         panels = np.atleast_1d(figure.subplots(1, len(datasets), sharey=True))
         for panel, (name, case) in zip(panels, datasets.items(), strict=True):

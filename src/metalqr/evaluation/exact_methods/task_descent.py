@@ -1,0 +1,121 @@
+"""Gradient descent, natural gradient and Gauss-Newton on every task by itself (Section 3.1 of the paper)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from metalqr.config.algorithm import MetaSettings
+from metalqr.evaluation.exact_methods.descent import EvaluatedGains, ExactDescent, descend, require_finite
+from metalqr.evaluation.exact_methods.linearisation import Linearisation
+from metalqr.evaluation.exact_methods.rates import RATES, Rates
+from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, gains_per_task
+from metalqr.lqr.performance_difference import cost_change, optimality_gap
+from metalqr.optimal import optimal_gains
+from metalqr.training.method import Problem
+
+#: Gaps of this part of the optimal cost are rounding: the gains then agree in all but their last digits.
+RESOLUTION = 1e-22
+
+
+def descend_tasks(
+    tasks: LQRTasks, K0: ArrayLike, method: str, iterations: int, step: ArrayLike | None = None
+) -> ExactDescent:
+    r"""Run a first-order method on every task, all tasks at once, with exact gradients (Section 3.1).
+
+    .. math::
+
+        K_{n+1} &= K_n - \eta \nabla J_i(K_n) && \text{(gradient descent)} \\
+        K_{n+1} &= K_n - \eta \nabla J_i(K_n) \Sigma_{K_n}^{-1} && \text{(natural gradient)} \\
+        K_{n+1} &= K_n - \eta (R_i + B_i^\top P_{K_n} B_i)^{-1} \nabla J_i(K_n) \Sigma_{K_n}^{-1}
+        && \text{(Gauss-Newton)}
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+    K0 : array_like, shape (k, d) or (I, k, d)
+        A gain that stabilises every task.
+    method : str
+        A key of :data:`metalqr.evaluation.exact_methods.rates.RATES`.
+    iterations : int
+        N >= 1.
+    step : array_like, shape () or (I,), optional
+        :math:`\eta > 0`. Default: 1/2 for Gauss-Newton, which is policy iteration;
+        :math:`1 / (2 \|R_i + B_i^\top P_{K_0} B_i\|)` for the natural gradient; for gradient descent the first of
+        :math:`h^{-1}, h^{-1}/2, h^{-1}/4, \dots`, with h the norm of the Hessian at the optimum, with which the cost
+        falls by at least :math:`\frac{1}{2} \eta \|\nabla J_i\|_F^2` at each of the N iterations. The first two are
+        proved to stay in the stabilising set and to let the cost fall; the third is checked.
+
+    Returns
+    -------
+    ExactDescent
+        n = I descents.
+
+    Raises
+    ------
+    UnstablePolicyError
+        If K0 does not stabilise every task, or a step leaves the stabilising set; the message names the iteration, the
+        tasks and their spectral radii.
+    ValueError
+        If there is no such method, K0 has another shape, or a step or the number of iterations is impossible.
+    StepSizeError
+        If no step for gradient descent is found.
+
+    Examples
+    --------
+    >>> from metalqr.lqr import LQRTasks
+    >>> one = [[[1.0]]]
+    >>> descent = descend_tasks(LQRTasks(A=[[[2.0]]], B=one, Q=one, R=one, Psi=one), [[1.5]], "gauss_newton", 3)
+    >>> [f"{gap:.1e}" for gap in descent.gap[:, 0]]
+    ['9.7e-02', '3.0e-04', '2.9e-09', '2.7e-19']
+    """
+    if method not in RATES:
+        raise ValueError(f"method: {method!r} is not one of {', '.join(RATES)}")
+    gains = gains_per_task(tasks, K0, "K0")
+    rates = RATES[method]
+    settings = MetaSettings(method=method, learning_rate=1.0, adaptation_rate=0.0)
+    return descend(_TaskCosts(tasks, rates), rates.method(Problem(tasks, gains, settings)), gains, iterations, step)
+
+
+class _TaskCosts:
+    """The cost of every task over its own gain."""
+
+    def __init__(self, tasks: LQRTasks, rates: type[Rates]) -> None:
+        self._tasks, self._along = tasks, rates.method.along
+        self._unadapted = np.zeros((tasks.count, tasks.action_dim, tasks.state_dim))
+        optimum = optimal_gains(tasks).K
+        nearly = PolicyEvaluation(tasks, optimum)
+        # One more step of policy iteration squares the error that the Riccati solver has left.
+        self.optimum = optimum - np.linalg.solve(nearly.input_curvature, nearly.advantage)
+        self.best = PolicyEvaluation(tasks, self.optimum)
+        self.resolution = RESOLUTION * self.best.cost()
+        self._rates = rates(tasks, self.best)
+        self.searches = rates.searches
+
+    def at(self, K: FloatArray, name: str) -> EvaluatedGains:
+        require_finite(K, range(self._tasks.count), name)
+        evaluation = PolicyEvaluation(self._tasks, K, policy=name)
+        along = self._along(evaluation)
+        return EvaluatedGains(
+            K=K,
+            gap=optimality_gap(self.best, evaluation, K - self.optimum),
+            direction=along,
+            slope=np.einsum("iab,iab->i", evaluation.gradient(), along),
+            adaptation=self._unadapted,
+            evaluation=evaluation,
+        )
+
+    def fall(self, here: EvaluatedGains, there: EvaluatedGains) -> FloatArray:
+        return -cost_change(here.evaluation, there.evaluation, there.K - here.K)
+
+    def descents_of(self, tasks: Sequence[int]) -> list[int]:
+        return list(tasks)
+
+    def longest_step(self, start: EvaluatedGains) -> FloatArray:
+        return self._rates.longest_step(start.evaluation)
+
+    def guaranteed_rate(self, step: FloatArray, start: EvaluatedGains, curvature: FloatArray) -> FloatArray:
+        return self._rates.guaranteed(step, start.evaluation, curvature)
+
+    def linearisation(self, step: FloatArray) -> Linearisation:
+        return self._rates.linearisation(step)

@@ -1,0 +1,59 @@
+"""Files of tasks with their initial gain."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from metalqr.lqr import FloatArray, LQRTasks
+from metalqr.results.files import PathLike, dataset_of, load, save, unusable
+from metalqr.results.layout import OF_CASE, Layout, Variable
+
+_MATRICES = {
+    "A": Variable(("task", "state", "state_2"), "state matrix"),
+    "B": Variable(("task", "state", "action"), "input matrix"),
+    "Q": Variable(("task", "state", "state_2"), "state weight"),
+    "R": Variable(("task", "action", "action_2"), "input weight"),
+    "Psi": Variable(("task", "state", "state_2"), "covariance of the process noise"),
+    "Sigma0": Variable(("task", "state", "state_2"), "covariance of the initial state"),
+    "p": Variable(("task",), "probability of the task", "1"),
+}
+TASKS = Layout(
+    "tasks",
+    "Linear quadratic regulator tasks",
+    {**_MATRICES, "K0": Variable(("action", "state"), "initial gain")},
+    OF_CASE,
+)
+
+
+def save_tasks(path: PathLike, tasks: LQRTasks, K0: ArrayLike, settings: Mapping[str, Any], *, case: str) -> None:
+    """Write the tasks and the initial gain K0 (k, d), with the settings that they were made from.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be written; an older file is left as it was.
+    """
+    arrays = {name: getattr(tasks, name) for name in _MATRICES} | {"K0": np.asarray(K0)}
+    save(path, dataset_of(TASKS, arrays, case=case, settings=settings))
+
+
+def load_problem(path: PathLike, case: str | None = None) -> tuple[LQRTasks, FloatArray]:
+    """Read the tasks and the initial gain K0 (k, d); with `case`, check that they are of this case.
+
+    Raises
+    ------
+    StorageError
+        If the file is missing, unreadable, foreign, wrong or of another case, or if its matrices are not tasks.
+    """
+    dataset = load(path, TASKS, case)
+    try:
+        return LQRTasks(**{name: dataset[name].values for name in _MATRICES}), dataset["K0"].values
+    except ValueError as error:
+        raise unusable(path, "tasks", f"it holds impossible tasks ({error})") from error
+
+
+def load_tasks(path: PathLike, case: str | None = None) -> LQRTasks:
+    """Read the tasks alone; see :func:`load_problem`."""
+    return load_problem(path, case)[0]

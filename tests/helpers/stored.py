@@ -1,0 +1,176 @@
+"""A small file of every stage, with numbers made by hand, and what reads it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import descents
+import measurements
+import numpy as np
+import xarray as xr
+from systems import random_tasks
+
+from metalqr import results, theory
+from metalqr.config.algorithm import MetaSettings
+from metalqr.config.experiments import Base, Experiment
+from metalqr.evaluation.estimation_error.curves import ESTIMATION_ERROR, load_estimation_error
+from metalqr.evaluation.exact_methods.dataset import EXACT_METHODS, exact_methods_dataset, load_exact_methods
+from metalqr.evaluation.exact_methods.rates import RATES
+from metalqr.evaluation.stability import STABILITY, load_stability, stability_dataset
+from metalqr.lqr import LQRTasks
+from metalqr.training import History, Status
+
+COUNT, STATE_DIM, ACTION_DIM = 3, 2, 1
+GIVEN = {"learning_rate": 0.001, "adaptation_rate": 0.1, "perturbations": 4, "inner_perturbations": 4, "iterations": 5}
+SETTINGS = MetaSettings(**GIVEN).as_dict()
+FAMILY = {"family": "similar", "spectral_radius": 0.8, "perturbed_share": 0.1, "perturbation_deviation": 0.25}
+
+#: The stages that docs/bad-input.md has, then the others.
+LAYOUTS = {
+    layout.stage: layout
+    for layout in (
+        results.TASKS,
+        results.OPTIMA,
+        results.META_OPTIMA,
+        results.RUNS,
+        results.DATASETS,
+        results.THEORY,
+        ESTIMATION_ERROR,
+        EXACT_METHODS,
+        STABILITY,
+    )
+}
+PAGE = tuple(LAYOUTS)[:5]
+LOADERS: dict[str, Callable[..., Any]] = {
+    "tasks": results.load_tasks,
+    "optima": results.load_optima,
+    "meta_optima": results.load_meta_optimum,
+    "runs": results.load_run,
+    "datasets": results.load_experiment,
+    "theory": results.load_theory,
+    "estimation_error": load_estimation_error,
+    "exact_methods": load_exact_methods,
+    "stability": load_stability,
+}
+
+
+def make_tasks() -> LQRTasks:
+    generator = np.random.default_rng(1)
+    scale = 1.0 + np.arange(COUNT)[:, None, None]
+    return LQRTasks(
+        A=0.3 * generator.normal(size=(COUNT, STATE_DIM, STATE_DIM)),
+        B=generator.normal(size=(COUNT, STATE_DIM, ACTION_DIM)),
+        Q=scale * np.eye(STATE_DIM),
+        R=scale * np.eye(ACTION_DIM),
+        Psi=0.5 * scale * np.eye(STATE_DIM),
+        p=np.array([0.5, 0.25, 0.25]),
+    )
+
+
+def make_history(last: int, status: Status = Status.COMPLETED, shift: float = 0.0) -> History:
+    steps = np.arange(last + 1, dtype=float)
+    return History(
+        K=shift + np.arange((last + 1) * ACTION_DIM * STATE_DIM, dtype=float).reshape(-1, ACTION_DIM, STATE_DIM) / 7,
+        cost=shift + 1.0 / (1.0 + steps[:, None] + np.arange(COUNT)),
+        gradient_norm=np.append(steps[:-1], np.nan),
+        rollout_steps=np.arange(last + 1, dtype=np.int64) * 2**40,
+        unstable_perturbations=np.arange(last + 1, dtype=np.int64),
+        status=status,
+        status_iteration=last,
+    )
+
+
+def save_run(path: Path, history: History, settings: dict[str, Any], seed: int, case: str = "one") -> None:
+    results.save(path, history.to_dataset(settings, seed, case=case, perturbed_policies=12))
+
+
+def save_optima(path: Path, case: str = "one", **changes: Any) -> dict[str, Any]:
+    normal = np.random.default_rng(2).normal
+    arrays = {
+        "K_star": normal(size=(COUNT, ACTION_DIM, STATE_DIM)),
+        "P_star": normal(size=(COUNT, STATE_DIM, STATE_DIM)),
+        "J_star": normal(size=COUNT),
+        "J0": normal(size=COUNT),
+        "K_shared": normal(size=(ACTION_DIM, STATE_DIM)),
+        "J_shared": normal(size=COUNT),
+    } | changes
+    results.save(path, results.dataset_of(results.OPTIMA, arrays, case=case, settings={}))
+    return arrays
+
+
+def save_meta_optimum(path: Path, **changes: Any) -> dict[str, Any]:
+    arrays = {
+        "K_meta": np.random.default_rng(3).normal(size=(ACTION_DIM, STATE_DIM)),
+        "J_meta": np.array([1.0, 2.0, np.inf]),
+        "objective_meta": 1.5,
+        "J0_adapted": np.array([np.inf, 2.0, 3.0]),
+        "objective_K0": np.inf,
+        "objective_shared": 1.7,
+        "largest_adaptation_rate": np.inf,
+        "verdict": "learnable",
+        "certificate": "K0 is MAML-stabilising",
+    } | changes
+    settings = {"adaptation_rate": 0.01}
+    results.save(path, results.dataset_of(results.META_OPTIMA, arrays, case="one", settings=settings))
+    return arrays
+
+
+def experiment(seeds: tuple[int, ...] = (0,), **axes: Any) -> Experiment:
+    return Experiment("mine", {"one": Base(GIVEN, FAMILY)}, seeds, **axes)
+
+
+def combine(folder: Path, optima: Path, swept: Experiment) -> xr.Dataset:
+    """The runs of an experiment, of which seed 1 at the second point diverges."""
+    paths = []
+    for place, point in enumerate(swept.points("one")):
+        for seed in swept.seeds:
+            paths.append(folder / f"run-{place}-{seed}.nc")
+            diverged = place == 1 and seed == 1
+            status = Status.DIVERGED if diverged else Status.COMPLETED
+            history = make_history(2 if diverged else point.settings.iterations, status, place + seed / 10)
+            save_run(paths[-1], history, point.settings.as_dict(), seed)
+    return results.combine_runs(paths, {"one": optima}, swept, "one")
+
+
+def theory_of_tasks() -> xr.Dataset:
+    """The theory of two tasks that are drawn, at the gain zero."""
+    tasks, K0 = random_tasks(12, count=2, state_dim=2, action_dim=1), np.zeros((1, 2))
+    sublevel = theory.SublevelSet.around(tasks, K0)
+    return results.theory_dataset(
+        theory.audit(tasks, K0, 1e-5, gains=5, perturbations=1, random_tasks=1),
+        {form: theory.sublevel_constants(sublevel, form) for form in theory.Form},
+        {form: theory.requirements(tasks, K0, form) for form in theory.Form},
+        {**SETTINGS, "perturbations": 100, "rollout_length": 50, "task_batch": 2},
+        {"seed": 0},
+        case="one",
+    )
+
+
+#: Runs by seed.
+STABILITIES = {3: measurements.stability(), 1: measurements.stability(length=4, share=1.0, rise=np.inf)}
+
+
+def later_datasets() -> dict[str, xr.Dataset]:
+    """The content of the files of each stage that docs/bad-input.md does not have."""
+    errors = measurements.estimation_error(infinite={"bias": (4,), "error": (4,)})
+    paths = [descents.descent(method) for method in RATES]
+    return {
+        "theory": theory_of_tasks(),
+        "estimation_error": errors.to_dataset(measurements.SETTINGS, 7, case="one"),
+        "exact_methods": exact_methods_dataset(paths, descents.meta_descent(), {"iterations": 40}, case="one"),
+        "stability": stability_dataset(STABILITIES, measurements.SETTINGS, case="one"),
+    }
+
+
+def save_everything(folder: Path) -> dict[str, Path]:
+    """A file of each stage."""
+    files = {stage: folder / f"{stage}.nc" for stage in LAYOUTS}
+    results.save_tasks(files["tasks"], make_tasks(), np.zeros((ACTION_DIM, STATE_DIM)), {"family": "given"}, case="one")
+    save_optima(files["optima"])
+    save_meta_optimum(files["meta_optima"])
+    save_run(files["runs"], make_history(5), SETTINGS, 7)
+    case = combine(folder, files["optima"], experiment((3, 1)))
+    results.save_experiment(files["datasets"], "figure1", {"one": case, "another": case})
+    for stage, dataset in later_datasets().items():
+        results.save(files[stage], dataset)
+    return files
