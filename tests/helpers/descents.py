@@ -37,7 +37,7 @@ def meta_descent(iterations: int = 40) -> ExactDescent:
     return ExactDescent(
         method="exact_maml",
         K=np.zeros((iterations + 1, 1, 1, 2)),
-        gap=5.0 * META_RATE ** np.arange(iterations + 1)[:, np.newaxis],
+        gap=5.0 * META_RATE ** np.arange(iterations + 1, dtype=float)[:, np.newaxis],
         step=np.array([0.004]),
         curvature=np.array([77.0]),
         guaranteed_rate=np.array([np.nan]),

@@ -29,7 +29,7 @@ def estimation_error(
 
     ``infinite`` maps "bias" or "error" to the places in the values of the radius at which it is infinite.
     """
-    norms = 1.0 + np.arange(tasks + 1)
+    norms = 1.0 + np.arange(tasks + 1, dtype=float)
     sweeps = {}
     for parameter, slopes in PREDICTED_SLOPES.items():
         places = np.array(values[parameter], dtype=float)
@@ -69,7 +69,7 @@ def stability(length: int = 6, tasks: int = 2, share: float = 0.5, rise: float =
         unstable_share=np.append(np.full(length - 1, 0.1), np.nan),
         mean_cost_rise=rise,
         objective_rise=2 * rise,
-        cost_rise=rise * (3.0 + np.arange(tasks)),
+        cost_rise=rise * (3.0 + np.arange(tasks, dtype=float)),
         checks=tuple(
             GuaranteeCheck(guarantee, length - (place >= 3), share, first_violation=None if share == 1 else place)
             for place, guarantee in enumerate(Guarantee)

@@ -21,7 +21,13 @@ from metalqr.lqr import LQRTasks
 from metalqr.training import History, Status
 
 COUNT, STATE_DIM, ACTION_DIM = 3, 2, 1
-GIVEN = {"learning_rate": 0.001, "adaptation_rate": 0.1, "perturbations": 4, "inner_perturbations": 4, "iterations": 5}
+GIVEN: dict[str, Any] = {
+    "learning_rate": 0.001,
+    "adaptation_rate": 0.1,
+    "perturbations": 4,
+    "inner_perturbations": 4,
+    "iterations": 5,
+}
 SETTINGS = MetaSettings(**GIVEN).as_dict()
 FAMILY = {"family": "similar", "spectral_radius": 0.8, "perturbed_share": 0.1, "perturbation_deviation": 0.25}
 

@@ -121,7 +121,7 @@ def test_a_full_disk_loses_nothing(two_runs: Project, tmp_path: Path) -> None:
         printed = project.snakemake("runs", "--cores", "1", succeeds=False)
         assert "StorageError: results/runs/d1k1/" in printed
         assert "cannot be written (no space left on its disk: " in printed
-        assert "nothing was left half written there; check" in printed
+        assert "no partial file was left behind; check" in printed
         assert "Traceback" not in printed
         (finished,) = disk.glob("runs/**/*.nc")
         xr.load_dataset(finished)

@@ -8,18 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scipy.optimize import minimize
+from numpy.typing import NDArray
 from systems import Array, bases, central_difference, random_tasks, stable_gain, tasks_and_gains
 
 from metalqr import lqr, optimal
-from metalqr.evaluation.exact_methods import (
-    Descent,
-    Method,
-    StepSizeError,
-    descend,
-    descend_meta,
-    meta_hessian,
-)
+from metalqr.evaluation.exact_methods.descent import StepSizeError
+from metalqr.evaluation.exact_methods.meta_descent import descend_meta, meta_hessian
+from metalqr.evaluation.exact_methods.rates import RATES
+from metalqr.evaluation.exact_methods.task_descent import descend_tasks
 from metalqr.lqr import LQRTasks, PolicyEvaluation, UnstablePolicyError
 from metalqr.lqr.performance_difference import cost_change, optimality_gap
 from metalqr.objectives import meta
@@ -28,25 +24,8 @@ ONE = [[[1.0]]]
 SCALAR = LQRTasks(A=[[[0.5]]], B=ONE, Q=ONE, R=ONE, Psi=ONE)
 
 
-def above_rounding(tasks: LQRTasks, gap: Array) -> Array:
+def above_rounding(tasks: LQRTasks, gap: Array) -> NDArray[np.bool_]:
     return gap > 1e-20 * optimal.optimal_gains(tasks).cost
-
-
-def meta_optimum(tasks: LQRTasks, rate: float) -> Array:
-    """By SciPy's BFGS from the best single gain, and Newton's method for the last digits."""
-    start = optimal.shared_gain(tasks).K
-    found = minimize(
-        lambda flat: meta.objective(tasks, flat.reshape(start.shape), rate),
-        start.reshape(-1),
-        jac=lambda flat: meta.gradient(tasks, flat.reshape(start.shape), rate).reshape(-1),
-        method="BFGS",
-        options={"gtol": 1e-8},
-    )
-    K = found.x.reshape(start.shape)
-    for _ in range(4):
-        slope = meta.gradient(tasks, K, rate).reshape(-1)
-        K = K - np.linalg.solve(meta_hessian(tasks, K, rate), slope).reshape(start.shape)
-    return K
 
 
 # --- costs without subtraction
@@ -84,16 +63,16 @@ def test_a_small_gap_keeps_its_digits() -> None:
 
 @pytest.mark.parametrize(
     ("method", "step", "expected"),
-    [(Method.GRADIENT_DESCENT, 0.1, 8 / 45), (Method.NATURAL_GRADIENT, 0.1, 2 / 15), (Method.GAUSS_NEWTON, 0.5, 2 / 7)],
+    [("gradient_descent", 0.1, 8 / 45), ("natural_gradient", 0.1, 2 / 15), ("gauss_newton", 0.5, 2 / 7)],
 )
-def test_scalar_step_by_hand(method: Method, step: float, expected: float) -> None:
+def test_scalar_step_by_hand(method: str, step: float, expected: float) -> None:
     """a = 1/2, b = q = r = ψ = 1: J(K) = (1 + K²) / (1 - (1/2 - K)²).
 
     At K = 0: Σ = P = J = 4/3, E = -P a = -2/3, M = 1 + P = 7/3, and J' = 2 E Σ = -16/9; the quotient rule gives
     (0 · 3/4 - 1 · 1) / (9/16) = -16/9 too. The steps are η 16/9, η 16/9 / (4/3) = η 4/3, and η (4/3) / (7/3) = η 4/7.
     The optimum: P = 1 + P/4 - (P/2)²/(1 + P), so 4P² - P - 4 = 0, J* = P = (1 + √65)/8, K* = (P/2) / (1 + P).
     """
-    descent = descend(SCALAR, [[0.0]], method, 1, step)
+    descent = descend_tasks(SCALAR, [[0.0]], method, 1, step)
     assert descent.K[1, 0, 0, 0] == pytest.approx(expected, rel=1e-14)
     cost = [(1 + K**2) / (1 - (0.5 - K) ** 2) for K in (0.0, expected)]
     np.testing.assert_allclose(descent.gap[:, 0], np.array(cost) - (1 + np.sqrt(65)) / 8, rtol=1e-12)
@@ -107,12 +86,12 @@ def test_each_step_is_the_one_of_section_3_1(case: tuple[LQRTasks, Array]) -> No
     natural = gradient @ np.linalg.inv(covariance)
     curvature = tasks.R + tasks.B.swapaxes(1, 2) @ lqr.value_matrix(tasks, K0) @ tasks.B
     expected = {
-        Method.GRADIENT_DESCENT: gradient,
-        Method.NATURAL_GRADIENT: natural,
-        Method.GAUSS_NEWTON: np.linalg.inv(curvature) @ natural,
+        "gradient_descent": gradient,
+        "natural_gradient": natural,
+        "gauss_newton": np.linalg.inv(curvature) @ natural,
     }
     for method, change in expected.items():
-        descent = descend(tasks, K0, method, 1)
+        descent = descend_tasks(tasks, K0, method, 1)
         moved = (K0 - descent.K[1]) / descent.step[:, np.newaxis, np.newaxis]
         np.testing.assert_allclose(moved, change, rtol=1e-7, atol=1e-8 * np.abs(change).max())
 
@@ -122,7 +101,7 @@ def test_each_step_is_the_one_of_section_3_1(case: tuple[LQRTasks, Array]) -> No
 def test_gauss_newton_with_one_half_is_policy_iteration(case: tuple[LQRTasks, Array]) -> None:
     r"""K' = (R + Bᵀ P_K B)⁻¹ Bᵀ P_K A, because K - M⁻¹ (M K - Bᵀ P_K A) = M⁻¹ Bᵀ P_K A."""
     tasks, K0 = case
-    descent = descend(tasks, K0, Method.GAUSS_NEWTON, 3, 0.5)
+    descent = descend_tasks(tasks, K0, "gauss_newton", 3, 0.5)
     for here, there in zip(descent.K[:-1], descent.K[1:], strict=True):
         through = tasks.B.swapaxes(1, 2) @ lqr.value_matrix(tasks, here)
         improved = np.linalg.solve(tasks.R + through @ tasks.B, through @ tasks.A)
@@ -139,7 +118,7 @@ def test_policy_iteration_converges_quadratically() -> None:
     optimum = optimal.optimal_gains(tasks)
     best = PolicyEvaluation(tasks, optimum.K)
     through = tasks.B @ np.linalg.solve(best.input_curvature, tasks.B.swapaxes(1, 2))
-    descent = descend(tasks, np.zeros((2, 4)), Method.GAUSS_NEWTON, 5)
+    descent = descend_tasks(tasks, np.zeros((2, 4)), "gauss_newton", 5)
     noise = np.linalg.eigvalsh(tasks.Psi)[:, 0]
     for n in range(5):
         spread = best.closed_loop @ lqr.state_covariance(tasks, descent.K[n + 1]) @ best.closed_loop.swapaxes(1, 2)
@@ -152,20 +131,20 @@ def test_policy_iteration_converges_quadratically() -> None:
 # --- the bounds
 
 
-@given(tasks_and_gains(per_task=True), st.sampled_from(list(Method)), st.floats(0.05, 1.95))
+@given(tasks_and_gains(per_task=True), st.sampled_from(list(RATES)), st.floats(0.05, 1.95))
 @settings(max_examples=40)
-def test_every_step_obeys_the_guaranteed_rate(case: tuple[LQRTasks, Array], method: Method, share: float) -> None:
+def test_every_step_obeys_the_guaranteed_rate(case: tuple[LQRTasks, Array], method: str, share: float) -> None:
     """For shares of the default step up to nearly twice it, where the guarantee of all three ends."""
     tasks, K0 = case
-    default = descend(tasks, K0, method, 12)
+    default = descend_tasks(tasks, K0, method, 12)
     try:
-        descent = descend(tasks, K0, method, 12, share * default.step)
+        descent = descend_tasks(tasks, K0, method, 12, share * default.step)
     except UnstablePolicyError:  # of what is guaranteed to stabilise, this would be a failure
-        assert method is Method.GRADIENT_DESCENT
+        assert method == "gradient_descent"
         assume(False)
     for found in (default, descent):
         known = ~np.isnan(found.guaranteed_rate)
-        assert known.all() or (found is descent and method is Method.GRADIENT_DESCENT)
+        assert known.all() or (found is descent and method == "gradient_descent")
         assert np.all(found.guaranteed_rate[known] < 1.0)
         assert np.all(found.guaranteed_rate[known] >= 0.0)
         bound = found.guaranteed_rate * found.gap[:-1] * (1 + 1e-9)
@@ -179,7 +158,7 @@ def test_gradient_descent_takes_a_step_that_is_sure_and_hardly_shorter_than_need
     case: tuple[LQRTasks, Array],
 ) -> None:
     tasks, K0 = case
-    descent = descend(tasks, K0, Method.GRADIENT_DESCENT, 10)
+    descent = descend_tasks(tasks, K0, "gradient_descent", 10)
     best = PolicyEvaluation(tasks, optimal.optimal_gains(tasks).K)
     norm = 2 * np.linalg.norm(best.input_curvature, 2, axis=(1, 2)) * np.linalg.norm(best.state_covariance, 2, (1, 2))
     halvings = -np.log2(descent.step * norm)
@@ -193,9 +172,9 @@ def test_gradient_descent_takes_a_step_that_is_sure_and_hardly_shorter_than_need
         double = np.array(descent.step)
         double[task] *= 2
         try:
-            longer = descend(tasks, K0, Method.GRADIENT_DESCENT, 10, double)
+            longer = descend_tasks(tasks, K0, "gradient_descent", 10, double)
         except UnstablePolicyError as error:
-            too_long = error.task_indices == (task,)
+            too_long = list(error.task_indices) == [task]
         else:
             too_long = double[task] * longer.curvature[task] > 1.0
         assert too_long
@@ -206,7 +185,7 @@ def test_gradient_dominance_of_the_guarantee_holds_at_random_gains() -> None:
     tasks = random_tasks(11, 3, 3, 2)
     for seed in range(20):
         K = stable_gain(tasks, seed, per_task=True)
-        descent = descend(tasks, K, Method.GRADIENT_DESCENT, 1)
+        descent = descend_tasks(tasks, K, "gradient_descent", 1)
         share = descent.step * (1 - 0.5 * descent.step * descent.curvature)
         dominance = (1 - descent.guaranteed_rate) / share
         slope = np.square(lqr.gradient(tasks, K)).sum(axis=(1, 2))
@@ -220,19 +199,19 @@ def test_gradient_dominance_of_the_guarantee_holds_at_random_gains() -> None:
 # --- the limits
 
 
-@pytest.mark.parametrize("method", list(Method))
-def test_the_linearisation_is_the_derivative_of_the_iteration(method: Method) -> None:
+@pytest.mark.parametrize("method", list(RATES))
+def test_the_linearisation_is_the_derivative_of_the_iteration(method: str) -> None:
     """Its multipliers are the eigenvalues of the Jacobian at the optimum, here by finite differences."""
     tasks = random_tasks(8, 2, 3, 2)
     best = optimal.optimal_gains(tasks).K
-    step = 0.4 * descend(tasks, best, method, 1).step
+    step = 0.4 * descend_tasks(tasks, best, method, 1).step
 
     def iterate(K: Array) -> Array:
-        return descend(tasks, K, method, 1, step).K[1]
+        return descend_tasks(tasks, K, method, 1, step).K[1]
 
     columns = [central_difference(iterate, best, unit, step=1e-4).reshape(2, -1) for unit in bases((2, 3))]
     jacobians = np.stack(columns, axis=-1)
-    asymptotic = descend(tasks, best, method, 1, step).asymptotic_rate
+    asymptotic = descend_tasks(tasks, best, method, 1, step).asymptotic_rate
     for jacobian, rate in zip(jacobians, asymptotic, strict=True):
         assert np.abs(np.linalg.eigvals(jacobian)).max() ** 2 == pytest.approx(rate, rel=1e-6)
 
@@ -240,16 +219,16 @@ def test_the_linearisation_is_the_derivative_of_the_iteration(method: Method) ->
 @pytest.mark.parametrize(
     ("method", "step", "iterations"),
     [
-        (Method.GRADIENT_DESCENT, None, 500),
-        (Method.NATURAL_GRADIENT, None, 150),
-        (Method.GAUSS_NEWTON, 0.4, 40),
-        (Method.GAUSS_NEWTON, 0.7, 40),
+        ("gradient_descent", None, 500),
+        ("natural_gradient", None, 150),
+        ("gauss_newton", 0.4, 40),
+        ("gauss_newton", 0.7, 40),
     ],
 )
-def test_measured_rates_are_the_predicted_ones(method: Method, step: float | None, iterations: int) -> None:
+def test_measured_rates_are_the_predicted_ones(method: str, step: float | None, iterations: int) -> None:
     """To 1 % of 1 - rate in the limit, which every run here reaches before the gap is rounding."""
     tasks = random_tasks(6, 3, 2, 2, radius=0.6)
-    descent = descend(tasks, np.zeros((2, 2)), method, iterations, step)
+    descent = descend_tasks(tasks, np.zeros((2, 2)), method, iterations, step)
     np.testing.assert_allclose(1 - descent.measured_rate, 1 - descent.asymptotic_rate, rtol=1e-2)
     np.testing.assert_allclose(1 - descent.measured_rate, 1 - descent.linearised_rate, rtol=1e-2)
     if step is not None:
@@ -261,7 +240,7 @@ def test_the_linearised_rate_is_measured_long_before_the_limit() -> None:
     eye, noise = np.eye(6), np.diag(np.logspace(0, -5, 6))
     tasks = LQRTasks(A=[0.3 * eye], B=[eye], Q=[eye], R=[eye], Psi=[noise])
     near = optimal.optimal_gains(tasks).K + 0.01
-    descent = descend(tasks, near, Method.GRADIENT_DESCENT, 300)
+    descent = descend_tasks(tasks, near, "gradient_descent", 300)
     assert descent.asymptotic_rate[0] > 0.9999
     assert 1 - descent.measured_rate[0] > 10 * (1 - descent.asymptotic_rate[0])
     assert 1 - descent.measured_rate[0] == pytest.approx(1 - descent.linearised_rate[0], rel=0.01)
@@ -270,8 +249,8 @@ def test_the_linearised_rate_is_measured_long_before_the_limit() -> None:
 def test_from_the_optimum_there_is_no_rate_to_measure() -> None:
     tasks = random_tasks(1)
     best = optimal.optimal_gains(tasks).K
-    for method in Method:
-        descent = descend(tasks, best, method, 3)
+    for method in RATES:
+        descent = descend_tasks(tasks, best, method, 3)
         assert np.isnan(descent.measured_rate).all()
         assert np.isnan(descent.linearised_rate).all()
         assert np.all(descent.gap <= 1e-25 * optimal.optimal_gains(tasks).cost)
@@ -287,26 +266,26 @@ def test_without_adaptation_it_is_gradient_descent_on_the_mean_cost() -> None:
     descent = descend_meta(tasks, K0, 0.0, shared.K, 30)
     K = K0
     for n in range(31):
-        np.testing.assert_allclose(descent.K[n], K, rtol=1e-11, atol=1e-12)
-        assert descent.gap[n] == pytest.approx(tasks.p @ lqr.cost(tasks, K) - shared.objective, abs=1e-12)
+        np.testing.assert_allclose(descent.K[n, 0], K, rtol=1e-11, atol=1e-12)
+        assert descent.gap[n, 0] == pytest.approx(tasks.p @ lqr.cost(tasks, K) - shared.objective, abs=1e-12)
         K = K - descent.step * np.tensordot(tasks.p, lqr.gradient(tasks, K), 1)
 
 
 def test_of_one_task_without_adaptation_it_is_its_gradient_descent() -> None:
     tasks = random_tasks(6, 1, 3, 1)
-    single = descend(tasks, np.zeros((1, 3)), Method.GRADIENT_DESCENT, 200)
+    single = descend_tasks(tasks, np.zeros((1, 3)), "gradient_descent", 200)
     meta = descend_meta(tasks, np.zeros((1, 3)), 0.0, optimal.optimal_gains(tasks).K[0], 200)
-    assert meta.step == pytest.approx(single.step[0], rel=1e-6)
-    np.testing.assert_allclose(meta.gap, single.gap[:, 0], rtol=1e-3, atol=1e-18)
+    assert meta.step == pytest.approx(single.step, rel=1e-6)
+    np.testing.assert_allclose(meta.gap, single.gap, rtol=1e-3, atol=1e-18)
     for name in ("asymptotic_rate", "linearised_rate", "measured_rate"):
-        assert getattr(meta, name) == pytest.approx(float(getattr(single, name)[0]), rel=1e-5)
+        assert getattr(meta, name) == pytest.approx(getattr(single, name), rel=1e-5)
 
 
 @pytest.fixture(scope="module")
 def learnt() -> tuple[LQRTasks, float, Array]:
     """Tasks, an adaptation rate that matters, and the optimum of their meta-objective."""
     tasks = random_tasks(5, 3, 2, 2, radius=0.6, spread=0.3)
-    return tasks, 0.02, meta_optimum(tasks, 0.02)
+    return tasks, 0.02, optimal.meta_gain(tasks, 0.02).K
 
 
 def test_meta_descent_goes_to_the_optimum_at_the_predicted_rate(learnt: tuple[LQRTasks, float, Array]) -> None:
@@ -315,10 +294,12 @@ def test_meta_descent_goes_to_the_optimum_at_the_predicted_rate(learnt: tuple[LQ
     descent = descend_meta(tasks, np.zeros((2, 2)), rate, optimum, 60)
     value = meta.objective(tasks, optimum, rate)
     for n in (0, 3, 10):
-        cost = meta.objective(tasks, descent.K[n], rate)
-        assert descent.gap[n] == pytest.approx(cost - value, rel=1e-9, abs=1e-12 * value)
+        cost = meta.objective(tasks, descent.K[n, 0], rate)
+        assert descent.gap[n, 0] == pytest.approx(cost - value, rel=1e-9, abs=1e-12 * value)
         np.testing.assert_allclose(
-            descent.K[n + 1], descent.K[n] - descent.step * meta.gradient(tasks, descent.K[n], rate), rtol=1e-13
+            descent.K[n + 1, 0],
+            descent.K[n, 0] - descent.step * meta.gradient(tasks, descent.K[n, 0], rate),
+            rtol=1e-13,
         )
     assert 1 - descent.measured_rate == pytest.approx(1 - descent.asymptotic_rate, rel=1e-2)
     assert 1 - descent.measured_rate == pytest.approx(1 - descent.linearised_rate, rel=1e-2)
@@ -356,7 +337,7 @@ def test_a_task_of_probability_zero_takes_no_part(learnt: tuple[LQRTasks, float,
 
 # --- errors
 
-DESCEND: dict[str, Any] = {"tasks": SCALAR, "K0": [[0.0]], "method": Method.GRADIENT_DESCENT, "iterations": 3}
+DESCEND: dict[str, Any] = {"tasks": SCALAR, "K0": [[0.0]], "method": "gradient_descent", "iterations": 3}
 META: dict[str, Any] = {
     "tasks": SCALAR, "K0": [[0.0]], "adaptation_rate": 0.0, "optimum": optimal.optimal_gains(SCALAR).K[0],
     "iterations": 3,
@@ -366,30 +347,33 @@ META: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("function", "changes", "error", "message"),
     [
-        (descend, {"iterations": 0}, ValueError, "iterations is 0; give a whole number >= 1"),
-        (descend, {"iterations": 2.0}, ValueError, "iterations is 2.0; give a whole number >= 1"),
-        (descend, {"iterations": True}, ValueError, "iterations is True; give a whole number >= 1"),
-        (descend, {"step": 0.0}, ValueError, "step is 0.0; give finite numbers > 0"),
-        (descend, {"step": [np.inf]}, ValueError, "step is [inf]; give finite numbers > 0"),
-        (descend, {"step": [0.1, 0.1]}, ValueError, "step has the shape (2,); give one number"),
-        (descend, {"method": "newton"}, ValueError, "'newton' is not a valid Method"),
-        (descend, {"K0": [[0.0, 1.0]]}, ValueError, "K0 has shape (1, 2), expected (1, 1)"),
-        (descend, {"K0": [[2.0]]}, UnstablePolicyError, "K0 does not stabilise task 0 (spectral radius 1.5)"),
+        (descend_tasks, {"iterations": 0}, ValueError, "iterations: 0 is not a whole number >= 1"),
+        (descend_tasks, {"step": 0.0}, ValueError, "step: 0.0 is not a finite number > 0"),
+        (descend_tasks, {"step": [np.inf]}, ValueError, "step: inf is not a finite number > 0"),
+        (descend_tasks, {"step": [0.1, 0.1]}, ValueError, "step has shape (2,), expected () or (1,)"),
         (
-            descend,
+            descend_tasks,
+            {"method": "newton"},
+            ValueError,
+            "method: 'newton' is not one of gradient_descent, natural_gradient, gauss_newton",
+        ),
+        (descend_tasks, {"K0": [[0.0, 1.0]]}, ValueError, "K0 has shape (1, 2), expected (1, 1)"),
+        (descend_tasks, {"K0": [[2.0]]}, UnstablePolicyError, "K0 does not stabilise task 0 (spectral radius 1.5)"),
+        (
+            descend_tasks,
             {"step": 1.0},
             UnstablePolicyError,
             "the gain of iteration 1 does not stabilise task 0 (spectral radius 1.27777778): the spectral radius of "
             "A - B K must be below 1; take a smaller step",
         ),
         (
-            descend,
+            descend_tasks,
             {"step": 1.5e308},
             UnstablePolicyError,
             "the gain of iteration 1 does not stabilise task 0 (spectral radius inf)",
         ),
-        (descend_meta, {"step": [0.1, 0.1]}, ValueError, "step has the shape (2,); give one number"),
-        (descend_meta, {"step": -1.0}, ValueError, "step is -1.0; give finite numbers > 0"),
+        (descend_meta, {"step": [0.1, 0.1]}, ValueError, "step has shape (2,), expected () or (1,)"),
+        (descend_meta, {"step": -1.0}, ValueError, "step: -1.0 is not a finite number > 0"),
         (descend_meta, {"adaptation_rate": -1.0}, ValueError, "adaptation_rate: -1.0 is not >= 0"),
         (descend_meta, {"optimum": [0.0]}, ValueError, "optimum has shape (1,), expected (1, 1): one gain for all"),
         (
@@ -411,24 +395,24 @@ META: dict[str, Any] = {
 def test_bad_input_is_named(
     function: Callable[..., Any], changes: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    given_values = (DESCEND if function is descend else META) | changes
+    given_values = (DESCEND if function is descend_tasks else META) | changes
     with pytest.raises(error, match=re.escape(message)):
         function(**given_values)
 
 
 def test_a_search_for_a_step_that_fails_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("metalqr.evaluation.exact_methods.path.MOST_HALVINGS", 1)
+    monkeypatch.setattr("metalqr.evaluation.exact_methods.descent.MAX_HALVINGS", 1)
     with pytest.raises(StepSizeError, match=r"no step among 1 halvings of \[.*\] makes the objective fall as fast"):
-        descend(SCALAR, [[-0.49]], Method.GRADIENT_DESCENT, 3)
+        descend_tasks(SCALAR, [[-0.49]], "gradient_descent", 3)
 
 
 def test_all_tasks_at_once_are_each_task_alone() -> None:
     tasks = random_tasks(9, 3, 3, 2)
     names = ("gap", "step", "curvature", "guaranteed_rate", "asymptotic_rate", "linearised_rate", "measured_rate")
-    for method in Method:
-        together = descend(tasks, np.zeros((2, 3)), method, 8)
+    for method in RATES:
+        together = descend_tasks(tasks, np.zeros((2, 3)), method, 8)
         for task in range(3):
-            alone: Descent = descend(tasks.subset([task]), np.zeros((2, 3)), method, 8)
+            alone = descend_tasks(tasks.subset([task]), np.zeros((2, 3)), method, 8)
             for name in names:
                 np.testing.assert_allclose(
                     getattr(alone, name)[..., 0],

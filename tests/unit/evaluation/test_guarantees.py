@@ -1,15 +1,16 @@
-"""What the theory promises of a run: runs by hand with known answers, others against the functions they stand for."""
+"""Guarantees along a run: runs by hand with known answers, others against the functions they stand for."""
 
 import re
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 from systems import Array, random_tasks, stable_gain
 
 from metalqr import estimators, lqr, meta
 from metalqr.config.algorithm import MetaSettings
 from metalqr.evaluation import guarantees
-from metalqr.evaluation.guarantees import Promise, Stability
+from metalqr.evaluation.stability import Guarantee, GuaranteeCheck, Stability
 from metalqr.lqr import LQRTasks, UnstablePolicyError
 from metalqr.simulation.streams import Stream, Use
 
@@ -32,8 +33,8 @@ def checked(K: list[float], unstable: list[int], settings: MetaSettings = SETTIN
     return guarantees.check(TASKS, [[K[0]]], np.reshape(K, (-1, 1, 1)), unstable, norms, settings, seed=0)
 
 
-def kept(found: Stability) -> dict[Promise, tuple[int, float, int | None]]:
-    return {record.promise: (record.checked, record.share, record.first_broken) for record in found.records}
+def summary(found: Stability) -> dict[Guarantee, tuple[int, float, int | None]]:
+    return {check.guarantee: (check.checked, check.share, check.first_violation) for check in found.checks}
 
 
 def cost(a: float, k: float) -> float:
@@ -58,24 +59,24 @@ def test_a_run_by_hand() -> None:
     np.testing.assert_allclose(found.spectral_radius, [[0.5 - k, 0.8 - k] for k in K], rtol=1e-12)
     np.testing.assert_array_equal(found.unstable_share, [0.0, 0.2, 0.0, np.nan])
     third = pytest.approx(1 / 3)
-    assert kept(found) == {
-        Promise.STABILISING: (4, 0.75, 3),
-        Promise.PERTURBED_STABILISING: (3, pytest.approx(2 / 3), 1),
-        Promise.MAML_STABILISING: (4, 0.75, 3),
-        Promise.ADAPTED_STABILISING: (4, 0.75, 3),
-        Promise.IN_SUBLEVEL_SET: (4, 0.5, 2),
-        Promise.ADAPTED_IN_SUBLEVEL_SET: (4, 0.5, 2),
-        Promise.MEAN_COST_FALLS: (3, third, 2),
-        Promise.OBJECTIVE_FALLS: (3, third, 2),
-        Promise.EVERY_COST_FALLS: (3, third, 2),
+    assert summary(found) == {
+        Guarantee.STABILISING: (4, 0.75, 3),
+        Guarantee.PERTURBED_STABILISING: (3, pytest.approx(2 / 3), 1),
+        Guarantee.MAML_STABILISING: (4, 0.75, 3),
+        Guarantee.ADAPTED_STABILISING: (4, 0.75, 3),
+        Guarantee.IN_SUBLEVEL_SET: (4, 0.5, 2),
+        Guarantee.ADAPTED_IN_SUBLEVEL_SET: (4, 0.5, 2),
+        Guarantee.MEAN_COST_FALLS: (3, third, 2),
+        Guarantee.OBJECTIVE_FALLS: (3, third, 2),
+        Guarantee.EVERY_COST_FALLS: (3, third, 2),
     }
     np.testing.assert_allclose(found.cost_rise, [by_hand[3, 0] / by_hand[2, 0] - 1, np.inf], rtol=1e-12)
     assert found.mean_cost_rise == found.objective_rise == np.inf
 
 
-def test_a_run_that_keeps_every_promise() -> None:
+def test_a_run_with_every_guarantee() -> None:
     found = checked([0.0, 0.1, 0.2], [0, 0, 0], SETTINGS.replace(adaptation_rate=0.0))
-    assert all((record.share, record.first_broken) == (1.0, None) for record in found.records)
+    assert all((check.share, check.first_violation) == (1.0, None) for check in found.checks)
     assert found.mean_cost_rise == found.objective_rise == 0.0
     assert found.cost_rise.tolist() == [0.0, 0.0]
 
@@ -83,19 +84,19 @@ def test_a_run_that_keeps_every_promise() -> None:
 def test_one_task_that_rises_while_the_mean_falls() -> None:
     """The optimum of task 0 is at 0.27, that of task 1 at 0.46: from 0.3 to 0.4 one gets worse, the other better."""
     found = checked([0.3, 0.4], [0, 0])
-    assert found.record(Promise.MEAN_COST_FALLS).share == 1.0
-    assert found.record(Promise.EVERY_COST_FALLS) == guarantees.Record(Promise.EVERY_COST_FALLS, 1, 0.0, 1)
-    assert found.record(Promise.IN_SUBLEVEL_SET).first_broken == 1
+    assert found.check_of(Guarantee.MEAN_COST_FALLS).share == 1.0
+    assert found.check_of(Guarantee.EVERY_COST_FALLS) == GuaranteeCheck(Guarantee.EVERY_COST_FALLS, 1, 0.0, 1)
+    assert found.check_of(Guarantee.IN_SUBLEVEL_SET).first_violation == 1
     assert (found.cost_rise[0], found.cost_rise[1]) == (pytest.approx(cost(0.5, 0.4) / cost(0.5, 0.3) - 1), 0.0)
 
 
 def test_a_single_gain_has_no_step_and_no_estimate() -> None:
     found = checked([0.1], [0])
-    for promise in (Promise.PERTURBED_STABILISING, Promise.MEAN_COST_FALLS, Promise.EVERY_COST_FALLS):
-        record = found.record(promise)
-        assert record.checked == 0
-        assert np.isnan(record.share)
-        assert record.first_broken is None
+    for guarantee in (Guarantee.PERTURBED_STABILISING, Guarantee.MEAN_COST_FALLS, Guarantee.EVERY_COST_FALLS):
+        check = found.check_of(guarantee)
+        assert check.checked == 0
+        assert np.isnan(check.share)
+        assert check.first_violation is None
     assert found.cost_rise.tolist() == [0.0, 0.0]
 
 
@@ -103,7 +104,7 @@ def test_an_estimate_at_the_last_gain_counts() -> None:
     """As in a run that met its tolerance."""
     found = checked([0.0, 0.1], [0, 10], last=1e-3)
     assert found.unstable_share.tolist() == [0.0, 1.0]
-    assert found.record(Promise.PERTURBED_STABILISING).first_broken == 1
+    assert found.check_of(Guarantee.PERTURBED_STABILISING).first_violation == 1
 
 
 def run(tasks: LQRTasks, seed: int) -> Array:
@@ -123,8 +124,8 @@ def test_every_iteration_is_what_the_functions_say(monkeypatch: pytest.MonkeyPat
     np.testing.assert_allclose(found.objective, [meta.objective(tasks, gain, rate) for gain in K], rtol=1e-9)
     maml = [meta.is_maml_stabilising(tasks, gain, rate) for gain in K]
     assert 0 < sum(maml) < 3, "both answers must occur among the stable gains"
-    assert found.record(Promise.MAML_STABILISING).share == np.mean(maml)
-    assert found.record(Promise.MAML_STABILISING).first_broken == maml.index(False)
+    assert found.check_of(Guarantee.MAML_STABILISING).share == np.mean(maml)
+    assert found.check_of(Guarantee.MAML_STABILISING).first_violation == maml.index(False)
     assert np.isinf(found.mean_cost[3:]).all()
     for n, gain in enumerate(K[:3]):
         stream = Stream(9, n, Use.STABILITY)
@@ -132,7 +133,7 @@ def test_every_iteration_is_what_the_functions_say(monkeypatch: pytest.MonkeyPat
         np.testing.assert_allclose(found.adapted_cost[n], lqr.cost(tasks, adapted), rtol=1e-12)
         repeated = gain - rate * estimators.estimate_gradient(tasks, gain, settings, Stream(9, n))
         assert not np.array_equal(found.adapted_cost[n], lqr.cost(tasks, repeated)), "the numbers of the run itself"
-    monkeypatch.setattr(guarantees, "_LARGEST_BATCH", 1)
+    monkeypatch.setattr(guarantees, "_MAX_BATCH", 1)
     single = guarantees.check(tasks, K[0], K, *rest)
     np.testing.assert_allclose(single.exactly_adapted_cost, found.exactly_adapted_cost, rtol=1e-10)
     np.testing.assert_allclose(single.spectral_radius, found.spectral_radius, rtol=1e-12)
@@ -142,8 +143,8 @@ def test_adapted_gains_that_leave_the_range_of_numbers_are_unstable() -> None:
     found = checked([0.0], [0], SETTINGS.replace(adaptation_rate=1e307))
     assert np.isinf(found.adapted_cost).all()
     assert np.isinf(found.exactly_adapted_cost).all()
-    assert found.record(Promise.ADAPTED_STABILISING).share == 0.0
-    assert found.record(Promise.MAML_STABILISING).share == 0.0
+    assert found.check_of(Guarantee.ADAPTED_STABILISING).share == 0.0
+    assert found.check_of(Guarantee.MAML_STABILISING).share == 0.0
 
 
 def test_a_diverged_run_ends_unstable() -> None:
@@ -153,8 +154,8 @@ def test_a_diverged_run_ends_unstable() -> None:
     found = guarantees.check(
         TASKS, [[0.0]], history.K, history.unstable_perturbations, history.gradient_norm, settings, seed=1
     )
-    record = found.record(Promise.STABILISING)
-    assert (record.first_broken, record.checked) == (history.status_iteration, history.status_iteration + 1)
+    check = found.check_of(Guarantee.STABILISING)
+    assert (check.first_violation, check.checked) == (history.status_iteration, history.status_iteration + 1)
     np.testing.assert_allclose(found.cost, history.cost, rtol=1e-12)
     assert found.mean_cost_rise == np.inf
 
@@ -164,7 +165,7 @@ def test_tasks_of_probability_zero_count_in_definitions_but_not_in_means() -> No
     found = guarantees.check(tasks, [[0.2]], np.reshape([0.2, -0.3], (2, 1, 1)), [0, 0], [1.0, np.nan], SETTINGS, 0)
     np.testing.assert_allclose(found.mean_cost, [cost(0.5, 0.2), cost(0.5, -0.3)])
     assert np.isfinite(found.objective).all()
-    assert found.record(Promise.STABILISING).first_broken == 1
+    assert found.check_of(Guarantee.STABILISING).first_violation == 1
 
 
 def test_a_batch_of_tasks_has_fewer_perturbed_policies() -> None:
@@ -183,10 +184,10 @@ def test_a_batch_of_tasks_has_fewer_perturbed_policies() -> None:
         ({"unstable": [0, 11]}, "unstable_perturbations is from 0 to 11, but an estimate with these settings has 10"),
     ],
 )
-def test_impossible_runs_are_refused(changes: dict[str, object], message: str) -> None:
-    arguments = {"K": np.zeros((2, 1, 1)), "unstable": [0, 0], "norm": [1.0, np.nan]} | changes
+def test_impossible_runs_are_refused(changes: dict[str, ArrayLike], message: str) -> None:
+    run: dict[str, ArrayLike] = {"K": np.zeros((2, 1, 1)), "unstable": [0, 0], "norm": [1.0, np.nan], **changes}
     with pytest.raises(ValueError, match=re.escape(message)):
-        guarantees.check(TASKS, [[0.0]], *arguments.values(), SETTINGS, 0)  # type: ignore[arg-type]
+        guarantees.check(TASKS, [[0.0]], run["K"], run["unstable"], run["norm"], SETTINGS, 0)
 
 
 def test_an_unstable_initial_gain_is_refused() -> None:

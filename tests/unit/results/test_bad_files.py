@@ -79,7 +79,7 @@ attributes = st.one_of(
 
 def mutated(dataset: xr.Dataset, data: st.DataObject) -> xr.Dataset:
     """The dataset with one thing changed: a variable gone, renamed, of another shape or kind, or an attribute."""
-    name = data.draw(st.sampled_from(list(dataset.variables)))
+    name = data.draw(st.sampled_from(list(map(str, dataset.variables))))
     attribute = data.draw(st.sampled_from(list(dataset.attrs)))
     array = dataset[name]
     match data.draw(

@@ -108,8 +108,12 @@ def test_stability_stands_by_seed_and_ends_in_nan() -> None:
             np.testing.assert_array_equal(chosen[name].values, getattr(run, name))
         for guarantee in Guarantee:
             check, kept = run.check_of(guarantee), chosen.sel(promise=str(guarantee))
-            assert (kept["checked"], kept["kept"]) == (check.checked, check.share)
-            assert kept["first_broken"] == (-1 if check.first_violation is None else check.first_violation)
+            first = -1 if check.first_violation is None else check.first_violation
+            assert [float(kept[name]) for name in ("checked", "kept", "first_broken")] == [
+                check.checked,
+                check.share,
+                first,
+            ]
     with pytest.raises(ValueError, match="there is no run; give at least one"):
         stability_dataset({}, {}, case="one")
 
