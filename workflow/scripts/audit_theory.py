@@ -1,4 +1,4 @@
-"""Check every inequality of the theory for a case, and compute what its theorems ask for."""
+"""Check every inequality of the theory for a case, and compute the requirements of its theorems."""
 
 from stage import snakemake
 

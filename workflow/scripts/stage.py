@@ -1,4 +1,4 @@
-"""What every script needs before it imports `metalqr`: the path, the thread counts, the log. Import it first.
+"""Set up a script before it imports `metalqr`: the path, the thread counts, the log. Import it first.
 
 A script of Snakemake finds neither `src/` (PYTHONPATH is dropped in conda jobs) nor Numba's thread count. Importing
 this module settles both, and sends log records, warnings and the traceback of an uncaught error to the rule's log file;

@@ -43,7 +43,7 @@ def check(
     K : array_like, shape (n + 1, k, d)
         The gains of the run, as in :class:`metalqr.training.History`. The last may be unstable.
     unstable_perturbations, gradient_norm : array_like, shape (n + 1,)
-        Of the run; where the norm is not a number the run made no estimate.
+        Of the run; where the norm is NaN the run made no estimate.
     settings : MetaSettings
         Settings of the run.
     seed : int

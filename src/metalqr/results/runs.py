@@ -13,7 +13,7 @@ from metalqr.results.layout import ITERATION, OF_CASE, SEED, Attribute, Kind, La
 
 
 class Status(enum.StrEnum):
-    """How a training run ended."""
+    """The way a training run ended."""
 
     COMPLETED = "completed"
     """All iterations were made."""

@@ -198,7 +198,7 @@ def _values(tasks: LQRTasks, gain: FloatArray, rate: float, length: int | None) 
 
 
 def _gradients(tasks: LQRTasks, gains: FloatArray, rate: float, length: int | None, centre: FloatArray) -> FloatArray:
-    """The targets at many gains (n, k, d), shape (n, I + 1, k, d); not a number where one does not exist."""
+    """The targets at many gains (n, k, d), shape (n, I + 1, k, d); NaN where one does not exist."""
 
     def cost_gradient(batch: LQRTasks, points: FloatArray) -> FloatArray:
         return lqr.gradient(batch, points) if length is None else lqr.finite_horizon_gradient(batch, points, length)

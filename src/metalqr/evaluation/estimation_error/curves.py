@@ -116,7 +116,7 @@ class Curve:
         Of the values; 0 where they are exact.
     slope : array, shape (I + 1,)
         Least-squares slope of log value against log parameter, over the values of the parameter at which error, noise
-        and bias of the target are finite; not a number for fewer than two.
+        and bias of the target are finite; NaN for fewer than two.
     slope_standard_error : array, shape (I + 1,)
         Of the slope, from the standard errors of the values, taken as independent. Those of a bias are not: they come
         from the same directions at every radius, and its slope is better than this says.

@@ -103,7 +103,7 @@ class _Scatter(NamedTuple):
 
 
 def _meta_repeats(point: MetaSettings, settings: MetaSettings, repeats: int) -> int:
-    """How often Algorithm 2 is repeated at a point."""
+    """Number of repeats of Algorithm 2 at a point."""
     algorithm_3 = methods.get("zeroth_order_maml")
     steps, own_steps = (
         algorithm_3.work(1, each.replace(task_batch="all")).rollouts * each.rollout_length for each in (point, settings)
