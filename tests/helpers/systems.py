@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 def definite(rng: np.random.Generator, count: int, dim: int) -> Array:
     """Random symmetric positive definite matrices with eigenvalues of at least 0.2."""
     factors = rng.standard_normal((count, dim, dim))
-    return factors @ factors.swapaxes(1, 2) / dim + 0.2 * np.eye(dim)
+    return factors @ factors.mT / dim + 0.2 * np.eye(dim)
 
 
 def random_tasks(

@@ -1,4 +1,4 @@
-"""The optimum of a case's meta-objective at an adaptation rate, and whether its tasks are learnable there."""
+"""The optimum of a case's meta-objective at an adaptation rate, and the learnability of its tasks there."""
 
 from stage import snakemake
 

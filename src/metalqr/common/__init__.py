@@ -1,1 +1,1 @@
-"""Helpers of all packages: atomic writes, checksums, checks of arguments, names that are imported when first used."""
+"""Helpers of every other package: atomic writes, checksums, checks of arguments, names imported when first used."""

@@ -6,19 +6,7 @@ from typing import Any
 
 
 def lazy_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a package.
-
-    Parameters
-    ----------
-    package : str
-        Its ``__name__``.
-    homes : mapping of str to str
-        The module that defines each name; ``module:`` if the name stands for that module itself.
-
-    Returns
-    -------
-    callable
-    """
+    """The ``__getattr__`` of a package: for each name the module that defines it; ``module:`` is that module itself."""
 
     def find(name: str) -> Any:
         if name in homes:

@@ -1,4 +1,4 @@
-"""Checks of arguments, whose messages name the argument, the value and what it must be."""
+"""Checks of arguments, which return them as what they are, or raise a ValueError that says what they must be."""
 
 import math
 from typing import Any
@@ -8,12 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def whole_number(name: str, value: Any, at_least: int = 1, at_most: int | None = None) -> int:
-    """Return the value as an int; NumPy's whole numbers count too, truth values do not.
-
-    Raises
-    ------
-    ValueError
-        If it is no whole number in the range.
+    """Check a whole number in a range; NumPy's count too, truth values do not.
 
     Examples
     --------
@@ -29,39 +24,21 @@ def whole_number(name: str, value: Any, at_least: int = 1, at_most: int | None =
 
 
 def positive(name: str, value: Any) -> float:
-    """Return the value as a float.
-
-    Raises
-    ------
-    ValueError
-        If it is not finite and positive.
-    """
+    """Check a finite number > 0."""
     if not 0.0 < value < math.inf:
         raise ValueError(f"{name}: {value!r} is not a finite number > 0")
     return float(value)
 
 
 def not_negative(name: str, value: Any) -> float:
-    """Return the value as a float.
-
-    Raises
-    ------
-    ValueError
-        If it is not finite and at least 0.
-    """
+    """Check a finite number >= 0."""
     if not 0.0 <= value < math.inf:
         raise ValueError(f"{name}: {value!r} is not a finite number >= 0")
     return float(value)
 
 
 def finite_array(name: str, values: ArrayLike, expected: str, *shapes: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return values as an array of one of the shapes, which ``expected`` puts into words.
-
-    Raises
-    ------
-    ValueError
-        If it has another shape, or holds something that is not finite.
-    """
+    """Check an array of finite numbers, of one of the shapes, which ``expected`` puts into words."""
     array = np.asarray(values, dtype=np.float64)
     if array.shape not in shapes:
         raise ValueError(f"{name} has shape {array.shape}, expected {expected}")

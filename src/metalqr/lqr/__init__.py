@@ -5,11 +5,11 @@ The formulas are those of Section 3.1 of the paper with the corrections listed i
 **Conventions.** ``tasks`` are I systems :math:`x_{t+1} = A_i x_t + B_i u_t + w_t` with d states and k inputs, and every
 function works on all of them at once. A gain K, of the policy u = -K x, is one for all tasks, shape (k, d), or one per
 task, (I, k, d); so is a direction X. A result has an entry for each task: costs (I,), gains and gradients (I, k, d),
-matrices of states (I, d, d). Costs are means per step of :math:`x^\top Q_i x + u^\top R_i u`. An adaptation rate η >= 0
-multiplies a gradient. A gain of another shape, or with an entry that is not finite, raises a ValueError; a gain that
-does not stabilise a task, where a quantity then does not exist, raises :class:`UnstablePolicyError`, which holds the
-tasks and their spectral radii. Tasks of probability zero count in no mean over the tasks. The docstrings of the
-packages that build on this one do not repeat this.
+matrices of states (I, d, d). Costs are means per step of :math:`x^\top Q_i x + u^\top R_i u`, and lengths are in steps.
+An adaptation rate η >= 0 multiplies a gradient. A gain of another shape, or with an entry that is not finite, raises a
+ValueError; a gain that does not stabilise a task, where a quantity then does not exist, raises
+:class:`UnstablePolicyError`, which holds the tasks and their spectral radii. Tasks of probability zero count in no mean
+over the tasks. The docstrings of this package, and of those that build on it, do not repeat this.
 """
 
 from metalqr.lqr.evaluation import (

@@ -32,7 +32,7 @@ class Verdict(enum.StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Learnability:
-    """What is known about the MAML-learnability of a set of tasks.
+    """Verdict on the MAML-learnability of a set of tasks, with its reason.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Learnability:
 
 
 def assess(tasks: LQRTasks, adaptation_rate: float, K0: ArrayLike | None = None) -> Learnability:
-    r"""Decide, as far as possible, whether tasks are MAML-learnable at an adaptation rate.
+    r"""Decide, as far as possible, if tasks are MAML-learnable at an adaptation rate.
 
     They are if a MAML-stabilising gain exists (Definition 1): one gain K with :math:`\rho(A_i - B_i K) < 1` and
     :math:`\rho(A_i - B_i (K - \eta \nabla J_i(K))) < 1` for every task, also for those of probability zero. It is

@@ -1,1 +1,1 @@
-"""Where tasks come from: a file for each task family; their names in a config are those of the files."""
+"""Sources of tasks: a file for each task family; their names in a config are those of the files."""

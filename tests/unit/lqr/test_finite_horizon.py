@@ -1,6 +1,7 @@
 """Costs of rollouts of finite length and their derivatives, against powers, differences and formulas by hand."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -53,14 +54,10 @@ def test_finite_horizon_cost_overflows_to_infinity() -> None:
 @pytest.mark.parametrize("length", [0, -1, 2.5, True, "50"])
 def test_an_impossible_length_is_refused(length: Any) -> None:
     tasks, K = random_tasks(0), np.zeros((2, 3))
-    functions: list[Callable[[], Array]] = [
-        lambda: lqr.finite_horizon_cost(tasks, K, length),
-        lambda: lqr.finite_horizon_gradient(tasks, K, length),
-        lambda: lqr.finite_horizon_hessian_vector_product(tasks, K, K, length),
-    ]
-    for function in functions:
+    product = partial(lqr.finite_horizon_hessian_vector_product, X=K)
+    for function in (lqr.finite_horizon_cost, lqr.finite_horizon_gradient, product):
         with pytest.raises(ValueError, match=r"length: .* is not a whole number >= 1"):
-            function()
+            function(tasks, K, length=length)
 
 
 def test_a_single_step_by_hand() -> None:
@@ -86,20 +83,13 @@ def test_derivatives_agree_with_finite_differences(dims: tuple[int, int], radius
     tasks = random_tasks(11, 2, *dims, radius=radius)
     K = 0.3 * stable_gain(random_tasks(11, 2, *dims, radius=0.7), 11, per_task=True)
     gradient = lqr.finite_horizon_gradient(tasks, K, 9)
-    check_derivative(
-        lambda gain: lqr.finite_horizon_cost(tasks, gain, 9),
-        K,
-        lambda unit: np.tensordot(gradient, unit, 2),
-        1e-8,
-        step=1e-3,
+    cost, slope = (
+        partial(lqr.finite_horizon_cost, tasks, length=9),
+        partial(lqr.finite_horizon_gradient, tasks, length=9),
     )
-    check_derivative(
-        lambda gain: lqr.finite_horizon_gradient(tasks, gain, 9),
-        K,
-        lambda unit: lqr.finite_horizon_hessian_vector_product(tasks, K, unit, 9),
-        1e-8,
-        step=1e-3,
-    )
+    check_derivative(cost, K, lambda unit: np.tensordot(gradient, unit, 2), 1e-8, step=1e-3)
+    product = partial(lqr.finite_horizon_hessian_vector_product, tasks, K, length=9)
+    check_derivative(slope, K, product, 1e-8, step=1e-3)
 
 
 @settings(max_examples=20)
