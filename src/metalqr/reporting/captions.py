@@ -1,17 +1,12 @@
 """Words that several captions share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from metalqr.config.algorithm import all_declarations
 
 
-def listed(lines: Sequence[str]) -> str:
-    """A list in reStructuredText, set off from the paragraph before it."""
-    return "".join(f"\n\n* {line}" for line in lines) + "\n"
-
-
-def joined(values: Sequence[Any]) -> str:
+def joined(values: Iterable[Any]) -> str:
     """Values with commas, each as :func:`plain` writes it."""
     return ", ".join(map(plain, values))
 
@@ -22,7 +17,7 @@ def plain(value: Any) -> str:
 
 
 def case_line(config: Mapping[str, Any], case: str, settings: Sequence[str] | None = None) -> str:
-    """A case with its dimensions and the algorithm's settings that it is run with, by default all.
+    """A case with its dimensions and its settings of the algorithm, by default all.
 
     Examples
     --------
@@ -39,9 +34,14 @@ def case_line(config: Mapping[str, Any], case: str, settings: Sequence[str] | No
     return ", ".join([f"{case}: d = {block['state_dim']}", f"k = {block['action_dim']}", *shown])
 
 
-def sweep_words(sweep: Mapping[str, Any]) -> str:
-    """The swept settings of an experiment with their values, each after a semicolon."""
-    return "".join(
-        f"; {setting} {f'moves with {values}' if isinstance(values, str) else joined(values)}"
-        for setting, values in sweep.items()
-    )
+def experiment_lines(config: Mapping[str, Any], name: str) -> list[str]:
+    """The seeds and the cases of an experiment."""
+    experiment = config["experiments"][name]
+    cases = [case_line(config, case) for case in experiment["cases"]]
+    return [f"experiment {name}, seeds {joined(experiment['seeds'])}", *cases]
+
+
+def target(config: Mapping[str, Any]) -> str:
+    """The target of the requirements of Theorems 1 and 2."""
+    wanted = config["theory"]["requirements"]
+    return f"target: within {wanted['target']} of the first gap, failure probability {wanted['failure_probability']}"

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from metalqr.config.registry import Plugin
-from metalqr.reporting.summaries import DatasetError
 
 if TYPE_CHECKING:
     from metalqr.config.experiments import Experiment
@@ -28,25 +27,26 @@ class Product(Plugin):
         ``"exact_methods"``.
     file : str
         The name of its files, without a suffix: by default its own name, one file of everything that it shows. With
-        ``{name}`` in it there is a file for each experiment or case, whose name stands there.
-    category : str
-        Where the report lists it.
+        ``{name}`` in it there is a file for each experiment or case.
+    category, heading : str
+        Its section of the report, and the heading of its file's name there.
     """
 
     reads: ClassVar[str] = "datasets"
     file: ClassVar[str] = ""
     category: ClassVar[str]
+    heading: ClassVar[str]
 
     def takes(self, experiment: Experiment) -> bool:
-        """Whether it shows an experiment: by default, every one. It counts for ``"datasets"`` only."""
+        """True for the experiments that it shows: by default, all. It counts for ``"datasets"`` only."""
         return True
 
     def labels(self, file: str) -> dict[str, str]:
         """The columns of the report's list of results, for one of its files."""
-        raise NotImplementedError
+        return {self.heading: file}
 
-    def caption(self, config: Mapping[str, Any], names: Sequence[str]) -> str:
-        """The text beside it in the report, in reStructuredText: by default, the docstring of the class.
+    def details(self, config: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+        """Lines of the caption that depend on the config, by default none.
 
         Parameters
         ----------
@@ -55,9 +55,9 @@ class Product(Plugin):
         names : sequence of str
             The experiments or cases that it shows.
         """
-        return inspect.cleandoc(type(self).__doc__ or "")
+        return []
 
-    def _require(self, datasets: Mapping[str, Any]) -> None:
-        if not datasets:
-            owner = "experiment" if self.reads == "datasets" else "case"
-            raise DatasetError(f"{self.name} needs the dataset of at least one {owner}")
+    def caption(self, config: Mapping[str, Any], names: Sequence[str]) -> str:
+        """The text beside it in the report, in reStructuredText: the docstring of the class, the details as a list."""
+        text = inspect.cleandoc(type(self).__doc__ or "")
+        return "\n\n* ".join([text, *self.details(config, names)])

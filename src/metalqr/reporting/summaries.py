@@ -11,44 +11,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from metalqr.training.history import Status
+
 if TYPE_CHECKING:
     import xarray as xr
 
-#: Variables that a case must have for the figures and tables.
-REQUIRED_VARIABLES = (
-    "ratio",
-    "J_star",
-    "J_shared",
-    "unstable_perturbations",
-    "perturbed_policies",
-    "rollout_steps",
-    "gradient_norm",
-    "status",
-)
-
 
 class DatasetError(ValueError):
-    """A dataset is not what a figure or table needs; the message names the case and what it lacks."""
+    """A dataset is not what a figure needs; the message names the case."""
 
 
-def cases(dataset: xr.DataTree) -> dict[str, xr.Dataset]:
-    """The datasets of an experiment's cases by name, in the order of the file, checked.
+def cases(dataset: xr.DataTree, axes: int | None = None) -> dict[str, xr.Dataset]:
+    """The datasets of an experiment's cases by name, in the order of the file.
 
     Raises
     ------
     DatasetError
-        If there is no case, or if a case lacks a variable, a dimension or an attribute.
+        If the number of swept settings is not `axes`.
     """
-    if not dataset.children:
-        raise DatasetError("the dataset holds no case; build it from at least one case of an experiment")
     found = {name: group.to_dataset() for name, group in dataset.children.items()}
     for name, case in found.items():
-        missing = [f"variable {variable!r}" for variable in REQUIRED_VARIABLES if variable not in case]
-        missing += [f"attribute {key!r}" for key in ("state_dim", "action_dim", "settings") if key not in case.attrs]
-        if not missing:
-            missing = [f"dimension {key!r} of ratio" for key in ("seed", "iteration") if key not in case["ratio"].dims]
-        if missing:
-            raise DatasetError(f"case {name!r} lacks {', '.join(missing)}; build the experiment's dataset again")
+        if axes is not None and len(swept := swept_settings(case)) != axes:
+            shown = f"{len(swept)} settings ({', '.join(swept) or 'none'})"
+            raise DatasetError(f"case {name!r} sweeps {shown}, but this figure draws cases that sweep {axes}")
     return found
 
 
@@ -65,7 +50,7 @@ def fixed_settings(case: xr.Dataset) -> dict[str, Any]:
 
 def diverged(case: xr.Dataset) -> xr.DataArray:
     """True for the runs (swept settings, seed) that left the stabilising set."""
-    return case["status"].astype(str) == "diverged"
+    return case["status"].astype(str) == Status.DIVERGED
 
 
 def floor_ratio(case: xr.Dataset) -> float:
@@ -80,17 +65,13 @@ def floor_ratio(case: xr.Dataset) -> float:
 
 def last_iteration(case: xr.Dataset) -> xr.DataArray:
     """The last iteration (swept settings, seed) whose gain has a finite ratio, that is, stabilises every task."""
-    import xarray as xr
-
-    ratio = _ordered_ratio(case)
-    iterations = xr.where(np.isfinite(ratio), ratio["iteration"], ratio["iteration"][0])
+    iterations = case["iteration"].where(np.isfinite(case["ratio"]), case["iteration"][0])
     return iterations.max("iteration")
 
 
 def last_ratio(case: xr.Dataset) -> xr.DataArray:
     """The ratio (swept settings, seed) at :func:`last_iteration`, for diverged runs too."""
-    ratio = _ordered_ratio(case)
-    return ratio.sel(iteration=last_iteration(case)).drop_vars("iteration")
+    return case["ratio"].sel(iteration=last_iteration(case)).drop_vars("iteration")
 
 
 def final_ratio(case: xr.Dataset) -> xr.DataArray:
@@ -102,17 +83,14 @@ def final_ratio(case: xr.Dataset) -> xr.DataArray:
 
 
 def continued_ratio(case: xr.Dataset) -> xr.DataArray:
-    """The ratio (swept settings, seed, iteration) with what it stands for after the end of a run.
+    """The ratio (swept settings, seed, iteration), continued after the end of a run.
 
     A run that met its tolerance keeps its last gain, so its ratio is held. A diverged run has an infinite ratio, so
     that the median over seeds does not improve when the bad runs end. All else stays NaN.
     """
-    import xarray as xr
-
-    ratio = _ordered_ratio(case)
-    met_tolerance = case["status"].astype(str) == "tolerance"
-    after_the_end = xr.where(met_tolerance, last_ratio(case), xr.where(diverged(case), np.inf, np.nan))
-    return xr.where(np.isfinite(ratio), ratio, after_the_end).transpose(*ratio.dims)
+    ratio = case["ratio"]
+    has_ended = diverged(case) | (case["status"].astype(str) == Status.TOLERANCE)
+    return ratio.where(np.isfinite(ratio), final_ratio(case).where(has_ended))
 
 
 def perturbation_count(case: xr.Dataset) -> xr.DataArray:
@@ -129,7 +107,3 @@ def unstable_share(case: xr.Dataset) -> xr.DataArray:
     """Share of a run's perturbed policies (swept settings, seed) that were unstable; NaN where none was tried."""
     tried = perturbation_count(case)
     return unstable_count(case) / tried.where(tried > 0)
-
-
-def _ordered_ratio(case: xr.Dataset) -> xr.DataArray:
-    return case["ratio"].transpose(..., "seed", "iteration")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metalqr.reporting import summaries
-from metalqr.reporting.figures.palette import CROSS, FLOOR
+from metalqr.reporting.figures.palette import BAND, CASE_MARK, CROSS, FLOOR, with_styles
+from metalqr.reporting.figures.style import round_ticks
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,8 +43,7 @@ def draw_curve(axes: Axes, case: xr.Dataset, colour: ColorType, top: float) -> L
     finite = ratio.where(np.isfinite(ratio))
     iterations = ratio["iteration"].values
     if case.sizes["seed"] > 1:
-        low, high = finite.min("seed").values, finite.max("seed").values
-        axes.fill_between(iterations, low, high, color=colour, alpha=0.22, linewidth=0)
+        axes.fill_between(iterations, finite.min("seed").values, finite.max("seed").values, color=colour, **BAND)
     median = ratio.median("seed", skipna=False)
     (line,) = axes.plot(iterations, median.where(np.isfinite(median)).values, color=colour)
     ended = summaries.diverged(case).values
@@ -56,13 +56,44 @@ def draw_curve(axes: Axes, case: xr.Dataset, colour: ColorType, top: float) -> L
     return line
 
 
+def draw_panel(axes: Axes, curves: Iterable[tuple[str, xr.Dataset]], top: float, *, floors: bool) -> list[Line2D]:
+    """Draw labelled curves, each in a colour and with a marker of its own, and set the axes.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    curves : iterable of (str, xarray.Dataset)
+        Labels, and cases as in :func:`draw_curve`.
+    top : float
+        Top of the ratio's axis.
+    floors : bool
+        If each curve has a floor of its own, in its colour.
+
+    Returns
+    -------
+    list of matplotlib.lines.Line2D
+    """
+    cases, lines = [], []
+    for position, ((label, case), colour, marker) in enumerate(with_styles(curves)):
+        line = draw_curve(axes, case, colour, top)
+        every = max(1, case.sizes["iteration"] // 8)
+        # Shifted from curve to curve, so that markers do not hide one another.
+        line.set(marker=marker, label=label, markevery=((2 * position + 1) * every // 6 % every, every), **CASE_MARK)
+        if floors:
+            axes.axhline(summaries.floor_ratio(case), color=colour, **FLOOR)
+        cases.append(case)
+        lines.append(line)
+    axes.set(xlabel="Iterations", xlim=iteration_limits(cases), ylim=(0.0, top))
+    round_ticks(axes.xaxis, whole=True)
+    round_ticks(axes.yaxis)
+    return lines
+
+
 def ratio_top(case: xr.Dataset) -> float:
     """Top of an axis that holds every run that did not diverge and the start of those that did."""
     ratio = case["ratio"]
-    shown = ratio.where(
-        np.isfinite(ratio) & (~summaries.diverged(case) | (ratio["iteration"] == ratio["iteration"][0]))
-    )
-    largest = float(shown.max())
+    held = ~summaries.diverged(case) | (ratio["iteration"] == ratio["iteration"][0])
+    largest = float(ratio.where(np.isfinite(ratio) & held).max())
     return 1.05 * largest if largest > MIN_RATIO_TOP else MIN_RATIO_TOP
 
 
@@ -80,11 +111,11 @@ def curve_keys(cases: list[xr.Dataset]) -> list[Line2D | Patch]:
     seeds = sorted({case.sizes["seed"] for case in cases})
     if seeds[-1] > 1:
         count = str(seeds[-1]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-        keys.append(Patch(color="0.3", alpha=0.22, linewidth=0, label=f"range of {count} seeds (line: median)"))
-    ended = sum(int(summaries.diverged(case).sum()) for case in cases)
-    if ended:
-        runs = sum(summaries.diverged(case).size for case in cases)
-        keys.append(Line2D([], [], color="0.6", linestyle="none", **CROSS, label=f"diverged ({ended} of {runs} runs)"))
+        keys.append(Patch(color="0.3", **BAND, label=f"range of {count} seeds (line: median)"))
+    ended = [summaries.diverged(case) for case in cases]
+    if number := sum(int(each.sum()) for each in ended):
+        label = f"diverged ({number} of {sum(each.size for each in ended)} runs)"
+        keys.append(Line2D([], [], color="0.6", linestyle="none", **CROSS, label=label))
     return keys
 
 

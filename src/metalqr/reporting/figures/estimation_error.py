@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from metalqr.config.registries import figures
 from metalqr.reporting import captions
 from metalqr.reporting.figures.curves import dimensions
 from metalqr.reporting.figures.figure import Figure
-from metalqr.reporting.figures.palette import CASE_COLOURS, CASE_MARKERS, CROSS, REFERENCE, TITLE_PAD
-from metalqr.reporting.figures.style import labels_with_room, new_figure
+from metalqr.reporting.figures.palette import BAND, CASE_MARK, CROSS, REFERENCE, TITLE_PAD, with_styles
+from metalqr.reporting.figures.style import label_ticks, logarithmic, new_figure
 from metalqr.reporting.labels import declared
 
 if TYPE_CHECKING:
@@ -25,15 +23,14 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
     from matplotlib.typing import ColorType
+    from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+    from metalqr.lqr import FloatArray
+
 #: The columns: settings, and what their axes say beside label and symbol.
 PARAMETERS = {"perturbations": " (outer and inner)", "smoothing_radius": "", "rollout_length": ""}
 #: The rows: titles, by the number of the algorithm.
-ALGORITHMS = {
-    1: "Algorithm 1: gradient of one task (mean over tasks)",
-    2: "Algorithm 2: meta-gradient",
-}
+ALGORITHMS = {1: "Algorithm 1: gradient of one task (mean over tasks)", 2: "Algorithm 2: meta-gradient"}
 GUIDE: dict[str, Any] = {"color": "0.55", "linewidth": 0.8, "zorder": 1.5}
 #: Factor between the curves and a guide.
 ROOM = 1.6
@@ -42,33 +39,26 @@ BIAS: dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 1.2}
 
 @figures.register("estimation_error")
 class EstimationError(Figure):
-    r"""One row for each algorithm, one column for each of M, r and :math:`\ell`; all axes logarithmic.
+    """The true error of Algorithms 1 and 2 at K_0 against M, r and ℓ, with the other settings as the case has them.
 
-    Errors are relative: divided by the norm of the exact gradient. The line is the mean over repeats, the band reaches
-    from it to the 90 % quantile, the dashed line is the bias, what is left of the error for infinitely many
-    perturbations: along r that of smoothing alone, along :math:`\ell` that of finite rollouts alone, along M that of
-    both. One alone may exceed the error, where both cancel in part: near instability a finite rollout costs much less
-    than an infinite one. Algorithm 1 is shown by the mean over tasks. Thin grey lines have the slopes that theory
-    predicts. Crosses at the top edge are errors and biases that are infinite or beyond the axis, which holds all of
-    those for which every perturbed policy is stable.
+    Errors are relative to the norm of the exact gradient: that of each task for Algorithm 1, shown by the mean over
+    tasks, and that of the meta-objective for Algorithm 2. Lines are means over repeated estimates, bands reach to the
+    90 % quantile. The dashed line is the bias, the error that infinitely many perturbations would leave: along r that
+    of smoothing alone, along ℓ that of finite rollouts alone, along M that of both. One alone may exceed the error
+    where the two cancel in part: near instability a finite rollout costs much less than an infinite one. Thin grey
+    lines have the slopes that theory predicts. Crosses at the top edge are errors and biases that are infinite or
+    beyond the axis, which holds all of those for which every perturbed policy is stable.
     """
 
     reads = "estimation_error"
     category = "Theory"
 
-    def caption(self, config: Mapping[str, Any], names: Sequence[str]) -> str:
-        """What is drawn, and the cases' own settings."""
+    def details(self, config: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+        """The number of estimates, and the cases' own settings."""
         repeats = config["theory"]["estimation_error"]["repeats"]
-        text = (
-            "**The true error of Algorithms 1 and 2** at K_0, relative to the exact gradient: that of every task for "
-            "Algorithm 1, shown by the mean over tasks, and that of the meta-objective for Algorithm 2. Lines are "
-            f"means over {repeats} estimates (of Algorithm 2 fewer where they take longer), bands reach to the 90 % "
-            "quantile, dashed lines are the bias alone. Thin grey lines have the slopes that theory predicts. One of "
-            "M, r and ℓ is changed, everything else is at the case's own settings. Crosses at the top edge are errors "
-            "and biases that are infinite or beyond the axis."
-        )
         own = ("perturbations", "inner_perturbations", "smoothing_radius", "rollout_length", "adaptation_rate")
-        return text + captions.listed([captions.case_line(config, case, own) for case in names])
+        cases = [captions.case_line(config, case, own) for case in names]
+        return [f"means over {repeats} estimates, of Algorithm 2 fewer where they take longer", *cases]
 
     def draw(self, datasets: Mapping[str, xr.Dataset]) -> matplotlib.figure.Figure:
         """Six panels of all cases, from files of the stage ``estimation_error``."""
@@ -118,7 +108,7 @@ class _Curves(NamedTuple):
 
     @property
     def regular(self) -> NDArray[np.bool_]:
-        """Where the smoothed cost exists, so that theory says something and no unstable policy makes the error."""
+        """True where the smoothed cost exists, so that theory applies and no unstable policy makes the error."""
         return np.isfinite(self.bias) & np.isfinite(self.mean) & np.isfinite(self.quantile)
 
 
@@ -126,17 +116,13 @@ class _Curves(NamedTuple):
 
 
 def _draw(axes: Axes, cases: list[_Curves], parameter: str, limits: tuple[float, float]) -> None:
-    from matplotlib.ticker import LogLocator, NullFormatter
-
     top = limits[1]
-    styles = zip(cases, itertools.cycle(CASE_COLOURS), itertools.cycle(CASE_MARKERS), strict=False)
-    for place, (curves, colour, marker) in enumerate(styles):
+    for place, (curves, colour, marker) in enumerate(with_styles(cases)):
         inside = curves.mean <= top
         mean, bias = np.where(inside, curves.mean, np.nan), np.where(curves.bias <= top, curves.bias, np.nan)
         band = np.where(inside, np.fmin(curves.quantile, top), np.nan)
-        axes.fill_between(curves.values, mean, band, color=colour, alpha=0.22, linewidth=0)
-        (line,) = axes.plot(curves.values, mean, color=colour, label="_error")
-        line.set(marker=marker, markersize=4.5, markeredgecolor="white", markeredgewidth=0.5)
+        axes.fill_between(curves.values, mean, band, color=colour, **BAND)
+        axes.plot(curves.values, mean, color=colour, label="_error", marker=marker, **CASE_MARK)
         axes.plot(curves.values, bias, color=colour, marker=marker, markersize=3.0, label="_bias", **BIAS)
         # Side by side, so that none hides another; those of the biases below those of the errors.
         aside = 10.0 * (place - (len(cases) - 1) / 2)
@@ -149,9 +135,7 @@ def _draw(axes: Axes, cases: list[_Curves], parameter: str, limits: tuple[float,
         axes.axvline(own.pop(), zorder=0.5, **REFERENCE)
     _set_value_axis(axes, np.unique(np.concatenate([curves.values for curves in cases])))
     axes.set_ylim(limits)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(numticks=12))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    logarithmic(axes, numticks=12)
 
 
 def _draw_beyond(
@@ -174,47 +158,34 @@ def _hollow(colour: ColorType) -> dict[str, Any]:
 
 
 def _set_value_axis(axes: Axes, values: FloatArray) -> None:
-    """Scale, limits and ticks of the horizontal axis, with labels as far as there is room."""
-    from matplotlib.ticker import NullLocator
-
+    """Scale, limits and ticks of the horizontal axis."""
     pad = max(1.1, (values.max() / values.min()) ** 0.05)
     low, high = values.min() / pad, values.max() * pad
-    labels = [f"{value:g}" for value in values]
     places = np.log(values / low) / np.log(high / low)
-    readable = labels_with_room(dict(zip(labels, places, strict=True)), [], width=190.0)
     # Limits first: Matplotlib would choose some of its own for a new scale, which a single value does not allow.
     axes.set_xlim(low, high)
     axes.set_xscale("log")
-    axes.set_xticks(values, [label if label in readable else "" for label in labels])
-    axes.xaxis.set_minor_locator(NullLocator())
+    label_ticks(axes, values, [f"{value:g}" for value in values], places, 190.0)
 
 
 def _draw_guides(axes: Axes, cases: list[_Curves], symbol: str) -> None:
     """A line of the slope of the noise above all errors, and one of the slope of the bias below all biases."""
     ends = np.array([min(curves.values.min() for curves in cases), max(curves.values.max() for curves in cases)])
-    for slope, name, extreme, margin in (
-        (cases[0].predicted_noise, "mean", np.max, ROOM),
-        (cases[0].predicted_bias, "bias", np.min, 1 / ROOM),
+    noise, bias = cases[0].predicted_noise, cases[0].predicted_bias
+    # The words at the end, and on the side, that is free of the line and of the curves.
+    above: dict[str, Any] = {"xytext": (0, 4), "ha": "left", "va": "bottom"}
+    below: dict[str, Any] = {"xytext": (0, -4 if bias <= 0 else -14), "ha": "right", "va": "top"}
+    for slope, name, extreme, margin, end, words in (
+        (noise, "mean", np.max, ROOM, 0, above),
+        (bias, "bias", np.min, 1 / ROOM, 1, below),
     ):
         levels = np.concatenate([(getattr(each, name) / each.values**slope)[each.regular] for each in cases])
         if not (levels > 0).any():
             continue
         line = margin * extreme(levels[levels > 0]) * ends**slope
         axes.plot(ends, line, label="_guide", **GUIDE)
-        # At the end, and on the side, that is free of the line and of the curves.
-        above = margin > 1
-        end, alignment = (0, "left") if above else (1, "right")
-        away = 4 if slope * (1 if above else -1) >= 0 or above else 14
-        axes.annotate(
-            _power(symbol, slope),
-            (ends[end], line[end]),
-            (0, away if above else -away),
-            textcoords="offset points",
-            ha=alignment,
-            va="bottom" if above else "top",
-            color="0.4",
-            fontsize=8,
-        )
+        place = (ends[end], line[end])
+        axes.annotate(_power(symbol, slope), place, textcoords="offset points", color="0.4", fontsize=8, **words)
 
 
 def _limits(cases: Iterable[_Curves]) -> tuple[float, float]:
@@ -239,16 +210,17 @@ def _keys(datasets: Mapping[str, xr.Dataset]) -> list[Line2D | Patch]:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    colours: Iterable[ColorType] = itertools.cycle(CASE_COLOURS)
-    keys: list[Line2D | Patch] = [
+    cases = [
         Line2D([], [], color=colour, marker=marker, markersize=4.5, markeredgecolor="white", label=dimensions(case))
-        for case, colour, marker in zip(datasets.values(), colours, itertools.cycle(CASE_MARKERS), strict=False)
+        for case, colour, marker in with_styles(datasets.values())
     ]
-    keys.append(Line2D([], [], color="0.3", label="mean error"))
-    keys.append(Patch(color="0.3", alpha=0.22, linewidth=0, label="up to the 90 % quantile"))
-    keys.append(Line2D([], [], color="0.3", marker="o", markersize=3.0, **BIAS, label="bias"))
-    keys.append(Line2D([], [], **GUIDE, label="slope that theory predicts"))
-    keys.append(Line2D([], [], **REFERENCE, label="the cases' own setting"))
-    keys.append(Line2D([], [], color="0.6", linestyle="none", **CROSS, label="error infinite or beyond the axis"))
-    keys.append(Line2D([], [], linestyle="none", **_hollow("0.5"), label="bias infinite or beyond the axis"))
-    return keys
+    return [
+        *cases,
+        Line2D([], [], color="0.3", label="mean error"),
+        Patch(color="0.3", **BAND, label="up to the 90 % quantile"),
+        Line2D([], [], color="0.3", marker="o", markersize=3.0, **BIAS, label="bias"),
+        Line2D([], [], **GUIDE, label="slope that theory predicts"),
+        Line2D([], [], **REFERENCE, label="the cases' own setting"),
+        Line2D([], [], color="0.6", linestyle="none", **CROSS, label="error infinite or beyond the axis"),
+        Line2D([], [], linestyle="none", **_hollow("0.5"), label="bias infinite or beyond the axis"),
+    ]

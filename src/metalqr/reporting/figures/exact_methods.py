@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from metalqr.config.registries import figures
 from metalqr.reporting import captions
 from metalqr.reporting.figures.curves import dimensions
 from metalqr.reporting.figures.figure import Figure
-from metalqr.reporting.figures.style import new_figure, round_ticks
+from metalqr.reporting.figures.style import logarithmic, new_figure, round_ticks
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
-FloatArray = NDArray[np.float64]
+    from metalqr.lqr import FloatArray
 
 
 class _Method(NamedTuple):
@@ -67,30 +66,24 @@ BOUND: dict[str, Any] = {"linestyle": ":", "linewidth": 1.2}
 
 @figures.register("exact_methods")
 class ExactMethods(Figure):
-    r"""Gaps to the optimum of the exact first-order methods, and their rates, one column for each case.
+    """The exact first-order methods of Section 3.1 from K_0: gaps to the optimum and rates, a column for each case.
 
-    Drawn is the gap relative to the first,
-    :math:`(J_i(K_n) - J_i^*) / (J_i(K_0) - J_i^*)`, of the methods on every task by itself, and the same of L for
-    gradient descent on the meta-objective: all iterations above, the first twelve below. The thick line, and the table,
-    are of the task with the median rate of gradient descent. The dotted line is the guaranteed bound from the first gap
-    on; the dashed line has the slope of the limit and starts where the measurement starts. Gaps below 1e-12 are left
-    out.
+    The methods are gradient descent, natural gradient and Gauss-Newton on every task by itself, and exact gradient
+    descent on the meta-objective, the process that Theorem 2 is about. Drawn is the gap relative to the first,
+    ``(J_i(K_n) - J_i*) / (J_i(K_0) - J_i*)``: all iterations above, the first twelve below. The thick line is the task
+    with the median rate of gradient descent; the table has its measured rates beside the predicted ones. The dotted
+    line is the guaranteed bound from the first gap on. The dashed line has the slope of the limit and starts where the
+    measurement starts. Gaps below 1e-12 are left out.
     """
 
     reads = "exact_methods"
     category = "Theory"
 
-    def caption(self, config: Mapping[str, Any], names: Sequence[str]) -> str:
-        """What is drawn, and the cases."""
+    def details(self, config: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+        """The number of iterations, and the cases."""
         iterations = config["theory"]["exact_methods"]["iterations"]
-        text = (
-            f"**The exact first-order methods of Section 3.1** from K_0, {iterations} iterations each: gradient "
-            "descent, natural gradient and Gauss–Newton on every task by itself, and exact gradient descent on the "
-            "meta-objective, the process that Theorem 2 is about. Drawn is the gap to the optimum relative to the "
-            "first; the thick line is the task with the median rate of gradient descent, and the table below has its "
-            "measured rates beside the predicted ones."
-        )
-        return text + captions.listed([captions.case_line(config, case, ("adaptation_rate",)) for case in names])
+        cases = [captions.case_line(config, case, ("adaptation_rate",)) for case in names]
+        return [f"{iterations} iterations each", *cases]
 
     def draw(self, datasets: Mapping[str, xr.Dataset]) -> matplotlib.figure.Figure:
         """Three panels for each case, from files of the stage ``exact_methods``."""
@@ -102,10 +95,9 @@ class ExactMethods(Figure):
         figure = new_figure(max(4.6, 0.4 + 3.5 * columns), 5.8 * rows + 0.6, layout)
         grid = figure.subplots(3 * rows, columns, squeeze=False, height_ratios=(2.6, 1.7, 1.1) * rows)
         panels = [grid[3 * row : 3 * row + 3, column] for row in range(rows) for column in range(columns)]
-        for place, axes in enumerate(panels):
-            if place >= len(datasets):
-                for each in axes:
-                    each.remove()
+        for unused in panels[len(datasets) :]:
+            for axes in unused:
+                axes.remove()
         for (name, case), (whole, first, table) in zip(datasets.items(), panels, strict=False):
             paths = [_Path.of(case, method) for method in METHODS]
             _draw(whole, paths, case.sizes["iteration"] - 1, lowest=_lowest(paths))
@@ -158,8 +150,6 @@ def _lowest(paths: list[_Path]) -> float:
 
 
 def _draw(axes: Axes, paths: list[_Path], iterations: int, lowest: float) -> None:
-    from matplotlib.ticker import LogLocator, NullFormatter
-
     steps = np.arange(iterations + 1)
     for path in paths:
         for task, gaps in enumerate(path.gaps):
@@ -169,11 +159,9 @@ def _draw(axes: Axes, paths: list[_Path], iterations: int, lowest: float) -> Non
         if np.isfinite(bound):
             axes.plot(steps, bound**steps, color=path.method.colour, **BOUND)
         _draw_limit(axes, path, iterations)
-    axes.set_yscale("log")
+    logarithmic(axes, numticks=6)
     axes.set(xlim=(0, iterations), ylim=(lowest, 2.0))
     round_ticks(axes.xaxis, whole=True)
-    axes.yaxis.set_major_locator(LogLocator(numticks=6))
-    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _draw_limit(axes: Axes, path: _Path, iterations: int) -> None:

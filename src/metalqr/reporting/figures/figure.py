@@ -12,18 +12,10 @@ if TYPE_CHECKING:
 
 
 class Figure(Product):
-    """Base of all figures: :meth:`draw` is all that a new one must have; most have a :meth:`caption`.
-
-    Examples
-    --------
-    ``examples/own_figure.py`` is a complete one.
-    """
+    """Base of all figures: :meth:`draw` is all that a new one must have; ``examples/own_figure.py`` is complete."""
 
     category = "Figures"
-
-    def labels(self, file: str) -> dict[str, str]:
-        """``figure`` with the name of the file."""
-        return {"figure": file}
+    heading = "figure"
 
     def draw(self, datasets: Mapping[str, Any]) -> matplotlib.figure.Figure:
         """Draw, inside the house style (see :func:`metalqr.reporting.figures.style.new_figure`).
@@ -32,20 +24,18 @@ class Figure(Product):
         ----------
         datasets : mapping of str to xarray.DataTree or xarray.Dataset
             What it reads, by the name of the experiment or case: a tree of cases for an experiment.
-        """
-        raise NotImplementedError
-
-    def make(self, datasets: Mapping[str, Any]) -> matplotlib.figure.Figure:
-        """Draw in the house style, laid out once for all formats.
 
         Raises
         ------
         metalqr.reporting.summaries.DatasetError
-            If there is no dataset, or one is not what the figure needs.
+            If a dataset is not what the figure needs.
         """
+        raise NotImplementedError
+
+    def make(self, datasets: Mapping[str, Any]) -> matplotlib.figure.Figure:
+        """Draw in the house style, laid out once for all formats."""
         from metalqr.reporting.figures.style import settle, styled
 
-        self._require(datasets)
         with styled():
             figure = self.draw(datasets)
             settle(figure)

@@ -6,16 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from metalqr.config.registries import figures
 from metalqr.reporting import captions, summaries
 from metalqr.reporting.figures import curves
 from metalqr.reporting.figures.figure import Figure
 from metalqr.reporting.figures.palette import CROSS, FLOOR, REFERENCE, TITLE_PAD
-from metalqr.reporting.figures.style import labels_with_room, new_figure, round_ticks
+from metalqr.reporting.figures.style import label_ticks, logarithmic, new_figure, round_ticks
 from metalqr.reporting.labels import declared
-from metalqr.reporting.summaries import DatasetError
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -26,8 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.typing import ColorType
 
     from metalqr.config.experiments import Experiment
+    from metalqr.lqr import FloatArray
 
-FloatArray = NDArray[np.float64]
 #: A ratio of values from which a logarithmic axis reads better than a linear one.
 LOGARITHMIC_FROM = 5.0
 #: A ratio of limits from which only powers of ten are labelled.
@@ -39,51 +37,42 @@ MIN_SHARE_TOP = 1e-3
 
 @figures.register("hyperparameters")
 class Hyperparameters(Figure):
-    """One row for each swept setting: learning curves, final ratio, and share of unstable perturbations.
+    """The hyperparameters of Section 5.1: a row for each swept setting, with the others as in the config.
 
-    Lines and large points are medians over seeds, bands and bars the range over seeds, small points the runs. Diverged
-    runs count as infinite in the medians. They are crosses where their learning curves end, crosses at the top edge of
-    the final ratios with their number, and crosses among the shares. The dashed line is the best single gain, which
-    differs from value to value where the setting moves the tasks. The dotted line is the value that the setting has in
-    the other rows of the same case, where they agree: in the default config, the paper's value. Ratios have the same
-    scale in all rows, logarithmic unless a floor of zero forbids it.
+    The columns are learning curves, final ratio, and the share of perturbed policies that do not stabilise their task.
+    Lines and large points are medians over seeds, bands and bars the range, small points the runs. Diverged runs count
+    as infinite in the medians. They are crosses where their learning curves end, crosses at the top edge of the final
+    ratios with their number, and crosses among the shares. The dashed line is the best single gain, which differs from
+    value to value where the setting moves the tasks. The dotted line is the value that the setting has in the other
+    rows of the same case, where they agree: in the default config, the paper's value.
     """
 
     def takes(self, experiment: Experiment) -> bool:
         """Every experiment with one axis; variants have a figure of their own."""
         return len(experiment.axes) == 1 and "variant" not in experiment.axes
 
-    def caption(self, config: Mapping[str, Any], names: Sequence[str]) -> str:
-        """What is drawn, and the values of every sweep."""
-        text = (
-            "**The hyperparameters of Section 5.1**, each swept with the others as in the config: learning curves, "
-            "final ratio, and share of perturbed policies that do not stabilise their task. Lines and large points "
-            "are medians over seeds, bands and bars the range, crosses runs that diverged. The dashed line is the "
-            "best single gain."
-        )
+    def details(self, config: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+        """The values of every sweep."""
         lines = []
         for name in names:
             experiment = config["experiments"][name]
-            cases, seeds = ", ".join(experiment["cases"]), captions.joined(experiment["seeds"])
-            lines.append(f"{name} on {cases}, seeds {seeds}{captions.sweep_words(experiment['sweep'])}")
-        return text + captions.listed(lines)
+            sweeps = [
+                f"{setting} {f'moves with {values}' if isinstance(values, str) else captions.joined(values)}"
+                for setting, values in experiment["sweep"].items()
+            ]
+            seeds = captions.joined(experiment["seeds"])
+            lines.append("; ".join([f"{name} on {', '.join(experiment['cases'])}, seeds {seeds}", *sweeps]))
+        return lines
 
     def draw(self, datasets: Mapping[str, xr.DataTree]) -> matplotlib.figure.Figure:
         """A row for each experiment, or for each of its cases if it holds several; each has exactly one axis.
 
-        Outer and inner perturbations that move together are one axis. An experiment that lacks a variable, or has no
-        or several axes, is refused with a :class:`metalqr.reporting.summaries.DatasetError`.
+        Outer and inner perturbations that move together are one axis. Ratios have the same scale in all rows,
+        logarithmic unless a floor of zero forbids it.
         """
         from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-        rows = [(name, case) for tree in datasets.values() for name, case in summaries.cases(tree).items()]
-        for experiment, tree in datasets.items():
-            for name, case in summaries.cases(tree).items():
-                if len(swept := summaries.swept_settings(case)) != 1:
-                    raise DatasetError(
-                        f"experiment {experiment!r} sweeps {len(swept)} settings in case {name!r} "
-                        f"({', '.join(swept) or 'none'}); hyperparameters draws experiments that sweep exactly one"
-                    )
+        rows = [row for tree in datasets.values() for row in summaries.cases(tree, axes=1).items()]
         cases = [case for _, case in rows]
         figure = new_figure(10.0, 2.2 * len(rows) + 0.9, ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
         grid = figure.subplots(len(rows), 3, squeeze=False, width_ratios=(1.25, 1.0, 1.0))
@@ -167,7 +156,7 @@ def _draw_final_ratio(axes: Axes, case: xr.Dataset, sweep: _Sweep, limits: tuple
     _draw_points(axes, positions, summaries.final_ratio(case), sweep.colours)
     floors = _floors(case)
     if len(floors) == 1:
-        axes.axhline(floors[0], color="black", **FLOOR)
+        axes.axhline(*floors, color="black", **FLOOR)
     else:
         axes.plot(positions, floors, color="black", **FLOOR)
     axes.set_ylabel("final ratio")
@@ -183,38 +172,32 @@ def _draw_final_ratio(axes: Axes, case: xr.Dataset, sweep: _Sweep, limits: tuple
 
 
 def _draw_unstable_share(axes: Axes, case: xr.Dataset, sweep: _Sweep) -> None:
-    from matplotlib.ticker import FuncFormatter
-
     positions = _value_axis(axes, sweep)
     share = summaries.unstable_share(case)
     _draw_points(axes, positions, share, sweep.colours, crosses=summaries.diverged(case))
     axes.set_ylabel("unstable perturbations")
     axes.set_ylim(0.0, max(MIN_SHARE_TOP, 1.2 * float(share.max().fillna(0.0))))
     round_ticks(axes.yaxis, most=6)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
 
 
 def _draw_points(
     axes: Axes, positions: FloatArray, runs: xr.DataArray, colours: list[ColorType], crosses: xr.DataArray | None = None
 ) -> None:
     """Runs, their range and their median at every position; ``crosses`` says which runs to draw as diverged."""
-    values = runs.transpose(..., "seed").values
     medians = runs.median("seed", skipna=False).values
     shown = np.where(np.isfinite(medians), medians, np.nan)
     axes.plot(positions, shown, color="0.6", linewidth=1.0, label="_median")
-    for index, (position, colour) in enumerate(zip(positions, colours, strict=True)):
-        finite = np.isfinite(values[index])
-        marked = np.zeros_like(finite) if crosses is None else crosses.transpose(..., "seed").values[index]
-        if np.any(finite):
-            axes.vlines(position, values[index][finite].min(), values[index][finite].max(), color=colour, linewidth=2)
-        axes.plot([position], [shown[index]], marker="o", markersize=6.5, color=colour, markeredgecolor="white")
+    marked = np.zeros(runs.shape, dtype=bool) if crosses is None else crosses.values
+    for position, colour, median, values, is_cross in zip(positions, colours, shown, runs.values, marked, strict=True):
+        finite = np.isfinite(values)
+        if finite.any():
+            axes.vlines(position, values[finite].min(), values[finite].max(), color=colour, linewidth=2)
+        axes.plot([position], [median], marker="o", markersize=6.5, color=colour, markeredgecolor="white")
         small = {"marker": "o", "markersize": 3.0, "zorder": 3}
-        for chosen, style in (
-            (finite & ~marked, small),
-            (finite & marked, CROSS | {"markersize": 6, "zorder": 4}),
-        ):
-            heights = values[index][chosen]
-            axes.plot(np.full(heights.size, position), heights, **{"color": colour, "linestyle": "none", **style})
+        for chosen, style in ((~is_cross, small), (is_cross, CROSS | {"markersize": 6, "zorder": 4})):
+            heights = values[finite & chosen]
+            axes.plot(np.full(heights.size, position), heights, color=colour, linestyle="none", **style)
 
 
 # --- axes ------------------------------------------------------------------------------------------------------------
@@ -243,14 +226,13 @@ def _value_axis(axes: Axes, sweep: _Sweep) -> FloatArray:
     low, high = scaled.min() - pad, scaled.max() + pad
     axes.set_xlim(*transform.inverted().transform(np.array([low, high])))
     labels = _value_labels(values)
-    spread = dict(zip(labels, (scaled - low) / (high - low), strict=True))
-    first = [] if sweep.reference is None else [labels[values.index(sweep.reference)]]
-    readable = labels_with_room(spread, first, width=150.0)
-    axes.set_xticks(places, [label if label in readable else "" for label in labels])
-    axes.set_xticks([], minor=True)
-    axes.set_xlabel(sweep.label)
+    first = []
     if sweep.reference is not None:
-        axes.axvline(places[values.index(sweep.reference)], zorder=0.5, **REFERENCE)
+        place = values.index(sweep.reference)
+        first.append(labels[place])
+        axes.axvline(places[place], zorder=0.5, **REFERENCE)
+    label_ticks(axes, places, labels, (scaled - low) / (high - low), 150.0, first)
+    axes.set_xlabel(sweep.label)
     return places[: len(sweep.values)]
 
 
@@ -270,14 +252,10 @@ def _run_limits(cases: list[xr.Dataset]) -> tuple[float, float]:
 
 
 def _set_ratio_axis(axes: Axes, limits: tuple[float, float]) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     low, high = limits
     if low > 0:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < MANY_DECADES * low else (1.0,)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        logarithmic(axes, subs=(1.0, 2.0, 5.0) if high < MANY_DECADES * low else (1.0,))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     else:
         round_ticks(axes.yaxis, most=6)
     axes.set_ylim(low, high)
@@ -289,8 +267,7 @@ def _set_ratio_axis(axes: Axes, limits: tuple[float, float]) -> None:
 def _reference(rows: list[xr.Dataset], case: xr.Dataset) -> Any:
     """The one value that a case's swept setting has in the rows that do not sweep it, or None."""
     (setting,) = summaries.swept_settings(case)
-    found = [summaries.fixed_settings(row).get(setting) for row in rows]
-    values = {value for value in found if value is not None}
+    values = {summaries.fixed_settings(row).get(setting) for row in rows} - {None}
     return values.pop() if len(values) == 1 else None
 
 

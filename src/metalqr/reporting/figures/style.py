@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from metalqr.common import atomic
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import LayoutEngine
+
+    from metalqr.lqr import FloatArray
 
 #: On top of seaborn's style "whitegrid".
 _STYLE: dict[str, Any] = {
@@ -35,11 +38,7 @@ _STYLE: dict[str, Any] = {
     "svg.hashsalt": "metalqr",
 }
 #: What would differ between two runs or machines is left out of the files.
-_METADATA: dict[str, dict[str, None]] = {
-    "pdf": {"CreationDate": None},
-    "svg": {"Date": None},
-    "png": {},
-}
+_METADATA: dict[str, dict[str, None]] = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {}}
 
 
 @contextmanager
@@ -68,24 +67,40 @@ def round_ticks(axis: Axis, most: int = 7, whole: bool = False) -> None:
     axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 5, 10], integer=whole))
 
 
-def labels_with_room(spread: Mapping[str, float], first: Sequence[str], width: float) -> set[str]:
-    """Labels at relative positions that fit on an axis of a width in points: the given first, then the ends."""
+def logarithmic(axes: Axes, **locator: Any) -> None:
+    """A logarithmic vertical axis with labels at the ticks of a LogLocator alone."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(**locator))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def label_ticks(
+    axes: Axes, places: FloatArray, labels: Sequence[str], spread: FloatArray, width: float, first: Sequence[str] = ()
+) -> None:
+    """Ticks on the horizontal axis, with the labels that have room: those in `first`, then the ends, then the others.
+
+    ``spread`` are the relative positions of the labels on the axis, whose width is in points.
+    """
     from matplotlib.textpath import TextPath
 
-    ends = [min(spread, key=lambda label: spread[label]), max(spread, key=lambda label: spread[label])]
+    middles = dict(zip(labels, width * spread, strict=True))
+    ends = [min(labels, key=middles.__getitem__), max(labels, key=middles.__getitem__)]
     kept: dict[str, tuple[float, float]] = {}
-    for label in dict.fromkeys([*first, *ends, *spread]):
+    for label in dict.fromkeys([*first, *ends, *labels]):
         half = TextPath((0, 0), label, size=9.0).get_extents().width / 2 + 2.0
-        low, high = width * spread[label] - half, width * spread[label] + half
+        low, high = middles[label] - half, middles[label] + half
         if all(high <= other_low or low >= other_high for other_low, other_high in kept.values()):
             kept[label] = (low, high)
-    return set(kept)
+    axes.set_xticks(places, [label if label in kept else "" for label in labels])
+    axes.set_xticks([], minor=True)
 
 
 def settle(figure: Figure) -> None:
-    """Lay a figure out, once and for Agg, and keep it so.
+    """Lay a figure out once, for Agg.
 
-    Else every format and every further save would lay it out again, from where the last one ended, to other bytes.
+    Otherwise every save would lay it out again, starting from the last layout, and give other bytes.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -95,9 +110,9 @@ def settle(figure: Figure) -> None:
 
 
 def save(figure: Figure, paths: Iterable[str | os.PathLike[str]]) -> None:
-    """Write a figure, the same bytes every time, to one or several files, whose suffixes choose the formats.
+    """Write a figure to files whose suffixes choose the formats, with the same bytes every time.
 
-    Every file is rendered before the first is written, and put in place by one rename: no file is ever half written.
+    Every file is rendered before the first is written, and each is written atomically.
 
     Parameters
     ----------
@@ -110,18 +125,14 @@ def save(figure: Figure, paths: Iterable[str | os.PathLike[str]]) -> None:
     ValueError
         If a suffix is another; nothing is written then.
     """
-    files = [Path(path) for path in paths]
-    for path in files:
-        if path.suffix.removeprefix(".") not in _METADATA:
-            known = ", ".join(f".{name}" for name in _METADATA)
+    rendered: dict[Path, bytes] = {}
+    for path in map(Path, paths):
+        if path.suffix not in _METADATA:
+            known = ", ".join(_METADATA)
             raise ValueError(f"{path}: cannot write a figure in the format {path.suffix!r}; use one of {known}")
-    with styled():
-        rendered = [_render(figure, path.suffix.removeprefix(".")) for path in files]
-    for path, content in zip(files, rendered, strict=True):
+        buffer = BytesIO()
+        with styled():
+            figure.savefig(buffer, format=path.suffix[1:], metadata=_METADATA[path.suffix])
+        rendered[path] = buffer.getvalue()
+    for path, content in rendered.items():
         atomic.write(path, content)
-
-
-def _render(figure: Figure, form: str) -> bytes:
-    buffer = BytesIO()
-    figure.savefig(buffer, format=form, metadata=_METADATA[form])
-    return buffer.getvalue()

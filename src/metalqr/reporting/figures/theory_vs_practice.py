@@ -40,26 +40,18 @@ OFFSETS = {"printed": 0.15, "corrected": -0.15}
 
 @figures.register("theory_vs_practice")
 class TheoryVsPractice(Figure):
-    """Orders of magnitude between the conditions of Theorems 1 and 2 and the settings of a run.
+    """The settings that Theorems 1 and 2 require, beside those of the runs, as powers of ten.
 
     A panel for each case, a row for each setting. A square is what the case uses; a circle and a diamond are what the
-    theorems require, as printed and as corrected, to come within the target with the wanted probability. The number
-    beside them is the power of ten between the two.
+    theorems require, as printed and as corrected. The number beside them is the power of ten between the two.
     """
 
     reads = "theory"
     category = "Theory"
 
-    def caption(self, config: Mapping[str, Any], names: Sequence[str]) -> str:
-        """What is drawn, for which target, and the settings of the cases."""
-        wanted = config["theory"]["requirements"]
-        text = (
-            "**What Theorems 1 and 2 require, beside what the runs use**, as powers of ten: to come within "
-            f"{wanted['target']} of the first gap with a failure probability of {wanted['failure_probability']}. "
-            "Squares are the case's own settings, circles and diamonds what the theorems require, as printed and as "
-            "corrected; the number beside a mark is its distance in powers of ten."
-        )
-        return text + captions.listed([captions.case_line(config, case) for case in names])
+    def details(self, config: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+        """The target, and the settings of the cases."""
+        return [captions.target(config), *(captions.case_line(config, case) for case in names)]
 
     def draw(self, datasets: Mapping[str, xr.Dataset]) -> matplotlib.figure.Figure:
         """A panel for each case, from files of the stage ``theory``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,7 +13,6 @@ from metalqr.reporting.tables.markdown import Column, Columns, number
 from metalqr.reporting.tables.table import Table
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
 
 _VERDICTS = {"learnable": "yes", "not learnable": "no", "not found": "not found"}
@@ -21,12 +20,12 @@ _VERDICTS = {"learnable": "yes", "not learnable": "no", "not found": "not found"
 
 @tables.register("learnability")
 class Learnability(Table):
-    """MAML-learnability of tasks, with the reason: a row for each case and adaptation rate.
+    """Learnability (Definition 1): one gain stabilises every task before and after adaptation, or none is known.
 
-    Columns: ``case``, ``adaptation_rate``, ``verdict``; ``initial_gain``, whether the initial gain is MAML-stabilising,
-    and ``largest_adaptation_rate``, up to which it is; the meta-objective of the initial gain, the best single gain and
-    its own optimum, ``objective_K0``, ``objective_shared`` and ``objective_meta``, the last missing where no optimum is
-    known; and the ``certificate`` of the verdict in one line.
+    A row for each case and adaptation rate, with the ``verdict`` and its ``certificate`` in one line. ``initial_gain``
+    says if K_0 does so, ``largest_adaptation_rate`` up to which rate it does. Where it does not, or no gain is known
+    that does, runs may diverge at once. ``objective_K0``, ``objective_shared`` and ``objective_meta`` are the
+    meta-objective of K_0, of the best single gain and its optimum, the last missing where no optimum is known.
     """
 
     reads = "meta_optima"
@@ -42,32 +41,19 @@ class Learnability(Table):
         "objective_meta": Column("L(K*)", lambda row: number(row["objective_meta"])),
     }
 
-    def caption(self, config: Mapping[str, Any], names: Sequence[str]) -> str:
-        """What the table holds."""
-        return (
-            "**Learnability** (Definition 1): whether one gain stabilises every task before and after adaptation, "
-            "with the certificate; whether K_0 does, and the largest adaptation rate at which it still does. Where no "
-            "gain is known that does, or K_0 does not, runs may diverge at once."
-        )
-
-    def tabulate(self, datasets: Mapping[str, xr.Dataset]) -> pd.DataFrame:
-        """The table of all cases and rates, whose datasets are named ``case/rate``."""
-        import pandas as pd
-
-        values = ("largest_adaptation_rate", "objective_K0", "objective_shared", "objective_meta")
-        return pd.DataFrame(
-            [
-                {
-                    "case": name.partition("/")[0],
-                    "adaptation_rate": float(name.partition("/")[2]),
-                    "verdict": dataset["verdict"].item(),
-                    "initial_gain": math.isfinite(dataset["objective_K0"].item()),
-                    **{name: dataset[name].item() for name in values},
-                    "certificate": "; ".join(line.strip() for line in dataset["certificate"].item().splitlines()),
-                }
-                for name, dataset in datasets.items()
-            ]
-        )
+    def tabulate(self, datasets: Mapping[str, xr.Dataset]) -> Iterator[dict[str, Any]]:
+        """The rows of all cases and rates, whose datasets are named ``case/rate``."""
+        for place, dataset in datasets.items():
+            case, _, rate = place.partition("/")
+            values = ("largest_adaptation_rate", "objective_K0", "objective_shared", "objective_meta")
+            yield {
+                "case": case,
+                "adaptation_rate": float(rate),
+                "verdict": dataset["verdict"].item(),
+                "initial_gain": math.isfinite(dataset["objective_K0"].item()),
+                **{name: dataset[name].item() for name in values},
+                "certificate": "; ".join(line.strip() for line in dataset["certificate"].item().splitlines()),
+            }
 
 
 def warnings(table: Path) -> Iterator[str]:

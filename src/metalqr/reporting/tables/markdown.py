@@ -30,61 +30,32 @@ Columns = Mapping[str, Column | None]
 
 
 def to_markdown(frame: pd.DataFrame, columns: Columns) -> str:
-    """A table in GitHub's Markdown, aligned in the source as well.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-    columns : mapping of str to Column or None
-        How the columns look, by their names in the frame; None for one that is part of another. Others (a wall time,
-        say) are headed by their names.
-
-    Returns
-    -------
-    str
-        The table, with a newline at its end. Numbers are aligned to the right.
-    """
+    """A table in GitHub's Markdown, aligned in the source as well; a column that is not named is headed by its name."""
     from pandas.api.types import is_numeric_dtype
 
-    shown: list[tuple[str, list[str], bool]] = []
+    rows = frame.to_dict("records")
+    blocks = []
     for name in map(str, frame.columns):
         column = columns.get(name, Column(name.removeprefix("tasks.").replace("_", " ")))
         if column is None:
             continue
-        write = column.write
-        cells = [write(row) if write else _plain(row[name]) for row in frame.to_dict("records")]
-        right = not column.text and (write is not None or is_numeric_dtype(frame[name]))
-        shown.append((column.heading, [cell.replace("|", "\\|") for cell in cells], right))
-    widths = [max(3, len(heading), *map(len, cells)) for heading, cells, _ in shown]
-    lines = [[heading for heading, _, _ in shown], *zip(*(cells for _, cells, _ in shown), strict=True)]
-    text = [
-        " | ".join(
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, (_, _, right) in zip(line, widths, shown, strict=True)
-        )
-        for line in lines
-    ]
-    rule = " | ".join("-" * (w - 1) + (":" if right else "-") for w, (_, _, right) in zip(widths, shown, strict=True))
-    return "".join(f"| {line} |\n" for line in [text[0], rule, *text[1:]])
+        texts = [column.write(row) if column.write else _plain(row[name]) for row in rows]
+        cells = [column.heading, *(text.replace("|", "\\|") for text in texts)]
+        width = max(3, *map(len, cells))
+        if not column.text and (column.write or is_numeric_dtype(frame[name])):
+            heading, *cells = (cell.rjust(width) for cell in cells)
+            rule = "-" * (width - 1) + ":"
+        else:
+            heading, *cells = (cell.ljust(width) for cell in cells)
+            rule = "-" * width
+        blocks.append([heading, rule, *cells])
+    return "".join(f"| {' | '.join(line)} |\n" for line in zip(*blocks, strict=True))
 
 
 def save(
-    frame: pd.DataFrame,
-    *,
-    markdown: str | os.PathLike[str],
-    csv: str | os.PathLike[str],
-    columns: Columns,
+    frame: pd.DataFrame, *, markdown: str | os.PathLike[str], csv: str | os.PathLike[str], columns: Columns
 ) -> None:
-    """Write a table: as Markdown to read, as CSV to compute with. No file is ever half written.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-    markdown, csv : path
-        The two files. Missing folders are made.
-    columns : mapping of str to Column or None
-        As in :func:`to_markdown`.
-    """
+    """Write a table as Markdown to read and as CSV to compute with, each file atomically; missing folders are made."""
     contents = {markdown: to_markdown(frame, columns), csv: frame.to_csv(index=False, lineterminator="\n")}
     for path, text in contents.items():
         atomic.write(path, text.encode())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from metalqr.config.registries import tables
@@ -11,7 +11,6 @@ from metalqr.reporting.tables.markdown import Column, Columns, percent
 from metalqr.reporting.tables.table import Table
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
 
 #: What is promised, in words; the keys are those of the files.
@@ -36,17 +35,13 @@ def _first_broken(row: Mapping[Any, Any]) -> str:
 
 @tables.register("stability")
 class StabilityAlongRuns(Table):
-    """Promises of Definitions 1 and 2 and of Theorem 1 along the runs of each case: a row for each case and promise.
+    """Stability along the runs: the promises of Definitions 1 and 2 and of Theorem 1 in experiments without a sweep.
 
-    Columns:
-
-    - ``case``, ``promise``;
-    - ``kept_share``: share of the iterations of all runs at which it was kept, and ``kept_share_min``, that of the run
-      with the lowest;
-    - ``runs_kept``, ``runs``: number of runs that kept it throughout, and of all;
-    - ``first_broken``: the earliest iteration at which a run broke it, missing if none did;
-    - ``largest_rise``: of what should fall, the largest rise in one step, relative to the value before it; of the costs
-      of single tasks, the largest of all. Missing for promises of another kind.
+    A row for each case and promise. ``kept_share`` is the share of the iterations of all runs at which it was kept,
+    ``kept_share_min`` that of the run with the lowest; ``runs_kept`` of the ``runs`` kept it throughout.
+    ``first_broken`` is the earliest iteration at which a run broke it, missing if none did. ``largest_rise`` is, of
+    what should fall, the largest rise in one step relative to the value before it (for the costs of single tasks, the
+    largest of all), and missing for promises of another kind.
     """
 
     reads = "stability"
@@ -61,28 +56,17 @@ class StabilityAlongRuns(Table):
         "largest_rise": Column("largest rise", lambda row: percent(row["largest_rise"])),
     }
 
-    def caption(self, config: Mapping[str, Any], names: Sequence[str]) -> str:
-        """What the table holds."""
-        return (
-            "**Stability along the runs** of experiments without a sweep: the share of iterations at which the gain, "
-            "its perturbations and the adapted gains stabilise every task, and how steadily the objective falls."
-        )
-
-    def tabulate(self, datasets: Mapping[str, xr.Dataset]) -> pd.DataFrame:
-        """The table of all cases."""
-        import pandas as pd
-
-        return pd.DataFrame(
-            [
-                {"case": case, "promise": promise, **_outcome(dataset, promise)}
-                for case, dataset in datasets.items()
-                for promise in dataset["promise"].values.tolist()
-            ]
-        ).astype({"first_broken": "Int64"})
+    def tabulate(self, datasets: Mapping[str, xr.Dataset]) -> Iterator[dict[str, Any]]:
+        """The rows of all cases."""
+        for case, dataset in datasets.items():
+            for promise in dataset["promise"].values.tolist():
+                yield {"case": case, "promise": promise, **_outcome(dataset, promise)}
 
 
 def _outcome(dataset: xr.Dataset, promise: str) -> dict[str, Any]:
     """The columns of one row."""
+    import pandas as pd
+
     runs = dataset.sel(promise=promise)
     checked = runs["checked"].sum()
     broken = runs["first_broken"].where(runs["first_broken"] >= 0)
@@ -92,6 +76,6 @@ def _outcome(dataset: xr.Dataset, promise: str) -> dict[str, Any]:
         "kept_share_min": float(runs["kept"].min()),
         "runs_kept": int(broken.isnull().sum()),
         "runs": runs.sizes["seed"],
-        "first_broken": None if broken.isnull().all() else int(broken.min()),
+        "first_broken": pd.NA if broken.isnull().all() else int(broken.min()),
         "largest_rise": float(dataset[rise].max()) if rise in dataset else math.nan,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from metalqr.config.registries import tables
@@ -13,7 +13,6 @@ from metalqr.reporting.tables.markdown import Column, Columns, number, percent
 from metalqr.reporting.tables.table import Table
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
 
 
@@ -32,22 +31,17 @@ def _range(row: dict[Any, Any]) -> str:
 
 @tables.register("summary")
 class Summary(Table):
-    """The outcome of an experiment, a row for each case and, within it, each combination of swept values.
+    """The outcome of an experiment: a row for each case and, within it, each combination of swept values.
 
-    Columns: ``case``, one for each swept setting, and
-
-    - ``state_dim``, ``action_dim``;
-    - ``first_ratio``, ``final_ratio``: medians over seeds of the average cost difference ratio; a diverged run ends at
-      infinity;
-    - ``final_ratio_min``, ``final_ratio_max``: range of the final ratio over seeds;
-    - ``floor_ratio``: the ratio of the best single gain;
-    - ``unstable_perturbations``: number of unstable perturbed policies in all runs of the row, and ``unstable_share``,
-      their share of all perturbed policies;
-    - ``rollout_steps``: median over seeds of the simulated steps of a run;
-    - ``diverged_runs``, ``runs``: numbers of runs.
+    ``first_ratio`` and ``final_ratio`` are medians over seeds of the average cost difference ratio, where a diverged
+    run ends at infinity; ``final_ratio_min`` and ``final_ratio_max`` are the range of the final one, ``floor_ratio`` is
+    the ratio of the best single gain. ``unstable_perturbations`` is the number of unstable perturbed policies in all
+    runs of the row, and ``unstable_share`` their share of all perturbed policies. ``rollout_steps`` is the median over
+    seeds of the simulated steps of a run; ``diverged_runs`` counts those of the ``runs`` that diverged.
     """
 
     file = "{name}"
+    heading = "experiment"
     columns: ClassVar[Columns] = {
         "state_dim": Column("state dim"),
         "action_dim": Column("action dim"),
@@ -63,32 +57,14 @@ class Summary(Table):
         "runs": None,
     }
 
-    def labels(self, file: str) -> dict[str, str]:
-        """``experiment`` with its name."""
-        return {"experiment": file}
-
-    def caption(self, config: Mapping[str, Any], names: Sequence[str]) -> str:
-        """What the columns are."""
-        (name,) = names
-        return (
-            f"The experiment *{name}* in numbers: medians over seeds of the first and the final ratio with the range "
-            "of the final one, the ratio of the best single gain (``floor_ratio``), and counts of unstable perturbed "
-            "policies, rollout steps and diverged runs."
-        )
-
-    def tabulate(self, datasets: Mapping[str, xr.DataTree]) -> pd.DataFrame:
-        """The table of one experiment."""
-        import pandas as pd
-
+    def tabulate(self, datasets: Mapping[str, xr.DataTree]) -> Iterator[dict[str, Any]]:
+        """The rows of one experiment."""
         (dataset,) = datasets.values()
-        rows = []
         for name, case in summaries.cases(dataset).items():
             swept = summaries.swept_settings(case)
             for places in itertools.product(*(range(case.sizes[setting]) for setting in swept)):
                 point = case.isel(dict(zip(swept, places, strict=True)))
-                values = {setting: point[setting].item() for setting in swept}
-                rows.append({"case": name, **values, **_outcome(point)})
-        return pd.DataFrame(rows)
+                yield {"case": name, **{setting: point[setting].item() for setting in swept}, **_outcome(point)}
 
 
 def _outcome(point: xr.Dataset) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from metalqr.reporting.product import Product
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Table(Product):
-    """Base of all tables: :meth:`tabulate` is all that a new one must have; most have a :meth:`caption`.
+    """Base of all tables: :meth:`tabulate` is all that a new one must have.
 
     Attributes
     ----------
@@ -24,23 +24,15 @@ class Table(Product):
     """
 
     category = "Tables"
+    heading = "table"
     columns: ClassVar[Columns] = {}
 
-    def labels(self, file: str) -> dict[str, str]:
-        """``table`` with the name of the file."""
-        return {"table": file}
-
-    def tabulate(self, datasets: Mapping[str, Any]) -> pd.DataFrame:
-        """Make the table of the datasets, which are as in :meth:`metalqr.reporting.figures.figure.Figure.draw`."""
+    def tabulate(self, datasets: Mapping[str, Any]) -> Iterable[dict[str, Any]] | pd.DataFrame:
+        """The rows by column; the datasets are as in :meth:`metalqr.reporting.figures.figure.Figure.draw`."""
         raise NotImplementedError
 
     def make(self, datasets: Mapping[str, Any]) -> pd.DataFrame:
-        """Make the table.
+        """Make the table."""
+        import pandas as pd
 
-        Raises
-        ------
-        metalqr.reporting.summaries.DatasetError
-            If there is no dataset, or one is not what the table needs.
-        """
-        self._require(datasets)
-        return self.tabulate(datasets)
+        return pd.DataFrame(self.tabulate(datasets))

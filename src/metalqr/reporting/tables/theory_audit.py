@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from metalqr.config.registries import tables
@@ -10,7 +10,6 @@ from metalqr.reporting.tables.markdown import Column, Columns, power
 from metalqr.reporting.tables.table import Table
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
 
 
@@ -27,12 +26,12 @@ def _counterexample(row: Mapping[Any, Any]) -> str:
 
 @tables.register("theory_audit")
 class TheoryAudit(Table):
-    """The audit of every inequality: a row for each case and inequality.
+    """Every inequality of the lemmas against exact values, as printed and as corrected.
 
-    Columns: ``case``, ``inequality`` (its name), ``source`` in the paper, ``erratum`` (the entry of
-    ``docs/errata.md``), and for each form ``worst_ratio``, the largest left side over right side, ``checked`` and
-    ``broken``, numbers of places, ``left``, ``right`` and ``origin`` at the worst ratio: -1 for the case's own tasks,
-    otherwise the number of a random set.
+    A row for each case and inequality, with its ``source`` in the paper and its ``erratum`` in ``docs/errata.md``, and
+    for each form ``worst_ratio``, the largest left side over right side, the numbers of places ``checked`` and
+    ``broken``, and ``left``, ``right`` and ``origin`` at the worst ratio: -1 for the case's own tasks, otherwise the
+    number of a random set.
     """
 
     reads = "theory"
@@ -48,32 +47,21 @@ class TheoryAudit(Table):
         "origin_corrected": None,
     }
 
-    def caption(self, config: Mapping[str, Any], names: Sequence[str]) -> str:
-        """What the table holds."""
+    def details(self, config: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+        """The numbers of gains and tasks."""
         audit = config["theory"]["audit"]
-        return (
-            "**Every inequality of the lemmas against exact values**, as printed and as corrected: over "
-            f"{audit['gains']} gains of the sub-level set a case, {audit['perturbations']} perturbations of each, and "
-            f"{audit['random_tasks']} random sets of tasks, the largest left side over right side, and whether the "
-            "inequality ever broke."
-        )
+        return [
+            f"over {audit['gains']} gains of the sub-level set of a case, {audit['perturbations']} perturbations of "
+            f"each, and {audit['random_tasks']} random sets of tasks"
+        ]
 
-    def tabulate(self, datasets: Mapping[str, xr.Dataset]) -> pd.DataFrame:
-        """The table of all cases."""
-        import pandas as pd
-
-        rows = []
+    def tabulate(self, datasets: Mapping[str, xr.Dataset]) -> Iterator[dict[str, Any]]:
+        """The rows of all cases."""
         for case, dataset in datasets.items():
             for name in dataset["inequality"].values.tolist():
                 found = dataset.sel(inequality=name)
-                row = {
-                    "case": case,
-                    "inequality": name,
-                    "source": found["source"].item(),
-                    "erratum": found["erratum"].item(),
-                }
+                row = {"case": case, "inequality": name, **{key: found[key].item() for key in ("source", "erratum")}}
                 for form in dataset["form"].values.tolist():
                     columns = ("worst_ratio", "broken", "checked", "left", "right", "origin")
                     row |= {f"{column}_{form}": found[column].sel(form=form).item() for column in columns}
-                rows.append(row)
-        return pd.DataFrame(rows)
+                yield row

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from metalqr.config.registries import tables
+from metalqr.reporting import captions
 from metalqr.reporting.tables.markdown import Column, Columns, power
 from metalqr.reporting.tables.table import Table
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
 
 
@@ -21,10 +21,10 @@ def _decades(value: float) -> str:
 
 @tables.register("theory_vs_practice")
 class TheoryVsPractice(Table):
-    """Requirements of Theorems 1 and 2 beside the settings of a case: a row for each case and setting.
+    """The settings that Theorems 1 and 2 require, beside those of the cases.
 
-    Columns: ``case``, ``setting``, ``used``, and for each form its value and ``decades``, the decimal logarithm of the
-    value over that used.
+    A row for each case and setting, with the value ``used``, and for each form the value that is required and its
+    ``decades``, the decimal logarithm of the value over that used.
     """
 
     reads = "theory"
@@ -37,19 +37,12 @@ class TheoryVsPractice(Table):
         "decades_corrected": Column("decades", lambda row: _decades(row["decades_corrected"])),
     }
 
-    def caption(self, config: Mapping[str, Any], names: Sequence[str]) -> str:
-        """What the table holds."""
-        wanted = config["theory"]["requirements"]
-        return (
-            f"**What Theorems 1 and 2 require**, to reach {wanted['target']} of the first gap with a failure "
-            f"probability of {wanted['failure_probability']}, beside the numbers of the cases."
-        )
+    def details(self, config: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+        """The target."""
+        return [captions.target(config)]
 
-    def tabulate(self, datasets: Mapping[str, xr.Dataset]) -> pd.DataFrame:
-        """The table of all cases."""
-        import pandas as pd
-
-        rows = []
+    def tabulate(self, datasets: Mapping[str, xr.Dataset]) -> Iterator[dict[str, Any]]:
+        """The rows of all cases."""
         for case, dataset in datasets.items():
             for setting in dataset["setting"].values.tolist():
                 found = dataset.sel(setting=setting)
@@ -59,5 +52,4 @@ class TheoryVsPractice(Table):
                     wanted = found["required"].sel(form=form).item()
                     row[form] = wanted
                     row[f"decades_{form}"] = math.log10(wanted / used) if used > 0 and wanted > 0 else math.nan
-                rows.append(row)
-        return pd.DataFrame(rows)
+                yield row
