@@ -26,11 +26,11 @@ def case(
     state_dim: int = 2,
     action_dim: int = 2,
     seeds: Sequence[int] = (0, 1, 2),
-    iterations: int = 1200,
+    iterations: int = 80,
     sweep: Mapping[str, Sequence[Any]] | None = None,
     first: float = 1.0,
     last: float = 0.04,
-    time_constant: float = 250.0,
+    time_constant: float = 20.0,
     noise: float = 0.02,
     floor: float = 0.02,
     unstable: float = 0.5,
@@ -113,6 +113,26 @@ def case(
     )
 
 
+def small_case() -> xr.Dataset:
+    """Two tasks, M = 4; seed 0 completed, seed 1 met its tolerance at iteration 1, seed 2 diverged after 2."""
+    nan = np.nan
+    return xr.Dataset(
+        {
+            "ratio": (("seed", "iteration"), [[1.0, 0.5, 0.3, 0.2], [1.0, 0.4, nan, nan], [1.0, 3.0, 9.0, nan]]),
+            "J_star": ("task", [1.0, 3.0]),
+            "J_shared": ("task", [1.5, 3.3]),
+            "unstable_perturbations": (("seed", "iteration"), [[1.0, 2, 0, 0], [3, 1, nan, nan], [0, 8, 8, nan]]),
+            "perturbed_policies": ("seed", [8, 8, 8]),
+            "rollout_steps": (("seed", "iteration"), [[0.0, 10, 20, 30], [0, 10, nan, nan], [0, 10, 20, nan]]),
+            "gradient_norm": (("seed", "iteration"), [[5.0, 4, 3, nan], [2, 0.1, nan, nan], [6, 7, nan, nan]]),
+            "status": ("seed", np.array(["completed", "tolerance", "diverged"], dtype=object)),
+            "status_iteration": ("seed", [3, 1, 2]),
+        },
+        coords={"seed": [0, 1, 2], "iteration": [0, 1, 2, 3]},
+        attrs={"state_dim": 1, "action_dim": 1, "settings": json.dumps({"perturbations": 4, "task_batch": "all"})},
+    )
+
+
 def experiment(name: str, **cases: xr.Dataset) -> xr.DataTree:
     """An experiment's DataTree from its cases."""
     return xr.DataTree.from_dict({"/": xr.Dataset(attrs={"experiment": name}), **cases})
@@ -124,7 +144,7 @@ def figure1_dataset(**changes: Any) -> xr.DataTree:
         "figure1",
         d1k1=case(**{"state_dim": 1, "action_dim": 1, "first": 0.9, "last": 0.03, "floor": 0.012} | changes),
         d2k2=case(**{"state_dim": 2, "action_dim": 2, "first": 1.05, "last": 0.05, "floor": 0.03} | changes),
-        d20k10=case(**{"state_dim": 20, "action_dim": 10, "time_constant": 400, "last": 0.08, "floor": 0.05} | changes),
+        d20k10=case(**{"state_dim": 20, "action_dim": 10, "last": 0.08, "floor": 0.05} | changes),
     )
 
 

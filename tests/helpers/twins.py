@@ -52,7 +52,7 @@ def inner_direction(tasks: LQRTasks, task: int, radius: float, counter_1: int, c
 def rollout_cost(
     tasks: LQRTasks, task: int, K: Array, length: int, counter_1: int, counter_2: int, address: Array
 ) -> float:
-    """One roll-out in the task's own coordinates, with the noise of the compiled one."""
+    """One rollout in the task's own coordinates, with the noise of the compiled one."""
     A, B, Q, R, d = tasks.A[task], tasks.B[task], tasks.Q[task], tasks.R[task], tasks.state_dim
     noise = normals((length + 1) * d, counter_1, counter_2, address).reshape(length + 1, d)
     state_map = simulation_tasks(tasks).state_map[task]

@@ -156,7 +156,7 @@ def test_chunks_are_small_and_equally_shared(policies, inner, entries, workers):
 
 @pytest.mark.parametrize("policies", [1, 7, 1001])
 def test_every_policy_of_every_chunk_counts_once(policies):
-    """Without adaptation the inner roll-outs only make chunks necessary, of unequal sizes for the largest number."""
+    """Without adaptation the inner rollouts only make chunks necessary, of unequal sizes for the largest number."""
     work = small_work(SCALAR_TASKS, [0.0], 0.0, 10, 1).at(perturbations=policies)
     values = [VectorisedNumpy().estimate(work.tasks, work.gain, work.settings, seed) for seed in range(400)]
     assert np.all(within(np.array(values), exact_expectation(work.at(inner_perturbations=1))))
@@ -191,7 +191,7 @@ def test_nothing_is_timed_while_the_means_differ(monkeypatch, tmp_path):
 
 
 def test_times_of_a_part_are_scaled_by_its_steps(monkeypatch):
-    """A clock that a contestant moves by one second for each roll-out makes the time of the whole exact."""
+    """A clock that a contestant moves by one second for each rollout makes the time of the whole exact."""
     now = [0.0]
     monkeypatch.setattr(measure.time, "perf_counter", lambda: now[0])
 

@@ -1,30 +1,27 @@
 """The figure of the exact first-order methods: what is drawn and written is what the files hold."""
 
-from pathlib import Path
-
 import descents
 import numpy as np
 import pytest
 import xarray as xr
+from drawn import legend_texts, overlaps_and_escapes, xs, ys
 from matplotlib.axes import Axes
 from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from test_figures import legend_texts, overlaps_and_escapes
 
 from metalqr import results
 from metalqr.config.registries import figures
 from metalqr.evaluation.exact_methods.dataset import exact_methods_dataset, load_exact_methods
 from metalqr.evaluation.exact_methods.rates import RATES
 from metalqr.reporting.figures.exact_methods import METHODS
-from metalqr.reporting.figures.style import save
-from metalqr.reporting.summaries import DatasetError
 
 COLOURS = {method.key: method.colour for method in METHODS}
 
 
 def drawn(datasets: dict[str, xr.Dataset]) -> Figure:
-    return figures.get("exact_methods")().make(datasets)
+    figure: Figure = figures.get("exact_methods")().make(datasets)
+    return figure
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +41,6 @@ def lines(axes: Axes, colour: str, style: str = "-") -> list[Line2D]:
     return [line for line in axes.get_lines() if line.get_linestyle() == style and same_color(line.get_color(), colour)]
 
 
-def heights(line: Line2D) -> np.ndarray:
-    return np.asarray(line.get_ydata())
-
-
 def table(axes: Axes) -> list[list[str]]:
     """The texts of a table, row by row from left to right."""
     rows: dict[float, list[tuple[float, str]]] = {}
@@ -64,12 +57,12 @@ def test_gaps_are_relative_to_the_first_and_the_median_task_is_thick(figure: Fig
             found = lines(axes, COLOURS[str(method)])
             assert len(found) == 3
             for line, rate in zip(found, descents.GAP_RATES[method], strict=True):
-                np.testing.assert_allclose(heights(line), rate ** np.arange(last + 1.0), rtol=1e-12)
+                np.testing.assert_allclose(ys(line), rate ** np.arange(last + 1.0), rtol=1e-12)
             widths = [line.get_linewidth() for line in found]
             assert widths.index(max(widths)) == 2
             assert sorted(widths)[1] < max(widths)
         (meta,) = lines(axes, COLOURS[None])
-        np.testing.assert_allclose(heights(meta), descents.META_RATE ** np.arange(last + 1.0), rtol=1e-12)
+        np.testing.assert_allclose(ys(meta), descents.META_RATE ** np.arange(last + 1.0), rtol=1e-12)
         assert axes.get_xlim() == (0.0, float(last))
         assert axes.get_yscale() == "log"
 
@@ -79,14 +72,14 @@ def test_bounds_start_at_the_first_gap_and_limits_where_the_measurement_does(fig
     for method in RATES:
         (bound,) = lines(axes, COLOURS[str(method)], ":")
         guaranteed = 1.0 - 0.1 * (1.0 - descents.GAP_RATES[method][2])
-        np.testing.assert_allclose(heights(bound), guaranteed ** np.arange(41.0), rtol=1e-12)
+        np.testing.assert_allclose(ys(bound), guaranteed ** np.arange(41.0), rtol=1e-12)
     assert not lines(axes, COLOURS[None], ":")
     limits = lines(axes, "black", "--")
-    starts = {line.get_xdata()[0]: heights(line) for line in limits}
+    starts = [float(xs(line)[0]) for line in limits]
     # Gradient descent and the meta-objective never fall below 1e-12; Gauss-Newton does after three iterations.
-    assert sorted(starts) == [1, 20]
+    assert sorted(set(starts)) == [1, 20]
     expected = 0.95**20 * 0.95 ** (0.5 * np.arange(21.0))
-    assert any(np.allclose(heights(line), expected, rtol=1e-12) for line in limits)
+    assert any(np.allclose(ys(line), expected, rtol=1e-12) for line in limits)
 
 
 def test_axes_hold_what_is_drawn(figure: Figure) -> None:
@@ -141,7 +134,7 @@ def test_without_a_descent_on_the_meta_objective_it_is_left_out(case: xr.Dataset
             without[name][...] = np.nan
     figure = drawn({"one": without})
     assert table(figure.axes[2])[-1] == ["MAML descent", "–", "–", "–", "–", "–"]
-    assert not np.isfinite(heights(lines(figure.axes[0], COLOURS[None])[0])).any()
+    assert not np.isfinite(ys(lines(figure.axes[0], COLOURS[None])[0])).any()
 
 
 def test_a_start_at_the_optimum_and_a_single_iteration_are_drawn_too(case: xr.Dataset) -> None:
@@ -150,16 +143,4 @@ def test_a_start_at_the_optimum_and_a_single_iteration_are_drawn_too(case: xr.Da
     short["measured_rate"][:] = np.nan
     (whole, *_) = drawn({"one": short}).axes
     assert whole.get_xlim() == (0.0, 1.0)
-    assert not np.isfinite(heights(lines(whole, COLOURS["gauss_newton"])[0])).any()
-
-
-def test_files_are_the_same_bytes_every_time(case: xr.Dataset, tmp_path: Path) -> None:
-    paths = [tmp_path / "one.svg", tmp_path / "other.svg"]
-    for path in paths:
-        save(drawn({"d2k1": case}), [path])
-    assert paths[0].read_bytes() == paths[1].read_bytes()
-
-
-def test_no_case_is_refused() -> None:
-    with pytest.raises(DatasetError, match="exact_methods needs the dataset of at least one case"):
-        drawn({})
+    assert not np.isfinite(ys(lines(whole, COLOURS["gauss_newton"])[0])).any()

@@ -10,16 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from matplotlib.axes import Axes
+from drawn import dotted_places, legend_texts, lines, overlaps_and_escapes, tick_texts, xs, ys
 from matplotlib.colors import same_color
 from matplotlib.figure import Figure
-from test_figures import dotted_places, legend_texts, overlaps_and_escapes
 
 from metalqr import results
 from metalqr.config.registries import figures, tables
 from metalqr.evaluation.estimation_error.curves import load_estimation_error
 from metalqr.evaluation.stability import Guarantee, load_stability, stability_dataset
-from metalqr.reporting.summaries import DatasetError
 from metalqr.reporting.tables.markdown import save, to_markdown
 from metalqr.reporting.tables.stability import PROMISES
 
@@ -50,7 +48,7 @@ def test_every_promise_has_words() -> None:
 
 
 def test_table_by_hand(stability: dict[str, xr.Dataset]) -> None:
-    """Runs of 6 and 12 gains; from the fourth promise on one gain less is looked at: (5 + 11 / 2) / 16 and so on."""
+    """Runs of 6 and 12 gains; from the fourth promise on there is one gain less: (5 + 11 / 2) / 16 and so on."""
     table = STABILITY.make(stability)
     assert table["case"].tolist() == ["one"] * 9 + ["two"] * 9
     assert table["promise"].tolist() == list(Guarantee) * 2
@@ -100,7 +98,7 @@ def test_infinite_rises_and_early_breaks_in_markdown(stability: dict[str, xr.Dat
     assert lines[-1].endswith("∞ % |")
 
 
-def test_a_promise_that_could_never_be_looked_at(stability: dict[str, xr.Dataset]) -> None:
+def test_a_promise_that_was_never_checked(stability: dict[str, xr.Dataset]) -> None:
     case = stability["one"].copy(deep=True)
     case["checked"][:] = 0
     case["kept"][:] = np.nan
@@ -134,12 +132,8 @@ def errors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, xr.Dataset]:
 
 @pytest.fixture(scope="module")
 def figure(errors: dict[str, xr.Dataset]) -> Figure:
-    return ERRORS.make(errors)
-
-
-def lines(axes: Axes, label: str) -> list[tuple[np.ndarray, np.ndarray, Any]]:
-    found = [line for line in axes.get_lines() if line.get_label() == label]
-    return [(np.asarray(line.get_xdata()), np.asarray(line.get_ydata()), line.get_color()) for line in found]
+    figure: Figure = ERRORS.make(errors)
+    return figure
 
 
 def test_panels_show_relative_errors_and_biases_of_each_case(errors: dict[str, xr.Dataset], figure: Figure) -> None:
@@ -148,13 +142,13 @@ def test_panels_show_relative_errors_and_biases_of_each_case(errors: dict[str, x
         for name, label in (("error_mean", "_error"), ("bias", "_bias")):
             drawn = lines(axes, label)
             assert len(drawn) == 3
-            for (x, y, colour), case, expected in zip(drawn, errors.values(), ("blue", "orange", "green"), strict=True):
+            for line, case, expected in zip(drawn, errors.values(), ("blue", "orange", "green"), strict=True):
                 chosen = case.isel(target=np.flatnonzero(case["algorithm"] == algorithm))
                 relative = (chosen[f"{name}_{parameter}"] / chosen["exact_norm"]).mean("target").values
-                np.testing.assert_array_equal(x, case[parameter].values)
-                np.testing.assert_allclose(y, np.where(np.isfinite(relative), relative, np.nan))
-                assert same_color(colour, f"tab:{expected}")
-        corners = axes.collections[1].get_paths()[0].vertices
+                np.testing.assert_array_equal(xs(line), case[parameter].values)
+                np.testing.assert_allclose(ys(line), np.where(np.isfinite(relative), relative, np.nan))
+                assert same_color(line.get_color(), f"tab:{expected}")
+        corners = np.asarray(axes.collections[1].get_paths()[0].vertices)
         value = float(errors["d2k2"][parameter][1])
         heights = corners[corners[:, 0] == value, 1]
         assert heights.max() / heights.min() == pytest.approx(1.5)
@@ -163,14 +157,14 @@ def test_panels_show_relative_errors_and_biases_of_each_case(errors: dict[str, x
 def test_guides_have_the_slopes_of_theory_and_touch_no_curve(figure: Figure) -> None:
     slopes = [[-0.5, 0.0], [-1.0, 2.0], [0.0, -1.0]]
     for panel, axes in enumerate(figure.axes):
-        (above, below) = lines(axes, "_guide")
-        for (x, y, _), slope in zip((above, below), slopes[panel % 3], strict=True):
-            assert np.diff(np.log(y)) / np.diff(np.log(x)) == pytest.approx(slope, abs=1e-12)
+        above, below = lines(axes, "_guide")
+        for guide, slope in zip((above, below), slopes[panel % 3], strict=True):
+            assert np.diff(np.log(ys(guide))) / np.diff(np.log(xs(guide))) == pytest.approx(slope, abs=1e-12)
         for label, guide, sign in (("_error", above, 1.0), ("_bias", below, -1.0)):
-            ends = np.log(guide[0]), np.log(guide[1])
-            for x, y, _ in lines(axes, label):
-                shown = np.isfinite(y)
-                assert np.all(sign * (np.interp(np.log(x), *ends) - np.log(y))[shown] > 0.4)
+            ends = np.log(xs(guide)), np.log(ys(guide))
+            for line in lines(axes, label):
+                away = sign * (np.interp(np.log(xs(line)), *ends) - np.log(ys(line)))
+                assert np.all(away[np.isfinite(away)] > 0.4)
     texts = [[text.get_text() for text in axes.texts] for axes in figure.axes[:3]]
     assert texts == [
         [r"$\propto M^{-1/2}$", "constant"],
@@ -187,14 +181,10 @@ def test_what_is_infinite_is_a_cross_at_the_top(figure: Figure) -> None:
             ("_error beyond", [("orange", [0.2]), ("green", [0.2])]),
             ("_bias beyond", [("blue", [0.2]), ("orange", [0.2]), ("green", [0.1, 0.2])]),
         ):
-            found = [line for line in axes.get_lines() if line.get_label() == label]
-            assert len(found) == len(places)
-            for line, (colour, values) in zip(found, places, strict=True):
-                assert line.get_xdata().tolist() == values
-                assert line.get_ydata().tolist() == [top] * len(values)
-                assert same_color(line.get_color(), f"tab:{colour}") or same_color(
-                    line.get_markeredgecolor(), f"tab:{colour}"
-                )
+            for line, (colour, values) in zip(lines(axes, label), places, strict=True):
+                assert xs(line).tolist() == values
+                assert ys(line).tolist() == [top] * len(values)
+                assert f"tab:{colour}" in (line.get_color(), line.get_markeredgecolor())
         assert not any("beyond" in str(line.get_label()) for line in figure.axes[row].get_lines())
 
 
@@ -205,20 +195,16 @@ def test_axes_hold_everything_regular_and_name_the_values(figure: Figure, errors
     ]
     for axes in figure.axes:
         low, high = axes.get_ylim()
-        heights = [y[np.isfinite(y)] for label in ("_error", "_bias", "_guide") for _, y, _ in lines(axes, label)]
-        assert low < min(height.min() for height in heights) < max(height.max() for height in heights[:3]) < high
+        heights = np.concatenate([ys(line) for label in ("_error", "_bias", "_guide") for line in lines(axes, label)])
+        assert low < np.nanmin(heights) < np.nanmax(heights) < high
         assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
-    labels = [[text.get_text() for text in axes.get_xticklabels()] for axes in figure.axes[3:]]
-    assert labels == [
+    assert [tick_texts(axes) for axes in figure.axes[3:]] == [
         ["25", "50", "100", "200"],
         ["0.0125", "0.025", "0.05", "0.1", "0.2"],
         ["10", "25", "50", "100", "200"],
     ]
     assert [dotted_places(axes) for axes in figure.axes[:3]] == [[100.0], [0.05], [50.0]]
     assert "state dim: 20, action dim: 10" in legend_texts(figure)
-
-
-def test_nothing_overlaps(figure: Figure) -> None:
     assert not overlaps_and_escapes(figure)
 
 
@@ -236,9 +222,3 @@ def test_own_settings_that_differ_are_not_marked(errors: dict[str, xr.Dataset]) 
     other.attrs["settings"] = json.dumps(measurements.SETTINGS | {"smoothing_radius": 0.1})
     drawn = ERRORS.make({"a": errors["d1k1"], "b": other})
     assert [dotted_places(axes) for axes in drawn.axes[:3]] == [[100.0], [], [50.0]]
-
-
-def test_nothing_to_show() -> None:
-    for product in (ERRORS, STABILITY):
-        with pytest.raises(DatasetError, match="needs the dataset of at least one case"):
-            product.make({})

@@ -8,7 +8,6 @@ from systems import random_tasks
 
 from metalqr import theory
 from metalqr.config.registries import figures, tables
-from metalqr.reporting.summaries import DatasetError
 from metalqr.reporting.tables.markdown import to_markdown
 
 TASKS = random_tasks(12, count=2, state_dim=2, action_dim=1)
@@ -70,9 +69,3 @@ def test_figure_shows_every_setting_and_case(case: xr.Dataset) -> None:
     shown = {float(line.get_xdata()[0]) for line in figure.axes[0].lines if len(line.get_xdata()) == 1}
     assert float(np.log10(case["required"].sel(setting="iterations", form="printed"))) in shown
     assert float(np.log10(50)) in shown
-
-
-def test_nothing_to_show() -> None:
-    for product in (figures.get("theory_vs_practice"), tables.get("theory_audit"), tables.get("theory_vs_practice")):
-        with pytest.raises(DatasetError, match="at least one case"):
-            product().make({})

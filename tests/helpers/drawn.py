@@ -1,0 +1,80 @@
+"""What a figure shows, for the tests of figures."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
+from systems import Array
+
+
+def lines(axes: Axes, label: str) -> list[Line2D]:
+    """The lines of a label."""
+    return [line for line in axes.get_lines() if line.get_label() == label]
+
+
+def xs(line: Line2D) -> Array:
+    """The horizontal coordinates of a line."""
+    return np.asarray(line.get_xdata())
+
+
+def ys(line: Line2D) -> Array:
+    """The vertical coordinates of a line."""
+    return np.asarray(line.get_ydata())
+
+
+def curve(axes: Axes, label: str) -> Array:
+    """The vertical coordinates of the one line of a label."""
+    (found,) = lines(axes, label)
+    return ys(found)
+
+
+def dashed_heights(axes: Axes) -> list[tuple[float, Any]]:
+    """Height and colour of the dashed horizontal lines."""
+    found = [line for line in axes.get_lines() if line.is_dashed() and np.ptp(ys(line)) == 0]
+    return [(float(ys(line)[0]), line.get_color()) for line in found if len(ys(line)) == 2]
+
+
+def dotted_places(axes: Axes) -> list[float]:
+    """Where the dotted vertical lines are."""
+    return [float(xs(line)[0]) for line in axes.get_lines() if line.get_linestyle() == ":"]
+
+
+def crosses(axes: Axes) -> list[tuple[Any, Any]]:
+    """Where the crosses are that no other panel shares."""
+    found = lines(axes, "_diverged")
+    return [(float(x), float(y)) for line in found for x, y in zip(xs(line), ys(line), strict=True)]
+
+
+def legend_texts(owner: Axes | Figure) -> list[str]:
+    """The words of the legends."""
+    legends = [owner.get_legend()] if isinstance(owner, Axes) else owner.legends
+    return [text.get_text() for legend in legends if legend for text in legend.get_texts()]
+
+
+def tick_texts(axes: Axes) -> list[str]:
+    """The words at the horizontal axis."""
+    return [text.get_text() for text in axes.get_xticklabels()]
+
+
+def overlaps_and_escapes(figure: Figure) -> list[str]:
+    """Texts that lie on one another or leave the figure."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    hidden = set()
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        low, high = sorted(axis.get_view_interval())
+        # Matplotlib keeps labels beyond the limits, but does not draw them.
+        hidden |= {tick.label1 for tick in axis.get_major_ticks() if not low * 0.999 <= tick.get_loc() <= high * 1.001}
+    texts: list[Text] = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_visible()]
+    texts = [text for text in texts if text.get_text().strip() and text not in hidden]
+    boxes = [(text.get_text(), text.get_window_extent(canvas.get_renderer())) for text in texts]
+    shown = [(words, box) for words, box in boxes if box.width > 0]
+    page = figure.bbox.padded(0.5)
+    escapes = [words for words, box in shown if not (page.contains(box.x0, box.y0) and page.contains(box.x1, box.y1))]
+    pairs = itertools.combinations(shown, 2)
+    return escapes + [f"{one} / {two}" for (one, a), (two, b) in pairs if a.padded(-0.5).overlaps(b.padded(-0.5))]
