@@ -30,9 +30,9 @@ class Agreement(NamedTuple):
 def checked_work(work: Work) -> Work:
     """The same tasks with settings that bring out a mistake.
 
-    A larger radius and shorter roll-outs make the estimates less noisy, so that one step more or less shows. A step of
+    A larger radius and shorter rollouts make the estimates less noisy, so that one step more or less shows. A step of
     adaptation halves the gradient of the most curved task, unless it would then be noise of more than a fifth of the
-    radius: adapted policies must not become so unstable that single roll-outs decide the mean.
+    radius: adapted policies must not become so unstable that single rollouts decide the mean.
     """
     radius, inner, length = 0.2, 10, 5
     direction = meta.gradient(work.tasks, work.gain, adaptation_rate=0.0)

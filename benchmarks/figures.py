@@ -15,7 +15,7 @@ from metalqr.reporting.figures.style import settle, styled
 TITLES = {
     "state_dim": "State dimension d, k = ⌈d/2⌉",
     "perturbations": "Perturbations M",
-    "rollout_length": "Roll-out length ℓ",
+    "rollout_length": "Rollout length ℓ",
 }
 
 
@@ -32,7 +32,7 @@ def kernel(sweeps: pd.DataFrame, scaling: pd.DataFrame) -> Figure:
         lowest, highest = min(sweeps["limit"].min(), sweeps["nanoseconds"].min()), sweeps["nanoseconds"].max()
         for axes, (axis, title) in zip(panels.flat, TITLES.items(), strict=False):
             _sweep(axes, sweeps[sweeps["axis"] == axis], looks)
-            axes.set(title=title, ylabel="ns a roll-out step, all cores", ylim=(lowest / 1.6, highest * 1.6))
+            axes.set(title=title, ylabel="ns a rollout step, all cores", ylim=(lowest / 1.6, highest * 1.6))
         figure.legend(handles=panels.flat[0].lines, loc="outside lower center", ncols=len(looks) + 1)
         _scaling(panels.flat[3], scaling)
         settle(figure)

@@ -23,7 +23,7 @@ ROUNDS = 10
 SWEPT_DIMENSIONS = (1, 2, 4, 8, 16, 32)
 SWEPT_PERTURBATIONS = (25, 50, 100, 200)
 SWEPT_LENGTHS = (10, 50, 250)
-#: Iterations and roll-out length of the trainings whose memory is compared.
+#: Iterations and rollout length of the trainings whose memory is compared.
 TRAININGS = ((1, 50), (10, 50), (1, 500))
 
 _START = time.monotonic()
@@ -100,9 +100,9 @@ def _time_cases(contestants: Mapping[str, Contestant], core_rate: float, cores: 
     part = contestants[PlainLoop.name].timed_part(timed.settings)
     explanation = (
         f"One iteration: Algorithm 2 with {timed.tasks.count} tasks, M = {timed.settings.perturbations}, "
-        f"ℓ = {timed.settings.rollout_length}, so {timed.rollouts:,} roll-outs of {timed.steps:,} steps, in double "
+        f"ℓ = {timed.settings.rollout_length}, so {timed.rollouts:,} rollouts of {timed.steps:,} steps, in double "
         f"precision if nothing else is said. The plain loop is timed on {timed._replace(settings=part).rollouts:,} of "
-        f"the roll-outs and scaled. The arithmetic limit takes {core_rate / 1e9:.1f} GFLOP/s a core, measured with "
+        f"the rollouts and scaled. The arithmetic limit takes {core_rate / 1e9:.1f} GFLOP/s a core, measured with "
         f"matrix products on all cores at once, and {machine.NORMAL_SECONDS * 1e9} ns a normal number."
     )
     _write("table.csv", _csv(frame))

@@ -58,7 +58,7 @@ def resources(startup: Startup, rows: Sequence[Memory], work: str, threads: int)
     cells = [
         [str(row.iterations), str(row.rollout_length), f"{row.per_thread:.1f}", f"{row.whole:.0f}"] for row in rows
     ]
-    headings = ["iterations N", "roll-out length", "MiB a thread", "MiB of the whole process"]
+    headings = ["iterations N", "rollout length", "MiB a thread", "MiB of the whole process"]
     return (
         f"A training at {work} on {threads} threads, in a process of its own, with stored compiled code.\n\n"
         f"From the start of Python to the first iteration: {startup.to_first_iteration:.2f} s. "

@@ -29,7 +29,7 @@ def chunks_per_task(count: int, policies: int, rollouts: int, entries: int, work
     """In how many chunks to simulate the perturbed policies of a task: the fewest that
 
     - give every worker the same number of chunks, all tasks together,
-    - have at most 5000 roll-outs and 400 000 entries of gains (3 MB), beyond which nothing gets faster.
+    - have at most 5000 rollouts and 400 000 entries of gains (3 MB), beyond which nothing gets faster.
 
     ``rollouts`` is the number for each policy, and ``entries`` the size of a gain.
     """

@@ -1,8 +1,8 @@
-"""JAX: ``lax.scan`` over the steps, thousands of roll-outs at once, all in one compiled program in double precision.
+"""JAX: ``lax.scan`` over the steps, thousands of rollouts at once, all in one compiled program in double precision.
 
 On processors JAX runs one program on one core, apart from large operations. So every core is made a device of its own,
 and chunks of one shape are shared out between them; the last of a task may have policies too many, which do not count.
-As in NumPy, the roll-out is the last dimension of every array.
+As in NumPy, the rollout is the last dimension of every array.
 """
 
 import functools
@@ -92,7 +92,7 @@ def _directions(key: Traced, shape: tuple[int, ...], radius: Traced) -> Traced:
 
 
 def _costs(system: list[Traced], gains: Traced, length: int, key: Traced) -> Traced:
-    """The costs of roll-outs with the gains (k, d, n)."""
+    """The costs of rollouts with the gains (k, d, n)."""
     A, B, Q, R, noise, start = system
     shape = (A.shape[0], gains.shape[-1])
 

@@ -1,8 +1,8 @@
-"""Vectorised NumPy: thousands of roll-outs advance together, and every core works on chunks of its own.
+"""Vectorised NumPy: thousands of rollouts advance together, and every core works on chunks of its own.
 
 Processes, because threads would wait for the interpreter lock between the short array operations of small dimensions.
-A roll-out is the last dimension of every array, so that operations run along contiguous memory. What all roll-outs
-share is one matrix product a step, [A, B, noise] [x; u; z]; only the action needs each roll-out's own gain.
+A rollout is the last dimension of every array, so that operations run along contiguous memory. What all rollouts
+share is one matrix product a step, [A, B, noise] [x; u; z]; only the action needs each rollout's own gain.
 """
 
 import functools
@@ -102,7 +102,7 @@ def _directions(shape: tuple[int, ...], radius: float, rng: np.random.Generator)
 
 
 def _costs(system: _System, gains: Array, length: int, rng: np.random.Generator) -> Array:
-    """The costs of roll-outs with the gains (k, d, n); arrays are reused, so that they stay in the cache."""
+    """The costs of rollouts with the gains (k, d, n); arrays are reused, so that they stay in the cache."""
     A, B, Q, R, noise, start, _ = system
     state_dim, action_dim, count = A.shape[0], B.shape[1], gains.shape[-1]
     stacked = np.concatenate([A, -B, noise], axis=1)

@@ -1,4 +1,4 @@
-"""A first implementation: the algorithms as they are printed, in loops over roll-outs and steps."""
+"""A first implementation: the algorithms as they are printed, in loops over rollouts and steps."""
 
 from collections.abc import Callable
 
@@ -52,7 +52,7 @@ def _direction(shape: tuple[int, ...], radius: float, rng: np.random.Generator) 
 
 
 def _simulator(tasks: LQRTasks, task: int, length: int, rng: np.random.Generator) -> Callable[[Array], float]:
-    """The cost of one roll-out of a task as a function of the gain."""
+    """The cost of one rollout of a task as a function of the gain."""
     A, B, Q, R = tasks.A[task], tasks.B[task], tasks.Q[task], tasks.R[task]
     noise, start = np.linalg.cholesky(tasks.Psi[task]), np.linalg.cholesky(tasks.Sigma0[task])
 

@@ -1,13 +1,13 @@
 #!/bin/sh
-# The state of one job of Slurm in a word that Snakemake knows: running, success or failed.
-# Any answer but `running` is final. So a job that Slurm has forgotten, which it does MinJobAge (300 s) after the end, is failed
-# where no database knows better: ask more often than that.
+# Print the state of a Slurm job in a word that Snakemake understands: running, success or failed.
+# Any answer but `running` is final. Slurm forgets a job MinJobAge (300 s) after its end; without an accounting database such a job
+# counts as failed, so query more often than that.
 
 answer=$(LC_ALL=C squeue --jobs="$1" --states=all --noheader --format=%T 2>&1) || case $answer in
 *"Invalid job id"*) answer=FORGOTTEN ;; # ended longer ago than MinJobAge
-*) answer=UNREACHABLE ;;                # the controller is busy or restarts: ask again later
+*) answer=UNREACHABLE ;;                # the controller is busy or restarts: query again later
 esac
-# With accounting the database knows what the controller has forgotten.
+# The accounting database, if there is one, knows jobs that the controller has forgotten.
 if [ "${answer:-FORGOTTEN}" = FORGOTTEN ]; then
     answer=$(sacct --jobs="$1" --allocations --noheader --parsable2 --format=State 2> /dev/null | head -n 1)
 fi
