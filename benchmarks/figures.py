@@ -1,14 +1,13 @@
 """The figure of the results folder: how the time of a step depends on the work, and the speed on the threads."""
 
-import itertools
 from collections.abc import Mapping
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import NullFormatter, NullLocator
 
-from metalqr.reporting.figures.palette import CASE_COLOURS, CASE_MARKERS
+from metalqr.reporting.figures.palette import CASE_COLOURS, CASE_MARKERS, with_styles
 from metalqr.reporting.figures.style import settle, styled
 
 #: Panels by the axis of a sweep.
@@ -28,7 +27,7 @@ def kernel(sweeps: pd.DataFrame, scaling: pd.DataFrame) -> Figure:
     with styled():
         figure = Figure(figsize=(7.4, 5.8), layout="constrained")
         panels = figure.subplots(2, 2)
-        looks = dict(zip(sweeps["contestant"].unique(), zip(CASE_COLOURS, CASE_MARKERS, strict=False), strict=False))
+        looks = {name: look for name, *look in with_styles(sweeps["contestant"].unique())}
         lowest, highest = min(sweeps["limit"].min(), sweeps["nanoseconds"].min()), sweeps["nanoseconds"].max()
         for axes, (axis, title) in zip(panels.flat, TITLES.items(), strict=False):
             _sweep(axes, sweeps[sweeps["axis"] == axis], looks)
@@ -39,7 +38,7 @@ def kernel(sweeps: pd.DataFrame, scaling: pd.DataFrame) -> Figure:
     return figure
 
 
-def _sweep(axes: Axes, sweep: pd.DataFrame, looks: Mapping[str, tuple[str, str]]) -> None:
+def _sweep(axes: Axes, sweep: pd.DataFrame, looks: Mapping[str, list[str]]) -> None:
     for contestant, points in sweep.groupby("contestant", sort=False):
         colour, marker = looks[str(contestant)]
         axes.plot(points["value"], points["nanoseconds"], color=colour, marker=marker, markersize=4.5, label=contestant)
@@ -48,17 +47,15 @@ def _sweep(axes: Axes, sweep: pd.DataFrame, looks: Mapping[str, tuple[str, str]]
     axes.set(xscale="log", yscale="log")
     axes.set_xticks(limit["value"], [str(value) for value in limit["value"]])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _scaling(axes: Axes, scaling: pd.DataFrame) -> None:
     most = scaling["threads"].max()
     axes.plot([1, most], [1, most], color="0.4", linestyle=":", label="proportional")
-    looks = zip(CASE_COLOURS[::-1], CASE_MARKERS, strict=False)
-    for (case, points), (colour, marker) in zip(
-        scaling.groupby("case", sort=False), itertools.cycle(looks), strict=False
-    ):
+    groups = scaling.groupby("case", sort=False)
+    for (case, points), colour, marker in zip(groups, CASE_COLOURS[::-1], CASE_MARKERS, strict=False):
         axes.plot(points["threads"], points["speed_up"], color=colour, marker=marker, markersize=4.5, label=case)
     axes.set(title="Threads", ylabel="speed-up of metalqr", xlim=(0.9, most + 0.1), ylim=(0.0, None))
     axes.set_xticks(scaling["threads"].unique())

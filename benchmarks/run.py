@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks import agreement, asked, figures, machine, measure, resources, stages, tables
+from benchmarks import agreement, figures, machine, measure, requests, resources, stages, tables
 from benchmarks.contestants import Contestant
 from benchmarks.contestants.compiled import Metalqr
 from benchmarks.contestants.numpy_vectorised import VectorisedNumpy, Workers
@@ -50,7 +50,7 @@ def main() -> None:
     save(figures.kernel(sweeps, scaling), [OUTPUT / "kernel.png", OUTPUT / "kernel.pdf"])
     _measure_resources(cores)
     _write("stages.md", stages.summary(stages.read(RESULTS / "timings")))
-    _write("demands.md", asked.summary(RESULTS / "timings", asked.default_plan()))
+    _write("demands.md", requests.summary(RESULTS / "timings", requests.default_plan()))
     _say(f"written: {OUTPUT}")
 
 
@@ -101,8 +101,8 @@ def _time_cases(contestants: Mapping[str, Contestant], core_rate: float, cores: 
     explanation = (
         f"One iteration: Algorithm 2 with {timed.tasks.count} tasks, M = {timed.settings.perturbations}, "
         f"ℓ = {timed.settings.rollout_length}, so {timed.rollouts:,} rollouts of {timed.steps:,} steps, in double "
-        f"precision if nothing else is said. The plain loop is timed on {timed._replace(settings=part).rollouts:,} of "
-        f"the rollouts and scaled. The arithmetic limit takes {core_rate / 1e9:.1f} GFLOP/s a core, measured with "
+        f"precision unless stated otherwise. The plain loop is timed on {timed._replace(settings=part).rollouts:,} of "
+        f"the rollouts and scaled up. The arithmetic limit takes {core_rate / 1e9:.1f} GFLOP/s a core, measured with "
         f"matrix products on all cores at once, and {machine.NORMAL_SECONDS * 1e9} ns a normal number."
     )
     _write("table.csv", _csv(frame))

@@ -1,25 +1,21 @@
 """The tables of the results folder in Markdown."""
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 
 import pandas as pd
 
 from benchmarks.agreement import BOUND, Agreement
 from benchmarks.resources import Memory, Startup
+from metalqr.reporting.tables.markdown import Column, to_markdown
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]], names: int = 1) -> str:
     """A table with the first columns, the ``names``, to the left and all others to the right."""
-    widths = [max(3, *map(len, column)) for column in zip(headings, *rows, strict=True)]
-    aligned = [
-        [
-            cell.ljust(width) if place < names else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        for line in (headings, *rows)
-    ]
-    rule = ["-" * width if place < names else "-" * (width - 1) + ":" for place, width in enumerate(widths)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in (aligned[0], rule, *aligned[1:]))
+    columns = {
+        heading: Column(heading, itemgetter(heading), text=place < names) for place, heading in enumerate(headings)
+    }
+    return to_markdown(pd.DataFrame(rows, columns=list(headings)), columns)
 
 
 def timings(frame: pd.DataFrame, description: str, work: str) -> str:

@@ -21,6 +21,13 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+#: The course of a run.
+COURSE = {"first": 1.0, "last": 0.04, "time_constant": 20.0, "noise": 0.02, "unstable": 0.5}
+TASK_COSTS = np.array([1.0, 1.5, 0.8, 1.2, 0.9])
+#: Shares of the tasks in the ratio, so that the costs sum to it.
+SHARES = np.array([0.5, 1.5, 1.2, 0.8, 1.0]) * TASK_COSTS.sum() / (np.array([0.5, 1.5, 1.2, 0.8, 1.0]) @ TASK_COSTS)
+
+
 def case(
     *,
     state_dim: int = 2,
@@ -28,89 +35,70 @@ def case(
     seeds: Sequence[int] = (0, 1, 2),
     iterations: int = 80,
     sweep: Mapping[str, Sequence[Any]] | None = None,
-    first: float = 1.0,
-    last: float = 0.04,
-    time_constant: float = 20.0,
-    noise: float = 0.02,
     floor: float = 0.02,
-    unstable: float = 0.5,
     ends: Mapping[tuple[Any, ...], tuple[str, int]] | None = None,
     by_value: Mapping[Any, Mapping[str, float]] | None = None,
-    settings: Mapping[str, Any] | None = None,
+    **course: float,
 ) -> xr.Dataset:
     """A case whose ratio falls from ``first`` to about ``last``.
 
     ``ends`` maps (swept values..., seed) to the status and the iteration at which the run ended. ``by_value`` maps a
-    value of the (first) swept setting to other values of ``last``, ``time_constant``, ``noise`` or ``unstable``.
+    value of the (first) swept setting to other values of the `COURSE`.
     """
-    sweep = dict(sweep or {})
-    ends = dict(ends or {})
-    shape = (*(len(values) for values in sweep.values()), len(seeds))
-    dims = (*sweep, "seed")
+    axes = {**(sweep or {}), "seed": list(seeds)}
+    runs = []
+    for index in np.ndindex(*map(len, axes.values())):
+        point = tuple(values[place] for values, place in zip(axes.values(), index, strict=True))
+        generator = np.random.default_rng([point[-1], state_dim, *index])
+        shown = COURSE | course | dict((by_value or {}).get(point[0], {}))
+        settings = SETTINGS | dict(zip(axes, point, strict=True))
+        status, last = (ends or {}).get(point, ("completed", iterations))
+        runs.append(_run(generator, shown, settings, floor, iterations, status, last))
+    sizes = [len(values) for values in axes.values()]
+    variables: dict[str, Any] = {}
+    for name in runs[0]:
+        array = np.array([run[name] for run in runs])
+        array = array.reshape(*sizes, *array.shape[1:])
+        variables[name] = ((*axes, *("iteration", "task")[: array.ndim - len(axes)]), array)
+    J_star = TASK_COSTS * state_dim
+    variables["cost"] = ((*axes, "iteration", "task"), J_star * (1.0 + variables["ratio"][1][..., None] * SHARES))
+    variables |= {"J_star": ("task", J_star), "J_shared": ("task", J_star * (1.0 + floor * SHARES))}
+    coords: dict[str, Any] = {"iteration": np.arange(iterations + 1), **axes}
+    if "perturbations" in axes:  # moves the inner ones too, as in the default config
+        coords["inner_perturbations"] = ("perturbations", axes["perturbations"])
+    fixed = {key: value for key, value in SETTINGS.items() if key not in coords}
+    attributes = {"state_dim": state_dim, "action_dim": action_dim, "settings": json.dumps(fixed)}
+    return xr.Dataset(variables, coords, attributes)
+
+
+def _run(
+    generator: np.random.Generator,
+    course: Mapping[str, float],
+    settings: Mapping[str, Any],
+    floor: float,
+    iterations: int,
+    status: str,
+    last: int,
+) -> dict[str, Any]:
+    """The variables of one run by name."""
     steps = np.arange(iterations + 1)
-    J_star = np.array([1.0, 1.5, 0.8, 1.2, 0.9]) * state_dim
-    weight = np.array([0.5, 1.5, 1.2, 0.8, 1.0])
-    weight = weight * J_star.sum() / (weight * J_star).sum()
-
-    ratio = np.full((*shape, iterations + 1), np.nan)
-    unstable_perturbations = np.zeros(ratio.shape, dtype=np.int64)
-    rollout_steps = np.zeros(ratio.shape, dtype=np.int64)
-    gradient_norm = np.full(ratio.shape, np.nan)
-    perturbed_policies = np.zeros(shape, dtype=np.int64)
-    status = np.full(shape, "completed", dtype=object)
-    status_iteration = np.full(shape, iterations)
-    for index in np.ndindex(shape):
-        point = (*(values[place] for values, place in zip(sweep.values(), index, strict=False)), seeds[index[-1]])
-        shown = {"last": last, "time_constant": time_constant, "noise": noise, "unstable": unstable}
-        shown |= dict((by_value or {}).get(point[0], {}))
-        generator = np.random.default_rng([seeds[index[-1]], state_dim, *index])
-        walk = np.zeros(iterations + 1)
-        for step, shock in enumerate(generator.normal(size=iterations), start=1):
-            walk[step] = 0.97 * walk[step - 1] + 0.24 * shock
-        decay = np.exp(-steps / shown["time_constant"])
-        curve = (shown["last"] + (first - shown["last"]) * decay) * np.exp(6 * shown["noise"] * walk)
-        curve = np.maximum(curve, floor * 1.001)
-        end, last_step = ends.get(point, ("completed", iterations))
-        if end == "diverged":
-            growth = np.clip((steps - last_step + 60) / 12.0, 0.0, None)
-            curve = curve * np.exp(growth * shown.get("growth", 0.7))
-        ratio[index] = np.where(steps <= last_step, curve, np.nan)
-        per_step = SETTINGS | dict(settings or {}) | dict(zip(sweep, point, strict=False))
-        batch = 5 if per_step["task_batch"] == "all" else int(per_step["task_batch"])
-        perturbed_policies[index] = batch * per_step["perturbations"]
-        count = generator.poisson(shown["unstable"] * per_step["perturbations"] / 100, size=iterations + 1)
-        unstable_perturbations[index] = np.where(steps < last_step, count, 0)
-        taken = 5 * per_step["perturbations"] * (per_step["perturbations"] + 1) * per_step["rollout_length"]
-        rollout_steps[index] = taken * np.minimum(steps, last_step)
-        gradient_norm[index] = np.where(steps < last_step, 10.0 * decay + 1.0, np.nan)
-        status[index], status_iteration[index] = end, last_step
-
-    cost = J_star * (1.0 + ratio[..., None] * weight)
-    moved = set(sweep) | ({"inner_perturbations"} if "perturbations" in sweep else set())
-    fixed = {key: value for key, value in (SETTINGS | dict(settings or {})).items() if key not in moved}
-    coords: dict[str, Any] = {
-        "seed": list(seeds),
-        "iteration": steps,
-        **{key: list(values) for key, values in sweep.items()},
+    walk = 0.24 * np.cumsum(generator.normal(size=iterations + 1))
+    decay = np.exp(-steps / course["time_constant"])
+    ratio = (course["last"] + (course["first"] - course["last"]) * decay) * np.exp(course["noise"] * (walk - walk[0]))
+    ratio = np.maximum(ratio, floor * 1.001)
+    if status == "diverged":
+        ratio *= np.exp(0.7 * np.clip((steps - last + 60) / 12.0, 0.0, None))
+    M = settings["perturbations"]
+    unstable = generator.poisson(course["unstable"] * M / 100, size=iterations + 1)
+    return {
+        "ratio": np.where(steps <= last, ratio, np.nan),
+        "gradient_norm": np.where(steps < last, 10.0 * decay + 1.0, np.nan),
+        "unstable_perturbations": np.where(steps < last, unstable, 0),
+        "rollout_steps": 5 * M * (M + 1) * settings["rollout_length"] * np.minimum(steps, last),
+        "perturbed_policies": M * (5 if settings["task_batch"] == "all" else int(settings["task_batch"])),
+        "status": status,
+        "status_iteration": last,
     }
-    if "perturbations" in sweep:  # moves the inner ones too, as in the default config
-        coords["inner_perturbations"] = ("perturbations", list(sweep["perturbations"]))
-    return xr.Dataset(
-        {
-            "ratio": ((*dims, "iteration"), ratio),
-            "cost": ((*dims, "iteration", "task"), cost),
-            "J_star": (("task",), J_star),
-            "J_shared": (("task",), J_star * (1.0 + floor * weight)),
-            "unstable_perturbations": ((*dims, "iteration"), unstable_perturbations),
-            "perturbed_policies": (dims, perturbed_policies),
-            "rollout_steps": ((*dims, "iteration"), rollout_steps),
-            "gradient_norm": ((*dims, "iteration"), gradient_norm),
-            "status": (dims, status),
-            "status_iteration": (dims, status_iteration),
-        },
-        coords=coords,
-        attrs={"state_dim": state_dim, "action_dim": action_dim, "settings": json.dumps(fixed)},
-    )
 
 
 def small_case() -> xr.Dataset:

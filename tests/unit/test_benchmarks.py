@@ -14,7 +14,7 @@ import pytest
 from numpy.testing import assert_allclose
 from systems import random_tasks
 
-from benchmarks import agreement, asked, figures, machine, measure, run, stages, tables
+from benchmarks import agreement, figures, machine, measure, requests, run, stages, tables
 from benchmarks.contestants import Contestant, chunks_per_task
 from benchmarks.contestants.numpy_vectorised import VectorisedNumpy
 from benchmarks.contestants.plain_loop import PlainLoop
@@ -238,7 +238,7 @@ def test_stages_add_up_the_timings(tmp_path):
     ]
 
 
-def test_jobs_beside_what_is_asked_for_them(tmp_path):
+def test_jobs_against_their_requests(tmp_path):
     header = "s\th:m:s\tmax_rss\tmean_load\tcpu_time\n"
     for name, lines in {
         "tasks/d1k1.tsv": "0.4\t0:00:00\t-\t0.0\t0.4\n",
@@ -254,8 +254,8 @@ def test_jobs_beside_what_is_asked_for_them(tmp_path):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(header + lines)
-    plan = asked.default_plan()
-    lines = asked.summary(tmp_path, plan).split("\n")
+    plan = requests.default_plan()
+    lines = requests.summary(tmp_path, plan).split("\n")
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:] if line.startswith("|")]
     assert [row[:5] for row in rows] == [
         ["generate_tasks", "d1k1", "1", "0.4", ""],
@@ -269,12 +269,12 @@ def test_jobs_beside_what_is_asked_for_them(tmp_path):
     wildcards = SimpleNamespace(case="d20k10", experiment="figure1", configuration=configuration)
     assert rows[3][5:] == [str(plan.run_minutes(wildcards, 1)), f"{plan.run_memory(wildcards, 1)}"]
     assert rows[4][5:] == [str(plan.dataset_minutes(wildcards, 1)), str(plan.dataset_memory(wildcards, 1))]
-    asked_for = (plan.theory.minutes("check_stability"), plan.theory.memory("check_stability"))
-    assert rows[5][5:] == [str(ask(SimpleNamespace(case="d2k2"), 1)) for ask in asked_for]
+    theory = (plan.theory.minutes("check_stability"), plan.theory.memory("check_stability"))
+    assert rows[5][5:] == [str(request(SimpleNamespace(case="d2k2"), 1)) for request in theory]
 
 
-def test_without_timings_nothing_is_beside_what_is_asked(tmp_path):
-    assert "make paper" in asked.summary(tmp_path, asked.default_plan())
+def test_without_timings_the_requests_say_so(tmp_path):
+    assert "make paper" in requests.summary(tmp_path, requests.default_plan())
 
 
 def test_without_timings_the_stages_say_so(tmp_path):

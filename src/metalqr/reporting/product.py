@@ -23,11 +23,9 @@ class Product(Plugin):
     ----------
     reads : str
         The kind of result that it shows, one of :data:`metalqr.config.outputs.RESULTS`: ``"datasets"`` of experiments,
-        ``"meta_optima"`` of cases and adaptation rates, or results of the stage `theory` for each case, such as
-        ``"exact_methods"``.
+        ``"meta_optima"`` of cases and adaptation rates, or results of the stage `theory` for each case.
     file : str
-        The name of its files, without a suffix: by default its own name, one file of everything that it shows. With
-        ``{name}`` in it there is a file for each experiment or case.
+        The name of its files without a suffix, by default its own; with ``{name}``, one for each experiment or case.
     category, heading : str
         Its section of the report, and the heading of its file's name there.
     """
@@ -46,15 +44,7 @@ class Product(Plugin):
         return {self.heading: file}
 
     def details(self, config: Mapping[str, Any], names: Sequence[str]) -> list[str]:
-        """Lines of the caption that depend on the config, by default none.
-
-        Parameters
-        ----------
-        config : mapping
-            The whole config, checked.
-        names : sequence of str
-            The experiments or cases that it shows.
-        """
+        """Lines of the caption that depend on the config and the experiments or cases shown, by default none."""
         return []
 
     def caption(self, config: Mapping[str, Any], names: Sequence[str]) -> str:

@@ -6,8 +6,7 @@ settings (none, one or several), then ``seed`` and ``iteration``, and is NaN aft
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -40,12 +39,6 @@ def cases(dataset: xr.DataTree, axes: int | None = None) -> dict[str, xr.Dataset
 def swept_settings(case: xr.Dataset) -> tuple[str, ...]:
     """Names of the settings that the experiment sweeps: the dimensions of ``ratio`` beside seed and iteration."""
     return tuple(str(name) for name in case["ratio"].dims if name not in ("seed", "iteration"))
-
-
-def fixed_settings(case: xr.Dataset) -> dict[str, Any]:
-    """The algorithm's settings that the experiment does not sweep."""
-    settings: dict[str, Any] = json.loads(case.attrs["settings"])
-    return settings
 
 
 def diverged(case: xr.Dataset) -> xr.DataArray:

@@ -24,20 +24,9 @@ MIN_RATIO_TOP = 1.2
 
 
 def draw_curve(axes: Axes, case: xr.Dataset, colour: ColorType, top: float) -> Line2D:
-    """Draw median, range and diverged runs of one case, one value of every swept setting.
+    """Draw the median, the range and the diverged runs of a case at one value of every swept setting.
 
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-    case : xarray.Dataset
-    colour : colour
-    top : float
-        Top of the ratio's axis, where a run that diverged beyond it is marked.
-
-    Returns
-    -------
-    matplotlib.lines.Line2D
-        The median over seeds.
+    A run that diverged beyond ``top``, the top of the ratio's axis, is marked there. The result is the median's line.
     """
     ratio = summaries.continued_ratio(case)
     finite = ratio.where(np.isfinite(ratio))
@@ -57,21 +46,9 @@ def draw_curve(axes: Axes, case: xr.Dataset, colour: ColorType, top: float) -> L
 
 
 def draw_panel(axes: Axes, curves: Iterable[tuple[str, xr.Dataset]], top: float, *, floors: bool) -> list[Line2D]:
-    """Draw labelled curves, each in a colour and with a marker of its own, and set the axes.
+    """Draw labelled curves, each in its own colour and with its own marker, and set the axes.
 
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-    curves : iterable of (str, xarray.Dataset)
-        Labels, and cases as in :func:`draw_curve`.
-    top : float
-        Top of the ratio's axis.
-    floors : bool
-        If each curve has a floor of its own, in its colour.
-
-    Returns
-    -------
-    list of matplotlib.lines.Line2D
+    With ``floors``, each curve has a floor in its colour.
     """
     cases, lines = [], []
     for position, ((label, case), colour, marker) in enumerate(with_styles(curves)):

@@ -12,18 +12,13 @@ if TYPE_CHECKING:
 
 
 class Figure(Product):
-    """Base of all figures: :meth:`draw` is all that a new one must have; ``examples/own_figure.py`` is complete."""
+    """Base of all figures: a new one only needs :meth:`draw`; ``examples/own_figure.py`` is a complete one."""
 
     category = "Figures"
     heading = "figure"
 
     def draw(self, datasets: Mapping[str, Any]) -> matplotlib.figure.Figure:
-        """Draw, inside the house style (see :func:`metalqr.reporting.figures.style.new_figure`).
-
-        Parameters
-        ----------
-        datasets : mapping of str to xarray.DataTree or xarray.Dataset
-            What it reads, by the name of the experiment or case: a tree of cases for an experiment.
+        """Draw the datasets, by name of the experiment (a DataTree of cases) or case, in the house style.
 
         Raises
         ------

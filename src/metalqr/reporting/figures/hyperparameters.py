@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -267,7 +268,7 @@ def _set_ratio_axis(axes: Axes, limits: tuple[float, float]) -> None:
 def _reference(rows: list[xr.Dataset], case: xr.Dataset) -> Any:
     """The one value that a case's swept setting has in the rows that do not sweep it, or None."""
     (setting,) = summaries.swept_settings(case)
-    values = {summaries.fixed_settings(row).get(setting) for row in rows} - {None}
+    values = {json.loads(row.attrs["settings"]).get(setting) for row in rows} - {None}
     return values.pop() if len(values) == 1 else None
 
 

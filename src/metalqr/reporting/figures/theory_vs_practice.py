@@ -72,22 +72,16 @@ def _draw_case(panel: Axes, case: xr.Dataset) -> None:
         used = _power(case["used"].sel(setting=setting))
         panel.plot([used], [row], linestyle="none", markersize=5, zorder=3, **USED_STYLE)
         for form, style in FORM_STYLES.items():
-            asked, place = _power(case["required"].sel(setting=setting, form=form)), row + OFFSETS[form]
-            if not np.isfinite(asked):
+            required, place = _power(case["required"].sel(setting=setting, form=form)), row + OFFSETS[form]
+            if not np.isfinite(required):
                 continue
-            panel.plot([used, asked], [place, place], color=style["color"], linewidth=0.8, alpha=0.6)
-            panel.plot([asked], [place], linestyle="none", markersize=4.5, **style)
-            left = asked < used
-            panel.annotate(
-                f"{abs(asked - used):.0f}",
-                (asked, place),
-                xytext=(-5 if left else 5, 0),
-                textcoords="offset points",
-                ha="right" if left else "left",
-                va="center",
-                fontsize=6.5,
-                color=style["color"],
-            )
+            panel.plot([used, required], [place, place], color=style["color"], linewidth=0.8, alpha=0.6)
+            panel.plot([required], [place], linestyle="none", markersize=4.5, **style)
+            side: dict[str, Any] = {"xytext": (5, 0), "ha": "left"}
+            if required < used:
+                side = {"xytext": (-5, 0), "ha": "right"}
+            words: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 6.5}
+            panel.annotate(f"{abs(required - used):.0f}", (required, place), color=style["color"], **words, **side)
     panel.margins(x=0.14)
     panel.set_ylim(-0.6, len(SETTINGS) - 0.4)
     panel.grid(axis="y", visible=False)

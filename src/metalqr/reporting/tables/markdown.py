@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Column(NamedTuple):
     """A column of a table in Markdown.
 
-    ``write`` turns a row into the text of its cell; without it the value is written as it is. Numbers are aligned to
-    the right, and so is what ``write`` makes unless it is ``text``.
+    ``write`` turns a row into the text of its cell; without it the value is written as it is. Numbers and the output of
+    ``write`` are right-aligned, unless it is ``text``.
     """
 
     heading: str

@@ -14,13 +14,12 @@ if TYPE_CHECKING:
 
 
 class Table(Product):
-    """Base of all tables: :meth:`tabulate` is all that a new one must have.
+    """Base of all tables: a new one only needs :meth:`tabulate`.
 
     Attributes
     ----------
     columns : mapping of str to Column or None
-        How its columns look in Markdown, by their names in the frame; None for one that is part of another. Those that
-        are not named are headed by their names.
+        The columns in Markdown, by their names; None leaves one out. Others are headed by their names.
     """
 
     category = "Tables"

@@ -1,4 +1,4 @@
-"""What jobs took beside what the pipeline asks for them, from the timings that Snakemake has left."""
+"""Memory and time of jobs against what they request, from the timings of Snakemake."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,14 +36,13 @@ def summary(timings: Path, plan: Plan) -> str:
         for name in plan.experiments if rule == "collect_dataset" else plan.cases:
             jobs = [pd.read_csv(path, sep="\t") for path in timings.glob(pattern.format(name=name))]
             if jobs:
-                rows.append([rule, name, *_largest(pd.concat(jobs)), *_asked(plan, rule, name)])
+                rows.append([rule, name, *_largest(pd.concat(jobs)), *_requested(plan, rule, name)])
     if not rows:
         return MISSING
-    headings = ["rule", "of", "jobs", "seconds", "MB", "minutes asked", "MB asked"]
+    headings = ["rule", "of", "jobs", "seconds", "MB", "minutes requested", "MB requested"]
     return (
         markdown(headings, rows, names=2)
-        + "\nSeconds and memory are the largest of the jobs; a job of less than a second or so has no memory measured. "
-        "What is asked is that of the largest job as well.\n"
+        + "\nSeconds, memory and requests are the largest of the jobs; memory is not measured below about a second.\n"
     )
 
 
@@ -53,15 +52,15 @@ def _largest(jobs: pd.DataFrame) -> list[str]:
     return [str(len(jobs)), f"{jobs['s'].max():.1f}", "" if pd.isna(memory) else f"{memory:.0f}"]
 
 
-def _asked(plan: Plan, rule: str, name: str) -> list[str]:
-    asks = {
+def _requested(plan: Plan, rule: str, name: str) -> list[str]:
+    requests = {
         "generate_tasks": (plan.task_minutes, plan.task_memory),
         "solve_optima": (plan.optima_minutes, plan.optima_memory),
         "solve_meta_optimum": (plan.meta_optimum_minutes, plan.meta_optimum_memory),
         "train_policy": (plan.run_minutes, plan.run_memory),
         "collect_dataset": (plan.dataset_minutes, plan.dataset_memory),
     }
-    both = asks.get(rule) or (plan.theory.minutes(rule), plan.theory.memory(rule))
+    both = requests.get(rule) or (plan.theory.minutes(rule), plan.theory.memory(rule))
     configurations = plan.configurations_of(name) if rule == "train_policy" else [""]
     jobs = [SimpleNamespace(case=name, experiment=name, configuration=each) for each in configurations]
-    return [str(max(ask(job, 1) for job in jobs)) for ask in both]
+    return [str(max(request(job, 1) for job in jobs)) for request in both]
