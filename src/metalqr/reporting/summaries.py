@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from metalqr.training.history import Status
-
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -43,6 +41,8 @@ def swept_settings(case: xr.Dataset) -> tuple[str, ...]:
 
 def diverged(case: xr.Dataset) -> xr.DataArray:
     """True for the runs (swept settings, seed) that left the stabilising set."""
+    from metalqr.results.runs import Status
+
     return case["status"].astype(str) == Status.DIVERGED
 
 
@@ -81,6 +81,8 @@ def continued_ratio(case: xr.Dataset) -> xr.DataArray:
     A run that met its tolerance keeps its last gain, so its ratio is held. A diverged run has an infinite ratio, so
     that the median over seeds does not improve when the bad runs end. All else stays NaN.
     """
+    from metalqr.results.runs import Status
+
     ratio = case["ratio"]
     has_ended = diverged(case) | (case["status"].astype(str) == Status.TOLERANCE)
     return ratio.where(np.isfinite(ratio), final_ratio(case).where(has_ended))

@@ -190,13 +190,9 @@ def test_a_file_depends_on_its_own_plugin_and_reader_alone(config: dict[str, Any
 
 def test_digests_follow_a_plugin_outside_the_project(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
-    file.write_text("from metalqr.reporting import summaries\n", encoding="utf-8")
+    file.write_text("from metalqr.reporting import captions\n", encoding="utf-8")
     found = Sources(ROOT).of("draw", [file])
-    assert found.keys() - Sources(ROOT).of("draw").keys() == {
-        "mine.py",
-        "src/metalqr/reporting/summaries.py",
-        *(f"src/metalqr/training/{name}.py" for name in ("history", "method")),
-    }
+    assert found.keys() - Sources(ROOT).of("draw").keys() == {"mine.py", "src/metalqr/reporting/captions.py"}
     file.write_text("def late():\n    from metalqr.lqr.lyapunov import solve\n", encoding="utf-8")
     assert "src/metalqr/lqr/lyapunov.py" in Sources(ROOT).of("draw", [file]), "an import inside a function counts"
 
