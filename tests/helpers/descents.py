@@ -3,7 +3,7 @@
 import numpy as np
 from systems import Array
 
-from metalqr.evaluation.exact_methods.descent import ExactDescent
+from metalqr.evaluation.exact_methods.dataset import ExactDescent
 
 #: Rates of three tasks for each method; the median task of gradient descent is the last.
 GAP_RATES = {

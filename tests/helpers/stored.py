@@ -14,8 +14,7 @@ from metalqr import results, theory
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.experiments import Base, Experiment
 from metalqr.evaluation.estimation_error.curves import ESTIMATION_ERROR, load_estimation_error
-from metalqr.evaluation.exact_methods.dataset import EXACT_METHODS, exact_methods_dataset, load_exact_methods
-from metalqr.evaluation.exact_methods.rates import RATES
+from metalqr.evaluation.exact_methods.dataset import EXACT_METHODS, METHODS, exact_methods_dataset, load_exact_methods
 from metalqr.evaluation.stability import STABILITY, load_stability, stability_dataset
 from metalqr.lqr import LQRTasks
 from metalqr.training import History, Status
@@ -159,7 +158,7 @@ STABILITIES = {3: measurements.stability(), 1: measurements.stability(length=4, 
 def later_datasets() -> dict[str, xr.Dataset]:
     """The content of the files of each stage that docs/bad-input.md does not have."""
     errors = measurements.estimation_error(infinite={"bias": (4,), "error": (4,)})
-    paths = [descents.descent(method) for method in RATES]
+    paths = [descents.descent(method) for method in METHODS]
     return {
         "theory": theory_of_tasks(),
         "estimation_error": errors.to_dataset(measurements.SETTINGS, 7, case="one"),

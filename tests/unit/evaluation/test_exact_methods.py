@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from systems import Array, bases, central_difference, random_tasks, stable_gain, tasks_and_gains
 
 from metalqr import lqr, optimal
+from metalqr.evaluation.exact_methods.dataset import METHODS
 from metalqr.evaluation.exact_methods.descent import StepSizeError
 from metalqr.evaluation.exact_methods.meta_descent import descend_meta, meta_hessian
-from metalqr.evaluation.exact_methods.rates import RATES
 from metalqr.evaluation.exact_methods.task_descent import descend_tasks
 from metalqr.lqr import LQRTasks, PolicyEvaluation, UnstablePolicyError
 from metalqr.lqr.performance_difference import cost_change, optimality_gap
@@ -131,7 +131,7 @@ def test_policy_iteration_converges_quadratically() -> None:
 # --- the bounds
 
 
-@given(tasks_and_gains(per_task=True), st.sampled_from(list(RATES)), st.floats(0.05, 1.95))
+@given(tasks_and_gains(per_task=True), st.sampled_from(list(METHODS)), st.floats(0.05, 1.95))
 @settings(max_examples=40)
 def test_every_step_obeys_the_guaranteed_rate(case: tuple[LQRTasks, Array], method: str, share: float) -> None:
     """For shares of the default step up to nearly twice it, where the guarantee of all three ends."""
@@ -199,7 +199,7 @@ def test_gradient_dominance_of_the_guarantee_holds_at_random_gains() -> None:
 # --- the limits
 
 
-@pytest.mark.parametrize("method", list(RATES))
+@pytest.mark.parametrize("method", list(METHODS))
 def test_the_linearisation_is_the_derivative_of_the_iteration(method: str) -> None:
     """Its multipliers are the eigenvalues of the Jacobian at the optimum, here by finite differences."""
     tasks = random_tasks(8, 2, 3, 2)
@@ -249,7 +249,7 @@ def test_the_linearised_rate_is_measured_long_before_the_limit() -> None:
 def test_from_the_optimum_there_is_no_rate_to_measure() -> None:
     tasks = random_tasks(1)
     best = optimal.optimal_gains(tasks).K
-    for method in RATES:
+    for method in METHODS:
         descent = descend_tasks(tasks, best, method, 3)
         assert np.isnan(descent.measured_rate).all()
         assert np.isnan(descent.linearised_rate).all()
@@ -409,7 +409,7 @@ def test_a_search_for_a_step_that_fails_says_so(monkeypatch: pytest.MonkeyPatch)
 def test_all_tasks_at_once_are_each_task_alone() -> None:
     tasks = random_tasks(9, 3, 3, 2)
     names = ("gap", "step", "curvature", "guaranteed_rate", "asymptotic_rate", "linearised_rate", "measured_rate")
-    for method in RATES:
+    for method in METHODS:
         together = descend_tasks(tasks, np.zeros((2, 3)), method, 8)
         for task in range(3):
             alone = descend_tasks(tasks.subset([task]), np.zeros((2, 3)), method, 8)

@@ -12,8 +12,8 @@ from matplotlib.lines import Line2D
 
 from metalqr import results
 from metalqr.config.registries import figures
+from metalqr.evaluation.exact_methods.dataset import METHODS as NAMES
 from metalqr.evaluation.exact_methods.dataset import exact_methods_dataset, load_exact_methods
-from metalqr.evaluation.exact_methods.rates import RATES
 from metalqr.reporting.figures.exact_methods import METHODS
 
 COLOURS = {method.key: method.colour for method in METHODS}
@@ -27,7 +27,7 @@ def drawn(datasets: dict[str, xr.Dataset]) -> Figure:
 @pytest.fixture(scope="module")
 def case(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
     path = tmp_path_factory.mktemp("files") / "case.nc"
-    paths = [descents.descent(method) for method in RATES]
+    paths = [descents.descent(method) for method in NAMES]
     results.save(path, exact_methods_dataset(paths, descents.meta_descent(), {}, case="d2k1"))
     return load_exact_methods(path)
 
@@ -53,7 +53,7 @@ def table(axes: Axes) -> list[list[str]]:
 def test_gaps_are_relative_to_the_first_and_the_median_task_is_thick(figure: Figure) -> None:
     """Rates of gradient descent 0.9, 0.97, 0.95: the median is that of task 2, in all methods."""
     for axes, last in ((figure.axes[0], 40), (figure.axes[2], 12)):
-        for method in RATES:
+        for method in NAMES:
             found = lines(axes, COLOURS[str(method)])
             assert len(found) == 3
             for line, rate in zip(found, descents.GAP_RATES[method], strict=True):
@@ -69,7 +69,7 @@ def test_gaps_are_relative_to_the_first_and_the_median_task_is_thick(figure: Fig
 
 def test_bounds_start_at_the_first_gap_and_limits_where_the_measurement_does(figure: Figure) -> None:
     axes = figure.axes[0]
-    for method in RATES:
+    for method in NAMES:
         (bound,) = lines(axes, COLOURS[str(method)], ":")
         guaranteed = 1.0 - 0.1 * (1.0 - descents.GAP_RATES[method][2])
         np.testing.assert_allclose(ys(bound), guaranteed ** np.arange(41.0), rtol=1e-12)

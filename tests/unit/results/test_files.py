@@ -19,8 +19,7 @@ from bad_input import with_dataset, with_value
 from stored import COUNT, LAYOUTS, LOADERS, SETTINGS, STATE_DIM, make_history, make_tasks, save_run
 
 from metalqr import results
-from metalqr.evaluation.exact_methods.dataset import exact_methods_dataset
-from metalqr.evaluation.exact_methods.rates import RATES
+from metalqr.evaluation.exact_methods.dataset import METHODS, exact_methods_dataset
 from metalqr.evaluation.stability import Guarantee, stability_dataset
 from metalqr.lqr import LQRTasks
 
@@ -120,7 +119,7 @@ def test_stability_stands_by_seed_and_ends_in_nan() -> None:
 
 def test_exact_methods_stand_by_method_and_task(tmp_path: Path) -> None:
     unknown = descents.descent("gradient_descent", guaranteed_rate=np.full(3, np.nan))
-    paths = [unknown, *(descents.descent(method) for method in list(RATES)[1:])]
+    paths = [unknown, *(descents.descent(method) for method in list(METHODS)[1:])]
     results.save(tmp_path / "without.nc", exact_methods_dataset(paths, None, {}, case="one"))
     dataset = LOADERS["exact_methods"](tmp_path / "without.nc")
     for descent in paths:
@@ -140,9 +139,9 @@ def test_exact_methods_stand_by_method_and_task(tmp_path: Path) -> None:
     ("methods", "lengths", "message"),
     [
         ([], [], "the descents are of no method; give one of gradient_descent, natural_gradient, gauss_newton each"),
-        (list(RATES)[::-1], [40, 40, 40], "the descents are of gauss_newton, natural_gradient, gradient_descent;"),
-        (list(RATES), [40, 30, 40], "the descents have 40, 30, 40, 40 iterations; give them the same"),
-        (list(RATES), [30, 30, 30], "the descents have 30, 30, 30, 40 iterations; give them the same"),
+        (list(METHODS)[::-1], [40, 40, 40], "the descents are of gauss_newton, natural_gradient, gradient_descent;"),
+        (list(METHODS), [40, 30, 40], "the descents have 40, 30, 40, 40 iterations; give them the same"),
+        (list(METHODS), [30, 30, 30], "the descents have 30, 30, 30, 40 iterations; give them the same"),
     ],
 )
 def test_descents_that_do_not_belong_together_are_refused(methods: list[str], lengths: list[int], message: str) -> None:
@@ -222,7 +221,6 @@ def test_run_of_other_settings_is_refused(good: dict[str, Path]) -> None:
 
 Change = Callable[[xr.Dataset], xr.Dataset]
 PARAMETERS = "perturbations, smoothing_radius, rollout_length"
-METHODS = "gradient_descent, natural_gradient, gauss_newton"
 CHANGES: list[tuple[str, Change, str]] = [
     ("tasks", lambda data: data.assign(Q=-data["Q"]), "impossible tasks (task 0: Q is not positive definite"),
     ("meta_optima", with_value("J_meta", np.nan), "it holds a part of an optimum in K_meta, J_meta, objective_meta;"),
@@ -267,7 +265,7 @@ CHANGES: list[tuple[str, Change, str]] = [
     (
         "exact_methods",
         lambda data: data.isel(descent=slice(0, 1)),
-        f"its variable descent is gradient_descent, not {METHODS};",
+        f"its variable descent is gradient_descent, not {', '.join(METHODS)};",
     ),
     ("exact_methods", with_value("gap", np.nan), "its variable gap is not a number at descent 0, task 0, iteration 0;"),
     ("exact_methods", with_value("meta_step", np.inf), "its variable meta_step is infinite; delete it"),

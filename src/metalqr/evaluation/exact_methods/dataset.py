@@ -1,16 +1,63 @@
-"""Files of the first-order methods with exact gradients, one for each case."""
+"""The result of first-order methods with exact gradients, and its files: one for each case."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from metalqr.evaluation.exact_methods.descent import ExactDescent
-from metalqr.evaluation.exact_methods.rates import RATES
+from metalqr.lqr import FloatArray
 from metalqr.results import dataset_of, load
 from metalqr.results.files import PathLike
 from metalqr.results.layout import ITERATION, OF_CASE, SIZES, Kind, Layout, NonFinite, Variable
+
+#: Those on single tasks, by the names in the config, in the order of a file.
+METHODS = ("gradient_descent", "natural_gradient", "gauss_newton")
+
+
+@dataclass(frozen=True, eq=False)
+class ExactDescent:
+    r"""n descents side by side; iteration 0 is the start.
+
+    Attributes
+    ----------
+    method : str
+    K : array, shape (N + 1, n, k, d)
+        Gains.
+    gap : array, shape (N + 1, n)
+        The objective less its optimum; rounding, of either sign, near the end.
+    step : array, shape (n,)
+        :math:`\eta`, or :math:`\alpha` on the meta-objective.
+    curvature : array, shape (n,)
+        The largest curvature along the path: the least :math:`h \ge 0` with which every step
+        :math:`K_{n+1} = K_n - \eta D_n` obeys
+
+        .. math:: f(K_{n+1}) \le f(K_n) - \eta \langle \nabla f(K_n), D_n \rangle (1 - \tfrac{1}{2} \eta h) .
+
+        For gradient descent on an h-smooth f this is the descent lemma. Here h is measured, on this path and no other;
+        steps that are lost in rounding do not count.
+    guaranteed_rate : array, shape (n,)
+        Bound on the ratio of successive gaps at every iteration, proved in ``docs/theory.md``. For gradient descent it
+        rests on the measured ``curvature``. NaN where no bound is known.
+    asymptotic_rate : array, shape (n,)
+        Limit of that ratio, from the spectrum at the optimum.
+    linearised_rate : array, shape (n,)
+        Prediction of the linearisation at the optimum for the iterations of ``measured_rate``; NaN where that is.
+    measured_rate : array, shape (n,)
+        By regression over the second half of the iterations before the gap is rounding; NaN where there is none.
+    """
+
+    method: str
+    K: FloatArray
+    gap: FloatArray
+    step: FloatArray
+    curvature: FloatArray
+    guaranteed_rate: FloatArray
+    asymptotic_rate: FloatArray
+    linearised_rate: FloatArray
+    measured_rate: FloatArray
+
 
 _PER_TASK = ("descent", "task")
 
@@ -50,7 +97,7 @@ EXACT_METHODS = Layout(
     {**OF_CASE, **SIZES},
     {
         # Not named `method`: xarray's `sel` has a parameter of that name.
-        "descent": Variable(("descent",), "first-order method", kind=Kind.TEXT, choices=tuple(RATES), has_all=True),
+        "descent": Variable(("descent",), "first-order method", kind=Kind.TEXT, choices=METHODS, has_all=True),
         "iteration": ITERATION,
     },
 )
@@ -64,7 +111,7 @@ def exact_methods_dataset(
     Parameters
     ----------
     descents : sequence of ExactDescent
-        Those on the tasks, one of each method in the order of RATES.
+        Those on the tasks, one of each method in the order of METHODS.
     meta : ExactDescent or None
         That on the meta-objective; None if the initial gain is not MAML-stabilising.
     settings : mapping
@@ -76,8 +123,10 @@ def exact_methods_dataset(
     ValueError
         If the descents are not one of each method, or differ in the number of iterations.
     """
-    if (found := [descent.method for descent in descents]) != list(RATES):
-        raise ValueError(f"the descents are of {', '.join(found) or 'no method'}; give one of {', '.join(RATES)} each")
+    if (found := tuple(descent.method for descent in descents)) != METHODS:
+        raise ValueError(
+            f"the descents are of {', '.join(found) or 'no method'}; give one of {', '.join(METHODS)} each"
+        )
     lengths = [len(descent.gap) for descent in [*descents, *([meta] if meta else [])]]
     if len(set(lengths)) > 1:
         raise ValueError(f"the descents have {', '.join(str(n - 1) for n in lengths)} iterations; give them the same")

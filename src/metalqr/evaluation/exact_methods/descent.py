@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr.common.validation import positive, whole_number
+from metalqr.evaluation.exact_methods.dataset import ExactDescent
 from metalqr.evaluation.exact_methods.linearisation import Linearisation, measured_rates
 from metalqr.lqr import FloatArray, PolicyEvaluation, UnstablePolicyError
 from metalqr.results.runs import Status
@@ -87,49 +88,6 @@ class DescentObjective(Protocol):
 
     def linearisation(self, step: FloatArray) -> Linearisation:
         """The iteration linearised at the optimum."""
-
-
-@dataclass(frozen=True, eq=False)
-class ExactDescent:
-    r"""n descents side by side; iteration 0 is the start.
-
-    Attributes
-    ----------
-    method : str
-    K : array, shape (N + 1, n, k, d)
-        Gains.
-    gap : array, shape (N + 1, n)
-        The objective less its optimum; rounding, of either sign, near the end.
-    step : array, shape (n,)
-        :math:`\eta`, or :math:`\alpha` on the meta-objective.
-    curvature : array, shape (n,)
-        The largest curvature along the path: the least :math:`h \ge 0` with which every step
-        :math:`K_{n+1} = K_n - \eta D_n` obeys
-
-        .. math:: f(K_{n+1}) \le f(K_n) - \eta \langle \nabla f(K_n), D_n \rangle (1 - \tfrac{1}{2} \eta h) .
-
-        For gradient descent on an h-smooth f this is the descent lemma. Here h is measured, on this path and no other;
-        steps that are lost in rounding do not count.
-    guaranteed_rate : array, shape (n,)
-        Bound on the ratio of successive gaps at every iteration, proved in ``docs/theory.md``. For gradient descent it
-        rests on the measured ``curvature``. NaN where no bound is known.
-    asymptotic_rate : array, shape (n,)
-        Limit of that ratio, from the spectrum at the optimum.
-    linearised_rate : array, shape (n,)
-        Prediction of the linearisation at the optimum for the iterations of ``measured_rate``; NaN where that is.
-    measured_rate : array, shape (n,)
-        By regression over the second half of the iterations before the gap is rounding; NaN where there is none.
-    """
-
-    method: str
-    K: FloatArray
-    gap: FloatArray
-    step: FloatArray
-    curvature: FloatArray
-    guaranteed_rate: FloatArray
-    asymptotic_rate: FloatArray
-    linearised_rate: FloatArray
-    measured_rate: FloatArray
 
 
 class _Path(NamedTuple):

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr.config.algorithm import MetaSettings
-from metalqr.evaluation.exact_methods.descent import EvaluatedGains, ExactDescent, descend, require_finite
+from metalqr.evaluation.exact_methods.dataset import ExactDescent
+from metalqr.evaluation.exact_methods.descent import EvaluatedGains, descend, require_finite
 from metalqr.evaluation.exact_methods.linearisation import Linearisation
 from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, common_gain
 from metalqr.lqr.performance_difference import cost_change

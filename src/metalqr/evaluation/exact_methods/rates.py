@@ -12,47 +12,65 @@ with the measured curvature h. The proofs are in ``docs/theory.md``.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 
+from metalqr.evaluation.exact_methods.dataset import METHODS
+from metalqr.evaluation.exact_methods.descent import DescentObjective, EvaluatedGains, require_finite
 from metalqr.evaluation.exact_methods.linearisation import Linearisation
 from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation
+from metalqr.lqr.performance_difference import cost_change, optimality_gap
+from metalqr.optimal import optimal_gains
 from metalqr.training.methods.gauss_newton import GaussNewton
 from metalqr.training.methods.gradient_descent import GradientDescent
 from metalqr.training.methods.natural_gradient import NaturalGradient
 
+#: Gaps of this part of the optimal cost are rounding: the gains then agree in all but their last digits.
+RESOLUTION = 1e-22
 
-class Rates(ABC):
-    """The rates of one method on every task.
 
-    Parameters
-    ----------
-    tasks : LQRTasks
-    best : PolicyEvaluation
-        Of the optimum of every task.
-    """
+class _TaskCosts(DescentObjective, ABC):
+    """The cost of every task over its own gain, with the rate of one method on it."""
 
     #: The training method; imported, not looked up, because the build system follows imports.
     method: ClassVar[type[GradientDescent]]
-    #: Whether a step must be searched for, since none is known that is both safe and fast.
-    searches: ClassVar[bool] = False
+    searches = False
 
-    def __init__(self, tasks: LQRTasks, best: PolicyEvaluation) -> None:
-        self._tasks, self._best = tasks, best
+    def __init__(self, tasks: LQRTasks) -> None:
+        self._tasks = tasks
+        self._unadapted = np.zeros((tasks.count, tasks.action_dim, tasks.state_dim))
+        optimum = optimal_gains(tasks).K
+        nearly = PolicyEvaluation(tasks, optimum)
+        # One more step of policy iteration squares the error that the Riccati solver has left.
+        self.optimum = optimum - np.linalg.solve(nearly.input_curvature, nearly.advantage)
+        self._best = best = PolicyEvaluation(tasks, self.optimum)
+        self.resolution = RESOLUTION * best.cost()
         self._input_values, self._input_vectors = np.linalg.eigh(best.input_curvature)
-        self._min_curvature = np.linalg.eigvalsh(best.input_curvature)[:, 0]
+        self._curvature_range = np.linalg.eigvalsh(best.input_curvature)[:, [0, -1]].T
         root = np.linalg.cholesky(best.state_covariance)
         whitened = np.linalg.solve(root, np.linalg.solve(root, tasks.Psi).swapaxes(-1, -2))
         self._kappa = np.linalg.eigvalsh(whitened)[:, 0]
 
-    @abstractmethod
-    def longest_step(self, first: PolicyEvaluation) -> FloatArray:
-        """Return the default step from a first gain, or the longest that is tried, shape (I,)."""
+    def at(self, K: FloatArray, name: str) -> EvaluatedGains:
+        require_finite(K, range(self._tasks.count), name)
+        evaluation = PolicyEvaluation(self._tasks, K, policy=name)
+        along = self.method.along(evaluation)
+        return EvaluatedGains(
+            K=K,
+            gap=optimality_gap(self._best, evaluation, K - self.optimum),
+            direction=along,
+            slope=np.einsum("iab,iab->i", evaluation.gradient(), along),
+            adaptation=self._unadapted,
+            evaluation=evaluation,
+        )
 
-    @abstractmethod
-    def guaranteed(self, step: FloatArray, first: PolicyEvaluation, curvature: FloatArray) -> FloatArray:
-        """Return the bound on the ratio of successive gaps, shape (I,); NaN where none is known."""
+    def fall(self, here: EvaluatedGains, there: EvaluatedGains) -> FloatArray:
+        return -cost_change(here.evaluation, there.evaluation, there.K - here.K)
+
+    def descents_of(self, tasks: Sequence[int]) -> list[int]:
+        return list(tasks)
 
     @abstractmethod
     def _eigenvalues(self, products: FloatArray) -> FloatArray:
@@ -92,17 +110,17 @@ class Rates(ABC):
         return np.where(s.max(axis=0) <= 1.0, 1.0 - self._kappa * (4.0 * s * (1.0 - s)).min(axis=0), np.nan)
 
 
-class _GradientDescent(Rates):
+class _GradientDescent(_TaskCosts):
     method = GradientDescent
     searches = True
 
-    def longest_step(self, first: PolicyEvaluation) -> FloatArray:
+    def longest_step(self, start: EvaluatedGains) -> FloatArray:
         r""":math:`1 / \|\nabla^2 J(K^*)\| = 1 / (2 \|M_*\| \|\Sigma_*\|)`."""
         state_norm = np.linalg.eigvalsh(self._best.state_covariance)[:, -1]
-        return np.asarray(0.5 / (np.linalg.eigvalsh(self._best.input_curvature)[:, -1] * state_norm))
+        return np.asarray(0.5 / (self._curvature_range[1] * state_norm))
 
-    def guaranteed(self, step: FloatArray, first: PolicyEvaluation, curvature: FloatArray) -> FloatArray:
-        dominance = 4.0 * np.linalg.eigvalsh(self._tasks.Psi)[:, 0] * self._kappa * self._min_curvature
+    def guaranteed_rate(self, step: FloatArray, start: EvaluatedGains, curvature: FloatArray) -> FloatArray:
+        dominance = 4.0 * np.linalg.eigvalsh(self._tasks.Psi)[:, 0] * self._kappa * self._curvature_range[0]
         share = step * (1.0 - 0.5 * step * curvature) * dominance
         return np.where(share >= 0.0, 1.0 - share, np.nan)
 
@@ -110,35 +128,33 @@ class _GradientDescent(Rates):
         return products
 
 
-class _NaturalGradient(Rates):
+class _NaturalGradient(_TaskCosts):
     method = NaturalGradient
 
-    def longest_step(self, first: PolicyEvaluation) -> FloatArray:
+    def longest_step(self, start: EvaluatedGains) -> FloatArray:
         r""":math:`1 / (2 \|M_{K_0}\|)`, so that s <= 1/2; Fazel et al. use a bound on the norm, which is shorter."""
-        return np.asarray(0.5 / np.linalg.eigvalsh(first.input_curvature)[:, -1])
+        return np.asarray(0.5 / np.linalg.eigvalsh(start.evaluation.input_curvature)[:, -1])
 
-    def guaranteed(self, step: FloatArray, first: PolicyEvaluation, curvature: FloatArray) -> FloatArray:
-        return self._bound(step * np.stack([self._min_curvature, np.linalg.eigvalsh(first.input_curvature)[:, -1]]))
+    def guaranteed_rate(self, step: FloatArray, start: EvaluatedGains, curvature: FloatArray) -> FloatArray:
+        first_norm = np.linalg.eigvalsh(start.evaluation.input_curvature)[:, -1]
+        return self._bound(step * np.stack([self._curvature_range[0], first_norm]))
 
     def _eigenvalues(self, products: FloatArray) -> FloatArray:
         return self._input_values[:, :, np.newaxis]
 
 
-class _GaussNewton(Rates):
+class _GaussNewton(_TaskCosts):
     method = GaussNewton
 
-    def longest_step(self, first: PolicyEvaluation) -> FloatArray:
+    def longest_step(self, start: EvaluatedGains) -> FloatArray:
         """1/2, which makes it policy iteration."""
         return np.full(self._tasks.count, 0.5)
 
-    def guaranteed(self, step: FloatArray, first: PolicyEvaluation, curvature: FloatArray) -> FloatArray:
+    def guaranteed_rate(self, step: FloatArray, start: EvaluatedGains, curvature: FloatArray) -> FloatArray:
         return self._bound(np.stack([step, step]))
 
     def _eigenvalues(self, products: FloatArray) -> FloatArray:
         return np.ones(1)
 
 
-#: By the name of the method, in the order of a file.
-RATES: dict[str, type[Rates]] = {
-    rates.method.name: rates for rates in (_GradientDescent, _NaturalGradient, _GaussNewton)
-}
+RATES: dict[str, type[_TaskCosts]] = dict(zip(METHODS, (_GradientDescent, _NaturalGradient, _GaussNewton), strict=True))

@@ -1,21 +1,13 @@
 """Gradient descent, natural gradient and Gauss-Newton on every task by itself (Section 3.1 of the paper)."""
 
-from collections.abc import Sequence
-
-import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr.config.algorithm import MetaSettings
-from metalqr.evaluation.exact_methods.descent import EvaluatedGains, ExactDescent, descend, require_finite
-from metalqr.evaluation.exact_methods.linearisation import Linearisation
-from metalqr.evaluation.exact_methods.rates import RATES, Rates
-from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, gains_per_task
-from metalqr.lqr.performance_difference import cost_change, optimality_gap
-from metalqr.optimal import optimal_gains
+from metalqr.evaluation.exact_methods.dataset import METHODS, ExactDescent
+from metalqr.evaluation.exact_methods.descent import descend
+from metalqr.evaluation.exact_methods.rates import RATES
+from metalqr.lqr import LQRTasks, gains_per_task
 from metalqr.training.method import Problem
-
-#: Gaps of this part of the optimal cost are rounding: the gains then agree in all but their last digits.
-RESOLUTION = 1e-22
 
 
 def descend_tasks(
@@ -36,7 +28,7 @@ def descend_tasks(
     K0 : array_like, shape (k, d) or (I, k, d)
         A gain that stabilises every task.
     method : str
-        A key of :data:`metalqr.evaluation.exact_methods.rates.RATES`.
+        One of :data:`metalqr.evaluation.exact_methods.dataset.METHODS`.
     iterations : int
         N >= 1.
     step : array_like, shape () or (I,), optional
@@ -69,53 +61,8 @@ def descend_tasks(
     >>> [f"{gap:.1e}" for gap in descent.gap[:, 0]]
     ['9.7e-02', '3.0e-04', '2.9e-09', '2.7e-19']
     """
-    if method not in RATES:
-        raise ValueError(f"method: {method!r} is not one of {', '.join(RATES)}")
-    gains = gains_per_task(tasks, K0, "K0")
-    rates = RATES[method]
+    if method not in METHODS:
+        raise ValueError(f"method: {method!r} is not one of {', '.join(METHODS)}")
+    gains, objective = gains_per_task(tasks, K0, "K0"), RATES[method](tasks)
     settings = MetaSettings(method=method, learning_rate=1.0, adaptation_rate=0.0)
-    return descend(_TaskCosts(tasks, rates), rates.method(Problem(tasks, gains, settings)), gains, iterations, step)
-
-
-class _TaskCosts:
-    """The cost of every task over its own gain."""
-
-    def __init__(self, tasks: LQRTasks, rates: type[Rates]) -> None:
-        self._tasks, self._along = tasks, rates.method.along
-        self._unadapted = np.zeros((tasks.count, tasks.action_dim, tasks.state_dim))
-        optimum = optimal_gains(tasks).K
-        nearly = PolicyEvaluation(tasks, optimum)
-        # One more step of policy iteration squares the error that the Riccati solver has left.
-        self.optimum = optimum - np.linalg.solve(nearly.input_curvature, nearly.advantage)
-        self.best = PolicyEvaluation(tasks, self.optimum)
-        self.resolution = RESOLUTION * self.best.cost()
-        self._rates = rates(tasks, self.best)
-        self.searches = rates.searches
-
-    def at(self, K: FloatArray, name: str) -> EvaluatedGains:
-        require_finite(K, range(self._tasks.count), name)
-        evaluation = PolicyEvaluation(self._tasks, K, policy=name)
-        along = self._along(evaluation)
-        return EvaluatedGains(
-            K=K,
-            gap=optimality_gap(self.best, evaluation, K - self.optimum),
-            direction=along,
-            slope=np.einsum("iab,iab->i", evaluation.gradient(), along),
-            adaptation=self._unadapted,
-            evaluation=evaluation,
-        )
-
-    def fall(self, here: EvaluatedGains, there: EvaluatedGains) -> FloatArray:
-        return -cost_change(here.evaluation, there.evaluation, there.K - here.K)
-
-    def descents_of(self, tasks: Sequence[int]) -> list[int]:
-        return list(tasks)
-
-    def longest_step(self, start: EvaluatedGains) -> FloatArray:
-        return self._rates.longest_step(start.evaluation)
-
-    def guaranteed_rate(self, step: FloatArray, start: EvaluatedGains, curvature: FloatArray) -> FloatArray:
-        return self._rates.guaranteed(step, start.evaluation, curvature)
-
-    def linearisation(self, step: FloatArray) -> Linearisation:
-        return self._rates.linearisation(step)
+    return descend(objective, objective.method(Problem(tasks, gains, settings)), gains, iterations, step)
