@@ -4,7 +4,9 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from itertools import filterfalse
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,14 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from places import ROOT
 
+import metalqr
+
 PACKAGE = ROOT / "src" / "metalqr"
 LOCK, BENCH_LOCK = ROOT / "requirements.lock", ROOT / "requirements-bench.lock"
 #: The dependency group that only `make bench` installs, from a lock of its own.
 BENCH_GROUP = "bench"
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
+SCRIPTS = sorted((ROOT / "workflow" / "scripts").glob("*.py"))
 
 # Conda names that differ from PyPI's.
 PYPI_NAMES = {"matplotlib-base": "matplotlib", "snakemake-minimal": "snakemake"}
@@ -41,94 +46,76 @@ PLATFORMS = [
 ]
 
 
-def project() -> dict[str, Any]:
-    """Return what pyproject.toml says."""
-    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+GROUPS: dict[str, list[str]] = PROJECT["dependency-groups"]
 
 
-def locked_requirements(lock: Path = LOCK) -> list[tuple[Requirement, list[str]]]:
-    """Return every entry of a lock with its hashes."""
-    text = lock.read_text().replace("\\\n", " ")
-    lines = [line.split() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    entries = []
-    for words in lines:
-        hashes = [word for word in words if word.startswith("--hash=")]
-        entries.append((Requirement(" ".join(word for word in words if word not in hashes)), hashes))
-    return entries
+def locked(lock: Path = LOCK) -> list[tuple[Requirement, list[str]]]:
+    """Every entry of a lock with its hashes."""
+    lines = [line.split() for line in lock.read_text().replace("\\\n", " ").splitlines()]
+    entries = [words for words in lines if words and not words[0].startswith("#")]
+    is_hash = methodcaller("startswith", "--hash=")
+    return [(Requirement(" ".join(filterfalse(is_hash, words))), list(filter(is_hash, words))) for words in entries]
 
 
 def locked_versions(lock: Path = LOCK) -> dict[str, str]:
-    """Return the version of every package in a lock, which must be one for all platforms."""
+    """The version of every package in a lock, which must be one for all platforms."""
     versions: dict[str, str] = {}
-    for requirement, _ in locked_requirements(lock):
-        pins = list(requirement.specifier)
-        assert len(pins) == 1, f"{lock.name}: {requirement} is not one version"
-        assert pins[0].operator == "==", f"{lock.name}: {requirement} is not pinned"
+    for requirement, _ in locked(lock):
+        (pin,) = requirement.specifier
         name = canonicalize_name(requirement.name)
+        assert pin.operator == "==", f"{lock.name}: {requirement} is not pinned"
         assert name not in versions, f"{lock.name}: {name} appears twice"
-        versions[name] = pins[0].version
+        versions[name] = pin.version
     return versions
 
 
+def names(requirements: Iterable[str]) -> set[str]:
+    return {canonicalize_name(Requirement(entry).name) for entry in requirements}
+
+
 def environment_pins(path: Path) -> dict[str, str]:
-    """Return the specification of every package of a conda environment, by its name on PyPI."""
-    pins: dict[str, str] = {}
-    for dependency in yaml.safe_load(path.read_text())["dependencies"]:
-        assert isinstance(dependency, str), f"{path.name}: {dependency} does not come from a conda channel"
-        name, _, pin = dependency.partition(" ")
-        assert PYPI_NAMES.get(name, name) not in pins, f"{path.name}: {name} appears twice"
-        pins[PYPI_NAMES.get(name, name)] = pin
+    """The specification of every package of a conda environment, by its name on PyPI."""
+    entries = [entry.partition(" ") for entry in yaml.safe_load(path.read_text())["dependencies"]]
+    pins = {PYPI_NAMES.get(name, name): pin for name, _, pin in entries}
+    assert len(pins) == len(entries), f"{path.name}: a package appears twice"
     return pins
 
 
 def imported_distributions(paths: Iterable[Path]) -> set[str]:
-    """Return the packages outside the standard library and this repository that Python files import."""
-
-    def modules(tree: ast.AST) -> Iterator[str]:
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                yield from (alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-                yield node.module
-
-    ours = {"benchmarks", "metalqr", "pipeline", "__main__"} | {
-        path.stem for path in (ROOT / "workflow" / "scripts").glob("*.py")
-    }
-    tops = {module.partition(".")[0] for path in paths for module in modules(ast.parse(path.read_text()))}
+    """The packages outside the standard library and this repository that Python files import."""
+    modules = set()
+    for node in (node for path in paths for node in ast.walk(ast.parse(path.read_text()))):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules.add(node.module)
+    ours = {"benchmarks", "metalqr", "pipeline", "__main__", *(path.stem for path in SCRIPTS)}
+    tops = {module.partition(".")[0] for module in modules}
     return {canonicalize_name(DISTRIBUTIONS.get(top, top)) for top in tops - ours - set(sys.stdlib_module_names)}
 
 
-def drawing_files() -> set[Path]:
-    """Return the files of the package that only the stage figures imports."""
-    return set((PACKAGE / "reporting" / "figures").rglob("*.py"))
+def stem(path: Path) -> str:
+    return path.stem
 
 
-@pytest.mark.parametrize("lock", [LOCK, BENCH_LOCK], ids=lambda lock: lock.stem)
-def test_every_entry_of_a_lock_has_hashes(lock):
-    entries = locked_requirements(lock)
-    assert entries
-    missing = [str(requirement) for requirement, hashes in entries if not hashes]
-    assert not missing
-    for requirement, hashes in entries:
+@pytest.mark.parametrize("lock", [LOCK, BENCH_LOCK], ids=stem)
+def test_every_entry_of_a_lock_has_hashes_and_none_a_place(lock: Path) -> None:
+    text = lock.read_text()
+    assert not re.search(r"--(extra-)?index-url|--find-links|--trusted-host|\w+://|@ |^-e|^\s*/", text, re.MULTILINE)
+    for requirement, hashes in locked(lock):
+        assert hashes, requirement
         assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", value) for value in hashes), requirement
 
 
-@pytest.mark.parametrize("lock", [LOCK, BENCH_LOCK], ids=lambda lock: lock.stem)
-def test_a_lock_names_no_index_and_no_path(lock):
-    text = lock.read_text()
-    assert not re.search(r"--(extra-)?index-url|--find-links|--trusted-host|\w+://|@ |^-e|^\s*/", text, re.MULTILINE)
-
-
-@pytest.mark.parametrize("platform", PLATFORMS, ids=lambda p: "-".join(list(p.values())[:3]))
-def test_the_locks_satisfy_pyproject_on_every_platform(platform):
-    settings = project()
-    groups = settings["dependency-groups"]
-    wanted = [*settings["project"]["dependencies"], *settings["build-system"]["requires"]]
-    wanted += [entry for name, group in groups.items() if name != BENCH_GROUP for entry in group]
-    for lock, entries in ((LOCK, wanted), (BENCH_LOCK, groups[BENCH_GROUP])):
+@pytest.mark.parametrize("platform", PLATFORMS, ids=lambda each: "-".join(list(each.values())[:3]))
+def test_the_locks_satisfy_pyproject_on_every_platform(platform: dict[str, str]) -> None:
+    wanted = [*PROJECT["project"]["dependencies"], *PROJECT["build-system"]["requires"]]
+    wanted += [entry for name, group in GROUPS.items() if name != BENCH_GROUP for entry in group]
+    for lock, entries in ((LOCK, wanted), (BENCH_LOCK, GROUPS[BENCH_GROUP])):
         versions = {
             canonicalize_name(requirement.name): next(iter(requirement.specifier)).version
-            for requirement, _ in locked_requirements(lock)
+            for requirement, _ in locked(lock)
             if requirement.marker is None or requirement.marker.evaluate(platform)
         }
         for requirement in map(Requirement, entries):
@@ -139,74 +126,66 @@ def test_the_locks_satisfy_pyproject_on_every_platform(platform):
             )
 
 
-def test_the_two_locks_have_no_package_in_different_versions():
+def test_the_two_locks_have_no_package_in_different_versions() -> None:
     versions, more = locked_versions(), locked_versions(BENCH_LOCK)
     assert versions.keys() & more.keys()
     assert {name: more[name] for name in versions.keys() & more.keys() if more[name] != versions[name]} == {}
 
 
-def test_only_the_benchmarks_need_what_only_they_install():
+def test_only_the_benchmarks_need_what_only_they_install() -> None:
     added = locked_versions(BENCH_LOCK).keys() - locked_versions().keys()
     imported = imported_distributions((ROOT / "benchmarks").rglob("*.py"))
-    declared = {canonicalize_name(Requirement(entry).name) for entry in project()["dependency-groups"][BENCH_GROUP]}
-    assert imported - locked_versions().keys() == declared
+    assert imported - locked_versions().keys() == names(GROUPS[BENCH_GROUP])
     others = [path for folder in ("src", "workflow", "tests") for path in (ROOT / folder).rglob("*.py")]
     assert not imported_distributions(others) & added
 
 
-def test_the_lock_holds_the_versions_that_conda_has_too():
+def test_the_lock_holds_the_versions_that_conda_has_too() -> None:
     versions = locked_versions()
-    for constraint in map(Requirement, project()["tool"]["uv"]["constraint-dependencies"]):
+    for constraint in map(Requirement, PROJECT["tool"]["uv"]["constraint-dependencies"]):
         assert constraint.specifier.contains(versions[canonicalize_name(constraint.name)]), constraint
 
 
-@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
-def test_conda_environments_have_the_versions_of_the_lock(path):
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=stem)
+def test_conda_environments_have_the_versions_of_the_lock_and_no_other_channel(path: Path) -> None:
     pins = environment_pins(path)
+    channels = ["conda-forge", "bioconda"] if "snakemake" in pins else ["conda-forge"]
+    assert yaml.safe_load(path.read_text())["channels"] == [*channels, "nodefaults"]
     python = pins.pop("python")
     assert re.fullmatch(r"=3\.\d+", python), f"{path.name}: python {python}"
-    assert SpecifierSet(project()["project"]["requires-python"]).contains(Version(python[1:]))
+    assert SpecifierSet(PROJECT["project"]["requires-python"]).contains(Version(python[1:]))
     versions = locked_versions()
     assert pins == {name: f"=={versions.get(name)}" for name in pins}
 
 
-@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
-def test_conda_environments_use_no_other_channel(path):
-    channels = yaml.safe_load(path.read_text())["channels"]
-    expected = ["conda-forge", "bioconda"] if "snakemake" in environment_pins(path) else ["conda-forge"]
-    assert channels == [*expected, "nodefaults"]
-
-
-def test_conda_environments_have_one_python():
+def test_conda_environments_have_one_python() -> None:
     assert len({environment_pins(path)["python"] for path in ENVIRONMENTS}) == 1
 
 
-def test_every_import_of_the_package_is_a_declared_dependency():
-    declared = {canonicalize_name(Requirement(entry).name) for entry in project()["project"]["dependencies"]}
-    assert imported_distributions(PACKAGE.rglob("*.py")) <= declared
+def test_the_dependencies_are_what_the_package_imports() -> None:
+    declared = names(PROJECT["project"]["dependencies"])
+    imported = imported_distributions(PACKAGE.rglob("*.py"))
+    assert imported <= declared <= imported | FOUND_BY_XARRAY
 
 
-def test_every_declared_dependency_is_used():
-    declared = {canonicalize_name(Requirement(entry).name) for entry in project()["project"]["dependencies"]}
-    assert declared <= imported_distributions(PACKAGE.rglob("*.py")) | FOUND_BY_XARRAY
+def test_the_environments_of_the_rules_have_what_the_package_imports() -> None:
+    files = {*PACKAGE.rglob("*.py"), *SCRIPTS}
+    drawing = set((PACKAGE / "reporting" / "figures").rglob("*.py"))
+    for name, imported in (("compute", files - drawing), ("figures", files)):
+        pins = environment_pins(ROOT / "envs" / f"{name}.yaml")
+        assert imported_distributions(imported) | FOUND_BY_XARRAY <= pins.keys()
 
 
-def test_the_environments_of_the_rules_have_what_the_package_imports():
-    scripts = set((ROOT / "workflow" / "scripts").glob("*.py"))
-    everything = imported_distributions({*PACKAGE.rglob("*.py"), *scripts}) | FOUND_BY_XARRAY
-    computing = imported_distributions({*PACKAGE.rglob("*.py"), *scripts} - drawing_files()) | FOUND_BY_XARRAY
-    assert computing <= environment_pins(ROOT / "envs" / "compute.yaml").keys()
-    assert everything <= environment_pins(ROOT / "envs" / "figures.yaml").keys()
-
-
-def test_the_environment_of_snakemake_has_what_the_workflow_imports():
+def test_the_environment_of_snakemake_has_what_the_workflow_imports() -> None:
     imported = imported_distributions((ROOT / "workflow" / "lib").rglob("*.py"))
     assert imported | {"snakemake"} <= environment_pins(ROOT / "envs" / "snakemake.yaml").keys()
 
 
-def test_every_rule_names_an_environment_that_exists():
-    rules = sorted((ROOT / "workflow" / "rules").glob("*.smk"))
-    named = {(rule, name) for rule in rules for name in re.findall(r'conda:\s+"([^"]+)"', rule.read_text())}
-    assert named
-    missing = sorted(f"{rule.name}: {name}" for rule, name in named if not (rule.parent / name).resolve().is_file())
-    assert not missing
+def test_every_rule_names_an_environment_that_exists() -> None:
+    for rule in (ROOT / "workflow" / "rules").glob("*.smk"):
+        for name in re.findall(r'conda:\s+"([^"]+)"', rule.read_text()):
+            assert (rule.parent / name).is_file(), f"{rule.name}: {name}"
+
+
+def test_the_citation_names_this_version() -> None:
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == metalqr.__version__

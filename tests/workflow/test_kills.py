@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def test_killed_five_times_while_training(undisturbed: Project, tmp_path: Path) 
     for moment in moments(5, 0.4, seed=1):
         begin = time.time()
         process = project.start("runs", "--cores", "2")
-        saved = until(lambda begin=begin: written_since(begin, checkpoints, "*.nc"), process)
+        saved = until(partial(written_since, begin, checkpoints, "*.nc"), process)
         time.sleep(moment)
         kill_group(process)
         assert saved
@@ -86,7 +87,7 @@ def test_killed_three_times_while_gathering_and_drawing(undisturbed: Project, tm
             shutil.rmtree(project.directory / "results" / stage, ignore_errors=True)
         begin = time.time()
         process = project.start("--cores", "2")
-        assert until(lambda begin=begin: written_since(begin, logs, "*.log"), process)
+        assert until(partial(written_since, begin, logs, "*.log"), process)
         time.sleep(moment)
         kill_group(process)
         assert_whole(project)
@@ -117,7 +118,7 @@ def test_killed_four_times_while_writing(tmp_path: Path) -> None:
     for moment in moments(4, 0.5, seed=3):
         writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], start_new_session=True, text=True)
         begin = time.time()
-        written = until(lambda begin=begin: written_since(begin, tmp_path, "run.nc"), writer)
+        written = until(partial(written_since, begin, tmp_path, "run.nc"), writer)
         time.sleep(moment)
         writer.kill()
         writer.wait()
