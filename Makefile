@@ -9,6 +9,7 @@ CLUSTER_WORKERS ?= 4
 SLURM_PACKAGES := slurmctld slurmd slurm-client munge
 
 BIN := .venv/bin
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
 # Written last, so an interrupted installation never passes for a finished one.
 STAMP := .venv/.installed
 BENCH_STAMP := .venv/.installed-bench
@@ -23,7 +24,7 @@ COMPILE_LOCK = $(UV) pip compile --universal --python-version 3.11 --generate-ha
 	--custom-compile-command "make lock (or: make lock UPGRADE=1)" --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help paper test test-cluster slurm lint schema bench lock clean .venv
+.PHONY: help paper check test test-cluster slurm lint schema bench lock clean .venv
 
 help: ## List the targets
 	@echo "metalqr: the paper's figures from one command. Targets:"
@@ -37,12 +38,16 @@ paper: .venv ## Rebuild results/figures/figure1.pdf and everything else with the
 	@echo "Report:   $(CURDIR)/results/report.html"
 	@echo "Figure 1: $(CURDIR)/results/figures/figure1.pdf"
 
-test: lint ## Everything of lint, then the unit tests, the examples in the docs and the tests of the workflow
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --doctest-modules src/metalqr tests/unit docs
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/workflow
+check: lint ## Lint, types and the fast tests (two minutes)
+	$(PYTEST) --dist worksteal -m "not slow" --doctest-modules src/metalqr tests/unit docs
+
+# The workflow's tests share what they make by file, and start with code that the unit tests have compiled.
+test: lint ## Lint, types and all tests, those of the workflow too (twelve minutes)
+	$(PYTEST) --dist worksteal --doctest-modules src/metalqr tests/unit docs
+	$(PYTEST) --dist loadfile tests/workflow
 
 test-cluster: .venv slurm ## The profiles for clusters, on a throw-away Slurm that runs on this machine alone (some minutes)
-	$(BIN)/python -m pytest -n $(CLUSTER_WORKERS) tests/cluster
+	$(PYTEST) -n $(CLUSTER_WORKERS) tests/cluster
 
 # Installs Debian's Slurm where it is missing. The tests start its daemons themselves and stop them again.
 slurm:

@@ -91,25 +91,6 @@ def test_bad_file(kind: str, message: str, with_tasks: Project) -> None:
     assert "Traceback" not in printed
 
 
-ONE_CASE = """
-cases: {d2k2: null}
-experiments:
-  figure1: {cases: [d1k1], seeds: [0]}
-  perturbations: {cases: [d1k1]}
-  learning_rate: null
-"""
-
-
-@pytest.fixture(scope="module")
-def one_case(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A case and two experiments, made to the end."""
-    folder = tmp_path_factory.mktemp("one_case")
-    (folder / "one_case.yaml").write_text(ONE_CASE)
-    project = Project(fresh.root, folder / "made", [*fresh.configs, folder / "one_case.yaml"])
-    project.snakemake("--cores", "2")
-    return project
-
-
 LATER = [(row.id, *row.values) for row in rows("Files of later stages")]
 TARGETS = {
     "solve_meta_optimum": "results/optima/d1k1/adaptation_rate-1e-05.nc",
@@ -122,10 +103,10 @@ TARGETS = {
 
 @pytest.mark.parametrize(("kind", "path", "rule", "message"), LATER, ids=[row[2] for row in LATER])
 def test_bad_file_of_a_later_stage(
-    kind: str, path: str, rule: str, message: str, one_case: Project, tmp_path: Path
+    kind: str, path: str, rule: str, message: str, finished: Project, tmp_path: Path
 ) -> None:
-    shutil.copytree(one_case.directory, tmp_path / "made")
-    project = Project(one_case.root, tmp_path / "made", one_case.configs)
+    shutil.copytree(finished.directory, tmp_path / "made")
+    project = Project(finished.root, tmp_path / "made", finished.configs)
     plan = Plan(overlaid(*(file.read_text(encoding="utf-8") for file in project.configs)))
     setting = plan.run_files("figure1")[0].split("/")[3]
     output = re.search(r"(?:figure|table)=(\w+)", message)

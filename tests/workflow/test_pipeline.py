@@ -48,6 +48,12 @@ def without_runs(plan: dict[str, list[str]]) -> dict[str, list[str]]:
     return {rule: files for rule, files in plan.items() if rule != "train_policy"}
 
 
+def edit(path: Path, before: str, after: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count(before) == 1
+    path.write_text(text.replace(before, after), encoding="utf-8")
+
+
 # --- what it makes ---------------------------------------------------------------------------------------------------
 
 
@@ -63,7 +69,7 @@ def test_everything_is_made_under_the_directory(finished: Project) -> None:
     assert expected <= made
     results = {name for name in made if not name.startswith((".snakemake/", "results/logs/", "results/timings/"))}
     assert len(results - expected) == sum(RUNS_PER_CASE.values())
-    assert not list(finished.root.rglob("results"))
+    assert not (finished.root / "results").exists()
 
 
 def test_every_job_has_its_log_and_its_timing(finished: Project) -> None:
@@ -126,26 +132,17 @@ def test_stages_are_targets(fresh: Project) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("cores", "threads", "experiments"), [(1, 1, ["figure1"]), (2, 2, EXPERIMENTS)], ids=["1 core", "2 threads"]
-)
-def test_cores_and_threads_change_nothing(
-    cores: int, threads: int, experiments: list[str], finished: Project, tmp_path: Path
-) -> None:
-    """The finished run had two cores and one thread a job, so two jobs at a time."""
-    other = Project(finished.root, tmp_path, finished.configs).overlay(f"execution: {{threads: {threads}}}\n")
-    figures = ["figure1"] if experiments == ["figure1"] else ["figure1", "hyperparameters"]
-    files = [f"results/figures/{name}.{form}" for name in figures for form in ("pdf", "svg", "png")]
-    other.snakemake(*files, "--cores", str(cores))
-    for name in experiments:
-        trees = [
-            results.load_experiment(where.directory / f"results/datasets/{name}.nc") for where in (finished, other)
-        ]
-        xr.testing.assert_identical(*trees)
+def test_cores_and_threads_change_nothing(finished: Project, tmp_path: Path) -> None:
+    """The finished run had one thread a job, so two jobs at a time; here it is the other way round."""
+    other = Project(finished.root, tmp_path, finished.configs).overlay("execution: {threads: 2}\n")
+    files = [f"results/figures/figure1.{form}" for form in ("pdf", "svg", "png")]
+    other.snakemake(*files, "--cores", "2")
+    trees = [results.load_experiment(each.directory / "results/datasets/figure1.nc") for each in (finished, other)]
+    xr.testing.assert_identical(*trees)
     for file in files:
         assert (finished.directory / file).read_bytes() == (tmp_path / file).read_bytes(), file
     log = next((tmp_path / "results/logs/runs").rglob("*.log")).read_text()
-    assert f"threads {threads}," in log
+    assert "threads 2," in log
 
 
 def test_report_shows_figure_caption_and_settings(finished: Project) -> None:
@@ -158,6 +155,7 @@ def test_report_shows_figure_caption_and_settings(finished: Project) -> None:
     page = (finished.directory / "results/report.html").read_text(encoding="utf-8")
     assert "figure1.svg" in page
     assert "hyperparameters.svg" in page
+    assert "learning_rate.csv" in page
     assert "Figure 1 of the paper." in page
     assert "smoothing_radius 0.05" in page
 
@@ -189,31 +187,22 @@ def test_nothing_for_sources_that_do_not_matter(name: str, finished: Project) ->
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("figures/learning_curves", {"draw": [CURVES]}),
-        ("figures/hyperparameters", {"draw": [HYPERPARAMETERS]}),
-        ("figures/exact_methods", {}),
-        ("figures/style", {"draw": AFTER_DATASETS["draw"]}),
-        ("tables/summary", {"tabulate": AFTER_DATASETS["tabulate"]}),
-        ("tables/stability", {}),
-        ("tables/learnability", {"tabulate": [LEARNABILITY]}),
-        ("summaries", AFTER_DATASETS),
+        ("reporting/figures/learning_curves", {"draw": [CURVES]}),
+        ("reporting/figures/hyperparameters", {"draw": [HYPERPARAMETERS]}),
+        ("reporting/figures/style", {"draw": AFTER_DATASETS["draw"]}),
+        ("reporting/tables/summary", {"tabulate": AFTER_DATASETS["tabulate"]}),
+        ("reporting/tables/learnability", {"tabulate": [LEARNABILITY]}),
+        ("optimal/learnability", {"solve_meta_optimum": META_OPTIMA, "tabulate": [LEARNABILITY]}),
+        ("results/datasets", after(*EXPERIMENTS)),
+        ("reporting/summaries", AFTER_DATASETS),
+        ("reporting/figures/exact_methods", {}),
+        ("reporting/tables/stability", {}),
+        ("evaluation/exact_methods/dataset", {}),
     ],
 )
-def test_edited_figure_or_table_makes_its_own_files_again(
-    name: str, expected: dict[str, list[str]], finished: Project
-) -> None:
-    with finished.edited(f"src/metalqr/reporting/{name}.py"):
+def test_edited_source_makes_what_uses_it_again(name: str, expected: dict[str, list[str]], finished: Project) -> None:
+    with finished.edited(f"src/metalqr/{name}.py"):
         assert finished.planned() == expected
-
-
-def test_edited_reader_of_another_kind_of_result_makes_nothing_again(finished: Project) -> None:
-    with finished.edited("src/metalqr/evaluation/exact_methods/dataset.py"):
-        assert finished.planned() == {}
-
-
-def test_edited_layout_of_datasets_keeps_the_runs(finished: Project) -> None:
-    with finished.edited("src/metalqr/results/datasets.py"):
-        assert finished.planned() == after(*EXPERIMENTS)
 
 
 def test_another_library_version_makes_its_stages_again(finished: Project) -> None:
@@ -266,12 +255,6 @@ def test_another_adaptation_rate_makes_its_optimum_and_its_runs(finished: Projec
     assert not {"generate_tasks", "solve_optima"} & set(plan)
 
 
-def test_edited_learnability_makes_its_table_again_and_no_run(finished: Project) -> None:
-    with finished.edited("src/metalqr/optimal/learnability.py"):
-        plan = finished.planned()
-    assert plan == {"solve_meta_optimum": META_OPTIMA, "tabulate": [LEARNABILITY]}
-
-
 @pytest.mark.parametrize("package", ["optimal", "theory", "reporting"])
 def test_edits_beside_the_critical_path_train_nothing_again(package: str, finished: Project) -> None:
     """All files of the package at once. Training needs the tasks, and these need no optimum."""
@@ -292,8 +275,9 @@ def test_experiment_whose_runs_all_exist_makes_none(finished: Project) -> None:
     }
 
 
-def test_family_of_one_case_makes_everything_of_it_again(finished: Project) -> None:
-    plan = finished.overlay("cases: {d1k1: {tasks: {spectral_radius: 0.5}}}\n").planned()
+@pytest.mark.parametrize("change", ["tasks: {spectral_radius: 0.5}", "initial_gain: [[0.1]]"])
+def test_family_and_initial_gain_of_one_case_make_everything_of_it_again(change: str, finished: Project) -> None:
+    plan = finished.overlay(f"cases: {{d1k1: {{{change}}}}}\n").planned()
     assert plan["generate_tasks"] == ["results/tasks/d1k1.nc"]
     assert plan["solve_optima"] == ["results/optima/d1k1.nc"]
     assert plan["solve_meta_optimum"] == META_OPTIMA[:1]
@@ -301,12 +285,30 @@ def test_family_of_one_case_makes_everything_of_it_again(finished: Project) -> N
     assert plan["collect_dataset"] == ["results/datasets/figure1.nc"]
 
 
-def test_initial_gain_is_part_of_the_tasks(finished: Project) -> None:
-    plan = finished.overlay("cases: {d1k1: {initial_gain: [[0.1]]}}\n").planned()
-    assert plan["generate_tasks"] == ["results/tasks/d1k1.nc"]
-    assert plan["solve_optima"] == ["results/optima/d1k1.nc"]
-    assert plan["solve_meta_optimum"] == META_OPTIMA[:1]
-    assert runs_of(plan) == {"d1k1": 2}
+def test_a_new_setting_with_a_default_makes_no_run_again(finished: Project, tmp_path: Path) -> None:
+    """Datasets are gathered again: they say all settings."""
+    project = finished.moved(tmp_path)
+    assert project.planned() == {}
+    edit(
+        project.root / "src/metalqr/config/algorithm.py",
+        "    precision: Precision = setting(",
+        '    patience: Count = setting(3, label="patience", about="of a saint")\n    precision: Precision = setting(',
+    )
+    assert set(project.planned()) == {"collect_dataset", "draw", "tabulate"}
+    project.snakemake("results/datasets/figure1.nc", "--cores", "1")
+
+
+def test_a_run_of_an_older_default_is_refused(finished: Project, tmp_path: Path) -> None:
+    project = finished.moved(tmp_path).overlay("algorithm: {tolerance: null}\n")
+    assert project.planned() == {}, "it is the default"
+    algorithm = project.root / "src/metalqr/config/algorithm.py"
+    edit(algorithm, "tolerance: Real = setting(\n        0.0,", "tolerance: Real = setting(\n        1.0e-9,")
+    assert "train_policy" not in project.planned()
+    printed = project.snakemake("results/datasets/figure1.nc", "--cores", "1", succeeds=False)
+    assert (
+        "it was run with tolerance: 0.0, but tolerance: 1e-09 is wanted, since the default has changed; "
+        "delete it and run the stage again"
+    ) in printed
 
 
 def test_one_deleted_run(finished: Project, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
-"""Settings and plug-ins that come, change and go: what of a finished project is made again."""
+"""Plug-ins of one's own and methods: what an edit makes again."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -22,51 +21,6 @@ experiments:
   perturbations: null
   learning_rate: null
 """
-
-
-def own_copy(project: Project, folder: Path) -> Project:
-    """A copy whose sources and results may change."""
-    shutil.copytree(project.root, folder / "project")
-    shutil.copytree(project.directory, folder / "made")
-    return Project(folder / "project", folder / "made", project.configs)
-
-
-def edit(path: Path, before: str, after: str) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert text.count(before) == 1
-    path.write_text(text.replace(before, after), encoding="utf-8")
-
-
-# --- settings --------------------------------------------------------------------------------------------------------
-
-
-def test_a_new_setting_with_a_default_makes_no_run_again(finished: Project, tmp_path: Path) -> None:
-    """Datasets are gathered again: they say all settings."""
-    project = own_copy(finished, tmp_path)
-    assert project.planned() == {}
-    edit(
-        project.root / "src/metalqr/config/algorithm.py",
-        "    precision: Precision = setting(",
-        '    patience: Count = setting(3, label="patience", about="of a saint")\n    precision: Precision = setting(',
-    )
-    assert set(project.planned()) == {"collect_dataset", "draw", "tabulate"}
-    project.snakemake("results/datasets/figure1.nc", "--cores", "1")
-
-
-def test_a_run_of_an_older_default_is_refused(finished: Project, tmp_path: Path) -> None:
-    project = own_copy(finished, tmp_path).overlay("algorithm: {tolerance: null}\n")
-    assert project.planned() == {}, "it is the default"
-    algorithm = project.root / "src/metalqr/config/algorithm.py"
-    edit(algorithm, "tolerance: Real = setting(\n        0.0,", "tolerance: Real = setting(\n        1.0e-9,")
-    assert "train_policy" not in project.planned()
-    printed = project.snakemake("results/datasets/figure1.nc", "--cores", "1", succeeds=False)
-    assert (
-        "it was run with tolerance: 0.0, but tolerance: 1e-09 is wanted, since the default has changed; "
-        "delete it and run the stage again"
-    ) in printed
-
-
-# --- plug-ins --------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -95,14 +49,18 @@ def test_nothing_after_a_finished_run(made: Project) -> None:
     assert len({path.name for path in folders}) == 3, "of each set of tasks the same configurations"
 
 
-def test_an_edited_plugin_makes_its_own_runs_again(made: Project) -> None:
-    path = made.configs[-1].with_name("my_estimators.py")
+def runs_of_an_edited_plugin(project: Project) -> list[str]:
+    path = project.configs[-1].with_name("my_estimators.py")
     before = path.read_text()
     try:
         path.write_text(before + "# edited\n")
-        found = runs(made)
+        return runs(project)
     finally:
         path.write_text(before)
+
+
+def test_an_edited_plugin_makes_its_own_runs_again(made: Project) -> None:
+    found = runs_of_an_edited_plugin(made)
     assert len(found) == 2
     assert len({name.split("/")[1] for name in found}) == 1
 
@@ -126,9 +84,10 @@ def test_a_job_of_another_snakemake_finds_plugins_and_defaults(made: Project, tm
     status = tmp_path / "status.sh"
     status.write_text("#!/bin/sh\necho success\n")
     status.chmod(0o755)
+    run = f"results/runs/{runs_of_an_edited_plugin(made)[0]}/seed-0.nc"
     project.snakemake(
-        "results/datasets/mine.nc",
+        run,
         *("--executor", "cluster-generic", "--cluster-generic-submit-cmd", str(wrapper)),
         *("--cluster-generic-status-cmd", str(status), "--jobs", "2", "--seconds-between-status-checks", "1"),
     )
-    assert (project.directory / "results/datasets/mine.nc").exists()
+    assert (project.directory / run).exists()

@@ -82,18 +82,6 @@ def test_cores_and_threads_change_nothing(made: Project, tmp_path: Path) -> None
         xr.testing.assert_identical(expected, found)
 
 
-def test_report_shows_figures_tables_and_captions(made: Project) -> None:
-    printed = made.snakemake("theory", "--report", "results/report.html")
-    assert "ERROR" not in printed
-    assert "WARNING" not in printed
-    page = (made.directory / "results/report.html").read_text(encoding="utf-8")
-    (made.directory / "results/report.html").unlink()
-    assert all(f"{name}.svg" in page for name in FIGURES)
-    assert all(f"{name}.csv" in page for name in TABLES)
-    for caption in ("The true error of Algorithms 1 and 2", "Learnability", "smoothing_radius 0.05"):
-        assert caption in page
-
-
 # --- what it makes again ---------------------------------------------------------------------------------------------
 
 
