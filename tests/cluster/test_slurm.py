@@ -101,7 +101,12 @@ def test_status_script(command: str, states: set[str], cluster: ThrowAwayCluster
     status = str(ROOT / "profiles/cluster-generic/status.sh")
     job = cluster.run("sbatch", "--parsable", "--output=/dev/null", f"--wrap=sleep 2; {command}")
     seen = [cluster.run(status, job)]
-    wait_for(lambda: seen.append(cluster.run(status, job)) or seen[-1] != "running", "the end of the job", 60)
+
+    def ended() -> bool:
+        seen.append(cluster.run(status, job))
+        return seen[-1] != "running"
+
+    wait_for(ended, "the end of the job", 60)
     assert set(seen) == states
 
 
