@@ -62,10 +62,11 @@ slurm:
 			echo "Error: missing$$missing; as root: apt-get install $(SLURM_PACKAGES)" >&2; exit 1; \
 		fi; }
 
-lint: .venv ## Check style, formatting and types; changes nothing
+lint: .venv ## Check style, formatting, types and docstrings; changes nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/numpydoc lint $$(find src workflow -name '*.py')
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 

@@ -1,7 +1,6 @@
 """The whole pipeline on a tiny config: what it makes, that it makes it again the same, and what it makes again when."""
 
 import os
-import re
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
@@ -320,9 +319,3 @@ def test_one_deleted_run(finished: Project, tmp_path: Path) -> None:
     assert runs_of(plan) == {"d1k1": 1}
     assert plan["train_policy"] == [run.relative_to(other.directory).as_posix()]
     assert without_runs(plan) == after("figure1")
-
-
-def test_lint_is_silent(fresh: Project) -> None:
-    printed = fresh.snakemake("--lint")
-    assert "Congratulations, your workflow is in a good condition!" in printed
-    assert not re.search(r"^Lints for", printed, re.MULTILINE)
