@@ -3,18 +3,12 @@
 Every statement comes as ``printed``, the paper to the letter, and ``corrected``, as ``docs/errata.md`` proves it.
 """
 
-from metalqr.theory.audit import Audit, Comparison, audit, compare, random_task_set
-from metalqr.theory.constants import constants, gradient_domination, sublevel_constants
-from metalqr.theory.estimation import (
-    bernstein_sample_size,
-    covariance_horizon,
-    gradient_estimation,
-    horizon,
-    meta_gradient_estimation,
-    noise_horizon,
-    rollout_gain,
-)
+from metalqr.systems.random_tasks import random_task_set
+from metalqr.theory.auditing import Audit, Comparison, audit, compare
+from metalqr.theory.bounds import constants, gradient_domination, sublevel_constants
+from metalqr.theory.concentration import bernstein_sample_size, noise_horizon
 from metalqr.theory.result import Form, Quantities, Quantity
+from metalqr.theory.sample_sizes import gradient_estimation, horizons, meta_gradient_estimation
 from metalqr.theory.sublevel import SublevelSet
 from metalqr.theory.theorems import largest_step_sizes, requirements, theorem_constants
 
@@ -29,16 +23,14 @@ __all__ = [
     "bernstein_sample_size",
     "compare",
     "constants",
-    "covariance_horizon",
     "gradient_domination",
     "gradient_estimation",
-    "horizon",
+    "horizons",
     "largest_step_sizes",
     "meta_gradient_estimation",
     "noise_horizon",
     "random_task_set",
     "requirements",
-    "rollout_gain",
     "sublevel_constants",
     "theorem_constants",
 ]

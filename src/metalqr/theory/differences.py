@@ -45,21 +45,21 @@ class PolicyChange:
         self.after = PolicyEvaluation(tasks, K + change)
         self._input_change = tasks.B @ change  # A' = A - B change
         advantage = self.before.advantage
-        cross = _t(change) @ advantage
-        source = cross + _t(cross) + _t(change) @ self.before.input_curvature @ change
+        cross = change.mT @ advantage
+        source = cross + cross.mT + change.mT @ self.before.input_curvature @ change
         self.value = self.after.lyapunov.solve_adjoint(source)
         self.covariance = self.after.lyapunov.solve(self._transport(self.before.state_covariance))
-        self.advantage = self.before.input_curvature @ change - _t(tasks.B) @ self.value @ self.after.closed_loop
+        self.advantage = self.before.input_curvature @ change - tasks.B.mT @ self.value @ self.after.closed_loop
 
     def _transport(self, X: FloatArray) -> FloatArray:
         """A' X A'ᵀ - A X Aᵀ for symmetric X."""
-        first = self._input_change @ X @ _t(self.before.closed_loop)
-        return self._input_change @ X @ _t(self._input_change) - first - _t(first)
+        first = self._input_change @ X @ self.before.closed_loop.mT
+        return self._input_change @ X @ self._input_change.mT - first - first.mT
 
     def _transport_adjoint(self, X: FloatArray) -> FloatArray:
         """A'ᵀ X A' - Aᵀ X A for symmetric X."""
-        first = _t(self._input_change) @ X @ self.before.closed_loop
-        return _t(self._input_change) @ X @ self._input_change - first - _t(first)
+        first = self._input_change.mT @ X @ self.before.closed_loop
+        return self._input_change.mT @ X @ self._input_change - first - first.mT
 
     def cost(self) -> FloatArray:
         r""":math:`J(K + \Delta) - J(K)`, shape (n,): the performance difference lemma."""
@@ -72,8 +72,8 @@ class PolicyChange:
     def value_derivative(self, X: FloatArray) -> FloatArray:
         """Change of P'[X], the derivative of the value matrix in the direction X."""
         before = value_derivative(self.before, X)
-        source = _t(X) @ self.advantage
-        return self.after.lyapunov.solve_adjoint(source + _t(source) + self._transport_adjoint(before))
+        source = X.mT @ self.advantage
+        return self.after.lyapunov.solve_adjoint(source + source.mT + self._transport_adjoint(before))
 
     def hessian_vector_product(self, X: FloatArray) -> FloatArray:
         r""":math:`\nabla^2 J(K + \Delta)[X] - \nabla^2 J(K)[X]`, shape (n, k, d)."""
@@ -81,15 +81,15 @@ class PolicyChange:
         closed, covariance = before.closed_loop, before.state_covariance
         # Change of A Σ.
         moved = closed @ self.covariance - self._input_change @ after.state_covariance
-        curvature = _t(B) @ self.value @ B @ X @ after.state_covariance + before.input_curvature @ X @ self.covariance
-        value = _t(B) @ (
+        curvature = B.mT @ self.value @ B @ X @ after.state_covariance + before.input_curvature @ X @ self.covariance
+        value = B.mT @ (
             self.value_derivative(X) @ after.closed_loop @ after.state_covariance + value_derivative(before, X) @ moved
         )
-        source = B @ X @ covariance @ _t(closed)
-        covariance_derivative = before.lyapunov.solve(-source - _t(source))
-        source_change = B @ X @ _t(moved)
+        source = B @ X @ covariance @ closed.mT
+        covariance_derivative = before.lyapunov.solve(-source - source.mT)
+        source_change = B @ X @ moved.mT
         derivative_change = after.lyapunov.solve(
-            self._transport(covariance_derivative) - source_change - _t(source_change)
+            self._transport(covariance_derivative) - source_change - source_change.mT
         )
         return 2 * (
             curvature
@@ -101,8 +101,8 @@ class PolicyChange:
 
 def value_derivative(evaluation: PolicyEvaluation, X: FloatArray) -> FloatArray:
     r""":math:`P'_K[X] = A_K^\top P'_K[X] A_K + X^\top E_K + E_K^\top X`, shape (n, d, d)."""
-    source = _t(X) @ evaluation.advantage
-    return evaluation.lyapunov.solve_adjoint(source + _t(source))
+    source = X.mT @ evaluation.advantage
+    return evaluation.lyapunov.solve_adjoint(source + source.mT)
 
 
 def operator_norms(
@@ -130,8 +130,4 @@ def operator_norms(
         # Inside a small space the images may be dependent, so that random vectors fill it instead.
         vector = images[:, step].copy() if size > steps else generator.standard_normal((count, size))
     projected = np.einsum("nsj,ntj->nst", basis, images)
-    return np.asarray(np.abs(np.linalg.eigvalsh(0.5 * (projected + _t(projected)))).max(axis=1))
-
-
-def _t(matrices: FloatArray) -> FloatArray:
-    return matrices.swapaxes(-1, -2)
+    return np.asarray(np.abs(np.linalg.eigvalsh(0.5 * (projected + projected.mT))).max(axis=1))

@@ -1,20 +1,24 @@
-"""What every function of the theory returns: named quantities with their symbol, their source and their inputs."""
+"""Results of the theory: named quantities with symbol, source and inputs, and the formulas that they come from."""
 
 import enum
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr.lqr import FloatArray
 
+#: Value of a quantity: a scalar, or shape (n,) for n gains.
+Value = FloatArray
+Function = TypeVar("Function", bound=Callable[..., ArrayLike])
+
 
 class Form(enum.StrEnum):
-    """Which of the two versions of a statement: the paper to the letter, or what ``docs/errata.md`` proves."""
+    """Version of a statement: the paper to the letter, or what ``docs/errata.md`` proves."""
 
     PRINTED = "printed"
     CORRECTED = "corrected"
@@ -22,35 +26,40 @@ class Form(enum.StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Quantity:
-    """One number of the theory, or one for each of several gains.
+    """Number of the theory, or one for each of several gains.
 
     Attributes
     ----------
     name : str
-        Its name in code, for example ``h_grad``.
+        Name in code, for example ``h_grad``.
     symbol : str
-        Its symbol in the paper, in LaTeX.
+        Symbol in the paper, in LaTeX.
     source : str
-        The lemma, equation or theorem.
+        Lemma, equation or theorem.
     value : array
         A scalar, or shape (n,) for n gains. NaN where it cannot be evaluated; ``note`` says why.
     inputs : tuple of str
-        The names of the quantities that it was computed from, all of the same :class:`Quantities`.
+        Names of the quantities that it was computed from, all of the same :class:`Quantities`.
     note : str
-        What the reader must know, empty for most.
+        Caveat, empty for most.
     """
 
     name: str
     symbol: str
     source: str
-    value: FloatArray
+    value: Value
     inputs: tuple[str, ...] = ()
     note: str = ""
 
 
+def quantity(name: str, symbol: str, source: str, value: ArrayLike) -> Quantity:
+    """Return a quantity that is computed from no others."""
+    return Quantity(name, symbol, source, np.asarray(value, dtype=np.float64))
+
+
 @dataclass(frozen=True, eq=False)
 class Quantities(Mapping[str, Quantity]):
-    r"""Quantities by name, in the order in which they were computed; reading one by attribute gives its value.
+    r"""Quantities by name, in the order of their computation; as attributes, their values.
 
     Examples
     --------
@@ -74,7 +83,7 @@ class Quantities(Mapping[str, Quantity]):
         except KeyError:
             raise KeyError(f"there is no quantity {name!r}; there are {', '.join(self._by_name)}") from None
 
-    def __getattr__(self, name: str) -> FloatArray:
+    def __getattr__(self, name: str) -> Value:
         # Private names are looked up before the members exist, by copy and pickle.
         if name.startswith("_") or name not in self._by_name:
             raise AttributeError(f"there is no quantity {name!r}")
@@ -85,10 +94,6 @@ class Quantities(Mapping[str, Quantity]):
 
     def __len__(self) -> int:
         return len(self._by_name)
-
-    def extended(self, others: Iterable[Quantity]) -> "Quantities":
-        """These quantities and further ones."""
-        return Quantities(self.form, [*self.values(), *others])
 
 
 @dataclass(frozen=True)
@@ -101,46 +106,53 @@ class Formula:
     note: str
 
     @property
-    def name(self) -> str:
-        """The name of the quantity: that of the function."""
-        return self.function.__name__
-
-    @property
     def inputs(self) -> tuple[str, ...]:
-        """The names of the quantities that it needs."""
+        """Names of the quantities that it needs."""
         return tuple(inspect.signature(self.function).parameters)
 
 
 class Formulas:
-    """A table of formulas, each a plain function whose parameters are the names of other quantities.
+    """Table of formulas, each a plain function whose parameters are the names of other quantities.
 
     Parameters
     ----------
-    form : Form
-        Of the quantities that it computes.
+    form : Form, optional
+        Form of the statements; a table that others build on needs none.
+    *bases : Formulas
+        Tables whose formulas this one has, too; one of the same name replaces them.
     """
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: Form | None = None, *bases: "Formulas") -> None:
         self.form = form
         self._table: dict[str, Formula] = {}
+        for base in bases:
+            self._table |= base._table
 
-    def add(self, symbol: str, source: str, note: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Decorate the function that computes a quantity."""
+    def add(
+        self, symbol: str, source: str, note: str = "", *, name: str | None = None
+    ) -> Callable[[Function], Function]:
+        """Decorate the function that computes a quantity, by default that of its own name."""
 
-        def register(function: Callable[..., Any]) -> Callable[..., Any]:
-            self._table[function.__name__] = Formula(function, symbol, source, note)
+        def register(function: Function) -> Function:
+            self._table[name or function.__name__] = Formula(function, symbol, source, note)
             return function
 
         return register
 
-    def evaluate(self, givens: Iterable[Quantity]) -> Quantities:
-        """Compute every formula of the table from the given quantities, each once, inputs first."""
-        found = {given.name: given for given in givens}
-        for name in self._table:
+    def evaluate(self, inputs: Iterable[Quantity], wanted: Iterable[str] | None = None) -> Quantities:
+        """Compute the wanted quantities, by default all of the table, each once and after its own inputs."""
+        assert self.form is not None
+        found = {given.name: given for given in inputs}
+        for name in self._table if wanted is None else wanted:
             self._compute(name, found)
         return Quantities(self.form, found.values())
 
-    def _compute(self, name: str, found: dict[str, Quantity]) -> FloatArray:
+    def unknown(self, name: str, note: str) -> Quantity:
+        """Return a quantity of the table that cannot be evaluated here."""
+        formula = self._table[name]
+        return Quantity(name, formula.symbol, formula.source, np.array(np.nan), note=note)
+
+    def _compute(self, name: str, found: dict[str, Quantity]) -> Value:
         if name not in found:
             formula = self._table[name]
             arguments = [self._compute(wanted, found) for wanted in formula.inputs]

@@ -12,7 +12,7 @@ from metalqr.objectives.meta import gradient, objective
 from metalqr.optimal import meta_gain, optimal_gains, shared_gain
 from metalqr.theory import Form
 from metalqr.theory.differences import value_derivative
-from metalqr.theory.estimation import gradient_radius
+from metalqr.theory.printed import h_r_1
 
 ZERO = np.zeros((1, 1))
 STEP = np.full((1, 1), 1e-9)
@@ -26,9 +26,9 @@ def scalar(
 
 def several(tasks: list[tuple[float, ...]], psi: float = 1.0, sigma_0: float | None = None) -> LQRTasks:
     """Scalar tasks (a, b, q, r)."""
-    matrices = [np.array(column).reshape(-1, 1, 1) for column in zip(*tasks, strict=True)]
+    A, B, Q, R = (np.array(column).reshape(-1, 1, 1) for column in zip(*tasks, strict=True))
     noise, initial = (np.full((len(tasks), 1, 1), value) for value in (psi, psi if sigma_0 is None else sigma_0))
-    return LQRTasks(*matrices, noise, initial)
+    return LQRTasks(A, B, Q, R, noise, initial)
 
 
 def both_sides(
@@ -192,7 +192,7 @@ def test_radius_of_lemma_7_is_circular() -> None:
     error = 0.1
     for radius in np.geomspace(1e-12, 1.0, 25):
         inner = error * radius / (6 * float(constants.h_cost * constants.J_max))
-        assert gradient_radius(constants, inner) < radius
+        assert h_r_1(constants.h_cost, constants.h_Delta, constants.h_grad, np.array(inner)) < radius
 
 
 def test_a_task_leaves_its_sub_level_set() -> None:
@@ -225,10 +225,10 @@ def test_averages_of_gradients_are_not_gradients_of_averages() -> None:
 
 def test_learning_rate_of_theorem_1_is_that_of_the_proof() -> None:
     """The proof's α is smaller by ½ - φ1 <= ½: with the printed one the descent of its last line is not there."""
-    constants, _, alpha = theory.largest_step_sizes(scalar(0.5, 1.0), ZERO, "printed")
+    constants = theory.largest_step_sizes(scalar(0.5, 1.0), ZERO, "printed")
     in_proof = (0.5 - constants.phi_1) / (2 * constants.phi_2 * constants.h_grad)
-    assert float(alpha.value) >= 2 * float(in_proof)
-    slope = constants.phi_1 + constants.phi_2 * alpha.value * constants.h_grad - 0.5
+    assert constants.learning_rate >= 2 * in_proof
+    slope = constants.phi_1 + constants.phi_2 * constants.learning_rate * constants.h_grad - 0.5
     assert slope >= 0
     assert constants.phi_1 + constants.phi_2 * in_proof * constants.h_grad - 0.5 < 0
 

@@ -55,22 +55,22 @@ def test_horizons_keep_their_promise(seed: int, share: float) -> None:
     gain = stable_gain(tasks, seed)
     constants = theory.constants(tasks, gain, "corrected")
     cost = float(lqr.cost(tasks, gain)[0])
-    length = math.ceil(float(theory.horizon(constants, share * cost)))
+    length = math.ceil(float(theory.horizons(constants).cost_horizon) / (share * cost))
     if length < 3000:
         assert abs(lqr.finite_horizon_cost(tasks, gain, length)[0] - cost) <= share * cost
 
 
 def test_noise_horizon_keeps_its_promise() -> None:
-    """Of 4000 roll-outs of that length so few are off that δ = 0.05 is not refuted, and a quarter of it is likely."""
-    constants = theory.constants(MILD, K0, "corrected")
-    error, failure = 4 * float(constants.J_max), 0.05
-    length = math.ceil(theory.noise_horizon(constants, error, failure))
+    """Of 4000 rollouts of that length so few are off that δ = 0.05 is not refuted, and a quarter of it is likely."""
+    constants = theory.horizons(theory.constants(MILD, K0, "corrected"))
+    gain, cost = float(constants.rollout_gain), float(constants.J_max)
+    error, failure = 4 * cost, 0.05
+    length = math.ceil(theory.noise_horizon(gain, cost, error, failure))
     assert length < 2000
     gains = np.broadcast_to(K0, (1, 4000, 1, 1))
     costs = rollout.costs(MILD, gains, length, Stream(3))[0]
     off = np.abs(costs - lqr.finite_horizon_cost(MILD, K0, length)) > error
     assert stats.binomtest(int(off.sum()), 4000, failure, alternative="greater").pvalue > 1e-3
-    assert math.isnan(theory.noise_horizon(theory.constants(MILD, K0, "printed"), error, failure))
 
 
 def test_lemma_6_holds_for_algorithm_1() -> None:
@@ -96,9 +96,9 @@ def test_lemma_7_spends_no_more_than_the_error(rate: float) -> None:
     error, failure, dk = 4.0, 0.1, 1.0
     c = wide_constants(MILD, K0, rate=rate)
     found = theory.meta_gradient_estimation(c, error, failure)
-    radius, length = float(found.radius), float(found.length)
+    radius, length = float(found.smoothing_radius), float(found.rollout_length)
     assert radius * float(c.h_meta_grad) <= error / 12 * (1 + 1e-12)
-    assert dk / radius * float(theory.horizon(c, 1.0)) / length <= error / 12 * (1 + 1e-12)
+    assert dk / radius * float(found.cost_horizon) / length <= error / 12 * (1 + 1e-12)
     if rate:
         shift = dk / radius * float(c.h_cost * c.J_max) * rate * float(found.epsilon_inner)
         assert shift <= error / 12 * (1 + 1e-12)
@@ -106,7 +106,7 @@ def test_lemma_7_spends_no_more_than_the_error(rate: float) -> None:
     else:
         assert math.isinf(float(found.epsilon_inner))
         assert float(found.perturbations) == float(found.h_M_2)
-    per_task = failure / (2 * float(found.h_sample_task))
+    per_task = failure / (2 * float(found.task_batch))
     sample, mean = dk / radius * float(c.J_max), float((1 + c.eta * c.h_H) * c.h_G)
     wanted = theory.bernstein_sample_size(1, 1, sample**2 + mean**2, sample + mean, error / 12, per_task / 4)
     assert float(found.h_M_2) == pytest.approx(wanted, rel=1e-12)
@@ -126,11 +126,11 @@ def test_printed_numbers_are_those_of_the_paper() -> None:
     weight = c.Q_max + c.R_max * c.K_norm**2
     length = 16 * 36 * c.J_max**2 * weight / (0.1 * r * c.mu_0 * c.q**2)
     assert float(found.h_l_grad) == pytest.approx(float(length), rel=1e-12)
-    assert math.isnan(float(found.h_l_var))
+    assert "only says that it exists" in found["h_l_1"].note
     meta = theory.meta_gradient_estimation(c, 0.1, 0.05)
     norm = (1 + 1e-3 * c.h_H) * c.h_G
     batch = 8 * 2 / 0.01 * (2 * norm**2 + 2 * norm * 0.1 / (6 * math.sqrt(2))) * math.log(2 * 5 / 0.05)
-    assert float(meta.h_sample_task) == pytest.approx(float(batch), rel=1e-12)
+    assert float(meta.task_batch) == pytest.approx(float(batch), rel=1e-12)
     curvature = (1 + 1e-3 * c.h_H) * (1 + 1e-3 * c.h_grad) * c.h_grad
     assert float(meta.h_r_2) == pytest.approx(float(1 / (6 * (1e-3 * c.h_hess * c.h_G + curvature))), rel=1e-12)
 
@@ -139,4 +139,4 @@ def test_quantities_can_be_replaced() -> None:
     """A user's own bound in place of ours: the lemmas take what they are given."""
     c = wide_constants(MILD, K0)
     tighter = Quantities(c.form, [replace(q, value=q.value / 2) if q.name == "J_max" else q for q in c.values()])
-    assert float(theory.horizon(tighter, 1.0)) < float(theory.horizon(c, 1.0))
+    assert theory.horizons(tighter).cost_horizon < theory.horizons(c).cost_horizon

@@ -1,4 +1,4 @@
-"""Everything that the inequalities compare: n gains and perturbations of them, on every task, in one form."""
+"""Exact values and constants that the inequalities compare: n gains and perturbations, on every task, in one form."""
 
 from functools import cached_property
 
@@ -6,36 +6,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metalqr.lqr import FloatArray, LQRTasks, is_stabilising, tiled
+from metalqr.lqr.evaluation import state_and_input_weight
 from metalqr.optimal import DescentError, NoMamlStabilisingGainError, meta_gain
-from metalqr.theory.constants import gain_constants, gradient_domination, sublevel_constants
+from metalqr.theory import corrected, printed
+from metalqr.theory.bounds import gain_constants, gradient_domination, sublevel_constants
 from metalqr.theory.differences import PolicyChange
-from metalqr.theory.givens import optimality_gaps
+from metalqr.theory.inputs import optimality_gaps
+from metalqr.theory.norms import frobenius, spectral
 from metalqr.theory.result import Form, Quantities, Quantity
+from metalqr.theory.sample_sizes import horizons
 from metalqr.theory.sublevel import SublevelSet
 
+BIAS = {Form.PRINTED: printed.BIAS, Form.CORRECTED: corrected.BIAS}
 #: The perturbed gains of S, and those of the algorithms, are inside the set with this many times the levels.
 WIDENING = 2.0
-ROUNDING = 1e-9
+#: Relative excess of a perturbation over its limit that counts as rounding.
+LIMIT_ROUNDING = 1e-9
 #: E_K relative to the terms that cancel in it, below which its own rounding would decide a comparison.
-SIGNIFICANT = 1e-6
+MIN_ADVANTAGE = 1e-6
 
 
-def _bars(sublevel: SublevelSet, form: Form, adaptation_rate: float) -> Quantities:
-    if form is Form.PRINTED:
-        return sublevel_constants(sublevel, form, adaptation_rate=adaptation_rate)
-    wide = sublevel.with_levels(WIDENING * sublevel.levels)
-    bars = sublevel_constants(wide, form)
-    rate = min(adaptation_rate, float(1 / (2 * bars.h_grad)), float(bars.h_Delta / bars.h_G))
-    return sublevel_constants(wide, form, adaptation_rate=rate)
+def _bounds(sublevel: SublevelSet, form: Form, adaptation_rate: float) -> Quantities:
+    """Constants over S as printed, over the widened set as corrected, with the factors of Theorem 1."""
+    if form is Form.CORRECTED:
+        sublevel = sublevel.with_levels(WIDENING * sublevel.levels)
+        over = sublevel_constants(sublevel, form)
+        adaptation_rate = min(adaptation_rate, float(1 / (2 * over.h_grad)), float(over.h_Delta / over.h_G))
+    return BIAS[form].evaluate(sublevel_constants(sublevel, form, adaptation_rate=adaptation_rate).values())
 
 
 def perturbation_limits(sublevel: SublevelSet, K: FloatArray, form: Form) -> FloatArray:
-    """Spectral norms of perturbations up to which Lemma 9 speaks, shape (n,): h_Δ of the form at each gain."""
+    """Largest spectral norms of perturbations to which Lemma 9 applies, shape (n,): h_Δ of the form at each gain."""
     limits = gain_constants(sublevel, K, form).h_Delta
     return np.where(np.isfinite(limits), limits, 1.0)
 
 
-class Situation:
+class AuditBatch:
     """Gains of a sub-level set with perturbations, the constants there, and the exact values that they bound.
 
     Parameters
@@ -44,12 +50,12 @@ class Situation:
     K : array, shape (n, k, d)
         Gains in the set.
     change : array, shape (n, k, d)
-        Their perturbations; of those above :func:`perturbation_limits` nothing is said.
+        Their perturbations; the lemmas do not apply to those above :func:`perturbation_limits`.
     form : Form
     adaptation_rate : float
         Lowered, for the corrected form, to what its lemmas assume.
     generator : numpy.random.Generator
-        Of the random directions in which operators are looked at.
+        Of the random directions to which operators are applied.
     """
 
     def __init__(
@@ -64,20 +70,19 @@ class Situation:
         self.sublevel, self.form, self.K = sublevel, form, K
         self.tasks: LQRTasks = sublevel.tasks
         self.count = len(K)
-        #: Over S as printed, over the widened set as corrected.
-        self.bars = _bars(sublevel, form, adaptation_rate)
-        self.eta = float(self.bars.eta)
-        self.at: Quantities = gain_constants(sublevel, K, form, self.eta)
-        #: The perturbations as they were given; those of which nothing is said are taken back below.
-        self.given = change
-        self.change = change.copy()
-        #: Perturbations of which the lemmas say nothing.
-        self.too_large = np.linalg.norm(change, ord=2, axis=(1, 2)) > self.at.h_Delta * (1 + ROUNDING)
+        self.bounds = _bounds(sublevel, form, adaptation_rate)
+        self.eta = float(self.bounds.eta)
+        #: The constants at the gains, with those of Lemma 14.
+        self.at: Quantities = horizons(gain_constants(sublevel, K, form, self.eta))
+        self.given_change = change
+        #: Perturbations to which the lemmas do not apply.
+        self.too_large = spectral(change) > self.at.h_Delta * (1 + LIMIT_ROUNDING)
         self.batch = tiled(self.tasks, self.count)
-        stable = is_stabilising(self.batch, self.spread(K + self.change)).reshape(self.count, -1).all(axis=1)
-        #: Where a limit h_Δ is too large to keep the policy stabilising: the other inequalities are not checked there.
-        self.unstable = ~stable
-        self.change[self.unstable | self.too_large] = 0.0
+        stable = is_stabilising(self.batch, self.spread(K + change)).reshape(self.count, -1).all(axis=1)
+        #: A limit h_Δ may be too large to keep the policy stabilising: the other inequalities are not checked there.
+        self.excluded = self.too_large | ~stable
+        #: The perturbations, zero where they are excluded.
+        self.change = np.where(self.excluded[:, np.newaxis, np.newaxis], 0.0, change)
         #: The same for Lemma 12, shortened to what its corrected form assumes.
         self.meta_change = self._shortened(self.change)
         self.generator = generator
@@ -89,8 +94,8 @@ class Situation:
         """
         if self.form is Form.PRINTED:
             return change
-        limit = float(np.minimum(self.bars.h_Delta, 1 / self.bars.h_cost) / (1 + self.eta * self.bars.h_grad))
-        norms = np.linalg.norm(change, axis=(1, 2), keepdims=True)
+        limit = float(np.minimum(self.bounds.h_Delta, 1 / self.bounds.h_cost) / (1 + self.eta * self.bounds.h_grad))
+        norms = frobenius(change)[:, np.newaxis, np.newaxis]
         return np.where(norms > limit, change * (limit / np.where(norms > 0, norms, 1.0)), change)
 
     # Shapes: (n I, ...) for the batch, (n, I) for what is compared for each task.
@@ -113,16 +118,16 @@ class Situation:
 
     @cached_property
     def size(self) -> FloatArray:
-        """Spectral norm of the perturbations, shape (n, 1); NaN of those that are not looked at."""
-        return self._measured(np.linalg.norm(self.change, ord=2, axis=(1, 2)))
+        """Spectral norm of the perturbations, shape (n, 1); NaN of those that are excluded."""
+        return self._measured(spectral(self.change))
 
     @cached_property
     def frobenius(self) -> FloatArray:
         """Frobenius norm of the perturbations, shape (n, 1)."""
-        return self._measured(np.linalg.norm(self.change, axis=(1, 2)))
+        return self._measured(frobenius(self.change))
 
     def _measured(self, norms: FloatArray) -> FloatArray:
-        return np.where(self.unstable | self.too_large, np.nan, norms)[:, np.newaxis]
+        return np.where(self.excluded, np.nan, norms)[:, np.newaxis]
 
     @cached_property
     def pair(self) -> PolicyChange:
@@ -132,7 +137,7 @@ class Situation:
     @cached_property
     def meta_frobenius(self) -> FloatArray:
         """Frobenius norm of the perturbations of Lemma 12, shape (n, 1)."""
-        return self._measured(np.linalg.norm(self.meta_change, axis=(1, 2)))
+        return self._measured(frobenius(self.meta_change))
 
     @cached_property
     def meta_pair(self) -> PolicyChange:
@@ -140,12 +145,17 @@ class Situation:
         return PolicyChange(self.batch, self.spread(self.K), self.spread(self.meta_change))
 
     @cached_property
+    def weight(self) -> FloatArray:
+        """Q + KᵀRK, shape (n I, d, d)."""
+        return state_and_input_weight(self.batch, self.spread(self.K))
+
+    @cached_property
     def directions(self) -> FloatArray:
-        """Directions of the norm one for operators, the gradient's where it has one, shape (n I, k, d)."""
+        """Directions of norm one for operators, the gradient's where it has one, shape (n I, k, d)."""
         advantage = self.pair.before.advantage
-        norms = np.linalg.norm(advantage, axis=(1, 2), keepdims=True)
+        norms = frobenius(advantage)[:, np.newaxis, np.newaxis]
         random = self.generator.standard_normal(advantage.shape)
-        random /= np.linalg.norm(random, axis=(1, 2), keepdims=True)
+        random /= frobenius(random)[:, np.newaxis, np.newaxis]
         return np.where(norms > 0, advantage / np.where(norms > 0, norms, 1.0), random)
 
     # The tasks' optima.
@@ -157,16 +167,14 @@ class Situation:
 
     @cached_property
     def significant(self) -> NDArray[np.bool_]:
-        """Where E_K is more than the rounding of the two terms that cancel in it at an optimum, shape (n, I)."""
-        before, gains = self.pair.before, self.spread(self.K)
-        term = np.linalg.norm(self.batch.R @ gains, axis=(1, 2)) + np.linalg.norm(
-            self.batch.B.swapaxes(1, 2) @ before.value_matrix @ before.closed_loop, axis=(1, 2)
-        )
-        significant = np.linalg.norm(before.advantage, axis=(1, 2)) > SIGNIFICANT * term
-        return np.asarray(significant.reshape(self.count, -1))
+        """True where E_K exceeds the rounding of the two terms that cancel in it at an optimum, shape (n, I)."""
+        before = self.pair.before
+        value_term = self.batch.B.mT @ before.value_matrix @ before.closed_loop
+        terms = frobenius(self.batch.R @ self.spread(self.K)) + frobenius(value_term)
+        return self.per_task(frobenius(before.advantage)) > MIN_ADVANTAGE * self.per_task(terms)
 
     def if_significant(self, values: FloatArray) -> FloatArray:
-        """NaN in place of the values (n, I) of gains that are optimal for a task, but for rounding."""
+        """Replace the values (n, I) of gains that are optimal for a task, up to rounding, by NaN."""
         return np.where(self.significant, values, np.nan)
 
     @cached_property
@@ -186,7 +194,7 @@ class Situation:
 
     @cached_property
     def adaptable(self) -> NDArray[np.bool_]:
-        """Whether K and the perturbed K are MAML-stabilising, shape (n, 1): of others Lemmas 11 and 12 say nothing."""
+        """True where K and the perturbed K are MAML-stabilising, as Lemmas 11 and 12 assume, shape (n, 1)."""
         gradient, change = self.meta_pair.before.gradient(), self.meta_pair.gradient()
         before = self.spread(self.K) - self.eta * gradient
         after = before + self.spread(self.meta_change) - self.eta * change
@@ -194,7 +202,7 @@ class Situation:
         return np.asarray(stable.reshape(self.count, -1).all(axis=1, keepdims=True))
 
     def if_adaptable(self, values: FloatArray) -> FloatArray:
-        """NaN in place of the values (n, I) or (n,) of gains that are not MAML-stabilising."""
+        """Replace the values (n, I) or (n,) of gains that are not MAML-stabilising by NaN."""
         return np.where(self.adaptable, values.reshape(self.count, -1), np.nan)
 
     @cached_property
@@ -224,5 +232,5 @@ class Situation:
         """Their changes with the perturbation of K."""
         after, change = self.adapted_pair.after.gradient(), self.adapted_pair.gradient()
         pair = self.meta_pair
-        curved = pair.before.hessian_vector_product(change) + pair.hessian_vector_product(after)
-        return change - self._rates * curved
+        hessian_product = pair.before.hessian_vector_product(change) + pair.hessian_vector_product(after)
+        return change - self._rates * hessian_product

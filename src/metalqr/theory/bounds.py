@@ -7,13 +7,12 @@ from numpy.typing import ArrayLike
 
 from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation
 from metalqr.optimal import OptimalGains, optimal_gains
-from metalqr.theory.corrected import CORRECTED
-from metalqr.theory.givens import gain_givens, sublevel_givens, task_givens
-from metalqr.theory.printed import PRINTED
-from metalqr.theory.result import Form, Formulas, Quantities, Quantity
+from metalqr.theory import corrected, printed
+from metalqr.theory.inputs import gain_inputs, sublevel_inputs, task_inputs
+from metalqr.theory.result import Form, Quantities, Quantity
 from metalqr.theory.sublevel import SublevelSet
 
-FORMULAS: dict[Form, Formulas] = {Form.PRINTED: PRINTED, Form.CORRECTED: CORRECTED}
+CONSTANTS = {Form.PRINTED: printed.CONSTANTS, Form.CORRECTED: corrected.CONSTANTS}
 
 
 def constants(
@@ -61,15 +60,15 @@ def gain_constants(
     sublevel: SublevelSet, gains: FloatArray, form: Form | str, adaptation_rate: float = 0.0
 ) -> Quantities:
     """The same at gains (n, k, d), with what a sub-level set has computed already."""
-    givens = [*task_givens(sublevel.tasks, adaptation_rate), *gain_givens(sublevel, gains)]
-    return FORMULAS[Form(form)].evaluate(givens)
+    inputs = (*task_inputs(sublevel.tasks, adaptation_rate), *gain_inputs(sublevel, gains))
+    return CONSTANTS[Form(form)].evaluate(inputs)
 
 
 def sublevel_constants(sublevel: SublevelSet, form: Form | str, *, adaptation_rate: float = 0.0) -> Quantities:
     r"""Upper bounds of the constants over all gains of a sub-level set, and a lower bound of :math:`h_\Delta`.
 
     What the paper writes with a bar above (supremum) or below (infimum). The norms that enter are bounded as
-    :func:`metalqr.theory.givens.sublevel_givens` proves; nothing is sampled.
+    :func:`metalqr.theory.inputs.sublevel_inputs` proves; nothing is sampled.
 
     Parameters
     ----------
@@ -82,8 +81,8 @@ def sublevel_constants(sublevel: SublevelSet, form: Form | str, *, adaptation_ra
     Quantities
         Scalars under the same names as those of :func:`constants`.
     """
-    givens = [*task_givens(sublevel.tasks, adaptation_rate), *sublevel_givens(sublevel)]
-    return FORMULAS[Form(form)].evaluate(givens)
+    inputs = (*task_inputs(sublevel.tasks, adaptation_rate), *sublevel_inputs(sublevel))
+    return CONSTANTS[Form(form)].evaluate(inputs)
 
 
 def gradient_domination(tasks: LQRTasks, form: Form | str, optima: OptimalGains | None = None) -> Quantity:

@@ -1,19 +1,17 @@
-"""What the formulas start from: norms of the tasks, and of a gain or of all gains of a sub-level set."""
+"""Inputs of the formulas: norms of the tasks, and of a gain or of all gains of a sub-level set."""
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, tiled
 from metalqr.lqr.performance_difference import optimality_gap
-from metalqr.theory.result import Quantity
+from metalqr.theory.norms import frobenius, spectral
+from metalqr.theory.result import Quantity, quantity
 from metalqr.theory.sublevel import SublevelSet
 
-#: Largest singular value, the norm without index in the paper.
-SPECTRAL = 2
 
-
-def task_givens(tasks: LQRTasks, adaptation_rate: float) -> list[Quantity]:
-    r"""Norms of the task matrices, each the worst over the tasks.
+def task_inputs(tasks: LQRTasks, adaptation_rate: float | None = None) -> list[Quantity]:
+    r"""Norms of the task matrices, each the worst over the tasks, and the adaptation rate if it is known.
 
     ``mu`` and ``Psi_trace`` are those of the process noise; ``mu_0`` and ``Sigma0_trace`` those of the initial state,
     which the paper prints in their place.
@@ -21,70 +19,68 @@ def task_givens(tasks: LQRTasks, adaptation_rate: float) -> list[Quantity]:
     Raises
     ------
     ValueError
-        If B is zero for every task: no gain changes anything then, and the constants divide by its norm.
+        If B is zero for every task: no gain has an effect then, and the constants divide by its norm.
     """
     if not tasks.B.any():
         raise ValueError("B is zero for every task: no gain has an effect, and the theory nothing to say; change B")
-    smallest = {name: np.linalg.eigvalsh(getattr(tasks, name))[:, 0].min() for name in ("Psi", "Sigma0", "Q", "R")}
-    norms = {name: _norm(getattr(tasks, name)).max() for name in ("A", "B", "Q", "R", "Psi", "Sigma0")}
+    smallest = {name: np.linalg.eigvalsh(getattr(tasks, name))[:, 0] for name in ("Psi", "Sigma0", "Q", "R")}
+    norms = {name: spectral(getattr(tasks, name)) for name in ("A", "B", "Q", "R", "Psi", "Sigma0")}
     traces = {name: np.trace(getattr(tasks, name), axis1=1, axis2=2) for name in ("Psi", "Sigma0", "R")}
-    largest_of_smallest = np.linalg.eigvalsh(tasks.Q)[:, 0].max()
-    values = [
+    values: list[tuple[str, str, ArrayLike | None]] = [
         ("state_dim", "d", tasks.state_dim),
         ("action_dim", "k", tasks.action_dim),
         ("eta", r"\eta", adaptation_rate),
-        ("mu", r"\mu = \min_i \sigma_{\min}(\Psi_i)", smallest["Psi"]),
-        ("mu_0", r"\min_i \sigma_{\min}(\Sigma_{0,i})", smallest["Sigma0"]),
-        ("q", r"\min_i \sigma_{\min}(Q_i)", smallest["Q"]),
-        ("q_largest", r"\max_i \sigma_{\min}(Q_i)", largest_of_smallest),
-        ("rho", r"\min_i \sigma_{\min}(R_i)", smallest["R"]),
-        ("A_max", r"\|A\|_{\max}", norms["A"]),
-        ("B_max", r"\|B\|_{\max}", norms["B"]),
-        ("Q_max", r"\|Q\|_{\max}", norms["Q"]),
-        ("Q_min", r"\|Q\|_{\min}", _norm(tasks.Q).min()),
-        ("R_max", r"\|R\|_{\max}", norms["R"]),
+        ("mu", r"\mu = \min_i \sigma_{\min}(\Psi_i)", smallest["Psi"].min()),
+        ("mu_0", r"\min_i \sigma_{\min}(\Sigma_{0,i})", smallest["Sigma0"].min()),
+        ("q", r"\min_i \sigma_{\min}(Q_i)", smallest["Q"].min()),
+        ("q_largest", r"\max_i \sigma_{\min}(Q_i)", smallest["Q"].max()),
+        ("rho", r"\min_i \sigma_{\min}(R_i)", smallest["R"].min()),
+        ("A_max", r"\|A\|_{\max}", norms["A"].max()),
+        ("B_max", r"\|B\|_{\max}", norms["B"].max()),
+        ("Q_max", r"\|Q\|_{\max}", norms["Q"].max()),
+        ("Q_min", r"\|Q\|_{\min}", norms["Q"].min()),
+        ("R_max", r"\|R\|_{\max}", norms["R"].max()),
         ("R_trace", r"\max_i \mathrm{Tr}(R_i)", traces["R"].max()),
-        ("Psi_max", r"\max_i \|\Psi_i\|", norms["Psi"]),
-        ("Sigma0_max", r"\max_i \|\Sigma_{0,i}\|", norms["Sigma0"]),
+        ("Psi_max", r"\max_i \|\Psi_i\|", norms["Psi"].max()),
+        ("Sigma0_max", r"\max_i \|\Sigma_{0,i}\|", norms["Sigma0"].max()),
         ("Psi_trace", r"\max_i \mathrm{Tr}(\Psi_i)", traces["Psi"].max()),
         ("Sigma0_trace", r"\max_i \mathrm{Tr}(\Sigma_{0,i})", traces["Sigma0"].max()),
     ]
-    return [Quantity(name, symbol, "the tasks", np.asarray(value, dtype=np.float64)) for name, symbol, value in values]
+    return [quantity(name, symbol, "the tasks", value) for name, symbol, value in values if value is not None]
 
 
-def gain_givens(sublevel: SublevelSet, gains: FloatArray) -> list[Quantity]:
+def gain_inputs(sublevel: SublevelSet, gains: FloatArray) -> list[Quantity]:
     """The same norms at each of n gains (n, k, d), exactly: values of shape (n,), each the worst over the tasks."""
-    tasks, n = sublevel.tasks, len(gains)
-    batch = tiled(tasks, n)
-    per_task = np.repeat(gains, tasks.count, axis=0)
+    tasks, count = sublevel.tasks, len(gains)
+    batch, per_task = tiled(tasks, count), np.repeat(gains, tasks.count, axis=0)
     evaluation = PolicyEvaluation(batch, per_task)
-    least = np.min(sublevel.optima.cost)
+    least = sublevel.optima.cost.min()
     # J_max - J_min without the cancellation near an optimum.
-    spans = optimality_gaps(sublevel, evaluation, per_task) + np.tile(sublevel.optima.cost - least, n)
+    spans = optimality_gaps(sublevel, evaluation, per_task) + np.tile(sublevel.optima.cost - least, count)
 
     def worst(values: FloatArray) -> FloatArray:
-        return np.asarray(values.reshape(n, tasks.count).max(axis=1))
+        return np.asarray(values.reshape(count, tasks.count).max(axis=1))
 
-    input_value = batch.B.swapaxes(1, 2) @ evaluation.value_matrix @ batch.A
-    dearest, largest = worst(evaluation.cost()), worst(_norm(evaluation.closed_loop))
+    input_value = batch.B.mT @ evaluation.value_matrix @ batch.A
+    cost, closed_loop = worst(evaluation.cost()), worst(spectral(evaluation.closed_loop))
     return _gain_quantities(
         source="the gain",
-        J_max=dearest,
+        J_max=cost,
         J_min=least,
         J_span=worst(spans),
-        J_least=dearest,
-        J_initial=np.max(sublevel.initial_cost),
-        K_norm=_norm(gains),
-        M_max=worst(_norm(evaluation.input_curvature)),
-        BPA=worst(_norm(input_value)),
-        BPA_frobenius=worst(np.linalg.norm(input_value, axis=(1, 2))),
-        A_K=largest,
-        A_K_least=largest,
+        J_least=cost,
+        J_initial=sublevel.initial_cost.max(),
+        K_norm=spectral(gains),
+        M_max=worst(spectral(evaluation.input_curvature)),
+        BPA=worst(spectral(input_value)),
+        BPA_frobenius=worst(frobenius(input_value)),
+        A_K=closed_loop,
+        A_K_least=closed_loop,
         A_K_trace=worst(np.trace(evaluation.closed_loop, axis1=1, axis2=2)),
     )
 
 
-def sublevel_givens(sublevel: SublevelSet) -> list[Quantity]:
+def sublevel_inputs(sublevel: SublevelSet) -> list[Quantity]:
     r"""Upper bounds of the same norms over all gains of a sub-level set, proved, not sampled.
 
     On the set :math:`J_i(K) \le \bar J = \max_i \bar J_i`, hence with :math:`\mu = \min_i \sigma_{\min}(\Psi_i)`,
@@ -105,18 +101,18 @@ def sublevel_givens(sublevel: SublevelSet) -> list[Quantity]:
     grow where :math:`\tilde\xi` or :math:`h_6` is negative; nothing of theirs is a bound then.
     """
     tasks = sublevel.tasks
-    given = {quantity.name: float(quantity.value) for quantity in task_givens(tasks, 0.0)}
-    level = float(sublevel.levels.max())
+    given = {each.name: float(each.value) for each in task_inputs(tasks)}
+    level, least = float(sublevel.levels.max()), sublevel.optima.cost.min()
     value = level / given["mu"]
     closed_loop = np.sqrt(max(0.0, value / given["q"] - 1.0))
     input_value = given["B_max"] * given["A_max"] * value
     return _gain_quantities(
         source="the sub-level set",
         J_max=level,
-        J_min=np.min(sublevel.optima.cost),
-        J_span=level - np.min(sublevel.optima.cost),
-        J_least=np.max(sublevel.optima.cost),
-        J_initial=np.max(sublevel.initial_cost),
+        J_min=least,
+        J_span=level - least,
+        J_least=sublevel.optima.cost.max(),
+        J_initial=sublevel.initial_cost.max(),
         K_norm=np.sqrt(max(0.0, value - given["q"]) / given["rho"]),
         M_max=given["R_max"] + given["B_max"] ** 2 * value,
         BPA=input_value,
@@ -142,9 +138,7 @@ def _gain_quantities(source: str, **values: ArrayLike) -> list[Quantity]:
         "A_K_least": r"\inf \|A - BK\|_{\max}",
         "A_K_trace": r"\max_i \mathrm{Tr}(A_i - B_i K)",
     }
-    return [
-        Quantity(name, symbol, source, np.asarray(values[name], dtype=np.float64)) for name, symbol in symbols.items()
-    ]
+    return [quantity(name, symbol, source, values[name]) for name, symbol in symbols.items()]
 
 
 def optimality_gaps(sublevel: SublevelSet, evaluation: PolicyEvaluation, gains: FloatArray) -> FloatArray:
@@ -153,7 +147,3 @@ def optimality_gaps(sublevel: SublevelSet, evaluation: PolicyEvaluation, gains: 
     best = np.tile(sublevel.optima.K, (count, 1, 1))
     optimal = PolicyEvaluation(tiled(sublevel.tasks, count), best)
     return optimality_gap(optimal, evaluation, gains - best)
-
-
-def _norm(matrices: FloatArray) -> FloatArray:
-    return np.asarray(np.linalg.norm(matrices, ord=SPECTRAL, axis=(-2, -1)))

@@ -1,0 +1,247 @@
+"""The audit: every inequality at thousands of gains and perturbations, as printed and as corrected."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from metalqr.common.validation import whole_number
+from metalqr.lqr import FloatArray, LQRTasks, common_gain
+from metalqr.systems.random_tasks import random_task_set
+from metalqr.theory.batch import AuditBatch, perturbation_limits
+from metalqr.theory.inequalities import INEQUALITIES, Inequality
+from metalqr.theory.result import Form
+from metalqr.theory.sublevel import SublevelSet
+
+#: Relative excess of the left side that counts as rounding.
+RATIO_ROUNDING = 1e-9
+#: Gains of each of the random task sets.
+GAINS_OF_RANDOM_TASKS = 10
+#: Batch size (gains per vectorised evaluation); it bounds the memory.
+BATCH_SIZE = 100
+#: Number of the audited tasks; the random ones have the numbers 0, 1, ...
+OWN_TASKS = -1
+
+FORMS = tuple(Form)
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """Result of the audit for every inequality, in each form.
+
+    Arrays have the shape (inequality, form), in the order of ``inequalities`` and of :class:`Form`.
+
+    Attributes
+    ----------
+    inequalities : tuple of str
+    statements, sources : tuple of str
+    errata : tuple of int
+        Entries of ``docs/errata.md``.
+    worst_ratio : array
+        The largest left side over right side; infinite where the right side is not positive, NaN where the inequality
+        could not be checked in that form.
+    checked, broken : array of int
+        Number of gains (and tasks) at which the inequality was checked, and at which it does not hold.
+    left, right : array
+        The two sides at the worst ratio.
+    origin : array of int
+        The tasks at the worst ratio: -1 for the audited ones, j for ``random_task_set(seed, j, ...)``.
+    K, change : array, shape (inequality, form, k, d)
+        The gain and its perturbation there; :func:`compare` compares both sides again.
+    eta : array
+        The adaptation rate there.
+    """
+
+    inequalities: tuple[str, ...]
+    statements: tuple[str, ...]
+    sources: tuple[str, ...]
+    errata: tuple[int, ...]
+    worst_ratio: FloatArray
+    checked: NDArray[np.int64]
+    broken: NDArray[np.int64]
+    left: FloatArray
+    right: FloatArray
+    origin: NDArray[np.int64]
+    K: FloatArray
+    change: FloatArray
+    eta: FloatArray
+
+    @classmethod
+    def empty(cls, tasks: LQRTasks) -> "Audit":
+        """Return the audit of no gain, with room for gains of the tasks' dimensions."""
+        shape = (len(INEQUALITIES), len(FORMS))
+        unknown = np.full(shape, np.nan)
+        gains = np.full((*shape, tasks.action_dim, tasks.state_dim), np.nan)
+        return cls(
+            inequalities=tuple(inequality.name for inequality in INEQUALITIES),
+            statements=tuple(inequality.statement for inequality in INEQUALITIES),
+            sources=tuple(inequality.source for inequality in INEQUALITIES),
+            errata=tuple(inequality.erratum for inequality in INEQUALITIES),
+            worst_ratio=unknown,
+            checked=np.zeros(shape, dtype=np.int64),
+            broken=np.zeros(shape, dtype=np.int64),
+            left=unknown.copy(),
+            right=unknown.copy(),
+            origin=np.full(shape, OWN_TASKS),
+            K=gains,
+            change=gains.copy(),
+            eta=unknown.copy(),
+        )
+
+    def add(self, batch: AuditBatch, origin: int) -> None:
+        """Check every inequality at the gains of a batch, drawn for the tasks of that origin."""
+        for row, inequality in enumerate(INEQUALITIES):
+            place = row, FORMS.index(batch.form)
+            left, right, ratio = _sides(inequality, batch)
+            checked = ~np.isnan(ratio)
+            self.checked[place] += np.count_nonzero(checked)
+            self.broken[place] += np.count_nonzero(ratio[checked] > 1 + RATIO_ROUNDING)
+            worst = _worst(ratio)
+            if checked.any() and not ratio[worst] <= self.worst_ratio[place]:
+                self.worst_ratio[place], self.left[place], self.right[place] = ratio[worst], left[worst], right[worst]
+                self.origin[place], self.eta[place] = origin, batch.eta
+                self.K[place], self.change[place] = batch.K[worst[0]], batch.given_change[worst[0]]
+
+    def count(self, form: Form | str) -> tuple[int, int, int]:
+        """Count the inequalities checked in a form, the places at which they are broken, and all places checked."""
+        column = FORMS.index(Form(form))
+        checked = self.checked[:, column]
+        return int(np.count_nonzero(checked)), int(self.broken[:, column].sum()), int(checked.sum())
+
+
+def _sides(inequality: Inequality, batch: AuditBatch) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Both sides, shape (n, I) or (n, 1), and left over right.
+
+    The ratio is 0 where both are 0, infinite where only the right side is not positive, NaN where one is NaN.
+    """
+    left, right = np.broadcast_arrays(*inequality.sides(batch))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(right > 0, left / right, np.where(left > right, np.inf, np.where(left <= 0, 0.0, 1.0)))
+    return left, right, np.where(np.isnan(left) | np.isnan(right), np.nan, ratio)
+
+
+def _worst(ratio: FloatArray) -> tuple[np.intp, ...]:
+    """Place of the largest ratio, or the first where there is none."""
+    return np.unravel_index(int(np.argmax(np.nan_to_num(ratio, nan=-np.inf, posinf=np.inf))), ratio.shape)
+
+
+def audit(
+    tasks: LQRTasks,
+    K0: ArrayLike,
+    adaptation_rate: float,
+    *,
+    gains: int,
+    perturbations: int,
+    random_tasks: int,
+    sublevel_factor: float = 1.0,
+    seed: int = 0,
+) -> Audit:
+    """Compare both sides of every inequality at gains drawn in the sub-level set, and on further random tasks.
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+    K0 : array_like, shape (k, d)
+        The gain that defines the sub-level set; it must stabilise every task.
+    adaptation_rate : float
+    gains : int
+        Number of gains drawn in the sub-level set.
+    perturbations : int
+        Number of perturbations of each gain.
+    random_tasks : int
+        Number of further sets of random tasks of the same dimensions, with ten gains each.
+
+    Raises
+    ------
+    UnstablePolicyError
+        If K0 does not stabilise every task.
+    ValueError
+        If a count is no such number, or the factor is below one.
+    """
+    whole_number("gains", gains)
+    whole_number("perturbations", perturbations)
+    whole_number("random_tasks", random_tasks, at_least=0)
+    found = Audit.empty(tasks)
+
+    def check(tasks: LQRTasks, K0: ArrayLike, count: int, generator: np.random.Generator, origin: int) -> None:
+        sublevel = SublevelSet.around(tasks, K0, sublevel_factor)
+        drawn = np.repeat(sublevel.draw(count, generator), perturbations, axis=0)
+        for chunk in np.array_split(drawn, -(-len(drawn) // BATCH_SIZE)):
+            directions = _directions(chunk.shape, generator)
+            for form in FORMS:
+                change = perturbation_limits(sublevel, chunk, form)[:, np.newaxis, np.newaxis] * directions
+                found.add(AuditBatch(sublevel, chunk, change, form, adaptation_rate, generator), origin)
+
+    check(tasks, K0, gains, np.random.default_rng([seed, 0]), OWN_TASKS)
+    shape = (tasks.action_dim, tasks.state_dim)
+    for index in range(random_tasks):
+        further = random_task_set(seed, index, *shape)
+        check(further, np.zeros(shape), GAINS_OF_RANDOM_TASKS, np.random.default_rng([seed, 2, index]), index)
+    return found
+
+
+def _directions(shape: tuple[int, ...], generator: np.random.Generator) -> FloatArray:
+    """Random perturbations of spectral norm at most one; half have exactly one, and half are of rank one."""
+    directions = generator.standard_normal(shape)
+    thin = generator.standard_normal((len(directions[::2]), shape[1], 1))
+    directions[::2] = thin @ generator.standard_normal((len(thin), 1, shape[2]))
+    sizes = np.minimum(1.0, 2 * generator.uniform(size=(shape[0], 1, 1)))
+    return np.asarray(sizes * directions / np.linalg.norm(directions, ord=2, axis=(1, 2))[:, np.newaxis, np.newaxis])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Both sides of one inequality at one gain, in one form, at the worst task if the inequality is one for each."""
+
+    name: str
+    statement: str
+    source: str
+    form: Form
+    left: float
+    right: float
+    ratio: float
+
+
+def compare(
+    tasks: LQRTasks,
+    K0: ArrayLike,
+    K: ArrayLike,
+    change: ArrayLike,
+    form: Form | str,
+    adaptation_rate: float = 0.0,
+    *,
+    sublevel_factor: float = 1.0,
+) -> tuple[Comparison, ...]:
+    """Compare both sides of every inequality at one gain, such as a counterexample of the audit.
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+    K0 : array_like, shape (k, d)
+        The gain that defines the sub-level set.
+    K, change : array_like, shape (k, d)
+        A gain and its perturbation.
+    form : {"printed", "corrected"}
+    adaptation_rate : float
+    sublevel_factor : float
+
+    Returns
+    -------
+    tuple of Comparison
+
+    Raises
+    ------
+    UnstablePolicyError
+        If K0 or K does not stabilise every task.
+    """
+    gain, perturbation = common_gain(tasks, K), common_gain(tasks, change, "change")
+    sublevel, generator = SublevelSet.around(tasks, K0, sublevel_factor), np.random.default_rng(0)
+    batch = AuditBatch(sublevel, gain[np.newaxis], perturbation[np.newaxis], Form(form), adaptation_rate, generator)
+    found = []
+    for inequality in INEQUALITIES:
+        sides = _sides(inequality, batch)
+        left, right, ratio = (float(values[_worst(sides[2])]) for values in sides)
+        found.append(
+            Comparison(inequality.name, inequality.statement, inequality.source, batch.form, left, right, ratio)
+        )
+    return tuple(found)
