@@ -1,4 +1,4 @@
-"""The audit: every inequality at thousands of gains and perturbations, as printed and as corrected."""
+"""Audit of every inequality at thousands of gains and perturbations, as printed and as corrected."""
 
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ from metalqr.lqr import FloatArray, LQRTasks, common_gain
 from metalqr.systems.random_tasks import random_task_set
 from metalqr.theory.batch import AuditBatch, perturbation_limits
 from metalqr.theory.inequalities import INEQUALITIES, Inequality
+from metalqr.theory.norms import spectral
 from metalqr.theory.result import Form
 from metalqr.theory.sublevel import SublevelSet
 
@@ -38,18 +39,18 @@ class Audit:
     errata : tuple of int
         Entries of ``docs/errata.md``.
     worst_ratio : array
-        The largest left side over right side; infinite where the right side is not positive, NaN where the inequality
+        Largest left side over right side; infinite where the right side is not positive, NaN where the inequality
         could not be checked in that form.
     checked, broken : array of int
         Number of gains (and tasks) at which the inequality was checked, and at which it does not hold.
     left, right : array
-        The two sides at the worst ratio.
+        Both sides at the worst ratio.
     origin : array of int
-        The tasks at the worst ratio: -1 for the audited ones, j for ``random_task_set(seed, j, ...)``.
+        Tasks at the worst ratio: -1 for the audited ones, j for ``random_task_set(seed, j, ...)``.
     K, change : array, shape (inequality, form, k, d)
-        The gain and its perturbation there; :func:`compare` compares both sides again.
+        Gain and perturbation there; :func:`compare` evaluates both sides again.
     eta : array
-        The adaptation rate there.
+        Adaptation rate there.
     """
 
     inequalities: tuple[str, ...]
@@ -73,10 +74,10 @@ class Audit:
         unknown = np.full(shape, np.nan)
         gains = np.full((*shape, tasks.action_dim, tasks.state_dim), np.nan)
         return cls(
-            inequalities=tuple(inequality.name for inequality in INEQUALITIES),
-            statements=tuple(inequality.statement for inequality in INEQUALITIES),
-            sources=tuple(inequality.source for inequality in INEQUALITIES),
-            errata=tuple(inequality.erratum for inequality in INEQUALITIES),
+            inequalities=tuple(each.name for each in INEQUALITIES),
+            statements=tuple(each.statement for each in INEQUALITIES),
+            sources=tuple(each.source for each in INEQUALITIES),
+            errata=tuple(each.erratum for each in INEQUALITIES),
             worst_ratio=unknown,
             checked=np.zeros(shape, dtype=np.int64),
             broken=np.zeros(shape, dtype=np.int64),
@@ -136,13 +137,13 @@ def audit(
     sublevel_factor: float = 1.0,
     seed: int = 0,
 ) -> Audit:
-    """Compare both sides of every inequality at gains drawn in the sub-level set, and on further random tasks.
+    r"""Compare both sides of every inequality at gains drawn in the sub-level set, and on further random tasks.
 
     Parameters
     ----------
     tasks : LQRTasks
     K0 : array_like, shape (k, d)
-        The gain that defines the sub-level set; it must stabilise every task.
+        Gain that defines the sub-level set.
     adaptation_rate : float
     gains : int
         Number of gains drawn in the sub-level set.
@@ -150,6 +151,9 @@ def audit(
         Number of perturbations of each gain.
     random_tasks : int
         Number of further sets of random tasks of the same dimensions, with ten gains each.
+    sublevel_factor : float
+        :math:`\gamma` of Definition 2.
+    seed : int
 
     Raises
     ------
@@ -186,7 +190,7 @@ def _directions(shape: tuple[int, ...], generator: np.random.Generator) -> Float
     thin = generator.standard_normal((len(directions[::2]), shape[1], 1))
     directions[::2] = thin @ generator.standard_normal((len(thin), 1, shape[2]))
     sizes = np.minimum(1.0, 2 * generator.uniform(size=(shape[0], 1, 1)))
-    return np.asarray(sizes * directions / np.linalg.norm(directions, ord=2, axis=(1, 2))[:, np.newaxis, np.newaxis])
+    return np.asarray(sizes * directions / spectral(directions)[:, np.newaxis, np.newaxis])
 
 
 @dataclass(frozen=True)
@@ -212,22 +216,9 @@ def compare(
     *,
     sublevel_factor: float = 1.0,
 ) -> tuple[Comparison, ...]:
-    """Compare both sides of every inequality at one gain, such as a counterexample of the audit.
+    """Compare both sides of every inequality at one gain and its perturbation, such as a counterexample of the audit.
 
-    Parameters
-    ----------
-    tasks : LQRTasks
-    K0 : array_like, shape (k, d)
-        The gain that defines the sub-level set.
-    K, change : array_like, shape (k, d)
-        A gain and its perturbation.
-    form : {"printed", "corrected"}
-    adaptation_rate : float
-    sublevel_factor : float
-
-    Returns
-    -------
-    tuple of Comparison
+    Gains have the shape (k, d); K0 defines the sub-level set.
 
     Raises
     ------
@@ -241,7 +232,6 @@ def compare(
     for inequality in INEQUALITIES:
         sides = _sides(inequality, batch)
         left, right, ratio = (float(values[_worst(sides[2])]) for values in sides)
-        found.append(
-            Comparison(inequality.name, inequality.statement, inequality.source, batch.form, left, right, ratio)
-        )
+        of_inequality = inequality.name, inequality.statement, inequality.source
+        found.append(Comparison(*of_inequality, batch.form, left, right, ratio))
     return tuple(found)

@@ -5,10 +5,6 @@ All sizes are real numbers: they are far too large to round.
 
 import math
 
-from numpy.typing import ArrayLike
-
-from metalqr.theory.result import Value
-
 
 def bernstein_sample_size(
     rows: float, columns: float, variance: float, bound: float, error: float, failure_probability: float
@@ -35,16 +31,14 @@ def bernstein_sample_size(
     return 2 * smaller * scaled * math.log((rows + columns) / failure_probability)
 
 
-def perturbation_count(d: Value, k: Value, sample: ArrayLike, mean: ArrayLike, error: Value, failure: Value) -> float:
+def perturbation_count(d: float, k: float, sample: float, mean: float, error: float, failure: float) -> float:
     """Number of samples of an estimate, from bounds of the norms of one sample and of their mean (Lemmas 6 and 7)."""
-    sample, mean = float(sample), float(mean)  # type: ignore[arg-type]
-    return bernstein_sample_size(float(k), float(d), sample**2 + mean**2, sample + mean, float(error), float(failure))
+    return bernstein_sample_size(k, d, sample**2 + mean**2, sample + mean, error, failure)
 
 
-def task_count(d: Value, k: Value, norm: ArrayLike, error: Value, failure: Value) -> float:
+def task_count(d: float, k: float, norm: float, error: float, failure: float) -> float:
     """Task batch of Lemma 7, from a bound of the norms of the tasks' meta-gradients."""
-    norm = float(norm)  # type: ignore[arg-type]
-    return bernstein_sample_size(float(k), float(d), 2 * norm**2, 2 * norm, float(error) / 2, float(failure) / 2)
+    return bernstein_sample_size(k, d, 2 * norm**2, 2 * norm, error / 2, failure / 2)
 
 
 def noise_horizon(gain: float, cost: float, error: float, failure_probability: float) -> float:

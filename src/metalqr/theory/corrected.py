@@ -12,139 +12,139 @@ import numpy as np
 
 from metalqr.theory import shared
 from metalqr.theory.concentration import noise_horizon, perturbation_count, task_count
-from metalqr.theory.result import Form, Formulas, Value
+from metalqr.theory.result import Form, Formulas
 
 CONSTANTS = Formulas(Form.CORRECTED)
 
 
 @CONSTANTS.add(r"h_0", "Lemma 9")
-def h_0(M_max: Value, J_span: Value, mu: Value) -> Value:
+def h_0(M_max, J_span, mu):
     r""":math:`\|E_K\|_F \le h_0`, from the first inequality of Lemma 10."""
     return np.sqrt(M_max * J_span / mu)
 
 
 @CONSTANTS.add(r"\nu", "Lemma 9")
-def nu(J_max: Value, q: Value, mu: Value) -> Value:
+def nu(J_max, q, mu):
     r"""Norm of the inverse Lyapunov operators: :math:`\|\sum_t A_K^t (A_K^t)^\top\| \le \|\Sigma_K\|/\mu \le \nu`."""
     return J_max / (q * mu)
 
 
 @CONSTANTS.add(r"h_G", "Lemmas 1 and 8")
-def h_G(J_max: Value, h_0: Value, q: Value) -> Value:
+def h_G(J_max, h_0, q):
     r""":math:`\|\nabla J\|_F = 2\|E\Sigma\|_F \le 2 h_0 J_{\max}/q`."""
     return 2 * J_max * h_0 / q
 
 
 @CONSTANTS.add(r"\tilde\xi", "Lemma 8")
-def xi(B_max: Value, J_max: Value, mu: Value, R_max: Value, q: Value, h_0: Value) -> Value:
+def xi(B_max, J_max, mu, R_max, q, h_0):
     r""":math:`-\tilde\xi P_K \preceq P'_K[X] \preceq \tilde\xi P_K` for :math:`\|X\|_F = 1`."""
     return np.minimum(((1 + B_max**2) * J_max / mu + R_max) / q - 1, 2 * h_0 / q)
 
 
 @CONSTANTS.add(r"h_H", "Lemmas 1 and 8")
-def h_H(M_max: Value, B_max: Value, J_max: Value, mu: Value, xi: Value, q: Value) -> Value:
+def h_H(M_max, B_max, J_max, mu, xi, q):
     r"""Norm of the Hessian as an operator on gains with the Frobenius norm."""
     return (2 * M_max + 4 * xi * B_max * J_max / mu) * J_max / q
 
 
 @CONSTANTS.add(r"h_c", "Lemmas 1 and 8")
-def h_c(h_0: Value, BPA_frobenius: Value, rho: Value) -> Value:
+def h_c(h_0, BPA_frobenius, rho):
     r""":math:`\|K\|_F = \|M^{-1}(E + B^\top P A)\|_F`."""
     return (h_0 + BPA_frobenius) / rho
 
 
 @CONSTANTS.add(r"h_\Delta", "Lemmas 2 and 9")
-def h_Delta(q: Value, mu: Value, B_max: Value, J_max: Value, A_K: Value) -> Value:
+def h_Delta(q, mu, B_max, J_max, A_K):
     r""":math:`\|\Delta\| \le h_\Delta` keeps :math:`K + \Delta` stabilising, and :math:`\Sigma` at most doubles."""
     return q * mu / (4 * B_max * J_max * (A_K + 1))
 
 
 @CONSTANTS.add(r"\sup h_\Delta", "Lemma 9")
-def h_Delta_largest(q: Value, mu: Value, B_max: Value, J_least: Value, A_K_least: Value) -> Value:
+def h_Delta_largest(q, mu, B_max, J_least, A_K_least):
     r"""The largest :math:`h_\Delta` of a set, for the constants that grow in it; at a gain the same as there."""
     return q * mu / (4 * B_max * J_least * (A_K_least + 1))
 
 
 @CONSTANTS.add(r"h_{cost}", "Lemmas 2 and 9")
-def h_cost(q: Value, h_0: Value, M_max: Value, h_Delta_largest: Value) -> Value:
+def h_cost(q, h_0, M_max, h_Delta_largest):
     r""":math:`|J(K + \Delta) - J(K)| \le h_{cost} J(K) \|\Delta\|_F`."""
     return 2 * (2 * h_0 + M_max * h_Delta_largest) / q
 
 
 @CONSTANTS.add(r"h_3", "Lemma 9")
-def h_3(nu: Value, h_0: Value, M_max: Value, h_Delta_largest: Value) -> Value:
+def h_3(nu, h_0, M_max, h_Delta_largest):
     r""":math:`\|P_{K+\Delta} - P_K\| \le h_3 \|\Delta\|`."""
     return 2 * nu * (2 * h_0 + M_max * h_Delta_largest)
 
 
 @CONSTANTS.add(r"h_4", "Lemma 9")
-def h_4(nu: Value, J_max: Value, q: Value, B_max: Value, A_K: Value) -> Value:
+def h_4(nu, J_max, q, B_max, A_K):
     r""":math:`\|\Sigma_{K+\Delta} - \Sigma_K\|_* \le h_4 \|\Delta\|` (nuclear norm)."""
     return 4 * nu * J_max / q * B_max * (A_K + 1)
 
 
 @CONSTANTS.add(r"h_{grad}", "Lemmas 2 and 9")
-def h_grad(J_max: Value, q: Value, M_max: Value, B_max: Value, h_3: Value, h_0: Value, h_4: Value) -> Value:
+def h_grad(J_max, q, M_max, B_max, h_3, h_0, h_4):
     r""":math:`\|\nabla J(K + \Delta) - \nabla J(K)\|_F \le h_{grad} \|\Delta\|_F`."""
     return 4 * J_max / q * (M_max + B_max * h_3) + 2 * h_0 * h_4
 
 
 @CONSTANTS.add(r"h_6", "Lemma 9")
-def h_6(xi: Value) -> Value:
+def h_6(xi):
     r"""The same as :math:`\tilde\xi` of Lemma 8."""
     return xi
 
 
 @CONSTANTS.add(r"h_8", "Lemma 9")
-def h_8(M_max: Value, B_max: Value, A_K: Value, h_3: Value) -> Value:
+def h_8(M_max, B_max, A_K, h_3):
     r""":math:`\|E_{K+\Delta} - E_K\| \le h_8 \|\Delta\|`."""
     return M_max + B_max * (A_K + 1) * h_3
 
 
 @CONSTANTS.add(r"h_9", "Lemma 9")
-def h_9(h_0: Value) -> Value:
+def h_9(h_0):
     r""":math:`\|X^\top E + E^\top X\| \le h_9` for :math:`\|X\|_F = 1`."""
     return 2 * h_0
 
 
 @CONSTANTS.add(r"h_7", "Lemma 9")
-def h_7(nu: Value, h_8: Value, B_max: Value, A_K: Value, h_9: Value) -> Value:
+def h_7(nu, h_8, B_max, A_K, h_9):
     r""":math:`\|P'_{K+\Delta}[X] - P'_K[X]\| \le h_7 \|\Delta\|`."""
     return 4 * (nu * h_8 + nu**2 * B_max * (A_K + 1) * h_9)
 
 
 @CONSTANTS.add(r"h_1", "Lemma 9")
-def h_1(B_max: Value, h_3: Value, J_max: Value, q: Value, M_max: Value, h_4: Value) -> Value:
+def h_1(B_max, h_3, J_max, q, M_max, h_4):
     r"""Change of :math:`M X \Sigma` for each unit of :math:`\|\Delta\|`."""
     return 2 * B_max**2 * h_3 * J_max / q + M_max * h_4
 
 
 @CONSTANTS.add(r"h_2", "Lemma 9")
-def h_2(B_max: Value, h_7: Value, J_max: Value, q: Value, nu: Value, h_9: Value, A_K: Value, h_4: Value) -> Value:
+def h_2(B_max, h_7, J_max, q, nu, h_9, A_K, h_4):
     r"""Change of :math:`B^\top P'_K[X] A_K \Sigma`, and of its adjoint, for each unit of :math:`\|\Delta\|`."""
     return B_max * (2 * h_7 * J_max / q + nu * h_9 * (A_K * h_4 + 2 * B_max * J_max / q))
 
 
 @CONSTANTS.add(r"h_{hess}", "Lemmas 2 and 9")
-def h_hess(h_1: Value, h_2: Value) -> Value:
+def h_hess(h_1, h_2):
     r""":math:`\|\nabla^2 J(K + \Delta) - \nabla^2 J(K)\| \le h_{hess} \|\Delta\|_F`."""
     return 2 * (h_1 + 2 * h_2)
 
 
 @CONSTANTS.add(r"h_{G,\mathcal L}", "Lemmas 4 and 11", "for \\eta h_G <= h_\\Delta")
-def h_meta_G(eta: Value, h_H: Value, h_grad: Value, h_G: Value) -> Value:
+def h_meta_G(eta, h_H, h_grad, h_G):
     r""":math:`\|\nabla\mathcal L(K)\|_F \le h_{G,\mathcal L}` where :math:`\eta h_G \le h_\Delta`."""
     return (1 + eta * h_H) * (1 + eta * h_grad) * h_G
 
 
 @CONSTANTS.add(r"h_{\mathcal L,cost}", "Lemmas 5 and 12", "for \\eta <= 1/(2 h_{grad})")
-def h_meta_cost(h_cost: Value, J_max: Value, eta: Value, h_grad: Value) -> Value:
+def h_meta_cost(h_cost, J_max, eta, h_grad):
     r"""Lipschitz constant of :math:`\mathcal L`; put in bounds over a sub-level set."""
     return h_cost * J_max * (1 + eta * h_grad)
 
 
 @CONSTANTS.add(r"h_{\mathcal L,grad}", "Lemmas 5 and 12", "for \\eta <= 1/(2 h_{grad})")
-def h_meta_grad(eta: Value, h_hess: Value, h_grad: Value, h_G: Value, h_H: Value) -> Value:
+def h_meta_grad(eta, h_hess, h_grad, h_G, h_H):
     r"""Lipschitz constant of :math:`\nabla\mathcal L`; put in bounds over a sub-level set."""
     return eta * h_hess * (1 + eta * h_grad) * h_G + (1 + eta * h_H) * h_grad * (1 + eta * h_grad)
 
@@ -155,19 +155,19 @@ HORIZONS = Formulas(Form.CORRECTED)
 
 
 @HORIZONS.add(r"\epsilon\ell", "Lemma 14")
-def cost_horizon(J_max: Value, Sigma0_trace: Value, q: Value, mu: Value) -> Value:
+def cost_horizon(J_max, Sigma0_trace, q, mu):
     r""":math:`|J^{(\ell)} - J| \le J_{\max} \max(\mathrm{Tr} \Sigma_0, J_{\max}/q) / (\ell\mu)`."""
     return J_max * np.maximum(Sigma0_trace, J_max / q) / mu
 
 
 @HORIZONS.add(r"\epsilon\ell_\Sigma", "Lemma 14")
-def covariance_horizon(nu: Value, Sigma0_max: Value, J_max: Value, q: Value) -> Value:
+def covariance_horizon(nu, Sigma0_max, J_max, q):
     r""":math:`\|\Sigma_K^{(\ell)} - \Sigma_K\| \le \nu \max(\|\Sigma_0\|, J_{\max}/q)/\ell`."""
     return nu * np.maximum(Sigma0_max, J_max / q)
 
 
 @HORIZONS.add("g", "Lemma 6")
-def rollout_gain(J_max: Value, mu: Value, Psi_max: Value, Sigma0_max: Value, q: Value) -> Value:
+def rollout_gain(J_max, mu, Psi_max, Sigma0_max, q):
     r"""Norm of the quadratic form of a rollout's cost: at most :math:`g/\ell`, from :math:`\|P_K\|^2`."""
     return 4 * (J_max / mu) ** 2 * np.maximum(Psi_max, Sigma0_max) / q
 
@@ -178,45 +178,36 @@ LEMMA_6 = Formulas(Form.CORRECTED, HORIZONS)
 
 
 @LEMMA_6.add("h_r^1", "Lemma 6")
-def h_r_1(h_cost: Value, h_Delta: Value, h_grad: Value, epsilon: Value) -> float:
+def h_r_1(h_cost, h_Delta, h_grad, epsilon):
     """Radius; a gain that is perturbed twice (Algorithm 1 inside Algorithm 2) stays in the widened set."""
-    return min(float(limit) for limit in (0.5 / h_cost, 0.5 * h_Delta, epsilon / (4 * h_grad)))
+    return min(0.5 / h_cost, 0.5 * h_Delta, epsilon / (4 * h_grad))
 
 
 @LEMMA_6.add("h_M^1", "Lemma 6")
-def h_M_1(
-    state_dim: Value,
-    action_dim: Value,
-    J_max: Value,
-    h_grad: Value,
-    h_G: Value,
-    h_r_1: Value,
-    epsilon: Value,
-    delta: Value,
-) -> float:
+def h_M_1(state_dim, action_dim, J_max, h_grad, h_G, h_r_1, epsilon, delta):
     """Number of perturbations; the widened set bounds the cost of a perturbed gain."""
     sample = state_dim * action_dim / h_r_1 * J_max
     return perturbation_count(state_dim, action_dim, sample, h_grad * h_r_1 + h_G, epsilon / 4, delta)
 
 
 @LEMMA_6.add(r"\epsilon_J", "Lemma 6")
-def epsilon_cost(state_dim: Value, action_dim: Value, epsilon: Value, h_r_1: Value) -> Value:
+def epsilon_cost(state_dim, action_dim, epsilon, h_r_1):
     r"""Error of every cost that shifts the estimate by no more than :math:`\epsilon/4`."""
     return epsilon / 4 * h_r_1 / (state_dim * action_dim)
 
 
 @LEMMA_6.add(r"h_{\ell,grad}", "Lemma 6")
-def h_l_grad(cost_horizon: Value, epsilon_cost: Value) -> Value:
+def h_l_grad(cost_horizon, epsilon_cost):
     return cost_horizon / epsilon_cost
 
 
 @LEMMA_6.add(r"h_{\ell,var}", "Lemma 6")
-def h_l_var(rollout_gain: Value, J_max: Value, epsilon_cost: Value, delta: Value, h_M_1: Value) -> float:
-    return noise_horizon(float(rollout_gain), float(J_max), float(epsilon_cost), float(delta / np.maximum(1.0, h_M_1)))
+def h_l_var(rollout_gain, J_max, epsilon_cost, delta, h_M_1):
+    return noise_horizon(rollout_gain, J_max, epsilon_cost, delta / np.maximum(1.0, h_M_1))
 
 
 @LEMMA_6.add(r"h_\ell^1", "Lemma 6")
-def h_l_1(h_l_grad: Value, h_l_var: Value) -> Value:
+def h_l_1(h_l_grad, h_l_var):
     return np.maximum(h_l_grad, h_l_var)
 
 
@@ -228,116 +219,78 @@ MAX_FIXED_POINT_STEPS = 100
 
 
 @LEMMA_7.add(r"h_{sample,task}", "Lemma 7")
-def task_batch(
-    state_dim: Value, action_dim: Value, eta: Value, h_H: Value, h_G: Value, epsilon_meta: Value, delta_meta: Value
-) -> float:
+def task_batch(state_dim, action_dim, eta, h_H, h_G, epsilon_meta, delta_meta):
     return max(1.0, task_count(state_dim, action_dim, (1 + eta * h_H) * h_G, epsilon_meta, delta_meta))
 
 
 @LEMMA_7.add(r"\delta_1", "Lemma 7")
-def delta_task(delta_meta: Value, task_batch: Value) -> Value:
+def delta_task(delta_meta, task_batch):
     """Probability with which the estimate of one task may fail."""
     return delta_meta / (2 * task_batch)
 
 
 @LEMMA_7.add("h_r^2", "Lemma 7")
-def h_r_2(epsilon_meta: Value, h_meta_grad: Value) -> Value:
+def h_r_2(epsilon_meta, h_meta_grad):
     """Radius at which the smoothing shifts the estimate by its part."""
     return epsilon_meta / 12 / h_meta_grad
 
 
 @LEMMA_7.add("r", "Lemma 7")
-def smoothing_radius(h_r_2: Value, h_cost: Value, h_Delta: Value, J_min: Value, epsilon_meta: Value) -> float:
-    return min(float(limit) for limit in (h_r_2, 0.5 / h_cost, 0.5 * h_Delta, J_min / epsilon_meta))
+def smoothing_radius(h_r_2, h_cost, h_Delta, J_min, epsilon_meta):
+    return min(h_r_2, 0.5 / h_cost, 0.5 * h_Delta, J_min / epsilon_meta)
 
 
 @LEMMA_7.add(r"\epsilon'", "Lemma 7")
-def epsilon_inner(
-    state_dim: Value,
-    action_dim: Value,
-    epsilon_meta: Value,
-    smoothing_radius: Value,
-    h_cost: Value,
-    J_max: Value,
-    h_Delta: Value,
-    eta: Value,
-) -> Value:
+def epsilon_inner(state_dim, action_dim, epsilon_meta, smoothing_radius, h_cost, J_max, h_Delta, eta):
     """Error of the inner estimates; infinite without adaptation, when there is none."""
     return np.minimum(epsilon_meta / 12 * smoothing_radius / (state_dim * action_dim * h_cost * J_max), h_Delta) / eta
 
 
 @LEMMA_7.add("h_M^2", "Lemma 7")
-def h_M_2(
-    state_dim: Value,
-    action_dim: Value,
-    eta: Value,
-    J_max: Value,
-    h_H: Value,
-    h_G: Value,
-    smoothing_radius: Value,
-    epsilon_meta: Value,
-    delta_task: Value,
-) -> float:
+def h_M_2(state_dim, action_dim, eta, J_max, h_H, h_G, smoothing_radius, epsilon_meta, delta_task):
     sample = state_dim * action_dim / smoothing_radius * J_max
     return perturbation_count(state_dim, action_dim, sample, (1 + eta * h_H) * h_G, epsilon_meta / 12, delta_task / 4)
 
 
 @LEMMA_7.add("M", "Lemma 7")
-def perturbations(
-    state_dim: Value,
-    action_dim: Value,
-    J_max: Value,
-    h_grad: Value,
-    h_G: Value,
-    smoothing_radius: Value,
-    epsilon_inner: Value,
-    delta_task: Value,
-    h_M_2: Value,
-) -> float:
+def perturbations(state_dim, action_dim, J_max, h_grad, h_G, smoothing_radius, epsilon_inner, delta_task, h_M_2):
     """Number of perturbations of either estimate: every one of the M inner estimates must succeed."""
-    count = float(h_M_2)
+    count = h_M_2
     for _ in range(MAX_FIXED_POINT_STEPS):
         chance = delta_task / (4 * count)
         inner = h_M_1(state_dim, action_dim, J_max, h_grad, h_G, smoothing_radius, 4 * (epsilon_inner / 3), chance)
-        if max(float(h_M_2), inner) <= count:
+        if max(h_M_2, inner) <= count:
             break
         count = inner
     return count
 
 
 @LEMMA_7.add(r"\epsilon_J", "Lemma 7")
-def epsilon_outer_cost(state_dim: Value, action_dim: Value, epsilon_meta: Value, smoothing_radius: Value) -> Value:
+def epsilon_outer_cost(state_dim, action_dim, epsilon_meta, smoothing_radius):
     """Error of every cost of the outer estimate that shifts it by no more than its part."""
     return epsilon_meta / 12 * smoothing_radius / (state_dim * action_dim)
 
 
 @LEMMA_7.add(r"\epsilon'_J", "Lemma 7")
-def epsilon_inner_cost(state_dim: Value, action_dim: Value, epsilon_inner: Value, smoothing_radius: Value) -> Value:
+def epsilon_inner_cost(state_dim, action_dim, epsilon_inner, smoothing_radius):
     """Error of every cost of an inner estimate that shifts it by no more than a third of its error."""
     return epsilon_inner / 3 * smoothing_radius / (state_dim * action_dim)
 
 
 @LEMMA_7.add(r"h^2_{\ell,grad}", "Lemma 7")
-def h_l_grad_2(cost_horizon: Value, epsilon_outer_cost: Value, epsilon_inner_cost: Value) -> Value:
+def h_l_grad_2(cost_horizon, epsilon_outer_cost, epsilon_inner_cost):
     return np.maximum(cost_horizon / epsilon_outer_cost, cost_horizon / epsilon_inner_cost)
 
 
 @LEMMA_7.add(r"h^2_{\ell,var}", "Lemma 7")
-def h_l_var_2(
-    rollout_gain: Value,
-    J_max: Value,
-    epsilon_outer_cost: Value,
-    epsilon_inner_cost: Value,
-    delta_task: Value,
-    perturbations: Value,
-) -> float:
-    gain, cost, count = float(rollout_gain), float(J_max), float(perturbations)
-    outer = noise_horizon(gain, cost, float(epsilon_outer_cost), float(delta_task) / (4 * count))
-    return max(outer, noise_horizon(gain, cost, float(epsilon_inner_cost), float(delta_task) / (4 * count**2)))
+def h_l_var_2(rollout_gain, J_max, epsilon_outer_cost, epsilon_inner_cost, delta_task, perturbations):
+    outer = noise_horizon(rollout_gain, J_max, epsilon_outer_cost, delta_task / (4 * perturbations))
+    chance = delta_task / (4 * float(perturbations) ** 2)
+    return max(outer, noise_horizon(rollout_gain, J_max, epsilon_inner_cost, chance))
 
 
 @LEMMA_7.add(r"\ell", "Lemma 7")
-def rollout_length(h_l_grad_2: Value, h_l_var_2: Value) -> Value:
+def rollout_length(h_l_grad_2, h_l_var_2):
     return np.maximum(h_l_grad_2, h_l_var_2)
 
 
@@ -347,13 +300,13 @@ BIAS = Formulas(Form.CORRECTED)
 
 
 @BIAS.add(r"\phi_1", "Theorem 1")
-def phi_1(eta: Value, h_H: Value, h_grad: Value) -> Value:
+def phi_1(eta, h_H, h_grad):
     r""":math:`\|E\nabla J_i - \nabla\mathcal L\|^2 \le \phi_1 E\|\nabla J_i\|^2`."""
     return eta**2 * (h_grad + h_H * (1 + eta * h_grad)) ** 2
 
 
 @BIAS.add(r"\phi_2", "Theorem 1")
-def phi_2(eta: Value, h_H: Value, h_grad: Value) -> Value:
+def phi_2(eta, h_H, h_grad):
     r""":math:`\|\nabla\mathcal L\|^2 \le \phi_2 E\|\nabla J_i\|^2`."""
     return (1 + eta * h_H) ** 2 * (1 + eta * h_grad) ** 2
 
@@ -362,12 +315,12 @@ STEP_SIZES = Formulas(Form.CORRECTED, CONSTANTS, BIAS, shared.STEP_SIZES)
 
 
 @STEP_SIZES.add(r"\eta", "Theorem 1")
-def adaptation_rate(h_grad: Value, h_H: Value, first_gap: Value, p_max: Value, h_G: Value) -> float:
-    return min(float(limit) for limit in (1 / (4 * h_grad), 1 / (2 * h_H), 4 * first_gap / (9 * p_max * h_G**2)))
+def adaptation_rate(h_grad, h_H, first_gap, p_max, h_G):
+    return min(1 / (4 * h_grad), 1 / (2 * h_H), 4 * first_gap / (9 * p_max * h_G**2))
 
 
 @STEP_SIZES.add(r"\alpha", "Theorem 1")
-def learning_rate(h_meta_grad: Value) -> Value:
+def learning_rate(h_meta_grad):
     return 1 / (4 * h_meta_grad)
 
 
@@ -377,29 +330,29 @@ REQUIREMENTS = Formulas(Form.CORRECTED, LEMMA_7, shared.REQUIREMENTS)
 
 
 @REQUIREMENTS.add(r"\lambda", "Theorem 2")
-def lambda_meta(lambda_min: Value, eta: Value, h_H: Value) -> Value:
+def lambda_meta(lambda_min, eta, h_H):
     """Constant of the gradient domination of the meta-objective, up to the variance of the meta-gradients."""
     return lambda_min * (1 - eta * h_H) ** 2
 
 
 @REQUIREMENTS.add("N", "Theorem 2")
-def iterations(learning_rate: Value, lambda_meta: Value, psi_0: Value, epsilon_0: Value) -> float:
-    return 4 / float(learning_rate * lambda_meta) * max(math.log(2 * (psi_0 / epsilon_0)), math.log(2.0))
+def iterations(learning_rate, lambda_meta, psi_0, epsilon_0):
+    return 4 / (learning_rate * lambda_meta) * max(math.log(2 * (psi_0 / epsilon_0)), math.log(2.0))
 
 
 @REQUIREMENTS.add(r"\varepsilon", "Theorem 1")
-def epsilon_stable(first_gap: Value, learning_rate: Value, iterations: Value) -> float:
+def epsilon_stable(first_gap, learning_rate, iterations):
     """Error of the meta-gradients that keeps the iterates in the set."""
     return math.sqrt(2 * first_gap / (3 * learning_rate * iterations))
 
 
 @REQUIREMENTS.add(r"\bar\varepsilon", "Theorem 2")
-def epsilon_close(lambda_meta: Value, epsilon_0: Value) -> float:
+def epsilon_close(lambda_meta, epsilon_0):
     """Error of the meta-gradients that lets the target be reached."""
     return math.sqrt(lambda_meta * epsilon_0 / 6)
 
 
 @REQUIREMENTS.add(r"\delta", "Theorems 1 and 2")
-def delta_meta(delta: Value, iterations: Value) -> Value:
+def delta_meta(delta, iterations):
     """Probability with which one iteration may fail."""
     return delta / np.maximum(1.0, iterations)

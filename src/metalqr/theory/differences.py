@@ -11,12 +11,12 @@ import numpy as np
 from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation
 from metalqr.lqr.performance_difference import cost_change
 
-#: Dimensions of the Krylov space in which an operator's norm is looked for, where the gains have more.
-KRYLOV_DIMENSIONS = 12
+#: Largest dimension of the Krylov space from which an operator's norm is computed.
+MAX_KRYLOV_DIMENSION = 12
 
 
 class PolicyChange:
-    r"""The quantities of n policies at :math:`K` and at :math:`K + \Delta`, one task each, and their differences.
+    r"""Quantities of n policies at :math:`K` and at :math:`K + \Delta`, one task each, and their differences.
 
     With :math:`M = R + B^\top P_K B` and a prime for what belongs to :math:`K + \Delta`,
 
@@ -110,12 +110,12 @@ def operator_norms(
 ) -> FloatArray:
     """Norms of n self-adjoint operators on gains of the shape (k, d), shape (n,).
 
-    Exact where k d is at most ``KRYLOV_DIMENSIONS``. Otherwise the largest Ritz value of a Lanczos iteration with full
-    orthogonalisation from a random start: a lower bound, within a few percent.
+    Exact where k d is at most ``MAX_KRYLOV_DIMENSION``. Otherwise the largest Ritz value of a Lanczos iteration with
+    full orthogonalisation from a random start: a lower bound, within a few percent.
     """
     count, rows, columns = shape
     size = rows * columns
-    steps = min(size, KRYLOV_DIMENSIONS)
+    steps = min(size, MAX_KRYLOV_DIMENSION)
     basis = np.empty((count, steps, size))
     images = np.empty_like(basis)
     vector = generator.standard_normal((count, size))

@@ -12,8 +12,6 @@ from numpy.typing import ArrayLike
 
 from metalqr.lqr import FloatArray
 
-#: Value of a quantity: a scalar, or shape (n,) for n gains.
-Value = FloatArray
 Function = TypeVar("Function", bound=Callable[..., ArrayLike])
 
 
@@ -47,7 +45,7 @@ class Quantity:
     name: str
     symbol: str
     source: str
-    value: Value
+    value: FloatArray
     inputs: tuple[str, ...] = ()
     note: str = ""
 
@@ -83,7 +81,7 @@ class Quantities(Mapping[str, Quantity]):
         except KeyError:
             raise KeyError(f"there is no quantity {name!r}; there are {', '.join(self._by_name)}") from None
 
-    def __getattr__(self, name: str) -> Value:
+    def __getattr__(self, name: str) -> FloatArray:
         # Private names are looked up before the members exist, by copy and pickle.
         if name.startswith("_") or name not in self._by_name:
             raise AttributeError(f"there is no quantity {name!r}")
@@ -152,7 +150,7 @@ class Formulas:
         formula = self._table[name]
         return Quantity(name, formula.symbol, formula.source, np.array(np.nan), note=note)
 
-    def _compute(self, name: str, found: dict[str, Quantity]) -> Value:
+    def _compute(self, name: str, found: dict[str, Quantity]) -> FloatArray:
         if name not in found:
             formula = self._table[name]
             arguments = [self._compute(wanted, found) for wanted in formula.inputs]

@@ -19,12 +19,9 @@ RATE_ROUNDING = 1e-9
 def horizons(constants: Quantities) -> Quantities:
     r"""Rollout lengths of Lemma 14 for the error 1, also at single gains: divide them by the error.
 
-    Returns
-    -------
-    Quantities
-        The constants; ``cost_horizon``, for :math:`|J^{(\ell)} - J| \le \epsilon`; ``covariance_horizon``, for
-        :math:`\|\Sigma_K^{(\ell)} - \Sigma_K\| \le \epsilon`; corrected, ``rollout_gain``, the :math:`g` of
-        :func:`metalqr.theory.noise_horizon`.
+    Added to the constants are ``cost_horizon``, for :math:`|J^{(\ell)} - J| \le \epsilon`, ``covariance_horizon``, for
+    :math:`\|\Sigma_K^{(\ell)} - \Sigma_K\| \le \epsilon`, and, corrected, ``rollout_gain``, the :math:`g` of
+    :func:`metalqr.theory.noise_horizon`.
     """
     return HORIZONS[constants.form].evaluate(constants.values())
 
@@ -32,19 +29,8 @@ def horizons(constants: Quantities) -> Quantities:
 def gradient_estimation(constants: Quantities, error: float, failure_probability: float) -> Quantities:
     r"""Radius, number of perturbations and rollout length of Lemma 6.
 
-    With them Algorithm 1 has :math:`\|\tilde\nabla J_i(K) - \nabla J_i(K)\|_F \le \epsilon` with probability
-    :math:`1 - 2\delta`.
-
-    Parameters
-    ----------
-    constants : Quantities
-    error, failure_probability : float
-        :math:`\epsilon` and :math:`\delta`.
-
-    Returns
-    -------
-    Quantities
-        The constants, ``h_r_1``, ``h_M_1`` and ``h_l_1``, and what these are computed from.
+    With ``h_r_1``, ``h_M_1`` and ``h_l_1`` Algorithm 1 has :math:`\|\tilde\nabla J_i(K) - \nabla J_i(K)\|_F \le
+    \epsilon`, the error, with probability :math:`1 - 2\delta`, :math:`\delta` the failure probability.
     """
     given = (
         quantity("epsilon", r"\epsilon", "Lemma 6", positive("error", error)),
@@ -56,21 +42,10 @@ def gradient_estimation(constants: Quantities, error: float, failure_probability
 def meta_gradient_estimation(constants: Quantities, error: float, failure_probability: float) -> Quantities:
     r"""Task batch, radius, number of perturbations and rollout length of Lemma 7.
 
-    With them Algorithm 2 has :math:`\|\tilde\nabla\mathcal L(K) - \nabla\mathcal L(K)\|_F \le \epsilon` with
-    probability :math:`1 - \delta`.
-
-    Parameters
-    ----------
-    constants : Quantities
-        At the adaptation rate.
-    error, failure_probability : float
-        :math:`\epsilon` and :math:`\delta`.
-
-    Returns
-    -------
-    Quantities
-        The constants, ``task_batch``, ``smoothing_radius``, ``perturbations`` and ``rollout_length``, named as in the
-        config, and what these are computed from.
+    With ``task_batch``, ``smoothing_radius``, ``perturbations`` and ``rollout_length``, named as in the config,
+    Algorithm 2 has :math:`\|\tilde\nabla\mathcal L(K) - \nabla\mathcal L(K)\|_F \le \epsilon`, the error, with
+    probability :math:`1 - \delta`, :math:`\delta` the failure probability. The constants must be those at the
+    adaptation rate.
 
     Raises
     ------

@@ -1,25 +1,27 @@
-"""The sub-level set of Definition 2, and gains drawn inside it."""
+"""Sub-level set of Definition 2, and gains drawn inside it."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from metalqr.common.validation import whole_number
 from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, common_gain, cost, tiled
 from metalqr.optimal import OptimalGains, optimal_gains
 
-#: Gains on one chord of the set, its two ends among them.
+#: Gains on one chord of the set, including its two ends.
 GAINS_ON_A_CHORD = 10
-#: How often new chords are laid through the gains of the last ones.
-GENERATIONS = 5
-#: The first distance that is tried along a chord, and how often it is doubled at most and then halved.
-FIRST_REACH, DOUBLINGS, BISECTIONS = 0.01, 20, 8
-ROUNDING = 1e-12
+#: Rounds of chords, each through gains of the round before.
+MAX_GENERATIONS = 5
+#: First distance tried along a chord, and numbers of times that it is doubled and then halved.
+FIRST_REACH, MAX_DOUBLINGS, BISECTIONS = 0.01, 20, 8
+#: Relative excess of a cost over its level that counts as rounding: the gain that defines the set is inside.
+LEVEL_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
 class SublevelSet:
-    r"""The stabilising sub-level set of Definition 2.
+    r"""Stabilising sub-level set of Definition 2.
 
     .. math:: S = \{K : J_i(K) \le \bar J_i \text{ for all } i\}, \qquad
               \bar J_i = J_i^* + \gamma_i (J_i(K_0) - J_i^*).
@@ -45,7 +47,7 @@ class SublevelSet:
 
     @classmethod
     def around(cls, tasks: LQRTasks, K0: ArrayLike, factor: float = 1.0) -> "SublevelSet":
-        r"""The set with the same factor :math:`\gamma_i` for every task.
+        r"""Return the set with the same factor :math:`\gamma_i` for every task.
 
         Raises
         ------
@@ -62,7 +64,7 @@ class SublevelSet:
         return cls(tasks, gain, optima.cost + factor * (initial_cost - optima.cost), initial_cost, optima)
 
     def with_levels(self, levels: ArrayLike) -> "SublevelSet":
-        """The set around the same gain with other levels, shape (I,)."""
+        """Return the set around the same gain with other levels, shape (I,)."""
         return replace(self, levels=np.array(levels, dtype=np.float64))
 
     @property
@@ -71,22 +73,20 @@ class SublevelSet:
         return float(self.tasks.p @ (self.initial_cost - self.optima.cost))
 
     def contains(self, gains: FloatArray) -> NDArray[np.bool_]:
-        """Whether each of the gains (n, k, d) is in the set, shape (n,)."""
+        """Check which of the gains (n, k, d) are in the set, shape (n,)."""
         return self._holds(tiled(self.tasks, len(gains)), gains)
 
     def draw(self, count: int, generator: np.random.Generator) -> FloatArray:
         """Draw gains in the set, shape (count, k, d): on random chords of the set and at their ends.
 
         A chord is a line through a gain of the set, first K0 and then gains of earlier chords; doubling and bisection
-        find where it leaves the set to either side. Of the gains on a chord two are its ends and the others random
-        points between; a point that is outside, because the set is not convex, is replaced by the gain that the chord
-        was drawn through. What is checked holds for every gain in the set, so the distribution does not matter.
+        find where it leaves the set on either side. Of the gains on a chord two are its ends and the others random
+        points between; a point outside, for the set is not convex, is replaced by the gain that the chord passes
+        through. The inequalities hold for every gain in the set, so the distribution does not matter.
         """
-        if count < 1:
-            raise ValueError(f"count is {count!r}; draw at least one gain")
-        chords = -(-count // GAINS_ON_A_CHORD)
+        chords = -(-whole_number("count", count) // GAINS_ON_A_CHORD)
         centres, drawn = self.K0[np.newaxis], [self.K0[np.newaxis]]
-        for generation in np.array_split(np.arange(chords), min(chords, GENERATIONS)):
+        for generation in np.array_split(np.arange(chords), min(chords, MAX_GENERATIONS)):
             starts = centres[generator.integers(len(centres), size=len(generation))]
             gains = self._on_chords(starts, generator)
             centres = gains
@@ -105,7 +105,7 @@ class SublevelSet:
         return np.where(inside, gains, np.tile(starts, (GAINS_ON_A_CHORD, 1, 1)))
 
     def _reach(self, gains: FloatArray, directions: FloatArray) -> FloatArray:
-        """How far each gain can go in its direction; a lower bound, accurate to some thousandths."""
+        """Distance from each gain to the boundary in its direction, a lower bound accurate to a few thousandths."""
         batch = tiled(self.tasks, len(gains))
 
         def inside_at(distances: FloatArray) -> NDArray[np.bool_]:
@@ -113,7 +113,7 @@ class SublevelSet:
 
         inner, outer = np.zeros(len(gains)), np.full(len(gains), FIRST_REACH)
         growing = np.ones(len(gains), dtype=bool)
-        for _ in range(DOUBLINGS):
+        for _ in range(MAX_DOUBLINGS):
             growing &= inside_at(outer)
             if not growing.any():
                 break
@@ -126,5 +126,4 @@ class SublevelSet:
 
     def _holds(self, batch: LQRTasks, gains: FloatArray) -> NDArray[np.bool_]:
         costs = cost(batch, np.repeat(gains, self.tasks.count, axis=0)).reshape(len(gains), -1)
-        # A rounding of the last digits must not put the gain that defines the set outside.
-        return np.asarray((costs <= self.levels * (1 + ROUNDING)).all(axis=1))
+        return np.asarray((costs <= self.levels * (1 + LEVEL_ROUNDING)).all(axis=1))

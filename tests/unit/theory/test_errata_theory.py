@@ -12,7 +12,6 @@ from metalqr.objectives.meta import gradient, objective
 from metalqr.optimal import meta_gain, optimal_gains, shared_gain
 from metalqr.theory import Form
 from metalqr.theory.differences import value_derivative
-from metalqr.theory.printed import h_r_1
 
 ZERO = np.zeros((1, 1))
 STEP = np.full((1, 1), 1e-9)
@@ -192,7 +191,7 @@ def test_radius_of_lemma_7_is_circular() -> None:
     error = 0.1
     for radius in np.geomspace(1e-12, 1.0, 25):
         inner = error * radius / (6 * float(constants.h_cost * constants.J_max))
-        assert h_r_1(constants.h_cost, constants.h_Delta, constants.h_grad, np.array(inner)) < radius
+        assert theory.gradient_estimation(constants, inner, 0.1).h_r_1 < radius
 
 
 def test_a_task_leaves_its_sub_level_set() -> None:
