@@ -16,9 +16,12 @@ from metalqr.theory.norms import frobenius, spectral
 from metalqr.theory.result import Form
 
 Sides = tuple[FloatArray, FloatArray]
+SidesOf = Callable[[AuditBatch], Sides]
 #: Rollout length at which the statements about horizons are checked.
 LENGTH = 20
 POWER_ITERATIONS = 20
+#: Gap of the meta-objective relative to its value, below which it is rounding or the error of the computed optimum.
+MIN_GAP = 1e-9
 
 
 @dataclass(frozen=True)
@@ -42,16 +45,14 @@ class Inequality:
     statement: str
     source: str
     erratum: int
-    sides: Callable[[AuditBatch], Sides]
+    sides: SidesOf
 
 
 INEQUALITIES: list[Inequality] = []
 
 
-def _inequality(
-    statement: str, source: str, erratum: int
-) -> Callable[[Callable[[AuditBatch], Sides]], Callable[[AuditBatch], Sides]]:
-    def register(sides: Callable[[AuditBatch], Sides]) -> Callable[[AuditBatch], Sides]:
+def _inequality(statement: str, source: str, erratum: int) -> Callable[[SidesOf], SidesOf]:
+    def register(sides: SidesOf) -> SidesOf:
         INEQUALITIES.append(Inequality(sides.__name__, statement, source, erratum, sides))
         return sides
 
@@ -313,8 +314,7 @@ def meta_gradient_domination(s: AuditBatch) -> Sides:
     if s.form is Form.PRINTED:
         value = s.mean(before.cost())
         gap = value - s.least_objective
-        # So near to the optimum the difference is rounding, or the accuracy of the optimum.
-        gap = np.where(gap > 1e-9 * value, gap, np.nan)
+        gap = np.where(gap > MIN_GAP * value, gap, np.nan)
         norm = frobenius(s.mean(s.meta_gradients)) ** 2
         return s.if_adaptable(weakest * (1 - s.eta**2 * s.bounds.h_H**2) * gap), norm[:, np.newaxis]
     # Corrected: with the variance of the tasks' meta-gradients, against the tasks' own optima.

@@ -3,7 +3,7 @@
 import enum
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -67,12 +67,10 @@ class Quantities(Mapping[str, Quantity]):
     """
 
     form: Form
-    members: Iterable[Quantity]
-    _by_name: Mapping[str, Quantity] = field(init=False, repr=False)
+    members: InitVar[Iterable[Quantity]]
+    _by_name: Mapping[str, Quantity] = field(init=False)
 
-    def __post_init__(self) -> None:
-        members = tuple(self.members)
-        object.__setattr__(self, "members", members)
+    def __post_init__(self, members: Iterable[Quantity]) -> None:
         object.__setattr__(self, "_by_name", MappingProxyType({member.name: member for member in members}))
 
     def __getitem__(self, name: str) -> Quantity:
@@ -96,17 +94,13 @@ class Quantities(Mapping[str, Quantity]):
 
 @dataclass(frozen=True)
 class Formula:
-    """A quantity as a function of others, named as its parameters are."""
+    """Quantity as a function of others, named as its parameters are."""
 
     function: Callable[..., ArrayLike]
+    inputs: tuple[str, ...]
     symbol: str
     source: str
     note: str
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the quantities that it needs."""
-        return tuple(inspect.signature(self.function).parameters)
 
 
 class Formulas:
@@ -132,7 +126,8 @@ class Formulas:
         """Decorate the function that computes a quantity, by default that of its own name."""
 
         def register(function: Function) -> Function:
-            self._table[name or function.__name__] = Formula(function, symbol, source, note)
+            inputs = tuple(inspect.signature(function).parameters)
+            self._table[name or function.__name__] = Formula(function, inputs, symbol, source, note)
             return function
 
         return register

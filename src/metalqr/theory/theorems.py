@@ -1,4 +1,4 @@
-r"""Requirements of Theorems 1 and 2: step sizes, accuracy, samples and iterations, in both forms."""
+"""Requirements of Theorems 1 and 2: step sizes, accuracy, samples and iterations, in both forms."""
 
 from numpy.typing import ArrayLike
 
@@ -45,13 +45,7 @@ def _set_of_proof(sublevel: SublevelSet, form: Form, factor: float) -> SublevelS
 
 
 def largest_step_sizes(tasks: LQRTasks, K0: ArrayLike, form: Form | str, *, factor: float = 1.0) -> Quantities:
-    r"""Constants at the largest ``adaptation_rate`` of Theorem 1, that rate, and the largest ``learning_rate``.
-
-    Printed :math:`\eta \le \min\{(4(\bar h_{grad}^2 k^2 + \bar h_{grad}^2\bar h_H^2 + \bar h_H^2))^{-1/2},
-    1/(4\bar h_{grad})\}` and :math:`\alpha \le 1/(2\phi_2\bar h_{grad})`. Corrected
-    :math:`\eta \le \min\{1/(4\bar h_{grad}), 1/(2\bar h_H), 4\bar\Delta_0/(9 p_{\max}\bar h_G^2)\}` and
-    :math:`\alpha \le 1/(4\bar h_{\mathcal L,grad})`.
-    """
+    """Constants at the largest ``adaptation_rate`` of Theorem 1, that rate, and the largest ``learning_rate``."""
     return _step_sizes(SublevelSet.around(tasks.likely(), K0, factor), Form(form), factor)
 
 
@@ -75,9 +69,8 @@ def requirements(
 ) -> Quantities:
     r"""Requirements of Theorems 1 and 2 for reaching :math:`\epsilon_0` with probability :math:`1 - \delta`.
 
-    Printed, the two theorems' conditions to the letter, and
-    :math:`N = 8/(\alpha\bar\lambda(1 - \eta^2\bar h_H^2)) \log(2\psi_0/\epsilon_0)`; :math:`\bar\lambda` is read as
-    :math:`\min_i\lambda_i`, :math:`\bar\Delta_0` as :math:`\sum_i p_i\Delta_0^i`. Corrected, with
+    Printed, the two theorems' conditions to the letter; :math:`\bar\lambda` is read as :math:`\min_i\lambda_i`,
+    :math:`\bar\Delta_0` as :math:`\sum_i p_i\Delta_0^i`. Corrected, with
     :math:`\lambda = \min_i\lambda_i (1 - \eta\bar h_H)^2`,
 
     .. math:: N = \frac{4}{\alpha\lambda}\log\frac{2\psi_0}{\epsilon_0}, \qquad
