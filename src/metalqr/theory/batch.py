@@ -1,11 +1,13 @@
 """Exact values and constants that the inequalities compare: n gains and perturbations, on every task, in one form."""
 
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metalqr.lqr import FloatArray, LQRTasks, is_stabilising, tiled
+from metalqr.lqr import FloatArray, is_stabilising, tiled
 from metalqr.lqr.evaluation import state_and_input_weight
 from metalqr.optimal import DescentError, NoMamlStabilisingGainError, meta_gain
 from metalqr.theory import corrected, printed
@@ -13,7 +15,7 @@ from metalqr.theory.bounds import gain_constants, gradient_domination, sublevel_
 from metalqr.theory.differences import PolicyChange
 from metalqr.theory.inputs import optimality_gaps
 from metalqr.theory.norms import frobenius, spectral
-from metalqr.theory.result import Form, Quantities, Quantity
+from metalqr.theory.result import Form, Quantities
 from metalqr.theory.sample_sizes import horizons
 from metalqr.theory.sublevel import SublevelSet
 
@@ -41,6 +43,7 @@ def perturbation_limits(sublevel: SublevelSet, K: FloatArray, form: Form) -> Flo
     return np.where(np.isfinite(limits), limits, 1.0)
 
 
+@dataclass(eq=False)
 class AuditBatch:
     """Gains of a sub-level set with perturbations, the constants there, and the exact values that they bound.
 
@@ -49,7 +52,7 @@ class AuditBatch:
     sublevel : SublevelSet
     K : array, shape (n, k, d)
         Gains in the set.
-    change : array, shape (n, k, d)
+    given_change : array, shape (n, k, d)
         Their perturbations; the lemmas do not apply to those above :func:`perturbation_limits`.
     form : Form
     adaptation_rate : float
@@ -58,34 +61,30 @@ class AuditBatch:
         Of the random directions to which operators are applied.
     """
 
-    def __init__(
-        self,
-        sublevel: SublevelSet,
-        K: FloatArray,
-        change: FloatArray,
-        form: Form,
-        adaptation_rate: float,
-        generator: np.random.Generator,
-    ) -> None:
-        self.sublevel, self.form, self.K = sublevel, form, K
-        self.tasks: LQRTasks = sublevel.tasks
-        self.count = len(K)
-        self.bounds = _bounds(sublevel, form, adaptation_rate)
+    sublevel: SublevelSet
+    K: FloatArray
+    given_change: FloatArray
+    form: Form
+    adaptation_rate: float
+    generator: np.random.Generator
+
+    def __post_init__(self) -> None:
+        self.tasks = self.sublevel.tasks
+        self.count = len(self.K)
+        self.batch = tiled(self.tasks, self.count)
+        self.bounds = _bounds(self.sublevel, self.form, self.adaptation_rate)
         self.eta = float(self.bounds.eta)
         #: The constants at the gains, with those of Lemma 14.
-        self.at: Quantities = horizons(gain_constants(sublevel, K, form, self.eta))
-        self.given_change = change
+        self.at = horizons(gain_constants(self.sublevel, self.K, self.form, self.eta))
         #: Perturbations to which the lemmas do not apply.
-        self.too_large = spectral(change) > self.at.h_Delta * (1 + LIMIT_ROUNDING)
-        self.batch = tiled(self.tasks, self.count)
-        stable = is_stabilising(self.batch, self.spread(K + change)).reshape(self.count, -1).all(axis=1)
+        self.too_large = spectral(self.given_change) > self.at.h_Delta * (1 + LIMIT_ROUNDING)
+        stable = self.per_task(is_stabilising(self.batch, self.spread(self.K + self.given_change))).all(axis=1)
         #: A limit h_Δ may be too large to keep the policy stabilising: the other inequalities are not checked there.
         self.excluded = self.too_large | ~stable
         #: The perturbations, zero where they are excluded.
-        self.change = np.where(self.excluded[:, np.newaxis, np.newaxis], 0.0, change)
+        self.change = np.where(self.excluded[:, np.newaxis, np.newaxis], 0.0, self.given_change)
         #: The same for Lemma 12, shortened to what its corrected form assumes.
         self.meta_change = self._shortened(self.change)
-        self.generator = generator
 
     def _shortened(self, change: FloatArray) -> FloatArray:
         r"""Perturbations of at most :math:`\min(\underline h_\Delta, 1/\bar h_{cost}) / (1 + \eta\bar h_{grad})`.
@@ -101,11 +100,11 @@ class AuditBatch:
     # Shapes: (n I, ...) for the batch, (n, I) for what is compared for each task.
 
     def spread(self, gains: FloatArray) -> FloatArray:
-        """Every gain for every task, shape (n I, k, d)."""
+        """Repeat every gain for every task, shape (n I, k, d)."""
         return np.repeat(gains, self.tasks.count, axis=0)
 
-    def per_task(self, values: FloatArray) -> FloatArray:
-        """From the batch to shape (n, I, ...)."""
+    def per_task(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Give values of the batch the shape (n, I, ...)."""
         return values.reshape(self.count, self.tasks.count, *values.shape[1:])
 
     def mean(self, values: FloatArray) -> FloatArray:
@@ -113,7 +112,7 @@ class AuditBatch:
         return np.asarray(np.einsum("i,ni...->n...", self.tasks.p, self.per_task(values)))
 
     def constant(self, name: str) -> FloatArray:
-        """A constant at the gains, shape (n, 1)."""
+        """Return a constant at the gains, shape (n, 1)."""
         return np.broadcast_to(self.at[name].value, (self.count,))[:, np.newaxis]
 
     @cached_property
@@ -131,7 +130,7 @@ class AuditBatch:
 
     @cached_property
     def pair(self) -> PolicyChange:
-        """The policies before and after the perturbation."""
+        """Policies before and after the perturbation."""
         return PolicyChange(self.batch, self.spread(self.K), self.spread(self.change))
 
     @cached_property
@@ -141,7 +140,7 @@ class AuditBatch:
 
     @cached_property
     def meta_pair(self) -> PolicyChange:
-        """The policies before and after the perturbation of Lemma 12."""
+        """Policies before and after the perturbation of Lemma 12."""
         return PolicyChange(self.batch, self.spread(self.K), self.spread(self.meta_change))
 
     @cached_property
@@ -178,13 +177,13 @@ class AuditBatch:
         return np.where(self.significant, values, np.nan)
 
     @cached_property
-    def strengths(self) -> Quantity:
-        """λ_i of Lemma 10."""
-        return gradient_domination(self.tasks, self.form, self.sublevel.optima)
+    def strengths(self) -> FloatArray:
+        """λ_i of Lemma 10, shape (I,)."""
+        return gradient_domination(self.tasks, self.form, self.sublevel.optima).value
 
     @cached_property
     def least_objective(self) -> float:
-        """The least value of the meta-objective; NaN where the tasks are not learnable or it is not found."""
+        """Least value of the meta-objective; NaN where the tasks are not learnable or it is not found."""
         try:
             return meta_gain(self.tasks, self.eta).objective
         except (NoMamlStabilisingGainError, DescentError):
@@ -199,7 +198,7 @@ class AuditBatch:
         before = self.spread(self.K) - self.eta * gradient
         after = before + self.spread(self.meta_change) - self.eta * change
         stable = is_stabilising(self.batch, before) & is_stabilising(self.batch, after)
-        return np.asarray(stable.reshape(self.count, -1).all(axis=1, keepdims=True))
+        return np.asarray(self.per_task(stable).all(axis=1, keepdims=True))
 
     def if_adaptable(self, values: FloatArray) -> FloatArray:
         """Replace the values (n, I) or (n,) of gains that are not MAML-stabilising by NaN."""
@@ -217,19 +216,19 @@ class AuditBatch:
 
     @cached_property
     def adapted_pair(self) -> PolicyChange:
-        """The adapted policies before and after the perturbation of K."""
+        """Adapted policies before and after the perturbation of K."""
         change = self.spread(self.meta_change) - self._rates * self.meta_pair.gradient()
         return PolicyChange(self.batch, self.adapted, change)
 
     @cached_property
     def meta_gradients(self) -> FloatArray:
-        """Every task's meta-gradient, shape (n I, k, d)."""
+        """Meta-gradient of every task, shape (n I, k, d)."""
         after = self.adapted_pair.before.gradient()
         return after - self._rates * self.pair.before.hessian_vector_product(after)
 
     @cached_property
     def meta_gradient_changes(self) -> FloatArray:
-        """Their changes with the perturbation of K."""
+        """Changes of the meta-gradients with the perturbation of K, shape (n I, k, d)."""
         after, change = self.adapted_pair.after.gradient(), self.adapted_pair.gradient()
         pair = self.meta_pair
         hessian_product = pair.before.hessian_vector_product(change) + pair.hessian_vector_product(after)

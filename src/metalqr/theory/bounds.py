@@ -66,8 +66,8 @@ def gain_constants(
 def sublevel_constants(sublevel: SublevelSet, form: Form | str, *, adaptation_rate: float = 0.0) -> Quantities:
     r"""Upper bounds of the constants over all gains of a sub-level set, and a lower bound of :math:`h_\Delta`.
 
-    The paper writes them with a bar above (supremum) or below (infimum). The norms that enter are bounded as
-    :func:`metalqr.theory.inputs.sublevel_inputs` proves; nothing is sampled. Names are those of :func:`constants`.
+    The paper writes them with a bar above (supremum) or below (infimum). They are computed from bounds of the norms
+    that enter (:func:`metalqr.theory.inputs.sublevel_inputs`), not sampled, and have the names of :func:`constants`.
     """
     inputs = (*task_inputs(sublevel.tasks, adaptation_rate), *sublevel_inputs(sublevel))
     return CONSTANTS[Form(form)].evaluate(inputs)

@@ -51,15 +51,13 @@ class PolicyChange:
         self.covariance = self.after.lyapunov.solve(self._transport(self.before.state_covariance))
         self.advantage = self.before.input_curvature @ change - tasks.B.mT @ self.value @ self.after.closed_loop
 
-    def _transport(self, X: FloatArray) -> FloatArray:
-        """A' X A'ᵀ - A X Aᵀ for symmetric X."""
-        first = self._input_change @ X @ self.before.closed_loop.mT
-        return self._input_change @ X @ self._input_change.mT - first - first.mT
-
-    def _transport_adjoint(self, X: FloatArray) -> FloatArray:
-        """A'ᵀ X A' - Aᵀ X A for symmetric X."""
-        first = self._input_change.mT @ X @ self.before.closed_loop
-        return self._input_change.mT @ X @ self._input_change - first - first.mT
+    def _transport(self, X: FloatArray, *, adjoint: bool = False) -> FloatArray:
+        """A' X A'ᵀ - A X Aᵀ for symmetric X, or A'ᵀ X A' - Aᵀ X A."""
+        change, closed = self._input_change, self.before.closed_loop
+        if adjoint:
+            change, closed = change.mT, closed.mT
+        first = change @ X @ closed.mT
+        return change @ X @ change.mT - first - first.mT
 
     def cost(self) -> FloatArray:
         r""":math:`J(K + \Delta) - J(K)`, shape (n,): the performance difference lemma."""
@@ -73,7 +71,7 @@ class PolicyChange:
         """Change of P'[X], the derivative of the value matrix in the direction X."""
         before = value_derivative(self.before, X)
         source = X.mT @ self.advantage
-        return self.after.lyapunov.solve_adjoint(source + source.mT + self._transport_adjoint(before))
+        return self.after.lyapunov.solve_adjoint(source + source.mT + self._transport(before, adjoint=True))
 
     def hessian_vector_product(self, X: FloatArray) -> FloatArray:
         r""":math:`\nabla^2 J(K + \Delta)[X] - \nabla^2 J(K)[X]`, shape (n, k, d)."""

@@ -177,7 +177,7 @@ def domination_by_advantage(s: AuditBatch) -> Sides:
 
 @_inequality(r"J_i(K) - J_i^* \le \|\nabla J_i(K)\|_F^2 / \lambda_i", "Lemma 10", 17)
 def gradient_domination(s: AuditBatch) -> Sides:
-    return s.if_significant(s.gap), s.per_task(frobenius(s.pair.before.gradient())) ** 2 / s.strengths.value
+    return s.if_significant(s.gap), s.per_task(frobenius(s.pair.before.gradient())) ** 2 / s.strengths
 
 
 # --- Lemmas 11 and 12 ------------------------------------------------------------------------------------------------
@@ -309,7 +309,7 @@ def _squared_gradients(s: AuditBatch) -> FloatArray:
     26,
 )
 def meta_gradient_domination(s: AuditBatch) -> Sides:
-    weakest = s.strengths.value.min()
+    weakest = s.strengths.min()
     before = s.adapted_pair.before
     if s.form is Form.PRINTED:
         value = s.mean(before.cost())

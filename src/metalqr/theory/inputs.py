@@ -22,7 +22,7 @@ def task_inputs(tasks: LQRTasks, adaptation_rate: float | None = None) -> list[Q
         If B is zero for every task: no gain has an effect then, and the constants divide by its norm.
     """
     if not tasks.B.any():
-        raise ValueError("B is zero for every task: no gain has an effect, and the theory nothing to say; change B")
+        raise ValueError("B is zero for every task: no gain has an effect, and the constants are undefined; change B")
     smallest = {name: np.linalg.eigvalsh(getattr(tasks, name))[:, 0] for name in ("Psi", "Sigma0", "Q", "R")}
     norms = {name: spectral(getattr(tasks, name)) for name in ("A", "B", "Q", "R", "Psi", "Sigma0")}
     traces = {name: np.trace(getattr(tasks, name), axis1=1, axis2=2) for name in ("Psi", "Sigma0", "R")}
@@ -50,7 +50,7 @@ def task_inputs(tasks: LQRTasks, adaptation_rate: float | None = None) -> list[Q
 
 
 def gain_inputs(sublevel: SublevelSet, gains: FloatArray) -> list[Quantity]:
-    """The same norms at each of n gains (n, k, d), exactly: values of shape (n,), each the worst over the tasks."""
+    """Norms at each of n gains (n, k, d), exactly: values of shape (n,), each the worst over the tasks."""
     tasks, count = sublevel.tasks, len(gains)
     batch, per_task = tiled(tasks, count), np.repeat(gains, tasks.count, axis=0)
     evaluation = PolicyEvaluation(batch, per_task)
@@ -81,24 +81,12 @@ def gain_inputs(sublevel: SublevelSet, gains: FloatArray) -> list[Quantity]:
 
 
 def sublevel_inputs(sublevel: SublevelSet) -> list[Quantity]:
-    r"""Upper bounds of the same norms over all gains of a sub-level set, proved, not sampled.
+    r"""Upper bounds of these norms over all gains of a sub-level set, not sampled: ``docs/errata.md`` proves them.
 
-    On the set :math:`J_i(K) \le \bar J = \max_i \bar J_i`, hence with :math:`\mu = \min_i \sigma_{\min}(\Psi_i)`,
-    :math:`q = \min_i \sigma_{\min}(Q_i)` and :math:`\varrho = \min_i \sigma_{\min}(R_i)`
-
-    - :math:`\|P_K\| \le \mathrm{Tr} P_K \le \bar J/\mu`, because :math:`J = \mathrm{Tr}(P_K\Psi) \ge \mu\,\mathrm{Tr}
-      P_K`;
-    - :math:`\|R + B^\top P_K B\| \le \|R\| + \|B\|^2 \bar J/\mu` and
-      :math:`\|B^\top P_K A\| \le \|B^\top P_K A\|_F \le \|B\| \|A\| \bar J/\mu`;
-    - :math:`\|K\|^2 \le (\bar J/\mu - q)/\varrho`, because :math:`P_K \succeq Q + K^\top R K`;
-    - :math:`\|A_K\|^2 \le \bar J/(\mu q) - 1`, because
-      :math:`\bar J/q \ge \|\Sigma_K\| \ge \mu + \mu \|A_K\|^2` from :math:`\Sigma_K = \Psi + A_K\Sigma_K A_K^\top`;
-    - :math:`\mathrm{Tr} A_K \le d \|A_K\|`.
-
-    Every corrected formula grows in each of these, but :math:`h_\Delta`, which falls in them: put in, they bound
-    suprema from above and its infimum from below. Where other constants contain :math:`h_\Delta`, they get its largest
+    Every corrected formula increases in each of these, except :math:`h_\Delta`, which decreases: they bound the
+    suprema from above and its infimum from below. Where other constants contain :math:`h_\Delta`, they use its largest
     value over the set, from :math:`J_{\max}(K) \ge \max_i J_i^*` and :math:`\|A_K\| \ge 0`. Printed formulas do not
-    grow where :math:`\tilde\xi` or :math:`h_6` is negative; nothing of theirs is a bound then.
+    increase where :math:`\tilde\xi` or :math:`h_6` is negative, and are no bounds then.
     """
     tasks = sublevel.tasks
     given = {each.name: float(each.value) for each in task_inputs(tasks)}
@@ -142,7 +130,7 @@ def _gain_quantities(source: str, **values: ArrayLike) -> list[Quantity]:
 
 
 def optimality_gaps(sublevel: SublevelSet, evaluation: PolicyEvaluation, gains: FloatArray) -> FloatArray:
-    """J_i(K) - J_i* of gains (n I, k, d), one for each task of a batch, from the optimum outwards: nothing cancels."""
+    """Gaps J_i(K) - J_i* of gains (n I, k, d), one for each task of a batch, without cancellation near the optimum."""
     count = len(gains) // sublevel.tasks.count
     best = np.tile(sublevel.optima.K, (count, 1, 1))
     optimal = PolicyEvaluation(tiled(sublevel.tasks, count), best)
