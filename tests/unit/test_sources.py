@@ -128,7 +128,7 @@ def test_scripts_depend_on_what_they_use_alone() -> None:
     assert reaching("/__init__.py") == set()
     assert reaching("simulation/lqr_rollouts.py") == {"train_policy", "measure_estimation_error", "check_stability"}
     assert reaching("figures/style.py") == {"draw"}
-    assert reaching("theory/audit.py") == reaching("results/theory.py") == {"audit_theory"}
+    assert reaching("theory/auditing.py") == reaching("results/theory.py") == {"audit_theory"}
     assert reaching("results/datasets.py") == {"collect_dataset"}
     assert "run_exact_methods" in reaching("methods/gauss_newton.py")
     assert {"src/metalqr/simulation/streams.py", "src/metalqr/estimators/meta.py"} <= reached["train_policy"].keys()

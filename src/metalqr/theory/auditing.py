@@ -157,8 +157,6 @@ def audit(
 
     Raises
     ------
-    UnstablePolicyError
-        If K0 does not stabilise every task.
     ValueError
         If a count is no such number, or the factor is below one.
     """
@@ -219,11 +217,6 @@ def compare(
     """Compare both sides of every inequality at one gain and its perturbation, such as a counterexample of the audit.
 
     Gains have the shape (k, d); K0 defines the sub-level set.
-
-    Raises
-    ------
-    UnstablePolicyError
-        If K0 or K does not stabilise every task.
     """
     gain, perturbation = common_gain(tasks, K), common_gain(tasks, change, "change")
     sublevel, generator = SublevelSet.around(tasks, K0, sublevel_factor), np.random.default_rng(0)

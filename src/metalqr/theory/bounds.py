@@ -40,11 +40,6 @@ def constants(
     -------
     Quantities
         Of shape (n,), or scalars for one gain.
-
-    Raises
-    ------
-    UnstablePolicyError
-        If a gain does not stabilise every task.
     """
     gains = np.asarray(K, dtype=np.float64)
     initial = np.zeros((tasks.action_dim, tasks.state_dim)) if K0 is None else K0

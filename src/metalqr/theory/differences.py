@@ -31,11 +31,6 @@ class PolicyChange:
     tasks : LQRTasks
         n tasks.
     K, change : array, shape (n, k, d)
-
-    Raises
-    ------
-    UnstablePolicyError
-        If a gain, before or after, does not stabilise its task.
     """
 
     def __init__(self, tasks: LQRTasks, K: FloatArray, change: FloatArray) -> None:

@@ -53,8 +53,6 @@ class SublevelSet:
         ------
         ValueError
             If the factor is below one: K0 would not be in its own set (the paper allows any positive constant).
-        UnstablePolicyError
-            If K0 does not stabilise every task.
         """
         if not 1.0 <= factor < np.inf:
             raise ValueError(f"factor is {factor!r}; give a finite number >= 1, or K0 is not in the set")

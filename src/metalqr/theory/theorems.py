@@ -29,8 +29,6 @@ def theorem_constants(
 
     Raises
     ------
-    UnstablePolicyError
-        If K0 does not stabilise every task.
     ValueError
         If the factor is below one.
     """

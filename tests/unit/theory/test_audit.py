@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from systems import Array, bases, random_tasks, stable_gain
+from systems import Array, bases, random_tasks, scalar_tasks, stable_gain
 
 from metalqr import lqr, theory
 from metalqr.lqr import LQRTasks, PolicyEvaluation, UnstablePolicyError
@@ -15,9 +15,8 @@ from metalqr.optimal import meta_gain, optimal_gains
 from metalqr.theory.differences import PolicyChange, operator_norms
 from metalqr.theory.inequalities import INEQUALITIES
 
-ONE = np.ones((1, 1, 1))
 #: a = 1/2, b = q = r = ψ = 1.
-SCALAR = LQRTasks(0.5 * ONE, ONE, ONE, ONE, ONE)
+SCALAR = scalar_tasks(0.5)
 ZERO = np.zeros((1, 1))
 LIPSCHITZ = [
     "h_G",
@@ -156,7 +155,7 @@ def test_corrected_inequalities_are_never_broken(seed: int, state_dim: int, acti
 
 def test_statements_that_do_not_apply_are_not_checked() -> None:
     """The paper has no bound of the noise, and tasks that are not learnable at the rate have no least objective."""
-    tasks = LQRTasks([[[1.5]], [[-0.3]]], *[np.ones((2, 1, 1))] * 4)
+    tasks = scalar_tasks([1.5, -0.3])
     result = theory.audit(tasks, [[0.6]], 0.1, gains=10, perturbations=1, random_tasks=0)
     for name, places in (("meta_gradient_domination", 10), ("rollout_noise", 20)):
         row = result.inequalities.index(name)
@@ -263,8 +262,7 @@ def test_counterexample_is_seen_again() -> None:
 
 def test_counterexample_keeps_the_perturbation_that_destabilises() -> None:
     """Two tasks as in the test of h_Δ in test_errata_theory.py: most perturbations up to the printed limit do."""
-    ones = np.ones((2, 1, 1))
-    tasks = LQRTasks([[[0.0]], [[0.99]]], ones, [[[1.0]], [[0.001]]], ones, ones)
+    tasks = scalar_tasks([0.0, 0.99], q=[1.0, 0.001])
     result = theory.audit(tasks, ZERO, 0.0, gains=10, perturbations=2, random_tasks=0)
     row = result.inequalities.index("stays_stabilising")
     assert result.broken[row].tolist() == [result.broken[row, 0], 0]
@@ -318,7 +316,7 @@ def test_impossible_arguments() -> None:
     with pytest.raises(ValueError, match=r"target 0 must be in \(0, 1\]"):
         theory.requirements(SCALAR, ZERO, "printed", target=0)
     with pytest.raises(ValueError, match="B is zero for every task"):
-        theory.constants(LQRTasks(0.5 * ONE, 0 * ONE, ONE, ONE, ONE), ZERO, "corrected")
+        theory.constants(scalar_tasks(0.5, 0.0), ZERO, "corrected")
     for counts in ((0, 1, 0), (1, 0, 0), (1, 1, -1)):
         with pytest.raises(ValueError, match="is not a whole number >= "):
             theory.audit(
@@ -329,7 +327,7 @@ def test_impossible_arguments() -> None:
 @pytest.mark.parametrize("form", list(theory.Form))
 def test_tasks_of_probability_zero_take_no_part(form: theory.Form) -> None:
     tasks = random_tasks(5, count=2)
-    unlikely = LQRTasks(tasks.A, tasks.B, tasks.Q, tasks.R, tasks.Psi, tasks.Sigma0, p=[0.0, 1.0])
+    unlikely = tasks.replace(p=[0.0, 1.0])
     both, alone = (theory.requirements(which, np.zeros((2, 3)), form) for which in (unlikely, tasks.subset([1])))
     assert float(both.iterations) == float(alone.iterations)
 
@@ -342,7 +340,7 @@ def test_optimal_start_has_no_sizes(form: theory.Form) -> None:
 
 
 def test_target_is_a_share_of_the_gap_at_the_rate_of_the_theorem() -> None:
-    tasks = LQRTasks([[[0.9]], [[0.1]]], *[np.ones((2, 1, 1))] * 4)
+    tasks = scalar_tasks([0.9, 0.1])
     for form in theory.Form:
         found = theory.requirements(tasks, [[0.359]], form, target=0.1)
         rate = float(found.adaptation_rate)
@@ -353,13 +351,13 @@ def test_target_is_a_share_of_the_gap_at_the_rate_of_the_theorem() -> None:
 
 def test_optimum_itself_breaks_nothing() -> None:
     """At a task's optimum both sides of some inequalities are zero but for rounding, which must not count."""
-    several = LQRTasks([[[0.9]], [[0.1]]], *[np.ones((2, 1, 1))] * 4)
+    several = scalar_tasks([0.9, 0.1])
     for tasks in (SCALAR, several):
         for shift in (0.0, 1e-8, 1e-7):
             K0 = optimal_gains(tasks).K[0] + shift
             result = theory.audit(tasks, K0, 1e-3, gains=5, perturbations=2, random_tasks=0)
             assert result.count("corrected")[1] == 0
-    still = LQRTasks(0 * ONE, ONE, ONE, ONE, ONE)
+    still = scalar_tasks(0.0)
     assert theory.audit(still, ZERO, 1e-3, gains=5, perturbations=2, random_tasks=0).count("corrected")[1] == 0
 
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from systems import Array
+from systems import Array, scalar_tasks
 
 from metalqr import lqr, theory
 from metalqr.lqr import LQRTasks, PolicyEvaluation
@@ -15,19 +15,6 @@ from metalqr.theory.differences import value_derivative
 
 ZERO = np.zeros((1, 1))
 STEP = np.full((1, 1), 1e-9)
-
-
-def scalar(
-    a: float, b: float, q: float = 1.0, r: float = 1.0, psi: float = 1.0, sigma_0: float | None = None
-) -> LQRTasks:
-    return several([(a, b, q, r)], psi, sigma_0)
-
-
-def several(tasks: list[tuple[float, ...]], psi: float = 1.0, sigma_0: float | None = None) -> LQRTasks:
-    """Scalar tasks (a, b, q, r)."""
-    A, B, Q, R = (np.array(column).reshape(-1, 1, 1) for column in zip(*tasks, strict=True))
-    noise, initial = (np.full((len(tasks), 1, 1), value) for value in (psi, psi if sigma_0 is None else sigma_0))
-    return LQRTasks(A, B, Q, R, noise, initial)
 
 
 def both_sides(
@@ -49,21 +36,21 @@ def fails_as_printed(name: str, *arguments: object, **keywords: object) -> float
 
 def test_mu_belongs_to_the_process_noise() -> None:
     """With Σ0 = 100 Ψ, what is printed with μ of Σ0 fails; the cost does not depend on Σ0."""
-    tasks = scalar(0.5, 1.0, sigma_0=100.0)
+    tasks = scalar_tasks(0.5, Sigma0=[[[100.0]]])
     for name in ("domination_from_below", "advantage_norm", "lyapunov_norm", "twice_advantage_norm"):
         if name == "twice_advantage_norm":
             fails_as_printed(name, tasks, np.array([[0.1]]))
         else:
             fails_as_printed(name, tasks)
-    assert lqr.cost(tasks, ZERO) == pytest.approx(lqr.cost(scalar(0.5, 1.0), ZERO), rel=1e-15)
+    assert lqr.cost(tasks, ZERO) == pytest.approx(lqr.cost(scalar_tasks(0.5), ZERO), rel=1e-15)
 
 
 def test_h_g_lacks_a_factor_of_two() -> None:
     """∇J = -16/9; the printed bound is 0.912 (see test_scalar_constants_by_hand for both)."""
-    left, right = both_sides("gradient_norm", "printed", scalar(0.5, 1.0))
+    left, right = both_sides("gradient_norm", "printed", scalar_tasks(0.5))
     assert left == pytest.approx(16 / 9, rel=1e-12)
     assert right == pytest.approx(0.912, abs=5e-4)
-    fails_as_printed("gradient_norm", scalar(0.5, 1.0))
+    fails_as_printed("gradient_norm", scalar_tasks(0.5))
 
 
 def test_h_c_needs_a_frobenius_norm() -> None:
@@ -76,13 +63,13 @@ def test_h_c_needs_a_frobenius_norm() -> None:
 
 def test_the_minus_one_of_xi_stands_outside_the_bracket() -> None:
     """a = b = q = r = 0.1: printed, ξ̃ and h_H are negative, and so would be the norms that they bound."""
-    tasks = scalar(0.1, 0.1, 0.1, 0.1)
+    tasks = scalar_tasks(0.1, 0.1, 0.1, 0.1)
     constants = theory.constants(tasks, ZERO, "printed")
     assert constants.xi < 0
     assert constants.h_H < 0
     fails_as_printed("value_derivative_norm", tasks)
     fails_as_printed("hessian_norm", tasks)
-    small = scalar(0.1, 0.1, 1.0, 0.1)
+    small = scalar_tasks(0.1, 0.1, 1.0, 0.1)
     derivative = value_derivative(PolicyEvaluation(small, ZERO), np.ones((1, 1, 1)))
     relative = float(np.abs(derivative / lqr.value_matrix(small, ZERO))[0, 0, 0])
     assert theory.constants(small, ZERO, "printed").h_6 < relative + 0.1
@@ -105,7 +92,7 @@ def test_h_h_fails_with_a_positive_xi() -> None:
 
 def test_h_delta_needs_the_least_of_the_tasks() -> None:
     """Task 2 (a = 0.99, q = 0.001) is nearly unstable and costs little; the printed limit is that of task 1."""
-    tasks = several([(0.0, 1.0, 1.0, 1.0), (0.99, 1.0, 0.001, 1.0)])
+    tasks = scalar_tasks([0.0, 0.99], q=[1.0, 0.001])
     printed, corrected = (theory.constants(tasks, ZERO, form) for form in Form)
     assert lqr.spectral_radius(tasks, -np.full((1, 1), float(printed.h_Delta))).max() > 1.05
     left, right = both_sides("stays_stabilising", "printed", tasks, ZERO, np.full((1, 1), -float(printed.h_Delta)))
@@ -116,7 +103,7 @@ def test_h_delta_needs_the_least_of_the_tasks() -> None:
 
 def test_h_cost_fails_and_h_3_with_it() -> None:
     """a = 0.5, b = q = ψ = 1, r = 0.001, K = 0, at the printed h_Δ = 1/8: the cost changes by 0.17."""
-    tasks = scalar(0.5, 1.0, 1.0, 0.001)
+    tasks = scalar_tasks(0.5, r=0.001)
     change = np.full((1, 1), -float(theory.constants(tasks, ZERO, "printed").h_Delta))
     left, right = both_sides("cost_change", "printed", tasks, ZERO, change)
     difference = lqr.cost(tasks, change)[0] - lqr.cost(tasks, ZERO)[0]
@@ -130,7 +117,7 @@ def test_h_cost_fails_and_h_3_with_it() -> None:
 
 def test_h_grad_rests_on_h_cost() -> None:
     """Printed, h_grad contains h_cost of the last test, which is too small by three decades; corrected, it does not."""
-    tasks = scalar(0.5, 1.0, 1.0, 0.001)
+    tasks = scalar_tasks(0.5, r=0.001)
     printed, corrected = (theory.constants(tasks, ZERO, form) for form in Form)
     assert "h_cost" in printed["h_grad"].inputs
     assert "h_cost" not in corrected["h_grad"].inputs
@@ -141,19 +128,19 @@ def test_h_grad_rests_on_h_cost() -> None:
 
 def test_h_hess_fails() -> None:
     """A trace is printed where a norm is needed: here it is -0.9, and the bound is negative."""
-    tasks = scalar(-0.9, 0.0035, 0.5, 0.002)
+    tasks = scalar_tasks(-0.9, 0.0035, 0.5, 0.002)
     assert theory.constants(tasks, ZERO, "printed").h_hess < 0
     fails_as_printed("hessian_change", tasks)
 
 
 def test_h_8_inherits_h_3() -> None:
     """At K = 0, h_3 = 0, and E is said to change no more than by (R + ‖B‖² J/μ)Δ; a = 0.9 makes the rest large."""
-    assert fails_as_printed("advantage_change", scalar(0.9, 1.0, 1.0, 0.01)) > 1.5
+    assert fails_as_printed("advantage_change", scalar_tasks(0.9, r=0.01)) > 1.5
 
 
 def test_gradient_domination_is_by_the_tasks_own_optimum() -> None:
     """With Σ of the meta-optimum, as Lemma 10 says, the second inequality fails near the optimum of a costly task."""
-    tasks = several([(0.9, 1.0, 1.0, 100.0), (0.9, 1.0, 1.0, 0.01)])
+    tasks = scalar_tasks(0.9, r=[100.0, 0.01])
     best = optimal_gains(tasks)
     near = best.K[0] - 0.01
     evaluation = PolicyEvaluation(tasks, near)
@@ -168,25 +155,25 @@ def test_gradient_domination_is_by_the_tasks_own_optimum() -> None:
 
 def test_meta_gradient_bound_inherits_h_g() -> None:
     """At η = 0, d = k = 1 and one task it is h_G itself, which is half of what is needed."""
-    fails_as_printed("meta_gradient_norm", scalar(0.5, 1.0))
+    fails_as_printed("meta_gradient_norm", scalar_tasks(0.5))
 
 
 def test_meta_lipschitz_constants_fail() -> None:
     """h_{L,cost} with h_cost; h_{L,grad} with h_hess twice, which vanishes with b while the Hessian tends to 2 r Σ."""
-    fails_as_printed("meta_cost_change", scalar(0.5, 1.0, 1.0, 0.001))
-    assert fails_as_printed("meta_gradient_change", scalar(0.008, 0.001, 0.0065, 0.1)) > 50
+    fails_as_printed("meta_cost_change", scalar_tasks(0.5, r=0.001))
+    assert fails_as_printed("meta_gradient_change", scalar_tasks(0.008, 0.001, 0.0065, 0.1)) > 50
 
 
 def test_horizons_depend_on_the_initial_state() -> None:
     """Σ0 = 100: after 20 steps the mean is far from the stationary one; printed, μ = 100 makes it near at once."""
-    tasks = scalar(0.9, 1.0, sigma_0=100.0)
+    tasks = scalar_tasks(0.9, Sigma0=[[[100.0]]])
     for name in ("covariance_horizon_error", "cost_horizon_error"):
         fails_as_printed(name, tasks)
 
 
 def test_radius_of_lemma_7_is_circular() -> None:
     """r <= h_r¹(1/ε') with ε' = ε r/(6 dk h_cost J): halving r halves what it must be below, so no r will do."""
-    tasks = scalar(0.5, 1.0)
+    tasks = scalar_tasks(0.5)
     constants = theory.sublevel_constants(theory.SublevelSet.around(tasks, ZERO), "printed")
     error = 0.1
     for radius in np.geomspace(1e-12, 1.0, 25):
@@ -196,7 +183,7 @@ def test_radius_of_lemma_7_is_circular() -> None:
 
 def test_a_task_leaves_its_sub_level_set() -> None:
     """The first of two tasks starts just beyond its optimum: the first exact step, however short, raises its cost."""
-    tasks = several([(0.5, 1.0, 1.0, 10.0), (0.9, 1.0, 1.0, 0.1)])
+    tasks = scalar_tasks([0.5, 0.9], r=[10.0, 0.1])
     K0, rate = optimal_gains(tasks).K[0] + 0.001, 1e-6
     sublevel = theory.SublevelSet.around(tasks, K0)
     assert sublevel.contains(K0[np.newaxis])[0]
@@ -208,7 +195,7 @@ def test_a_task_leaves_its_sub_level_set() -> None:
 
 def test_averages_of_gradients_are_not_gradients_of_averages() -> None:
     """At the best single gain E∇J_i vanishes, E‖∇J_i‖² does not, and the printed right sides of Theorem 1 do."""
-    tasks = several([(0.5, 1.0, 1.0, 10.0), (0.9, 1.0, 1.0, 0.1)])
+    tasks = scalar_tasks([0.5, 0.9], r=[10.0, 0.1])
     K, rate = shared_gain(tasks).K, 1e-3
     gradients = lqr.gradient(tasks, K)
     assert np.abs(tasks.p @ gradients[:, 0, 0]) < 1e-8
@@ -224,7 +211,7 @@ def test_averages_of_gradients_are_not_gradients_of_averages() -> None:
 
 def test_learning_rate_of_theorem_1_is_that_of_the_proof() -> None:
     """The proof's α is smaller by ½ - φ1 <= ½: with the printed one the descent of its last line is not there."""
-    constants = theory.largest_step_sizes(scalar(0.5, 1.0), ZERO, "printed")
+    constants = theory.largest_step_sizes(scalar_tasks(0.5), ZERO, "printed")
     in_proof = (0.5 - constants.phi_1) / (2 * constants.phi_2 * constants.h_grad)
     assert constants.learning_rate >= 2 * in_proof
     slope = constants.phi_1 + constants.phi_2 * constants.learning_rate * constants.h_grad - 0.5
@@ -234,7 +221,7 @@ def test_learning_rate_of_theorem_1_is_that_of_the_proof() -> None:
 
 def test_squares_of_theorem_2() -> None:
     """‖(I - ηH)g‖² >= ‖g‖² - ‖ηHg‖² is printed; with one task and H > 0 it fails for every η < 1/H."""
-    tasks = scalar(0.5, 1.0)
+    tasks = scalar_tasks(0.5)
     evaluation = PolicyEvaluation(tasks, ZERO)
     g = evaluation.gradient()
     curved = evaluation.hessian_vector_product(g)

@@ -8,15 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from systems import random_tasks, stable_gain
+from systems import random_tasks, scalar_tasks, stable_gain
 
 from metalqr import MetaSettings, Stream, estimators, lqr, rollout, theory
 from metalqr.lqr import LQRTasks
 from metalqr.theory import Form, Quantities
 
-ONE = np.ones((1, 1, 1))
 #: An input that hardly acts: the least constants that there are.
-MILD = LQRTasks(0.1 * ONE, 0.05 * ONE, ONE, ONE, ONE)
+MILD = scalar_tasks(0.1, 0.05)
 K0 = np.array([[0.5]])
 
 
