@@ -116,22 +116,10 @@ def test_a_start_is_found_where_every_gain_at_hand_overshoots() -> None:
     assert found.objective <= meta.objective(tasks, start.K, rate)
 
 
-def test_a_rate_that_is_too_large_says_what_was_tried_and_up_to_where_one_was_found() -> None:
-    tasks = random_tasks(53, 3, 2, 2, spread=0.5)
-    with pytest.raises(NoMamlStabilisingGainError) as caught:
-        optimal.meta_gain(tasks, 50.0)
-    message = str(caught.value)
-    for part in (
-        "MAML-stabilising for all 3 tasks at the adaptation rate 50. Tried:\n  zero: largest spectral radius 0.9, ",
-        "\n  the best single gain: largest spectral radius ",
-        "\n  the optimum of task 2: largest spectral radius ",
-        "\n  the end of a raise of the adaptation rate from 0: largest spectral radius ",
-    ):
-        assert part in message
-    assert not caught.value.proven
-    assert not any(attempt.works for attempt in caught.value.attempts)
-    reached = float(message.partition("\nLower the adaptation rate; at ")[2].removesuffix(" there is one"))
-    assert optimal.maml_stabilising_gain(tasks, 0.999 * reached).works
+def test_a_rate_that_is_too_large_is_refused() -> None:
+    with pytest.raises(NoMamlStabilisingGainError, match="no gain is MAML-stabilising at the adaptation") as caught:
+        optimal.meta_gain(scalar_tasks([1.5, -0.3]), 0.1)
+    assert caught.value.proven
 
 
 def test_tasks_without_a_common_gain_are_refused() -> None:
