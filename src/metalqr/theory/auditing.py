@@ -155,6 +155,10 @@ def audit(
         :math:`\gamma` of Definition 2.
     seed : int
 
+    Returns
+    -------
+    Audit
+
     Raises
     ------
     ValueError

@@ -47,7 +47,7 @@ def perturbation_limits(sublevel: SublevelSet, K: FloatArray, form: Form) -> Flo
 class AuditBatch:
     """Gains of a sub-level set with perturbations, the constants there, and the exact values that they bound.
 
-    Parameters
+    Attributes
     ----------
     sublevel : SublevelSet
     K : array, shape (n, k, d)

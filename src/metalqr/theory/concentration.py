@@ -51,12 +51,8 @@ def noise_horizon(gain: float, cost: float, error: float, failure_probability: f
 
     .. math:: \ell \ge \frac{4 g t}{(\sqrt{J + 2e} - \sqrt{J})^2}, \qquad J^{(\ell)} \le J = \bar J + e.
 
-    Parameters
-    ----------
-    gain, cost : float
-        :math:`g`, the ``rollout_gain`` of :func:`metalqr.theory.horizons`, and :math:`\bar J`.
-    error, failure_probability : float
-        :math:`e`, possibly infinite, and :math:`\delta`.
+    Here :math:`g` is the ``gain``, the ``rollout_gain`` of :func:`metalqr.theory.horizons`, :math:`\bar J` the ``cost``
+    and :math:`e` the ``error``, which may be infinite.
 
     References
     ----------
