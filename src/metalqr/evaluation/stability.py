@@ -41,7 +41,7 @@ class Guarantee(enum.StrEnum):
 class GuaranteeCheck:
     """The check of one guarantee along a run.
 
-    Parameters
+    Attributes
     ----------
     guarantee : Guarantee
     checked : int
@@ -63,7 +63,7 @@ class GuaranteeCheck:
 class Stability:
     r"""A run of n + 1 gains; a cost is infinite where the policy does not stabilise the task.
 
-    Parameters
+    Attributes
     ----------
     spectral_radius : array, shape (n + 1, I)
         :math:`\rho(A_i - B_i K_n)`.

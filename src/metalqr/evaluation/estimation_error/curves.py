@@ -108,7 +108,7 @@ def load_estimation_error(path: PathLike, case: str | None = None) -> xr.Dataset
 class Curve:
     """A quantity along the values of a swept parameter, for each of the I + 1 targets, with its slope.
 
-    Parameters
+    Attributes
     ----------
     values : array, shape (I + 1, V)
         Infinite where a rollout overflowed or the quantity does not exist.
@@ -135,7 +135,7 @@ class Curve:
 class Sweep:
     r"""The errors along one swept parameter, the others at the settings of the case.
 
-    Parameters
+    Attributes
     ----------
     parameter : str
         Name of the setting.
@@ -171,7 +171,7 @@ class Sweep:
 class EstimationError:
     """The true errors of Algorithms 1 and 2 at one gain. Target i is task i's gradient, the last the meta-gradient.
 
-    Parameters
+    Attributes
     ----------
     K : array, shape (k, d)
         The gain.
