@@ -102,6 +102,7 @@ def within(values: Array, exact: Array | float, bound: float = 4.5) -> NDArray[n
     return np.abs(error) < bound
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("contestant", "perturbations", "gain", "rate", "inner", "length"),
     [
@@ -120,6 +121,7 @@ def test_contestants_estimate_the_exact_expectation_of_algorithm_2(
     assert not np.any(within(values, exact_expectation(work.at(adaptation_rate=0.0))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("contestant", "perturbations"), [(VectorisedNumpy(), 10_000), (PlainLoop(), 60)])
 def test_contestants_estimate_the_gradient_in_two_dimensions(contestant: Contestant, perturbations: int) -> None:
     """Without adaptation the mean is that of the smoothed cost: the trapezoidal rule on the circle. 4.5 sigma."""
@@ -163,6 +165,7 @@ def test_chunks_are_small_and_equally_shared(policies: int, inner: int, entries:
         assert math.ceil(policies / fewer) * inner > 5000 or math.ceil(policies / fewer) * inner * entries > 400_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policies", [1, 7, 1001])
 def test_every_policy_of_every_chunk_counts_once(policies: int) -> None:
     """Without adaptation the inner rollouts only make chunks necessary, of unequal sizes for the largest number."""

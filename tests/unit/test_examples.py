@@ -59,6 +59,7 @@ class StopAfterEach(Observer):
         return True
 
 
+@pytest.mark.slow
 def test_baseline_changes_no_mean_and_lowers_the_variance() -> None:
     """At the second iteration, on a circle: the exact expectation by the trapezoidal rule. 4.5 sigma."""
     settings = with_common(estimator="running_baseline", perturbations=2000)

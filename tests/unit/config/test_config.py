@@ -545,6 +545,7 @@ def test_a_plugin_that_moves_with_another_setting_must_exist(config: dict[str, A
     )
 
 
+@pytest.mark.slow
 def test_impossible_settings_beyond_the_points_that_are_checked_are_told(config: dict[str, Any]) -> None:
     rates = [0.0, *(1e-9 * place for place in range(1, MAX_POINTS + 1))]
     sweep = {"method": ["mean_cost", "reptile"], "adaptation_rate": rates}

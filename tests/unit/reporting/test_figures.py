@@ -266,6 +266,7 @@ save(figures.get("learning_curves")().make({"figure1": dataset}), sys.argv[1:])
 """
 
 
+@pytest.mark.slow
 def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
     here = [tmp_path / f"here.{form}" for form in ("pdf", "svg", "png")]
     save(curves_of(synthetic.figure1_dataset(ends={(1,): ("diverged", 40)})), here)

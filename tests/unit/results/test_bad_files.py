@@ -115,6 +115,7 @@ def mutated(dataset: xr.Dataset, data: st.DataObject) -> xr.Dataset:
             return changed
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 @given(data=st.data())
