@@ -14,8 +14,8 @@ from metalqr.simulation.simd.normals import (
     BLOCK,
     LOW_HALF,
     counter_rows,
-    fill_directions,
     fill_normals,
+    fill_perturbations,
     philox_start,
     rollout_start,
     work_rows,
@@ -98,7 +98,7 @@ def _shortest_and_longest(vectors, entries, address, like):
     for vector in range(vectors):
         for lane in range(rows.shape[1]):
             counters[0, lane], counters[1, lane] = vector, lane
-        fill_directions(rows, entries, 1.0, rollout_start(counters, address), address)
+        fill_perturbations(rows, entries, 1.0, rollout_start(counters, address), address)
         for lane in range(rows.shape[1]):
             square = 0.0
             for entry in range(entries):

@@ -26,7 +26,7 @@ from metalqr.config.registry import load_plugins
 from metalqr.estimators.estimator import Array, Memory
 from metalqr.estimators.meta import estimate_mean_gradient
 from metalqr.estimators.one_point import OnePoint
-from metalqr.simulation.simulator import LQRSimulator
+from metalqr.simulation.lqr_rollouts import LQRSimulator
 from metalqr.systems.family import FamilyError
 from metalqr.training import History, Observer, Status
 from metalqr.training.saved_state import SavedState

@@ -1,4 +1,4 @@
-"""What an estimator is: how the values of a few policies near a gain become an estimate of a gradient there."""
+"""The base of all estimators: the values of a few policies near a gain become an estimate of a gradient there."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -24,8 +24,8 @@ class Estimator(Plugin):
     .. math:: g(K) = \frac{1}{M} \sum_{m=1}^M \frac{dk}{r^2} c_m U_m,
               \qquad c_m \text{ made from the values } f(K + s U_m), \; s \in \mathtt{signs}
 
-    with directions :math:`\|U_m\|_F = r`. An estimator says at which points near K it wants values, and which
-    coefficient they give a direction. Most are a weighted sum of the values: they set ``signs`` and ``weights`` and
+    with perturbations :math:`\|U_m\|_F = r`. An estimator says at which points near K it wants values, and which
+    coefficient they give a perturbation. Most are a weighted sum of the values: they set ``signs`` and ``weights`` and
     need no code; and inside Algorithm 2 the compiled rollouts then add everything up. Others override
     :meth:`coefficients`.
 
@@ -37,7 +37,7 @@ class Estimator(Plugin):
     Attributes
     ----------
     signs : tuple of int
-        The values of each direction are at K + s U for each s of these.
+        The values of each perturbation are at K + s U for each s of these.
     weights : tuple of float or None
         The coefficient is the sum of weight times value. None where :meth:`coefficients` is overridden.
     """
@@ -51,7 +51,7 @@ class Estimator(Plugin):
 
     @classmethod
     def rollouts(cls, perturbations: int) -> int:
-        """Values that an estimate takes with so many directions."""
+        """Values that an estimate takes with so many perturbations."""
         return perturbations * len(cls.signs)
 
     @classmethod
@@ -61,14 +61,14 @@ class Estimator(Plugin):
         return cls.weights is not None and set(cls.signs) <= {1, -1} and {cls.coefficients, cls.points} == own
 
     def coefficients(self, values: Array, memory: Memory, tasks: NDArray[np.int64]) -> tuple[Array, Memory]:
-        """The coefficient of each direction.
+        """The coefficient of each perturbation.
 
         Parameters
         ----------
         values : array, shape (n, S, M)
             Values at K + s U_m, for each s of ``signs``; they may be infinite or not a number.
         memory : mapping of str to array
-            What this method returned an iteration before; empty at the first.
+            Memory that this method returned an iteration before; empty at the first.
         tasks : array of int, shape (n,)
             The task that each row belongs to.
 
@@ -76,7 +76,7 @@ class Estimator(Plugin):
         -------
         array, shape (n, M)
         mapping of str to array
-            What to keep for the next iteration.
+            Memory for the next iteration.
         """
         if self.weights is None:
             raise NotImplementedError(f"{type(self).__name__} sets no weights, so it must override coefficients")
@@ -85,9 +85,9 @@ class Estimator(Plugin):
             coefficients = coefficients + weight * value
         return coefficients, memory
 
-    def points(self, gains: Array, directions: Array) -> Array:
-        """The policies whose values are wanted, (n, S M, k, d), of gains that broadcast to directions (n, M, k, d)."""
-        return np.concatenate([gains + sign * directions for sign in self.signs], axis=1)
+    def points(self, gains: Array, U: Array) -> Array:
+        """The policies to evaluate, (n, S M, k, d), for gains that broadcast to perturbations (n, M, k, d)."""
+        return np.concatenate([gains + sign * U for sign in self.signs], axis=1)
 
     def gradients(
         self, simulator: "Simulator", gains: Array, perturbations: int, stream: "Stream", tasks: NDArray[np.int64]
@@ -100,7 +100,7 @@ class Estimator(Plugin):
         gains : array, shape (n, P, k, d)
             P gains for each entry of ``tasks``.
         perturbations : int
-            Directions M of each estimate.
+            Number M of perturbations of each estimate.
         stream : Stream
         tasks : array of int, shape (n,)
 
@@ -114,7 +114,7 @@ class Estimator(Plugin):
         if compiled is not None and self.is_compiled():
             assert self.weights is not None
             halves = [
-                # A mirrored direction -U carries its sign already.
+                # A mirrored perturbation -U carries its sign already.
                 weight * sign * compiled(gains, perturbations, radius, length, stream, tasks=tasks, mirrored=sign < 0)
                 for sign, weight in zip(self.signs, self.weights, strict=True)
             ]
@@ -129,8 +129,8 @@ class Estimator(Plugin):
 
         slots, policies, action_dim, state_dim = gains.shape
         radius = self.settings.smoothing_radius
-        drawn = inner_perturbations(stream, slots * policies, perturbations, action_dim, state_dim, radius)
-        points = self.points(gains.reshape(-1, 1, action_dim, state_dim), drawn)
+        U = inner_perturbations(stream, slots * policies, perturbations, action_dim, state_dim, radius)
+        points = self.points(gains.reshape(-1, 1, action_dim, state_dim), U)
         values = simulator.costs(
             points.reshape(slots, -1, action_dim, state_dim),
             self.settings.rollout_length,
@@ -141,7 +141,7 @@ class Estimator(Plugin):
         values = values.reshape(slots * policies, len(self.signs), perturbations)
         coefficients, _ = self.coefficients(values, {}, np.repeat(tasks, policies))
         scale = state_dim * action_dim / (radius**2 * perturbations)
-        return (scale * np.einsum("nm,nmkd->nkd", coefficients, drawn)).reshape(gains.shape)
+        return (scale * np.einsum("nm,nmkd->nkd", coefficients, U)).reshape(gains.shape)
 
 
 class Estimate(NamedTuple):
@@ -151,7 +151,7 @@ class Estimate(NamedTuple):
     ----------
     gradient : array
     memory : mapping of str to array
-        What the estimator keeps for the next iteration.
+        Memory of the estimator for the next iteration.
     rollout_steps : int
         Simulated steps, all rollouts together.
     unstable_perturbations : int

@@ -1,4 +1,7 @@
-"""Algorithms 1 and 2 of the paper over any estimator: gradients from rollouts, without model or Hessian."""
+"""Algorithms 1 and 2 of the paper over any estimator: gradients from rollouts, without model or Hessian.
+
+Algorithm 1 is the one-point zeroth-order estimator with sphere smoothing, Algorithm 2 the zeroth-order MAML gradient.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,10 +14,11 @@ from metalqr.config.registries import estimators
 from metalqr.estimators.estimator import Array, Estimate, Estimator, Memory
 from metalqr.lqr import LQRTasks, common_gain, gains_per_task
 from metalqr.lqr.stability import count_unstable
-from metalqr.simulation.simulator import LQRSimulator
-from metalqr.simulation.streams import Purpose, Stream, perturbations, task_batch
+from metalqr.simulation import streams
+from metalqr.simulation.lqr_rollouts import LQRSimulator
+from metalqr.simulation.streams import Purpose, Stream
 
-# Directions, perturbed and adapted gains, estimates, and a copy in one piece: what an iteration holds for each policy.
+# Arrays that an iteration holds for each policy: perturbation, perturbed and adapted gain, estimate, and one copy.
 _COPIES = 5
 
 
@@ -25,7 +29,7 @@ def make_estimator(settings: MetaSettings) -> Estimator:
 
 
 def estimate_gradient(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, stream: Stream) -> NDArray[np.float64]:
-    r"""Algorithm 1, for every task at once: an estimate of the gradient of each task's cost.
+    r"""Estimate the gradient of each task's cost: Algorithm 1, the one-point zeroth-order estimator.
 
     .. math:: \tilde\nabla J_i(K) = \frac1M \sum_{m=1}^M \frac{dk}{r^2} \tilde J_i^{(\ell)}(K + U_m) U_m,
               \qquad U_m \sim \mathrm{Unif}\{\|U\|_F = r\}
@@ -70,11 +74,11 @@ def estimate_gradient(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, str
 def estimate_meta_gradient(
     tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, stream: Stream
 ) -> NDArray[np.float64]:
-    r"""Algorithm 2: an estimate of the gradient of the meta-objective, with Algorithm 1 inside and no Hessian.
+    r"""Estimate the gradient of the meta-objective: Algorithm 2, the zeroth-order MAML gradient.
 
     For each task i of the batch and m = 1..M: draw :math:`U_m` on the sphere of radius r, estimate the gradient at
     :math:`\hat K_m = K + U_m` by Algorithm 1, adapt, :math:`K_m^i = \hat K_m - \eta \tilde\nabla J_i(\hat K_m)`, and
-    simulate the adapted policy once more:
+    simulate the adapted policy once more; no Hessian is needed:
 
     .. math:: \tilde\nabla L(K) = \frac{1}{|T_n|} \sum_{i \in T_n} \frac1M \sum_{m=1}^M
               \frac{dk}{r^2} \tilde J_i^{(\ell)}(K_m^i) U_m^i
@@ -92,7 +96,7 @@ def estimate_meta_gradient(
     Returns
     -------
     ndarray, shape (k, d)
-        Not finite where a roll-out of an unstable policy overflowed.
+        Not finite where a rollout of an unstable policy overflowed.
 
     Raises
     ------
@@ -112,17 +116,8 @@ def estimate_with_counts(
     tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, stream: Stream, memory: Memory | None = None
 ) -> Estimate:
     """:func:`estimate_meta_gradient` with what it took, and with what the estimator keeps from call to call."""
-    simulator, estimator = LQRSimulator(tasks, settings.precision), make_estimator(settings)
-    batch = draw_batch(tasks, settings, stream)
-
-    def adapted_cost(policies: Array) -> Array:
-        inner = estimator.gradients(simulator, policies, settings.inner_perturbations, stream, batch.tasks)
-        adapted = policies - settings.adaptation_rate * inner
-        return simulator.costs(adapted, settings.rollout_length, stream, tasks=batch.tasks, purpose=Purpose.ROLLOUT)
-
-    around = _values_around(tasks, common_gain(tasks, K), adapted_cost, estimator, settings, stream, batch, memory)
-    each = estimator.rollouts(settings.inner_perturbations) + 1
-    return around.estimate(around.weighted(batch.weights), each * settings.rollout_length)
+    rollouts = _Rollouts(tasks, settings, stream)
+    return rollouts.estimate(common_gain(tasks, K), rollouts.adapted_cost, memory, rollouts.batch.weights)
 
 
 def estimate_mean_gradient(
@@ -151,9 +146,8 @@ def estimate_mean_gradient(
     ValueError
         As :func:`estimate_meta_gradient`.
     """
-    batch = draw_batch(tasks, settings, stream)
-    around = _rollouts_around(tasks, common_gain(tasks, K), settings, stream, batch, memory)
-    return around.estimate(around.weighted(batch.weights), settings.rollout_length)
+    rollouts = _Rollouts(tasks, settings, stream)
+    return rollouts.estimate(common_gain(tasks, K), rollouts.cost, memory, rollouts.batch.weights)
 
 
 def estimate_task_gradients(
@@ -181,8 +175,8 @@ def estimate_task_gradients(
     Estimate
         With gradients of shape (n, k, d).
     """
-    around = _rollouts_around(tasks, np.asarray(gains)[:, np.newaxis], settings, stream, batch, memory)
-    return around.estimate(around.per_task(), settings.rollout_length)
+    rollouts = _Rollouts(tasks, settings, stream, batch)
+    return rollouts.estimate(np.asarray(gains)[:, np.newaxis], rollouts.cost, memory)
 
 
 class Batch(NamedTuple):
@@ -196,69 +190,53 @@ def draw_batch(tasks: LQRTasks, settings: MetaSettings, stream: Stream) -> Batch
     """The batch :math:`T_n` of an iteration: all tasks with their probabilities, or as many as ``task_batch`` drawn."""
     if settings.task_batch == "all":
         return Batch(np.arange(tasks.count), tasks.p)
-    drawn = task_batch(stream, tasks.p, settings.task_batch)
+    drawn = streams.task_batch(stream, tasks.p, settings.task_batch)
     return Batch(drawn, np.full(len(drawn), 1.0 / len(drawn)))
 
 
-class _Around(NamedTuple):
-    """Directions around a gain, the coefficient of each, and what is known beside."""
+class _Rollouts:
+    """The rollouts of one estimate."""
 
-    directions: Array  # (n, M, k, d)
-    coefficients: Array  # (n, M)
-    scale: float
-    memory: Memory
-    values: int
-    unstable: int
+    def __init__(self, tasks: LQRTasks, settings: MetaSettings, stream: Stream, batch: Batch | None = None) -> None:
+        self._tasks, self._settings, self._stream = tasks, settings, stream
+        self.batch = draw_batch(tasks, settings, stream) if batch is None else batch
+        self._simulator = LQRSimulator(tasks, settings.precision)
+        self._estimator = make_estimator(settings)
+
+    def cost(self, policies: Array) -> Array:
+        """Cost of one rollout of each policy (n, P, k, d)."""
+        length, tasks = self._settings.rollout_length, self.batch.tasks
+        return self._simulator.costs(policies, length, self._stream, tasks=tasks, purpose=Purpose.ROLLOUT)
+
+    def adapted_cost(self, policies: Array) -> Array:
+        """Cost of one rollout of each policy after its adaptation."""
+        count, tasks = self._settings.inner_perturbations, self.batch.tasks
+        inner = self._estimator.gradients(self._simulator, policies, count, self._stream, tasks)
+        return self.cost(policies - self._settings.adaptation_rate * inner)
 
     # A rollout of an unstable policy may overflow: the result shows it, so a warning would say nothing new.
     @np.errstate(over="ignore", invalid="ignore")
-    def weighted(self, weights: Array) -> Array:
-        return self.scale * np.einsum("i,im,imkd->kd", weights, self.coefficients, self.directions)
-
-    @np.errstate(over="ignore", invalid="ignore")
-    def per_task(self) -> Array:
-        return self.scale * np.einsum("im,imkd->ikd", self.coefficients, self.directions)
-
-    def estimate(self, gradient: Array, steps_per_value: int) -> Estimate:
-        return Estimate(gradient, self.memory, self.values * steps_per_value, self.unstable)
-
-
-def _rollouts_around(
-    tasks: LQRTasks, gains: Array, settings: MetaSettings, stream: Stream, batch: Batch, memory: Memory | None
-) -> _Around:
-    """:func:`_values_around` of the cost of one rollout."""
-    simulator, length = LQRSimulator(tasks, settings.precision), settings.rollout_length
-
-    def cost(policies: Array) -> Array:
-        return simulator.costs(policies, length, stream, tasks=batch.tasks, purpose=Purpose.ROLLOUT)
-
-    return _values_around(tasks, gains, cost, make_estimator(settings), settings, stream, batch, memory)
-
-
-def _values_around(
-    tasks: LQRTasks,
-    gains: Array,
-    value: Callable[[Array], Array],
-    estimator: Estimator,
-    settings: MetaSettings,
-    stream: Stream,
-    batch: Batch,
-    memory: Memory | None,
-) -> _Around:
-    """Values of policies around gains (k, d) or (n, 1, k, d), as the estimator wants them, and their coefficients."""
-    slots, count, radius = len(batch.tasks), settings.perturbations, settings.smoothing_radius
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):
-            directions = perturbations(stream, slots, count, tasks.action_dim, tasks.state_dim, radius)
-            policies = estimator.points(gains, directions)
-            values = value(policies).reshape(slots, len(estimator.signs), count)
-            coefficients, kept = estimator.coefficients(values, memory or {}, batch.tasks)
-    except MemoryError:
-        numbers = _COPIES * slots * estimator.rollouts(count) * tasks.action_dim * tasks.state_dim
-        raise MemoryError(
-            f"an iteration with {slots} tasks and perturbations: {count} takes about {8e-9 * numbers:.2g} GB, more "
-            "than there is; lower perturbations or task_batch"
-        ) from None
-    scale = tasks.state_dim * tasks.action_dim / (radius**2 * count)
-    unstable = count_unstable(tasks, policies, batch.tasks)
-    return _Around(directions, coefficients, scale, kept, values.size, unstable)
+    def estimate(
+        self, gains: Array, value: Callable[[Array], Array], memory: Memory | None, weights: Array | None = None
+    ) -> Estimate:
+        """The gradient of the mean value at a gain (k, d); without weights, each task's own at gains (n, 1, k, d)."""
+        tasks, batch, count = self._tasks, self.batch.tasks, self._settings.perturbations
+        radius = self._settings.smoothing_radius
+        try:
+            U = streams.perturbations(self._stream, len(batch), count, tasks.action_dim, tasks.state_dim, radius)
+            policies = self._estimator.points(gains, U)
+            values = value(policies).reshape(len(batch), -1, count)
+            coefficients, kept = self._estimator.coefficients(values, memory or {}, batch)
+        except MemoryError:
+            numbers = _COPIES * len(batch) * self._estimator.rollouts(count) * tasks.action_dim * tasks.state_dim
+            raise MemoryError(
+                f"an iteration with {len(batch)} tasks and perturbations: {count} takes about {8e-9 * numbers:.2g} GB, "
+                "more than there is; lower perturbations or task_batch"
+            ) from None
+        if weights is None:
+            total = np.einsum("im,imkd->ikd", coefficients, U)
+        else:
+            total = np.einsum("i,im,imkd->kd", weights, coefficients, U)
+        scale = tasks.state_dim * tasks.action_dim / (radius**2 * count)
+        unstable = count_unstable(tasks, policies, batch)
+        return Estimate(scale * total, kept, self._simulator.simulated_steps, unstable)

@@ -6,7 +6,7 @@ from metalqr.estimators.estimator import Estimator
 
 @estimators.register("one_point")
 class OnePoint(Estimator):
-    r"""The cost at one perturbed policy a direction: :math:`c_m = f(K + U_m)`.
+    r"""The cost of one perturbed policy for each perturbation: :math:`c_m = f(K + U_m)`.
 
     Its mean is the gradient of F averaged over the ball of radius r; its covariance is about
     :math:`\frac{dk}{r^2 M} E f^2` in every direction.

@@ -10,8 +10,8 @@ class TwoPoint(Estimator):
 
     Both rollouts of a pair have noise of their own. The mean is that of ``one_point``, the gradient of F averaged over
     the ball of radius r. The value of F itself cancels: what remains of the covariance is
-    :math:`\frac{dk}{2 r^2 M} \operatorname{Var} f` and a term that does not grow as r shrinks. It takes two rollouts a
-    direction.
+    :math:`\frac{dk}{2 r^2 M} \operatorname{Var} f` and a term that does not grow as r shrinks. It takes two rollouts
+    for each perturbation.
 
     Source: Malik et al. (2019), *Derivative-Free Methods for Policy Optimization*; Toso et al. (2024).
     """

@@ -7,7 +7,7 @@ four normals (:mod:`metalqr.simulation.simd.normals`). The layout is
 word        contents
 ==========  =================================================================================
 key         ``seed * 256 + use + purpose``: 56 bits of seed, 4 of :class:`Use`, 4 of :class:`Purpose`
-counter 0   block of four numbers within one perturbation or one roll-out
+counter 0   block of four numbers within one perturbation or one rollout
 counter 1   perturbation of Algorithm 1 (the inner one), else 0
 counter 2   ``slot * perturbations + perturbation`` of Algorithm 2 (the outer one), slot = place in the task batch
 counter 3   iteration of Algorithm 3
@@ -33,6 +33,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from metalqr.common.validation import whole_number
 from metalqr.simulation.simd.jit import compiled
 from metalqr.simulation.simd.lanes import lane_numbers, lanes, store, words
 from metalqr.simulation.simd.normals import (
@@ -40,7 +41,7 @@ from metalqr.simulation.simd.normals import (
     LOW_HALF,
     ROUNDS,
     counter_rows,
-    fill_directions,
+    fill_perturbations,
     philox,
     philox_start,
     rollout_start,
@@ -54,7 +55,7 @@ _LANES = lanes(np.float64)
 
 
 class Purpose(enum.IntEnum):
-    """What a number is drawn for; part of the key, so that two purposes never share a number."""
+    """Purpose of a number; part of the key, so that two purposes never share a number."""
 
     PERTURBATION = 1
     ROLLOUT = 2
@@ -65,7 +66,7 @@ class Purpose(enum.IntEnum):
 
 
 class Use(enum.IntEnum):
-    """What a stream is for; part of the key, so that what examines a run draws none of the run's numbers again."""
+    """Use of a stream; part of the key, so that diagnostics never reuse the run's random numbers."""
 
     TRAINING = 0
     STABILITY = 16
@@ -103,22 +104,21 @@ class Stream:
     use: Use = Use.TRAINING
 
     def __post_init__(self) -> None:
-        for name, value, largest in [("seed", self.seed, 2**56 - 1), ("iteration", self.iteration, 2**31 - 1)]:
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value <= largest:
-                raise ValueError(f"{name}: {value!r} is not a whole number from 0 to {largest}")
+        whole_number("seed", self.seed, 0, 2**56 - 1)
+        whole_number("iteration", self.iteration, 0, 2**31 - 1)
 
     def at(self, iteration: int) -> "Stream":
         """The stream of the same seed and use at another iteration."""
         return replace(self, iteration=iteration)
 
     def address(self, purpose: Purpose) -> NDArray[np.int64]:
-        """Counter 3 and the keys of the ten rounds (two words each), as the compiled code wants them."""
+        """Counter 3 and the keys of the ten rounds (two words each), for compiled code."""
         key = (int(self.seed) << _KEY_BITS_BESIDE_SEED) | self.use | purpose
         return np.array([self.iteration, *round_keys(key & LOW_HALF, key >> 32)], dtype=np.int64)
 
 
 def round_keys(key_0: int, key_1: int) -> list[int]:
-    """The two words of key of each round of Philox, one round after the other."""
+    """The two key words of each round of Philox, round by round."""
     # Python's own integers: for twenty numbers every call of NumPy takes longer than all of them.
     steps = ((key_0, _WEYL_0), (key_1, _WEYL_1))
     return [(key + round_ * weyl) & LOW_HALF for round_ in range(ROUNDS) for key, weyl in steps]
@@ -132,7 +132,7 @@ def require_addressable(perturbed_policies: int, numbers: int, inner_perturbatio
     perturbed_policies : int
         Tasks in the batch times perturbations: the range of counter 2.
     numbers : int
-        Numbers drawn for one perturbation or one roll-out: four times the range of counter 0.
+        Numbers drawn for one perturbation or one rollout: four times the range of counter 0.
     inner_perturbations : int
         The range of counter 1.
 
@@ -141,14 +141,13 @@ def require_addressable(perturbed_policies: int, numbers: int, inner_perturbatio
     ValueError
         If a range is larger than 2^32.
     """
-    if perturbed_policies > 2**32:
-        raise ValueError(
-            f"{perturbed_policies} perturbed policies an iteration are more than 2^32; lower perturbations"
-        )
-    if numbers > BLOCK * 2**32:
-        raise ValueError(f"{numbers} random numbers for one roll-out are more than 2^34; lower rollout_length")
-    if inner_perturbations > 2**32:
-        raise ValueError(f"{inner_perturbations} inner perturbations are more than 2^32; lower inner_perturbations")
+    for count, exponent, what, setting in [
+        (perturbed_policies, 32, "perturbed policies an iteration", "perturbations"),
+        (numbers, 34, "random numbers for one rollout", "rollout_length"),
+        (inner_perturbations, 32, "inner perturbations", "inner_perturbations"),
+    ]:
+        if count > 2**exponent:
+            raise ValueError(f"{count} {what} are more than 2^{exponent}; lower {setting}")
 
 
 @compiled(parallel=True)
@@ -160,7 +159,7 @@ def _perturbations(policies, each, entries, radius, address):
         rows, counters = work_rows(entries + BLOCK, perturbations), counter_rows(perturbations)
         for lane in range(_LANES):
             counters[0, lane], counters[1, lane] = (first + lane) % each, (first + lane) // each
-        fill_directions(rows, entries, radius, rollout_start(counters, address), address)
+        fill_perturbations(rows, entries, radius, rollout_start(counters, address), address)
         for lane in range(min(_LANES, count - first)):
             for entry in range(entries):
                 perturbations[first + lane, entry] = rows[entry, lane]
@@ -187,39 +186,36 @@ def perturbations(
     -------
     ndarray, shape (slots, count, action_dim, state_dim)
     """
-    entries = action_dim * state_dim
-    # As Python's integers: NumPy's would wrap around silently.
-    require_addressable(int(slots) * int(count), entries)
-    flat = _perturbations(slots * count, 1, entries, radius, stream.address(Purpose.PERTURBATION))
+    # Python's integers: NumPy's would wrap around silently.
+    policies, entries = int(slots) * int(count), int(action_dim) * int(state_dim)
+    require_addressable(policies, entries)
+    flat = _perturbations(policies, 1, entries, float(radius), stream.address(Purpose.PERTURBATION))
     return flat.reshape(slots, count, action_dim, state_dim)
 
 
 def inner_perturbations(
     stream: Stream, policies: int, count: int, action_dim: int, state_dim: int, radius: float
 ) -> NDArray[np.float64]:
-    r"""The perturbations of Algorithm 1 inside Algorithm 2, where the compiled rollouts do not draw them themselves.
+    """The perturbations of Algorithm 1 inside Algorithm 2, for estimators that the compiled rollouts do not cover.
 
-    They are made of the numbers that :func:`metalqr.simulation.lqr_rollouts.smoothed_gradients` uses, which turns them
-    into the coordinates of its simulation.
+    Made of the same numbers as those of :class:`metalqr.simulation.lqr_rollouts.LQRSimulator`, which rotates them into
+    the coordinates of its simulation.
 
     Parameters
     ----------
     stream : Stream
     policies : int
         Perturbed policies of all tasks.
-    count : int
-        :math:`M`, perturbations of each policy.
-    action_dim, state_dim : int
-    radius : float
-        :math:`r`.
+    count, action_dim, state_dim, radius
+        As in :func:`perturbations`, for each policy.
 
     Returns
     -------
     ndarray, shape (policies, count, action_dim, state_dim)
     """
-    entries = action_dim * state_dim
-    require_addressable(int(policies), entries, int(count))
-    flat = _perturbations(policies, count, entries, radius, stream.address(Purpose.INNER_PERTURBATION))
+    policies, count, entries = int(policies), int(count), int(action_dim) * int(state_dim)
+    require_addressable(policies, entries, count)
+    flat = _perturbations(policies, count, entries, float(radius), stream.address(Purpose.INNER_PERTURBATION))
     return flat.reshape(policies, count, action_dim, state_dim)
 
 
@@ -235,9 +231,7 @@ def _uniforms(count, address):
 
 def task_batch(stream: Stream, distribution: NDArray[np.float64], size: int) -> NDArray[np.int64]:
     """Draw the batch :math:`T_n` of Algorithm 2: ``size`` task indices from ``distribution``, with replacement."""
-    if isinstance(size, bool) or not isinstance(size, int | np.integer) or not 1 <= size <= 2**32:
-        raise ValueError(f"task_batch: {size!r} is not a whole number from 1 to {2**32}")
-    uniforms = _uniforms(size, stream.address(Purpose.TASK_BATCH))
+    uniforms = _uniforms(whole_number("task_batch", size, 1, 2**32), stream.address(Purpose.TASK_BATCH))
     indices = np.searchsorted(np.cumsum(distribution), uniforms, side="right")
     # The sum of the distribution can round to less than the largest uniform: that belongs to the last possible task.
     return np.minimum(indices, np.flatnonzero(distribution)[-1]).astype(np.int64)

@@ -106,7 +106,7 @@ def test_algorithm_2_estimates_the_gradient_of_the_smoothed_meta_objective():
 
 
 def test_algorithm_2_comes_near_the_exact_meta_gradient():
-    """Two-dimensional tasks, a small adaptation, long roll-outs: within 5 % of the gradient and 4.5 standard errors."""
+    """Two-dimensional tasks, a small adaptation, long rollouts: within 5 % of the gradient and 4.5 standard errors."""
     tasks, gain, eta = similar_tasks(seed=6, count=2, state_dim=2, action_dim=2), np.zeros((2, 2)), 1.0e-4
     settings = SETTINGS.replace(
         adaptation_rate=eta,

@@ -12,7 +12,7 @@ from metalqr import estimators, lqr, rollout
 from metalqr.estimators.estimator import Estimator
 from metalqr.estimators.meta import estimate_mean_gradient
 from metalqr.estimators.two_point import TwoPoint
-from metalqr.simulation.simulator import LQRSimulator
+from metalqr.simulation.lqr_rollouts import LQRSimulator
 from metalqr.simulation.streams import Purpose, Stream
 
 similar_tasks = functools.partial(random_tasks, radius=0.6, spread=0.2)

@@ -7,108 +7,115 @@ import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import numba
 import numpy as np
 import pytest
-from numba.core import caching
 
 import metalqr
-from metalqr import LQRTasks, Stream, rollout
 from metalqr.simulation.simd import jit
 
 PROGRAM = """
 import numpy as np
-from metalqr import LQRTasks, Stream, rollout
-from metalqr.simulation.simd import kernel
-one = np.ones((1, 1, 1))
-print(rollout.costs(LQRTasks(0.5 * one, one, one, one, one), np.zeros((1, 1, 1, 1)), 3, Stream(0))[0, 0])
-print(len(kernel.kernel(1, 1).stats.cache_hits))
+from metalqr.simulation.streams import Stream, task_batch
+print(task_batch(Stream(0), np.full(1000, 1e-3), 20))
 """
+TYPES = ["f8", "i8"]
 
 
-def _run(folder: Path) -> tuple[float, int]:
-    environment = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
-    environment["PYTHONPATH"] = str(folder)
+def _run(folder: Path, **variables: str) -> tuple[str, dict[Path, int]]:
+    """The random numbers of the package in a folder, and when each file in its caches was written."""
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], env=environment, cwd=folder, capture_output=True, text=True, check=True
+        [sys.executable, "-c", PROGRAM],
+        env={**os.environ, "PYTHONPATH": str(folder), **variables},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    cost, hits = done.stdout.split()
-    return float(cost), int(hits)
+    return done.stdout, {path: path.stat().st_mtime_ns for path in folder.rglob("*.nb[ci]")}
 
 
-@pytest.mark.slow
-def test_an_edit_of_the_random_numbers_reaches_the_rollouts(tmp_path: Path) -> None:
-    """Numba alone looks at the file of the cached function only, and would go on with the old numbers."""
-    # With what this process has compiled or loaded, so that the copy need not compile it once more.
-    one = np.ones((1, 1, 1))
-    expected = rollout.costs(LQRTasks(0.5 * one, one, one, one, one), np.zeros((1, 1, 1, 1)), 3, Stream(0))[0, 0]
-    package = tmp_path / "metalqr"
-    shutil.copytree(Path(metalqr.__file__).parent, package)
-    first, _ = _run(tmp_path)
-    assert first == expected
-    again, hits = _run(tmp_path)
-    assert (again, hits) == (first, 1)
-    source = package / "simulation" / "simd" / "normals.py"
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A copy of the package to edit."""
+    source, copy = Path(metalqr.__file__).parent, tmp_path / "metalqr"
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+def test_an_edit_of_the_random_numbers_reaches_the_code_that_contains_them(package: Path) -> None:
+    """Numba alone compares the file of the cached function, ``streams.py``, and would keep the old numbers."""
+    folder, source = package.parent, package / "simulation" / "simd" / "normals.py"
+    first, cached = _run(folder, NUMBA_CACHE_DIR="")
+    assert {path.parent.parent.parent for path in cached} == {source.parent / "__pycache__"}
+    assert _run(folder, NUMBA_CACHE_DIR="") == (first, cached)
     text = source.read_text()
     assert "ROUNDS = 10" in text
     source.write_text(text.replace("ROUNDS = 10", "ROUNDS = 9"))
-    changed, hits = _run(tmp_path)
+    changed, more = _run(folder, NUMBA_CACHE_DIR="")
     assert changed != first
-    assert hits == 0
+    assert len(more) == 2 * len(cached)
     source.write_text(text)
-    assert _run(tmp_path) == (first, 1)
+    assert _run(folder, NUMBA_CACHE_DIR="") == (first, more)
 
 
-def _save_and_load(folder: Path, worker: int) -> list[tuple[int, int]]:
-    store = jit._Store(folder, "function")
-    for key in range(200):
-        store.save(("signature", key if key % 2 else 1000 * worker + key), key)
-    return [(key, store.load(("signature", key))) for key in range(1, 200, 2)]
+def test_a_package_that_cannot_be_written_uses_the_user_s_cache(package: Path, tmp_path: Path) -> None:
+    (package / "simulation" / "simd" / "__pycache__").write_text("in place of a folder")
+    _, cached = _run(tmp_path, NUMBA_CACHE_DIR="", HOME=str(tmp_path / "home"))
+    assert {path.parent.parent.parent for path in cached} == {tmp_path / "home" / ".cache" / "metalqr"}
 
 
-def test_processes_that_start_together_get_the_code_of_their_own_signatures(tmp_path: Path) -> None:
-    """All write the odd keys, each its own even ones. Numba's index would give code of another signature."""
+def _double(x: Any) -> Any:
+    return x + x
+
+
+def _doubled(types: list[str]) -> list[tuple[str, Any]]:
+    found = [(name, jit.compiled()(_double)(np.ones(3, name))) for name in types]
+    return [(name, value) for name, value in found if value.dtype != name or np.any(value != 2)]
+
+
+def test_processes_that_start_together_get_the_code_of_their_own_types(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They begin with different types; in one index of Numba's, two would take the same number."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for found in pool.map(_save_and_load, [tmp_path] * 4, range(4)):
-            assert found == [(key, key) for key in range(1, 200, 2)]
-    store = jit._Store(tmp_path, "function")
-    assert all(store.load(("signature", 1000 * worker + key)) == key for worker in range(4) for key in range(0, 200, 2))
-    assert not list(tmp_path.glob("*.tmp"))
-    store.flush()
-    assert not list(tmp_path.iterdir())
+        for _ in range(2):
+            wrong = pool.map(_doubled, [TYPES, TYPES[::-1]] * 2)
+            assert list(wrong) == [[]] * 4
+    assert len(list(tmp_path.rglob("*.nbi"))) == len(list(tmp_path.rglob("*.nbc"))) == len(TYPES)
+    assert not list(tmp_path.rglob("*.tmp*"))
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x05", b"not a pickle"])
-def test_a_damaged_file_counts_as_none(tmp_path: Path, content: bytes) -> None:
-    store = jit._Store(tmp_path, "function")
-    store.save("key", 7)
-    [path] = tmp_path.iterdir()
+@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+def test_a_damaged_file_costs_time_and_nothing_else(
+    kind: str, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    assert jit.compiled()(_double)(2.0) == 4.0
+    (path,) = tmp_path.rglob(f"*.{kind}")
     path.write_bytes(content)
-    assert store.load("key") is None
-    store.save("key", 7)
-    assert store.load("key") == 7
+    with pytest.warns(RuntimeWarning, match="cannot be cached"):
+        assert jit.compiled()(_double)(2.0) == 4.0
+    assert jit.compiled()(_double)(2.0) == 4.0
+    assert path.read_bytes() != content
 
 
-def test_a_folder_that_cannot_be_written_costs_time_and_nothing_else(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_costs_time_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("in place of a folder")
-    with pytest.warns(RuntimeWarning, match="cannot be stored .* set NUMBA_CACHE_DIR"):
-        jit._Store(tmp_path / "file", "function").save("key", 7)
-
-
-def test_without_any_folder_code_is_compiled_in_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(locator: object) -> None:
-        raise PermissionError("read-only")
-
-    monkeypatch.setattr(caching._CacheLocator, "ensure_cache_path", refuse)
-    with pytest.warns(RuntimeWarning, match="cannot be stored .* set NUMBA_CACHE_DIR"):
-        double = jit.compiled()(lambda x: x + x)
-    assert double(2.0) == 4.0
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "file"))
+    with pytest.warns(RuntimeWarning, match="cannot be cached .* set NUMBA_CACHE_DIR"):
+        assert jit.compiled()(_double)(2.0) == 4.0
 
 
 def test_every_file_with_compiled_code_is_part_of_the_digest() -> None:
-    folder = Path(jit.__file__).parent
-    package = Path(metalqr.__file__).parent
-    texts = {path.resolve(): path.read_text() for path in package.rglob("*.py")}
+    folder, package = Path(jit.__file__).parent, Path(metalqr.__file__).parent
+    texts = {path: path.read_text() for path in package.rglob("*.py")}
     users = {path for path, text in texts.items() if "import numba" in text or "simulation.simd.lanes" in text}
-    assert users <= {(folder / name).resolve() for name in jit._SOURCES}
-    assert {folder / "normals.py", folder.parent / "streams.py", folder / "kernel.py"} <= users
+    assert {folder / "kernel.py", folder / "normals.py"} <= users
+    assert {path for path in users if path.parent != folder} == {folder.parent / "streams.py"}

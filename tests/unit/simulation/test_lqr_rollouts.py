@@ -1,9 +1,11 @@
-"""The compiled roll-outs against a plain twin, against the exact mean they estimate, and against themselves."""
+"""The compiled rollouts against a plain twin, against the exact mean they estimate, and against themselves."""
 
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
@@ -14,19 +16,25 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from systems import random_tasks
 
-from metalqr import lqr, rollout
+from metalqr import LQRTasks, lqr, rollout
+from metalqr.simulation.lqr_rollouts import LQRSimulator
 from metalqr.simulation.simd.lanes import lanes
+from metalqr.simulation.simulator import Array
 from metalqr.simulation.streams import Purpose, Stream, perturbations
 
 DIMENSIONS = [(1, 1), (2, 2), (3, 1), (2, 5), (7, 4), (20, 10)]
 
 
-def _some_gains(tasks, count, seed=3):
+def smoothed_gradients(tasks: LQRTasks, *arguments: Any, precision: str = "float64") -> Array:
+    return LQRSimulator(tasks, precision).weighted_directions(*arguments)
+
+
+def _some_gains(tasks: LQRTasks, count: int, seed: int = 3) -> Array:
     return 0.01 * np.random.default_rng(seed).standard_normal((tasks.count, count, tasks.action_dim, tasks.state_dim))
 
 
 @pytest.mark.parametrize(("state_dim", "action_dim"), DIMENSIONS)
-def test_costs_agree_with_the_plain_twin(state_dim, action_dim):
+def test_costs_agree_with_the_plain_twin(state_dim: int, action_dim: int) -> None:
     tasks = random_tasks(seed=1, count=2, state_dim=state_dim, action_dim=action_dim)
     gains, stream, length = _some_gains(tasks, 11), Stream(8, iteration=5), 13
     costs = rollout.costs(tasks, gains, length, stream)
@@ -37,7 +45,9 @@ def test_costs_agree_with_the_plain_twin(state_dim, action_dim):
     assert_allclose(costs, expected, rtol=1e-12)
 
 
-def _smoothed_gradient_twin(tasks, task, gain, perturbed, radius, length, policy, stream):
+def _smoothed_gradient_twin(
+    tasks: LQRTasks, task: int, gain: Array, perturbed: int, radius: float, length: int, policy: int, stream: Stream
+) -> Array:
     """Algorithm 1 at one gain, with the noise of the compiled one; ``policy`` is counter 2."""
     directions_at, rollouts_at = map(stream.address, (Purpose.INNER_PERTURBATION, Purpose.INNER_ROLLOUT))
     estimate = np.zeros_like(gain)
@@ -49,10 +59,10 @@ def _smoothed_gradient_twin(tasks, task, gain, perturbed, radius, length, policy
 
 
 @pytest.mark.parametrize(("state_dim", "action_dim"), [(1, 1), (3, 2), (20, 10)])
-def test_smoothed_gradients_agree_with_the_plain_twin(state_dim, action_dim):
+def test_smoothed_gradients_agree_with_the_plain_twin(state_dim: int, action_dim: int) -> None:
     tasks = random_tasks(seed=2, count=2, state_dim=state_dim, action_dim=action_dim)
     gains, stream, radius, length, perturbed = _some_gains(tasks, 3), Stream(8, iteration=5), 0.1, 6, 10
-    estimates = rollout.smoothed_gradients(tasks, gains, perturbed, radius, length, stream)
+    estimates = smoothed_gradients(tasks, gains, perturbed, radius, length, stream)
     for i in range(2):
         for p in range(3):
             expected = _smoothed_gradient_twin(tasks, i, gains[i, p], perturbed, radius, length, 3 * i + p, stream)
@@ -61,11 +71,13 @@ def test_smoothed_gradients_agree_with_the_plain_twin(state_dim, action_dim):
 
 @settings(max_examples=25)
 @given(data=st.data(), count=st.integers(1, 40), perturbed=st.sampled_from([1, 2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 40]))
-def test_any_number_of_policies_and_perturbations_fills_the_lanes(data, count, perturbed):
-    """Roll-outs of several policies share vectors: every policy must get its own, all of them and no other."""
+def test_any_number_of_policies_and_perturbations_fills_the_lanes(
+    data: st.DataObject, count: int, perturbed: int
+) -> None:
+    """Rollouts of several policies share vectors: every policy must get its own, all of them and no other."""
     tasks = random_tasks(seed=2, count=2, state_dim=3, action_dim=2)
     gains, stream, radius, length = _some_gains(tasks, count), Stream(8), 0.1, 2
-    estimates = rollout.smoothed_gradients(tasks, gains, perturbed, radius, length, stream)
+    estimates = smoothed_gradients(tasks, gains, perturbed, radius, length, stream)
     i = data.draw(st.integers(0, 1))
     for p in {0, data.draw(st.integers(0, count - 1)), count - 1}:
         expected = _smoothed_gradient_twin(tasks, i, gains[i, p], perturbed, radius, length, count * i + p, stream)
@@ -73,7 +85,7 @@ def test_any_number_of_policies_and_perturbations_fills_the_lanes(data, count, p
 
 
 @pytest.mark.parametrize(("state_dim", "action_dim"), [(1, 1), (20, 10)])
-def test_single_precision_follows_the_same_roll_outs(state_dim, action_dim):
+def test_single_precision_follows_the_same_rollouts(state_dim: int, action_dim: int) -> None:
     """Each cost to 2e-5, some hundred roundings of 6e-8; each estimate to 1e-4 of the largest."""
     tasks = random_tasks(seed=1, count=2, state_dim=state_dim, action_dim=action_dim)
     gains = _some_gains(tasks, 21)
@@ -81,15 +93,15 @@ def test_single_precision_follows_the_same_roll_outs(state_dim, action_dim):
     assert_allclose(single, double, rtol=2e-5)
     assert np.all(single != double)
     double, single = (
-        rollout.smoothed_gradients(tasks, gains, 37, 0.05, 50, Stream(8), precision=p) for p in ("float64", "float32")
+        smoothed_gradients(tasks, gains, 37, 0.05, 50, Stream(8), precision=p) for p in ("float64", "float32")
     )
     assert_allclose(single, double, rtol=0, atol=1e-4 * np.abs(double).max())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("state_dim", "action_dim"), [(1, 1), (20, 10)])
-def test_single_precision_biases_no_cost(state_dim, action_dim):
-    """The mean over 10^6 roll-outs moves by less than a tenth of its standard error.
+def test_single_precision_biases_no_cost(state_dim: int, action_dim: int) -> None:
+    """The mean over 10^6 rollouts moves by less than a tenth of its standard error.
 
     Both precisions see the same noise, so the difference of the means is the bias with hardly any noise of its own.
     """
@@ -107,31 +119,22 @@ def test_single_precision_biases_no_cost(state_dim, action_dim):
     assert np.all(np.abs(single.mean(axis=1) - double.mean(axis=1)) < 0.1 * errors)
 
 
-def test_an_unknown_precision_is_refused():
-    tasks = random_tasks(seed=0, count=1, state_dim=1, action_dim=1)
-    with pytest.raises(ValueError, match="precision: 'float16' is not float64 or float32"):
-        rollout.costs(tasks, np.zeros((1, 1, 1, 1)), 5, Stream(0), precision="float16")
-    with pytest.raises(ValueError, match="precision: 'float16' is not float64 or float32"):
-        rollout.smoothed_gradients(tasks, np.zeros((1, 1, 1, 1)), 1, 0.1, 5, Stream(0), precision="float16")
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(("state_dim", "action_dim", "length"), [(1, 1, 20), (3, 2, 20), (20, 10, 5)])
-def test_ten_million_roll_outs_have_the_finite_horizon_cost(state_dim, action_dim, length):
-    """The mean within 4.5 standard errors of the exact mean (two-sided, 7e-6 each)."""
+@pytest.mark.parametrize(("state_dim", "action_dim"), [(1, 1), (3, 2)])
+def test_ten_million_rollouts_have_the_finite_horizon_cost(state_dim: int, action_dim: int) -> None:
+    """The mean within 4.5 standard errors of the exact mean (two-sided, 7e-6 each): it shows a bias of 0.2 %."""
     tasks = random_tasks(seed=4, count=1, state_dim=state_dim, action_dim=action_dim)
     gain = 0.02 * np.ones((action_dim, state_dim))
     gains = np.broadcast_to(gain, (1, 100_000, action_dim, state_dim))
-    costs = np.concatenate([rollout.costs(tasks, gains, length, Stream(3, part))[0] for part in range(100)])
-    exact = lqr.finite_horizon_cost(tasks, gain, length)[0]
-    assert len(costs) == 10**7
-    assert abs(costs.mean() - exact) < 4.5 * costs.std() / np.sqrt(len(costs))
-    assert costs.std() / np.sqrt(len(costs)) < 5e-4 * exact
+    costs = np.concatenate([rollout.costs(tasks, gains, 20, Stream(3, part))[0] for part in range(100)])
+    exact, error = lqr.finite_horizon_cost(tasks, gain, 20)[0], costs.std() / np.sqrt(10**7)
+    assert abs(costs.mean() - exact) < 4.5 * error
+    assert error < 5e-4 * exact
 
 
 @pytest.mark.parametrize(("state_dim", "action_dim", "count"), [(1, 1, 400_000), (2, 2, 400_000), (20, 10, 20_000)])
 @pytest.mark.parametrize("length", [1, 50])
-def test_the_mean_cost_is_the_finite_horizon_cost(state_dim, action_dim, count, length):
+def test_the_mean_cost_is_the_finite_horizon_cost(state_dim: int, action_dim: int, count: int, length: int) -> None:
     """Every task's mean within 4.5 standard errors of the exact mean (two-sided, 7e-6 each)."""
     tasks = random_tasks(seed=4, count=3, state_dim=state_dim, action_dim=action_dim)
     gain = 0.02 * np.ones((action_dim, state_dim))
@@ -140,7 +143,7 @@ def test_the_mean_cost_is_the_finite_horizon_cost(state_dim, action_dim, count, 
     assert np.all(np.abs(error) < 4.5), error
 
 
-def test_the_initial_state_has_its_own_covariance():
+def test_the_initial_state_has_its_own_covariance() -> None:
     """With one step from a large initial state the cost is dominated by Sigma0: within 4.5 standard errors."""
     base = random_tasks(seed=5, count=2, state_dim=2, action_dim=1)
     tasks = lqr.LQRTasks(base.A, base.B, base.Q, base.R, base.Psi, Sigma0=100.0 * base.Q)
@@ -151,13 +154,13 @@ def test_the_initial_state_has_its_own_covariance():
 
 
 @pytest.mark.parametrize(("state_dim", "action_dim"), DIMENSIONS)
-def test_thread_counts_change_no_bit(state_dim, action_dim):
+def test_thread_counts_change_no_bit(state_dim: int, action_dim: int) -> None:
     tasks = random_tasks(seed=6, count=3, state_dim=state_dim, action_dim=action_dim)
     gains = _some_gains(tasks, 21)
 
-    def singles(tasks, gains):
+    def singles(tasks: LQRTasks, gains: Array) -> Iterator[Array]:
         yield rollout.costs(tasks, gains, 20, Stream(2), precision="float32")
-        yield rollout.smoothed_gradients(tasks, gains, 9, 0.05, 20, Stream(2), precision="float32")
+        yield smoothed_gradients(tasks, gains, 9, 0.05, 20, Stream(2), precision="float32")
 
     results = []
     try:
@@ -166,7 +169,7 @@ def test_thread_counts_change_no_bit(state_dim, action_dim):
             results.append(
                 (
                     rollout.costs(tasks, gains, 20, Stream(2)),
-                    rollout.smoothed_gradients(tasks, gains, 9, 0.05, 20, Stream(2)),
+                    smoothed_gradients(tasks, gains, 9, 0.05, 20, Stream(2)),
                     *(singles(tasks, gains) if (state_dim, action_dim) != (2, 2) else []),  # to compile one shape less
                     perturbations(Stream(2), 3, 21, action_dim, state_dim, 0.05),
                 )
@@ -179,7 +182,7 @@ def test_thread_counts_change_no_bit(state_dim, action_dim):
 
 @settings(max_examples=15)
 @given(state_dim=st.integers(1, 9), action_dim=st.integers(1, 9), count=st.integers(1, 20), length=st.integers(1, 9))
-def test_any_dimensions_agree_with_the_plain_twin(state_dim, action_dim, count, length):
+def test_any_dimensions_agree_with_the_plain_twin(state_dim: int, action_dim: int, count: int, length: int) -> None:
     assume((state_dim, action_dim) != (1, 2))  # small dimensions have code of their own, which takes long to compile
     tasks = random_tasks(seed=7, count=2, state_dim=state_dim, action_dim=action_dim)
     gains = _some_gains(tasks, count)
@@ -189,81 +192,84 @@ def test_any_dimensions_agree_with_the_plain_twin(state_dim, action_dim, count, 
     assert_allclose(costs[1, -1], last, rtol=1e-12)
 
 
-def test_batch_slots_of_one_task_have_their_own_noise():
+def test_batch_slots_of_one_task_have_their_own_noise() -> None:
     tasks = random_tasks(seed=8, count=3, state_dim=2, action_dim=1)
     gains = np.zeros((2, 4, 1, 2))
     costs = rollout.costs(tasks, gains, 10, Stream(0), task_of_slot=np.array([1, 1]))
     assert not np.any(costs[0] == costs[1])
 
 
-def test_a_wildly_unstable_policy_overflows_and_harms_no_other():
-    tasks = random_tasks(seed=9, count=2, state_dim=2, action_dim=2)
-    gains = np.zeros((2, 16, 2, 2))
-    calm = rollout.costs(tasks, gains, 200, Stream(0))
-    gains[0, 3] = 1e8
-    wild = rollout.costs(tasks, gains, 200, Stream(0))
-    assert not np.isfinite(wild[0, 3])
-    others = np.ones((2, 16), dtype=bool)
-    others[0, 3] = False
-    assert_array_equal(wild[others], calm[others])
-
-
-@pytest.mark.parametrize("perturbed", [3, 100])
+@pytest.mark.parametrize("perturbed", [0, 3, 100])
 @pytest.mark.parametrize(
     ("state_dim", "action_dim", "precision"), [(2, 2, "float64"), (3, 2, "float64"), (3, 2, "float32")]
 )
-def test_a_wildly_unstable_policy_spoils_only_its_own_estimate(perturbed, state_dim, action_dim, precision):
-    """Although it shares vectors with others."""
+def test_a_wildly_unstable_policy_overflows_and_harms_no_other(
+    perturbed: int, state_dim: int, action_dim: int, precision: str
+) -> None:
+    """Neither costs nor estimates, although policies share vectors."""
     tasks = random_tasks(seed=9, count=2, state_dim=state_dim, action_dim=action_dim)
-    gains = np.zeros((2, 9, action_dim, state_dim))
-    calm = rollout.smoothed_gradients(tasks, gains, perturbed, 0.1, 200, Stream(0), precision=precision)
-    gains[0, 3] = 1e8
-    wild = rollout.smoothed_gradients(tasks, gains, perturbed, 0.1, 200, Stream(0), precision=precision)
-    assert not np.any(np.isfinite(wild[0, 3]))
-    others = np.ones((2, 9), dtype=bool)
-    others[0, 3] = False
-    assert_array_equal(wild[others], calm[others])
+    gains, wild = np.zeros((2, 2, 9, action_dim, state_dim)), np.zeros((2, 9), dtype=bool)
+    gains[1, 0, 3], wild[0, 3] = 1e8, True
+    if perturbed:
+        before, after = (
+            smoothed_gradients(tasks, K, perturbed, 0.1, 200, Stream(0), precision=precision) for K in gains
+        )
+    else:
+        before, after = (rollout.costs(tasks, K, 200, Stream(0), precision=precision) for K in gains)
+    assert not np.any(np.isfinite(after[wild]))
+    assert_array_equal(after[~wild], before[~wild])
 
 
-@pytest.mark.parametrize("radius", [0.0, -0.1, np.inf, np.nan])
-def test_an_impossible_radius_is_refused(radius):
-    tasks = random_tasks(seed=0, count=1, state_dim=1, action_dim=1)
-    with pytest.raises(ValueError, match=r"radius: .* is not a finite number > 0"):
-        rollout.smoothed_gradients(tasks, np.zeros((1, 1, 1, 1)), 1, radius, 5, Stream(0))
+TASKS = random_tasks(seed=0, count=3, state_dim=2, action_dim=2)
+SIMULATOR = LQRSimulator(TASKS)
+GAINS = np.zeros((3, 1, 2, 2))
 
 
-@pytest.mark.parametrize("shape", [(3, 2, 2), (2, 5, 2, 2), (3, 5, 2, 3)])
-def test_gains_of_a_wrong_shape_are_refused(shape):
-    with pytest.raises(ValueError, match=r"expected \(3, M, 2, 2\)"):
-        rollout.costs(random_tasks(seed=0, count=3, state_dim=2, action_dim=2), np.zeros(shape), 5, Stream(0))
+@pytest.mark.parametrize(
+    ("simulate", "message"),
+    [
+        (lambda: LQRSimulator(TASKS, "float16"), "precision: 'float16' is not float64 or float32"),
+        *(
+            (
+                lambda radius=radius: SIMULATOR.weighted_directions(GAINS, 1, radius, 5, Stream(0)),
+                "radius: .* number > 0",
+            )
+            for radius in (0.0, -0.1, np.inf, np.nan)
+        ),
+        *(
+            (lambda shape=shape: SIMULATOR.costs(np.zeros(shape), 5, Stream(0)), r"expected \(3, M, 2, 2\)")
+            for shape in [(3, 2, 2), (2, 5, 2, 2), (3, 5, 2, 3)]
+        ),
+        (lambda: SIMULATOR.costs(GAINS, 0, Stream(0)), "length: 0 is not a whole number >= 1"),
+        (lambda: SIMULATOR.weighted_directions(GAINS, 0, 0.1, 5, Stream(0)), "perturbations: 0 is not a whole number"),
+        *(
+            (
+                lambda slots=slots: SIMULATOR.costs(GAINS[:2], 5, Stream(0), tasks=slots),
+                "is not a list of .* from 0 to 2",
+            )
+            for slots in ([0, 3], [-1, 0], [0.0, 1.0], [[0, 1]])
+        ),
+    ],
+)
+def test_impossible_arguments_are_refused(simulate: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        simulate()
 
 
-def test_a_roll_out_of_no_step_is_refused():
-    with pytest.raises(ValueError, match="length: 0 is not a whole number >= 1"):
-        rollout.costs(random_tasks(seed=0, count=1, state_dim=1, action_dim=1), np.zeros((1, 1, 1, 1)), 0, Stream(0))
-
-
-@pytest.mark.parametrize("slots", [[0, 3], [-1, 0], [0.0, 1.0], [[0, 1]]])
-def test_tasks_that_do_not_exist_are_refused(slots):
-    tasks = random_tasks(seed=0, count=3, state_dim=2, action_dim=2)
-    with pytest.raises(ValueError, match=r"task_of_slot: .* is not a list of whole numbers from 0 to 2"):
-        rollout.costs(tasks, np.zeros((2, 4, 2, 2)), 5, Stream(0), task_of_slot=slots)
-
-
-def test_the_signs_of_eigenvectors_change_no_number(monkeypatch):
+def test_the_signs_of_eigenvectors_change_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another linear algebra library may negate eigenvectors or rows of a QR factor; the noise must not follow."""
     first = random_tasks(seed=5, count=2, state_dim=4, action_dim=2)
     gains = _some_gains(first, 8)
     expected = rollout.costs(first, gains, 12, Stream(1))
-    estimates = rollout.smoothed_gradients(first, gains, 9, 0.1, 12, Stream(1))
+    estimates = smoothed_gradients(first, gains, 9, 0.1, 12, Stream(1))
     eigh, qr = np.linalg.eigh, np.linalg.qr
     signs = np.array([-1.0, 1.0, -1.0, -1.0])
 
-    def negated_eigenvectors(matrices):
+    def negated_eigenvectors(matrices: Array) -> tuple[Array, Array]:
         values, vectors = eigh(matrices)
         return values, vectors * signs[: len(vectors[0])]
 
-    def negated_factors(matrices):
+    def negated_factors(matrices: Array) -> tuple[Array, Array]:
         orthogonal, triangular = qr(matrices)
         return orthogonal * signs, signs[:, np.newaxis] * triangular
 
@@ -271,7 +277,14 @@ def test_the_signs_of_eigenvectors_change_no_number(monkeypatch):
     monkeypatch.setattr(np.linalg, "qr", negated_factors)
     again = random_tasks(seed=5, count=2, state_dim=4, action_dim=2)
     assert_allclose(rollout.costs(again, gains, 12, Stream(1)), expected, rtol=1e-12)
-    assert_allclose(rollout.smoothed_gradients(again, gains, 9, 0.1, 12, Stream(1)), estimates, rtol=1e-9)
+    assert_allclose(smoothed_gradients(again, gains, 9, 0.1, 12, Stream(1)), estimates, rtol=1e-9)
+
+
+def _run(program: str, *arguments: str, **variables: str) -> str:
+    """The output of a program in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(rollout.__file__).parents[2]), **variables}
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
 
 LANES_PROGRAM = """
@@ -288,29 +301,23 @@ from metalqr.simulation.simd import lanes
 with np.load(sys.argv[1]) as given:
     tasks = LQRTasks(*(given[name] for name in ("A", "B", "Q", "R", "Psi", "Sigma0")))
     costs = rollout.costs(tasks, given["K"], 13, Stream(8))
-    estimates = rollout.smoothed_gradients(tasks, given["K"], 9, 0.1, 13, Stream(8))
+    estimates = rollout.LQRSimulator(tasks).weighted_directions(given["K"], 9, 0.1, 13, Stream(8))
 np.savez(sys.argv[2], costs=costs, estimates=estimates)
 print(lanes.lanes(np.float64))
 """
 
 
 @pytest.mark.slow
-def test_the_number_of_lanes_changes_no_bit_of_a_cost(tmp_path):
+def test_the_number_of_lanes_changes_no_bit_of_a_cost(tmp_path: Path) -> None:
     """The vectors, tiles and groups of the other kind of processor. Sums over lanes differ by their order."""
     tasks = random_tasks(seed=1, count=2, state_dim=13, action_dim=10)
     gains = _some_gains(tasks, 21)
     matrices = {name: getattr(tasks, name) for name in ("A", "B", "Q", "R", "Psi", "Sigma0")}
     np.savez(tmp_path / "given.npz", K=gains, **matrices)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(Path(rollout.__file__).parents[1]),
-        "NUMBA_CACHE_DIR": str(tmp_path / "cache"),
-    }
     paths = [str(tmp_path / name) for name in ("given.npz", "found.npz")]
-    command = [sys.executable, "-c", LANES_PROGRAM, *paths]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert int(done.stdout) != lanes(np.float64)
-    estimates = rollout.smoothed_gradients(tasks, gains, 9, 0.1, 13, Stream(8))
+    printed = _run(LANES_PROGRAM, *paths, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+    assert int(printed) != lanes(np.float64)
+    estimates = smoothed_gradients(tasks, gains, 9, 0.1, 13, Stream(8))
     with np.load(tmp_path / "found.npz") as found:
         assert_array_equal(found["costs"], rollout.costs(tasks, gains, 13, Stream(8)))
         assert_allclose(found["estimates"], estimates, rtol=0, atol=1e-12 * np.abs(estimates).max())
@@ -333,12 +340,8 @@ print(peak(10, 10), peak(500, 400))
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_with_perturbations_times_length():
+def test_memory_does_not_grow_with_perturbations_times_length() -> None:
     """An array of M x M x l doubles would be 800 MB here; the peak may grow by 20 MB."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(rollout.__file__).parents[1])}
-    done = subprocess.run(
-        [sys.executable, "-c", MEMORY_PROGRAM], env=environment, capture_output=True, text=True, check=True
-    )
-    before, after = map(int, done.stdout.split())
+    before, after = map(int, _run(MEMORY_PROGRAM).split())
     unit = 1 if sys.platform == "darwin" else 1024
     assert (after - before) * unit < 20e6

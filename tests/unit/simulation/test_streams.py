@@ -1,9 +1,11 @@
 """The random numbers, exactly: published vectors, a plain twin, and addresses that never meet.
 
-The distribution of the numbers is the subject of ``test_random_statistics.py``.
+The distribution of the numbers is the subject of ``test_streams_statistics.py``.
 """
 
 import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import draws
 import numpy as np
@@ -18,6 +20,9 @@ from systems import random_tasks
 from metalqr import rollout
 from metalqr.lqr import LQRTasks
 from metalqr.simulation import streams
+from metalqr.simulation.lqr_rollouts import LQRSimulator
+from metalqr.simulation.simd import kernel
+from metalqr.simulation.simulator import Array
 from metalqr.simulation.streams import Purpose, Stream, Use
 
 WORD = 0xFFFFFFFF
@@ -38,7 +43,7 @@ PUBLISHED = [
 ]
 
 
-def _counter(words, key):
+def _counter(words: Sequence[int], key: Sequence[int]) -> tuple[int, int, int, int]:
     """The counter that Philox maps to these words: its rounds undone, last one first."""
     multiplier_0, multiplier_1 = 0xD2511F53, 0xCD9E8D57
     a, b, c, d = words
@@ -51,13 +56,13 @@ def _counter(words, key):
     return a, b, c, d
 
 
-def _block(counter, key):
+def _block(counter: Sequence[int], key: Sequence[int]) -> Array:
     """The four normals of one address."""
     address = np.concatenate([[counter[3]], streams.round_keys(*key)])
     return draws.normals(counter[0], 1, [counter[1]], [counter[2]], address)[0, 0, 0]
 
 
-def _words_of(normals):
+def _words_of(normals: Array) -> list[int]:
     """The words from which Box and Muller's transform makes these normals."""
     x, y = normals.reshape(2, 2).T
     uniform = np.exp(-0.5 * (x * x + y * y))
@@ -71,20 +76,20 @@ def _words_of(normals):
 
 
 @pytest.mark.parametrize(("counter", "key", "expected"), PUBLISHED)
-def test_philox_gives_the_published_words(counter, key, expected):
+def test_philox_gives_the_published_words(counter: list[int], key: list[int], expected: list[int]) -> None:
     assert twins.philox(counter, key) == list(expected)
     words = draws.philox(counter, key)
     assert_array_equal(words, np.repeat(np.array(expected)[:, np.newaxis], words.shape[1], axis=1))
 
 
 @given(counter=COUNTERS, key=KEYS)
-def test_philox_agrees_with_the_plain_twin(counter, key):
+def test_philox_agrees_with_the_plain_twin(counter: tuple[int, ...], key: tuple[int, ...]) -> None:
     assert_array_equal(draws.philox(counter, key)[:, 0], twins.philox(counter, key))
 
 
 @pytest.mark.parametrize("counter_1", [0, 3, WORD])
 @pytest.mark.parametrize("first_2", [0, 5, 2**32 - 11])
-def test_normals_agree_with_the_plain_twin(counter_1, first_2):
+def test_normals_agree_with_the_plain_twin(counter_1: int, first_2: int) -> None:
     """64 blocks in each of 11 lanes, the last of which do not fill a vector."""
     address = Stream(2**40 + 17, iteration=2**31 - 1).address(Purpose.ROLLOUT)
     numbers = draws.normals(0, 64, [counter_1], range(first_2, first_2 + 11), address)
@@ -93,7 +98,7 @@ def test_normals_agree_with_the_plain_twin(counter_1, first_2):
         assert_allclose(numbers[0, lane].ravel(), twin, rtol=0, atol=2e-14)
 
 
-def test_a_run_of_blocks_is_made_of_single_blocks():
+def test_a_run_of_blocks_is_made_of_single_blocks() -> None:
     """In any number and up to the last block of all."""
     address = Stream(3).address(Purpose.ROLLOUT)
     for blocks in range(1, 10):
@@ -103,7 +108,7 @@ def test_a_run_of_blocks_is_made_of_single_blocks():
             assert_array_equal(run[:, :, [block]], draws.normals(first + block, 1, [7], range(9), address))
 
 
-def test_extreme_words_give_exact_normals():
+def test_extreme_words_give_exact_normals() -> None:
     """Both ends of both uniforms and all borders of quadrants, reached by undoing Philox: the tails are not cut."""
     key = (12, 34)
     radius_words = [0, 1, 2, 2**20, 2**31, WORD - 1, WORD]
@@ -117,7 +122,7 @@ def test_extreme_words_give_exact_normals():
     assert largest == pytest.approx(np.sqrt(66 * np.log(2)))
 
 
-def test_extreme_words_give_finite_normals_in_single_precision():
+def test_extreme_words_give_finite_normals_in_single_precision() -> None:
     """As in double precision, but for u nearest to 1, where the radius is never smaller than sqrt(2) 2^-12."""
     key, exact, single = (12, 34), [], []
     for radius_word, angle_word in itertools.product([0, 1, 2**31, WORD - 200, WORD], [0, 1, 2**29, 2**30 - 1, WORD]):
@@ -131,7 +136,7 @@ def test_extreme_words_give_finite_normals_in_single_precision():
     assert_allclose(np.array(single)[:, 2:], np.array(exact)[:, 2:], rtol=0, atol=1e-6)
 
 
-def test_single_precision_has_the_same_counters():
+def test_single_precision_has_the_same_counters() -> None:
     """Up to 2^32 - 1, although its lanes are signed words of 32 bits."""
     address, ends = Stream(7).address(Purpose.ROLLOUT), [0, 1, 2**31 - 1, 2**31, WORD]
     counters = list(itertools.product(ends, ends)) * 2
@@ -141,7 +146,7 @@ def test_single_precision_has_the_same_counters():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("entries", [1, 2])
-def test_no_direction_in_single_precision_is_not_a_number(entries):
+def test_no_direction_in_single_precision_is_not_a_number(entries: int) -> None:
     """2^28 of them, of which eight would have pairs of zeros if the largest words counted as 2^32.
 
     Of one entry, one in 7 10^7 is 0: there cosine and sine are rounded to the same number.
@@ -152,7 +157,7 @@ def test_no_direction_in_single_precision_is_not_a_number(entries):
 
 
 @pytest.mark.parametrize(("sigma", "tolerance"), [(5.0, 1e-6), (5.5, 1e-4), (6.0, 1e-2)])
-def test_tails_have_the_probabilities_of_a_normal(sigma, tolerance):
+def test_tails_have_the_probabilities_of_a_normal(sigma: float, tolerance: float) -> None:
     """Exact: the sum over *all* first words whose radius passes sigma, of the share of angles that take x past it.
 
     The tolerance is what 2^32 steps of the uniform leave: 16 007 words pass 5 sigma, 1161 pass 5.5, 65 pass 6.
@@ -169,7 +174,7 @@ def test_tails_have_the_probabilities_of_a_normal(sigma, tolerance):
 
 
 @given(counter=COUNTERS, key=KEYS)
-def test_normals_give_their_counter_back(counter, key):
+def test_normals_give_their_counter_back(counter: tuple[int, ...], key: tuple[int, ...]) -> None:
     """The map from counters to blocks of four normals has an inverse, so it takes no block twice under one key."""
     assert _counter(twins.philox(counter, key), key) == counter
     assert _counter(_words_of(_block(counter, key)), key) == counter
@@ -178,7 +183,9 @@ def test_normals_give_their_counter_back(counter, key):
 @given(
     seed=SEEDS, iteration=st.integers(0, 2**31 - 1), purpose=st.sampled_from(Purpose), use=st.sampled_from(list(Use))
 )
-def test_addresses_keep_all_of_seed_use_purpose_and_iteration(seed, iteration, purpose, use):
+def test_addresses_keep_all_of_seed_use_purpose_and_iteration(
+    seed: int, iteration: int, purpose: Purpose, use: Use
+) -> None:
     counter, low, high = Stream(seed, iteration, use).address(purpose)[:3].tolist()
     assert 0 <= low < 2**32
     assert 0 <= high < 2**32
@@ -188,8 +195,8 @@ def test_addresses_keep_all_of_seed_use_purpose_and_iteration(seed, iteration, p
     assert Stream(seed, use=use).at(iteration) == Stream(seed, iteration, use)
 
 
-def test_algorithms_use_no_number_twice():
-    """Every roll-out and every direction of both algorithms, for small sizes: as many different values as addresses.
+def test_algorithms_use_no_number_twice() -> None:
+    """Every rollout and every direction of both algorithms, for small sizes: as many different values as addresses.
 
     The tasks are equal, have no dynamics (A = B = 0) and no gain, so a step's cost is a function of its noise alone and
     two equal costs would mean the same noise. Sums over steps and inner perturbations are undone by differences.
@@ -204,7 +211,7 @@ def test_algorithms_use_no_number_twice():
         totals = [n * rollout.costs(tasks, gains, n, stream) for n in range(1, steps + 1)]
         costs.append(np.diff(totals, axis=0, prepend=0))
         directions.append(streams.perturbations(stream, slots, count, 1, 2, radius) / radius)
-        sums = [n * rollout.smoothed_gradients(tasks, gains, n, radius, 1, stream) for n in range(1, inner + 1)]
+        sums = [n * LQRSimulator(tasks).weighted_directions(gains, n, radius, 1, stream) for n in range(1, inner + 1)]
         terms = np.diff(sums, axis=0, prepend=0) * radius / 2
         costs.append(np.linalg.norm(terms, axis=(-1, -2)))
         directions.append(terms / costs[-1][..., np.newaxis, np.newaxis])
@@ -220,18 +227,18 @@ def test_algorithms_use_no_number_twice():
 
 
 @pytest.mark.parametrize("seed", [-1, 2**56, 1.5, "1", True])
-def test_impossible_seeds_are_refused(seed):
+def test_impossible_seeds_are_refused(seed: Any) -> None:
     with pytest.raises(ValueError, match=r"seed: .* is not a whole number from 0 to 72057594037927935"):
         Stream(seed)
 
 
 @pytest.mark.parametrize("iteration", [-1, 2**31, 0.0, False])
-def test_impossible_iterations_are_refused(iteration):
+def test_impossible_iterations_are_refused(iteration: Any) -> None:
     with pytest.raises(ValueError, match=r"iteration: .* is not a whole number from 0 to 2147483647"):
         Stream(0).at(iteration)
 
 
-def test_sizes_whose_streams_would_collide_are_refused():
+def test_sizes_whose_streams_would_collide_are_refused() -> None:
     streams.require_addressable(2**32, 2**34, inner_perturbations=2**32)
     with pytest.raises(ValueError, match=r"4294967297 perturbed policies .* lower perturbations"):
         streams.require_addressable(2**32 + 1, 1)
@@ -246,18 +253,23 @@ class _ComputingError(Exception):
 
 
 @pytest.fixture
-def nothing_computes(monkeypatch):
+def nothing_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     """At sizes that are allowed the compiled functions would go on for hours."""
 
-    def compute(*arguments):
+    def compute(*arguments: object) -> None:
         raise _ComputingError
 
-    for name in ("_perturbations", "_uniforms"):
-        monkeypatch.setattr(streams, name, compute)
-    monkeypatch.setattr(rollout, "kernel", lambda state_dim, action_dim: compute)
+    for module, name in [
+        (streams, "_perturbations"),
+        (streams, "_uniforms"),
+        (kernel, "costs"),
+        (kernel, "smoothed_gradients"),
+    ]:
+        monkeypatch.setattr(module, name, compute)
 
 
 TASKS, GAIN = random_tasks(seed=0, count=1, state_dim=1, action_dim=1), np.zeros((1, 1, 1, 1))
+SIMULATOR = LQRSimulator(TASKS)
 
 
 @pytest.mark.usefixtures("nothing_computes")
@@ -267,26 +279,28 @@ TASKS, GAIN = random_tasks(seed=0, count=1, state_dim=1, action_dim=1), np.zeros
         (lambda size: streams.perturbations(Stream(0), 1, size, 1, 1, 0.1), 2**32, "lower perturbations"),
         (lambda size: streams.perturbations(Stream(0), size, 2**16, 1, 1, 0.1), 2**16, "lower perturbations"),
         (lambda size: rollout.costs(TASKS, GAIN, size, Stream(0)), 2**34 - 1, "lower rollout"),
-        (lambda size: rollout.smoothed_gradients(TASKS, GAIN, 1, 1, size, Stream(0)), 2**34 - 1, "lower rollout"),
-        (lambda size: rollout.smoothed_gradients(TASKS, GAIN, size, 1, 1, Stream(0)), 2**32, "lower inner_perturb"),
+        (lambda size: SIMULATOR.weighted_directions(GAIN, 1, 1, size, Stream(0)), 2**34 - 1, "lower rollout"),
+        (lambda size: SIMULATOR.weighted_directions(GAIN, size, 1, 1, Stream(0)), 2**32, "lower inner_perturb"),
         (lambda size: streams.task_batch(Stream(0), np.ones(1), size), 2**32, "task_batch: 4294967297 is not a whole"),
     ],
     ids=["perturbations", "slots", "length", "inner length", "inner perturbations", "task batch"],
 )
-def test_the_largest_sizes_are_accepted_and_one_more_is_refused(draw, largest, message):
+def test_the_largest_sizes_are_accepted_and_one_more_is_refused(
+    draw: Callable[[int], object], largest: int, message: str
+) -> None:
     with pytest.raises(_ComputingError):
         draw(largest)
     with pytest.raises(ValueError, match=message):
         draw(largest + 1)
 
 
-def test_too_many_gains_are_refused_before_they_are_copied():
+def test_too_many_gains_are_refused_before_they_are_copied() -> None:
     with pytest.raises(ValueError, match="lower perturbations"):
         rollout.costs(TASKS, np.broadcast_to(GAIN, (1, 2**58, 1, 1)), 1, Stream(0))
 
 
 @pytest.mark.usefixtures("nothing_computes")
-def test_small_integer_types_do_not_wrap_around_the_checks():
+def test_small_integer_types_do_not_wrap_around_the_checks() -> None:
     tasks = random_tasks(seed=0, count=1, state_dim=9, action_dim=1)
     with pytest.raises(ValueError, match="lower rollout_length"):
         rollout.costs(tasks, np.zeros((1, 1, 1, 9)), np.int32(2**31 - 1), Stream(0))
@@ -298,7 +312,7 @@ def test_small_integer_types_do_not_wrap_around_the_checks():
 
 
 @pytest.mark.parametrize(("action_dim", "state_dim"), [(1, 1), (2, 2), (2, 3), (10, 20)])
-def test_perturbations_agree_with_the_plain_twin(action_dim, state_dim):
+def test_perturbations_agree_with_the_plain_twin(action_dim: int, state_dim: int) -> None:
     stream, radius = Stream(11, iteration=4), 0.3
     U = streams.perturbations(stream, 2, 13, action_dim, state_dim, radius)
     for slot, m in itertools.product(range(2), range(13)):
@@ -306,7 +320,7 @@ def test_perturbations_agree_with_the_plain_twin(action_dim, state_dim):
         assert_allclose(U[slot, m], twin, rtol=0, atol=1e-14)
 
 
-def test_task_batches_agree_with_the_plain_twin():
+def test_task_batches_agree_with_the_plain_twin() -> None:
     stream, p = Stream(5, iteration=6), np.array([0.1, 0.0, 0.6, 0.3])
     iteration, *key = stream.address(Purpose.TASK_BATCH)[:3].tolist()
     words = [twins.philox((0, 0, place, iteration), key)[0] for place in range(100)]

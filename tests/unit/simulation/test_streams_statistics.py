@@ -5,6 +5,7 @@ errors, if the numbers were ideal and the seed new; all of this file together wi
 errors is compared, the bound is the larger one that it passes with this probability.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import draws
@@ -12,19 +13,22 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
+from numpy.typing import NDArray
 
+from metalqr.simulation.simulator import Array
 from metalqr.simulation.streams import Purpose, Stream, perturbations, task_batch
 
+Counts = NDArray[np.int64]
 SIGNIFICANCE = 2 * scipy.stats.norm.sf(4.5)
 
 
-def _require_standard(errors):
+def _require_standard(errors: Array) -> None:
     """Errors in units of their standard error: the largest must be one that a normal may have."""
     bound = scipy.stats.norm.isf(SIGNIFICANCE / 2 / np.size(errors))
     assert np.abs(errors).max() < bound, (errors, bound)
 
 
-def _require_counts(counts, expected):
+def _require_counts(counts: Counts, expected: Array) -> None:
     """Chi-square of counts in cells, neither too large nor too small to be chance; the cells contain all numbers."""
     assert counts.sum() == pytest.approx(expected.sum())
     assert expected.min() > 20
@@ -38,14 +42,14 @@ def _require_counts(counts, expected):
 
 class Sample(NamedTuple):
     size: int
-    power_sums: np.ndarray  # of the powers 1 to 4
-    edges: np.ndarray  # of the cells, 1/128 apart, from -7 to 7
-    counts: np.ndarray  # of the numbers in each cell
+    power_sums: Array  # of the powers 1 to 4
+    edges: Array  # of the cells, 1/128 apart, from -7 to 7
+    counts: Counts  # of the numbers in each cell
 
 
 @pytest.fixture(scope="module")
-def sample():
-    """The numbers of 10 iterations of 1000 perturbed policies with 100 inner roll-outs of 100 numbers each."""
+def sample() -> Sample:
+    """The numbers of 10 iterations of 1000 perturbed policies with 100 inner rollouts of 100 numbers each."""
     power_sums, counts = np.zeros(4), np.zeros(14 * 128, dtype=np.int64)
     for iteration in range(10):
         address = Stream(2025, iteration).address(Purpose.INNER_ROLLOUT)
@@ -59,13 +63,13 @@ def sample():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("power", "moment", "variance"), [(1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)])
-def test_moments_are_those_of_a_normal(sample, power, moment, variance):
+def test_moments_are_those_of_a_normal(sample: Sample, power: int, moment: float, variance: float) -> None:
     assert sample.size == 10**8
     _require_standard((sample.power_sums[power - 1] / sample.size - moment) / np.sqrt(variance / sample.size))
 
 
 @pytest.mark.slow
-def test_the_distribution_function_is_that_of_a_normal(sample):
+def test_the_distribution_function_is_that_of_a_normal(sample: Sample) -> None:
     """Kolmogorov-Smirnov with the supremum over 1791 points instead of all numbers, which can only hide an error."""
     empirical = np.cumsum(sample.counts) / sample.size
     distance = np.abs(empirical - scipy.special.ndtr(sample.edges[1:])).max()
@@ -73,7 +77,7 @@ def test_the_distribution_function_is_that_of_a_normal(sample):
 
 
 @pytest.mark.slow
-def test_counts_in_narrow_cells_are_those_of_a_normal(sample):
+def test_counts_in_narrow_cells_are_those_of_a_normal(sample: Sample) -> None:
     """Cells of 1/128 between -4.25 and 4.25, and one for each tail."""
     inside = np.flatnonzero(np.abs(sample.edges) <= 4.25)
     counts = np.add.reduceat(sample.counts, np.append(0, inside))
@@ -84,7 +88,7 @@ def test_counts_in_narrow_cells_are_those_of_a_normal(sample):
 @pytest.mark.slow
 @pytest.mark.parametrize("side", [-1, 1])
 @pytest.mark.parametrize("sigma", [1.0, 2.0, 3.0, 4.0, 5.0, 5.5])
-def test_tails_hold_as_many_numbers_as_those_of_a_normal(sample, sigma, side):
+def test_tails_hold_as_many_numbers_as_those_of_a_normal(sample: Sample, sigma: float, side: int) -> None:
     """Exact binomial test; beyond 5.5 sigma 1.9 numbers are expected, which refuses 11 and more but not 0.
 
     That these tails are not empty is what ``test_tails_have_the_probabilities_of_a_normal`` shows exactly.
@@ -112,7 +116,7 @@ LAST = Address(2**32 - 128, 2**32 - 128, 2**32 - 1012, 2**31 - 2, 2**56 - 2**24 
 #: Differences of addresses; a task is as far away as there are perturbations, here 501.
 NEIGHBOURS = {
     "step": Address(1, 0, 0, 0, 0, 0),
-    "roll-out": Address(0, 1, 0, 0, 0, 0),
+    "rollout": Address(0, 1, 0, 0, 0, 0),
     "perturbation": Address(0, 0, 1, 0, 0, 0),
     "task": Address(0, 0, 501, 0, 0, 0),
     "iteration": Address(0, 0, 0, 1, 0, 0),
@@ -122,21 +126,21 @@ NEIGHBOURS = {
 }
 
 
-def _blocks(address):
-    """A million blocks of four normals in 64 parts, at every second step, roll-out and policy from this address on."""
+def _blocks(address: Address) -> Iterator[Array]:
+    """A million blocks of four normals in 64 parts, at every second step, rollout and policy from this address on."""
     at = Stream(address.seed, address.iteration).address(Purpose(address.purpose))
     policies = address.policy + 2 * np.arange(256)
     for rollout in range(address.rollout, address.rollout + 128, 2):
         yield draws.normals(address.step, 127, [rollout], policies, at)[:, :, ::2].reshape(-1, 4)
 
 
-def _hermite(blocks):
+def _hermite(blocks: Array) -> Array:
     """For each of the four normals x, (x^2 - 1) / sqrt(2) and (x^3 - 3 x) / sqrt(6): uncorrelated, of variance 1."""
     square = blocks * blocks
     return np.concatenate([blocks, (square - 1) / np.sqrt(2), (square - 3) * blocks / np.sqrt(6)], axis=1)
 
 
-def _joint_counts(first, second):
+def _joint_counts(first: Array, second: Array) -> Counts:
     """How many pairs fall into each of 64 x 64 cells of equal probability."""
     cells = [(scipy.special.ndtr(numbers) * 64).astype(np.int64) for numbers in (first, second)]
     return np.bincount(64 * cells[0] + cells[1], minlength=64**2)
@@ -145,10 +149,10 @@ def _joint_counts(first, second):
 @pytest.mark.slow
 @pytest.mark.parametrize("start", [FIRST, LAST], ids=["first", "last"])
 @pytest.mark.parametrize("difference", NEIGHBOURS.values(), ids=NEIGHBOURS)
-def test_neighbours_are_independent(start, difference):
+def test_neighbours_are_independent(start: Address, difference: Address) -> None:
     """A million pairs of blocks: values, squares and cubes uncorrelated, and joint counts of four million pairs.
 
-    The costs of roll-outs are quadratic, so squares matter as much as values. Each of the 12 x 12 correlations is
+    The costs of rollouts are quadratic, so squares matter as much as values. Each of the 12 x 12 correlations is
     compared, their sum of squares (chi-square with 144 degrees of freedom), and those of equal places in the block.
     """
     size, errors, counts = 0, np.zeros((12, 12)), np.zeros(64**2)
@@ -169,7 +173,7 @@ def test_neighbours_are_independent(start, difference):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("start", [FIRST, LAST], ids=["first", "last"])
-def test_the_four_numbers_of_a_block_are_independent(start):
+def test_the_four_numbers_of_a_block_are_independent(start: Address) -> None:
     """Among them the two of one Box-Muller pair, which share their radius; as above, a million blocks."""
     pairs = [(i, j) for i in range(4) for j in range(i)]
     size, errors, counts = 0, np.zeros((12, 12)), np.zeros((len(pairs), 64**2))
@@ -187,7 +191,7 @@ def test_the_four_numbers_of_a_block_are_independent(start):
 # Directions: uniform on the sphere.
 
 
-def _directions(count, action_dim, state_dim):
+def _directions(count: int, action_dim: int, state_dim: int) -> Array:
     """Points of the unit sphere, shape (count, k d), from two slots, at the radius of the paper."""
     U = perturbations(Stream(11), 2, count // 2, action_dim, state_dim, 0.05)
     assert U.shape == (2, count // 2, action_dim, state_dim)
@@ -199,7 +203,7 @@ SPHERES = [(200_000, 1, 2), (200_000, 2, 2), (200_000, 2, 3), (20_000, 10, 20)]
 
 
 @pytest.mark.parametrize(("count", "action_dim", "state_dim"), SPHERES)
-def test_directions_have_the_moments_of_the_sphere(count, action_dim, state_dim):
+def test_directions_have_the_moments_of_the_sphere(count: int, action_dim: int, state_dim: int) -> None:
     """On the unit sphere of n dimensions: mean 0, E xx' = I / n, and E x_i^2 x_j^2 = 1 / (n (n + 2)), or 3 times it.
 
     The variances of the last are made of E x_i^4 x_j^4 = 9 / (n (n + 2) (n + 4) (n + 6)) and 105 instead of 9.
@@ -219,7 +223,7 @@ def test_directions_have_the_moments_of_the_sphere(count, action_dim, state_dim)
 
 
 @pytest.mark.parametrize(("count", "action_dim", "state_dim"), SPHERES)
-def test_projections_of_directions_have_the_exact_distribution(count, action_dim, state_dim):
+def test_projections_of_directions_have_the_exact_distribution(count: int, action_dim: int, state_dim: int) -> None:
     """For every unit vector v: (1 + v'x) / 2 ~ Beta((n-1)/2, (n-1)/2), so (v'x)^2 ~ Beta(1/2, (n-1)/2), by K.-S.
 
     The vectors are the first and the last axis, the diagonal of the cube, and three others.
@@ -232,7 +236,7 @@ def test_projections_of_directions_have_the_exact_distribution(count, action_dim
         assert scipy.stats.kstest((1 + projection) / 2, scipy.stats.beta(half, half).cdf).pvalue > SIGNIFICANCE
 
 
-def test_directions_in_the_plane_have_uniform_angles():
+def test_directions_in_the_plane_have_uniform_angles() -> None:
     x, y = _directions(1_000_000, 2, 1).T
     angles = np.arctan2(y, x) / (2 * np.pi) % 1.0
     assert scipy.stats.kstest(angles, "uniform").pvalue > SIGNIFICANCE
@@ -240,7 +244,7 @@ def test_directions_in_the_plane_have_uniform_angles():
     _require_counts(counts, np.full(1000, 1000.0))
 
 
-def test_directions_on_the_line_are_fair_signs():
+def test_directions_on_the_line_are_fair_signs() -> None:
     """As many plus as minus, and as many changes from one perturbation to the next as not."""
     signs = np.sign(_directions(1_000_000, 1, 1).ravel())
     assert set(signs) == {-1.0, 1.0}
@@ -252,7 +256,7 @@ def test_directions_on_the_line_are_fair_signs():
 # Task batches.
 
 
-def test_task_batches_follow_the_distribution():
+def test_task_batches_follow_the_distribution() -> None:
     """A million draws: chi-square of the tasks, and of the pairs of two iterations; probability 0 never appears."""
     p = np.array([0.1, 0.0, 0.6, 0.3])
     now, next_one = (task_batch(Stream(5, iteration), p, 1_000_000) for iteration in (0, 1))

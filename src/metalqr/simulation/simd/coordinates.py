@@ -4,10 +4,10 @@ With ``x = T y`` and ``u = V v`` the process noise has the covariance I and both
 
     y_{l+1} = (T^-1 A T) y_l + (T^-1 B V) v_l + z_l,   z_l ~ N(0, I),   cost = sum_j q_j y_j^2 + sum_j r_j v_j^2.
 
-The cost of a roll-out is the same number in both coordinates, and a gain K becomes V'KT. A perturbation U becomes
+The cost of a rollout is the same number in both coordinates, and a gain K becomes V'KT. A perturbation U becomes
 V'UT. With T = OH, O orthogonal and H upper triangular, that is (V'UO) H; and V'UO is as uniformly distributed on the
-sphere as U is. So Algorithm 1 draws W = V'UO, needs half a matrix product for WH, and the sum over cost times U that it
-is after is V (sum of cost times W) O'.
+sphere as U is. So Algorithm 1 draws W = V'UO and needs half a matrix product for WH; the estimate it needs, Σ cost·U,
+equals V (Σ cost·W) O'.
 """
 
 import weakref
@@ -22,15 +22,17 @@ from metalqr.lqr import LQRTasks
 class SimulationTasks(NamedTuple):
     """All tasks in the coordinates of the simulation; one array a field, because compiled code takes it as it is.
 
-    What is used in every step has the precision of the simulation, the rest is double. "By columns" means that the last
-    two dimensions of a matrix are swapped.
+    Arrays that every step uses have the precision of the simulation, the others are double. "Column-major" means that
+    the last two dimensions of a matrix are swapped.
     """
 
-    transition: NDArray[np.floating]  # (I, d + k, d): [T^-1 A T, -T^-1 B V], applied to [y; v], by columns
+    transition: NDArray[np.floating]  # (I, d + k, d): [T^-1 A T, -T^-1 B V], applied to [y; v], column-major
     state_cost: NDArray[np.floating]  # (I, d): q
     action_cost: NDArray[np.floating]  # (I, k): r
-    start: NDArray[np.floating]  # (I, d + k, d): [T^-1 chol(Sigma0), 0], maps N(0, I) to the initial state, by columns
-    perturbation_map: NDArray[np.floating]  # (I, d, d): H, by columns
+    start: NDArray[
+        np.floating
+    ]  # (I, d + k, d): [T^-1 chol(Sigma0), 0], from N(0, I) to the initial state, column-major
+    perturbation_map: NDArray[np.floating]  # (I, d, d): H, column-major
     state_map: NDArray[np.float64]  # (I, d, d): T
     state_rotation: NDArray[np.float64]  # (I, d, d): O'
     action_rotation: NDArray[np.float64]  # (I, k, k): V
@@ -44,7 +46,7 @@ def simulation_tasks(tasks: LQRTasks, precision: str = "float64") -> SimulationT
 
     With :math:`\Psi = LL^\top` and the eigenvectors E of :math:`L^\top Q L`, the state map is T = LE; V are the
     eigenvectors of R. The signs of eigenvectors and of H, which another linear algebra library may choose otherwise,
-    decide which noise a roll-out sees, so they are fixed here. (Within an eigenspace of several dimensions the basis
+    decide which noise a rollout sees, so they are fixed here. (Within an eigenspace of several dimensions the basis
     stays the library's choice.) Everything is computed in double precision and rounded once to ``precision``.
     """
     known = _KNOWN.setdefault(tasks, {})

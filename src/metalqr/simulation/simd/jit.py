@@ -1,15 +1,18 @@
-"""How the package compiles: decorators around ``numba.njit`` with a store on disk that notices every change.
+"""Decorators around ``numba.njit``, with a cache on disk that notices every change.
 
-Numba stores compiled code under the file and line of the function, and compiles it again when *that file* changes. But
-the compiled code contains the functions it calls, from other files too: after an edit of the random numbers, Numba
-alone would go on with roll-outs that contain the old ones. And it numbers the signatures of a function in an index:
-two processes that add different ones at the same time may both take number 1, and a third gets code for other types.
-Here every signature has a file, whose name is a digest of the signature, the processor, the versions and all sources
-that can be part of the code; it is written whole or not at all. So any number of processes may start together.
+Numba recompiles a cached function when the file that defines it changes. But the compiled code contains functions of
+other files too: after an edit of the random numbers, Numba would keep running rollouts that contain the old ones. And
+the cache has an index that numbers the signatures of a function: two processes that add different ones at the same time
+may both take number 1, and a third then loads code for other types. So each signature has a folder of its own, named by
+a digest of the signature, the processor, the versions and all sources that compiled code can contain. Processes that
+start together all write the same to it, each file atomically.
 """
 
+import functools
 import hashlib
 import pickle
+import shutil
+import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -17,71 +20,79 @@ from typing import Any
 
 import llvmlite
 import numba
-from numba.core.serialize import dumps
+from llvmlite import binding
 
-from metalqr.common import atomic
-
-_SOURCES = ("jit.py", "kernel.py", "lanes.py", "normals.py", "vector.py", "../streams.py")
-
-
-def _digest() -> str:
-    folder = Path(__file__).parent
-    return hashlib.sha256(b"\0".join((folder / name).read_bytes() for name in _SOURCES)).hexdigest()
+_HERE = Path(__file__).parent
+#: Where code is cached if NUMBA_CACHE_DIR is not set, the first that can be written.
+_PLACES = (_HERE / "__pycache__", Path("~/.cache/metalqr").expanduser())
 
 
-_VERSIONS = (_digest(), numba.__version__, llvmlite.__version__)
+@functools.cache
+def _build() -> str:
+    """A digest of everything but the signature that compiled code depends on."""
+    sources = [path.read_bytes() for path in (*sorted(_HERE.glob("*.py")), _HERE.parent / "streams.py")]
+    processor = binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
+    versions = numba.__version__, llvmlite.__version__, numba.config.CPU_NAME, numba.config.CPU_FEATURES
+    return hashlib.sha256(b"\0".join([*sources, repr((processor, versions)).encode()])).hexdigest()
 
 
-class _Store:
-    """The stored code of one function, in place of Numba's index: what ``numba.core.caching`` calls a cache file."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder, self._name = folder, name
-
-    def _path(self, key: Any) -> Path:
-        digest = hashlib.sha256(repr((key, _VERSIONS)).encode()).hexdigest()
-        return self._folder / f"metalqr-{self._name}-{digest[:32]}.nbc"
-
-    def load(self, key: Any) -> Any:
-        """What is stored for a key (signature, processor, closure), None if there is nothing to use."""
+def _cache_folder(function: Callable[..., Any], types: tuple[Any, ...]) -> Path:
+    """The folder of one signature, made and writable."""
+    closure = [cell.cell_contents for cell in function.__closure__ or ()]
+    identity = repr((function.__qualname__, closure, types, _build()))
+    name = f"metalqr-{hashlib.sha256(identity.encode()).hexdigest()[:32]}"
+    *others, last = (Path(numba.config.CACHE_DIR),) if numba.config.CACHE_DIR else _PLACES
+    for place in others:
         try:
-            return pickle.loads(self._path(key).read_bytes())
-        except (OSError, EOFError, pickle.UnpicklingError):
-            return None
-
-    def save(self, key: Any, data: Any) -> None:
-        try:
-            atomic.write(self._path(key), dumps(data))
-        except OSError as error:
-            _warn_of_compiling_again(error)
-
-    def flush(self) -> None:
-        """Remove all that is stored."""
-        for path in self._folder.glob(f"metalqr-{self._name}-*.nbc"):
-            path.unlink(missing_ok=True)
+            return _writable(place / name)
+        except OSError:
+            continue
+    return _writable(last / name)
 
 
-def _warn_of_compiling_again(reason: Exception) -> None:
-    warnings.warn(
-        f"compiled code cannot be stored ({reason}), so every process spends half a minute to compile it again; "
-        "set NUMBA_CACHE_DIR to a folder that can be written",
-        RuntimeWarning,
-        stacklevel=3,
-    )
+def _writable(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=folder).close()
+    return folder
 
 
-def compiled(*, parallel: bool = False) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function, once for all processes; ``parallel`` runs its ``numba.prange`` in threads."""
+def _load_or_compile(function: Callable[..., Any], types: tuple[Any, ...], parallel: bool) -> Callable[..., Any]:
+    """The function compiled for arguments of these types alone."""
+    folder, before = None, numba.config.CACHE_DIR
+    try:
+        folder = _cache_folder(function, types)
+        numba.config.CACHE_DIR = str(folder)
+        return numba.njit(types, cache=True, parallel=parallel)(function)
+    except (OSError, EOFError, pickle.UnpicklingError) as error:
+        if folder is not None:  # perhaps a damaged file; the next process begins anew
+            shutil.rmtree(folder, ignore_errors=True)
+        warnings.warn(
+            f"compiled code cannot be cached ({error}), so every process spends half a minute to compile it again; "
+            "set NUMBA_CACHE_DIR to a folder that can be written",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    finally:
+        numba.config.CACHE_DIR = before
+    return numba.njit(types, parallel=parallel)(function)
 
-    def decorate(function: Callable[..., Any]) -> Any:
-        try:
-            dispatcher = numba.njit(cache=True, parallel=parallel)(function)
-        except RuntimeError as error:  # no folder can be written
-            _warn_of_compiling_again(error)
-            return numba.njit(parallel=parallel)(function)
-        cache = dispatcher._cache
-        cache._cache_file = _Store(Path(cache.cache_path), function.__name__)
-        return dispatcher
+
+def compiled(*, parallel: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Compile a function at its first call, for the types of that call's arguments, once for all processes.
+
+    ``parallel`` runs its ``numba.prange`` in threads.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        code: Callable[..., Any] | None = None
+
+        def call(*arguments: Any) -> Any:
+            nonlocal code
+            if code is None:
+                code = _load_or_compile(function, tuple(map(numba.typeof, arguments)), parallel)
+            return code(*arguments)
+
+        return call
 
     return decorate
 

@@ -1,4 +1,4 @@
-"""The compiled rollouts of many perturbed policies: how they share the vectors of ``vector.py``.
+"""The compiled rollouts of many policies: how they share the vectors of ``vector.py``.
 
 Nothing is checked here: what does not fit would read foreign memory, so ``lqr_rollouts.py`` checks it first.
 """
@@ -14,12 +14,19 @@ from numba import literal_unroll
 from numpy.typing import NDArray
 
 from metalqr.simulation.simd.jit import compiled, inlined
-from metalqr.simulation.simd.lanes import borrowed, fma, load, loaded, store, stored
-from metalqr.simulation.simd.normals import BLOCK, counter_rows, fill_directions, lane_count, rollout_start, work_rows
+from metalqr.simulation.simd.lanes import fma, load, load_rows, store, store_rows, unowned
+from metalqr.simulation.simd.normals import (
+    BLOCK,
+    counter_rows,
+    fill_perturbations,
+    lane_count,
+    rollout_start,
+    work_rows,
+)
 from metalqr.simulation.simd.vector import TILES, clear, own_times_shared, simulate, simulation_work
 
 # Up to these dimensions the compiled code is specialised for the dimensions.
-_LARGEST_IN_REGISTERS = 2
+_MAX_DIM_IN_REGISTERS = 2
 
 
 @inlined
@@ -41,7 +48,7 @@ def _transform(left, left_transposed, matrix, right, result):
 
 
 @inlined
-def _perturb(simulated, task, directions, base, gains):
+def _perturb(simulated, task, perturbations, base, gains):
     """The perturbed gains W H + ``base`` in the coordinates of the simulation, where H is upper triangular."""
     state_dim, action_dim = simulated.state_cost.shape[1], simulated.action_cost.shape[1]
     for column in range(state_dim):
@@ -49,22 +56,31 @@ def _perturb(simulated, task, directions, base, gains):
         row = 0
         for tile in literal_unroll(TILES):
             while row + len(tile) <= action_dim:
-                sums = loaded(base, column * action_dim + row, tile)
+                sums = load_rows(base, column * action_dim + row, tile)
                 sums = own_times_shared(
-                    directions, row, action_dim, column + 1, simulated.perturbation_map, factors, sums
+                    perturbations, row, action_dim, column + 1, simulated.perturbation_map, factors, sums
                 )
-                stored(gains, column * action_dim + row, sums)
+                store_rows(gains, column * action_dim + row, sums)
                 row += len(tile)
 
 
+@inlined
+def _set_lane(rows, lane, gain):
+    """Write a gain to one lane, column-major."""
+    action_dim, state_dim = gain.shape
+    for column in range(state_dim):
+        for row in range(action_dim):
+            rows[column * action_dim + row, lane] = gain[row, column]
+
+
 class _Work(NamedTuple):
-    """The arrays of one job, made for it; kd rows are a gain by columns."""
+    """The arrays of one job, made for it; kd rows are a gain, column-major."""
 
     base: NDArray[np.floating]  # kd rows: unperturbed gain of each lane
-    directions: NDArray[np.floating]  # kd rows, rounded up to whole blocks
+    perturbations: NDArray[np.floating]  # kd rows, rounded up to whole blocks
     gains: NDArray[np.floating]  # kd rows: perturbed gain of each lane
-    sums: NDArray[np.floating]  # kd rows: of cost times direction, for the policy in work
-    costs: NDArray[np.floating]  # 2 rows: of all roll-outs, and of those of the policy in work
+    sums: NDArray[np.floating]  # kd rows: of cost times perturbation, for the policy in work
+    costs: NDArray[np.floating]  # 2 rows: of all rollouts, and of those of the policy in work
     simulation: tuple[NDArray[np.floating], NDArray[np.floating]]  # states and action, see simulate
     counters: NDArray[np.integer]
     policy_of_lane: NDArray[np.int64]
@@ -72,35 +88,26 @@ class _Work(NamedTuple):
 
 
 @inlined
-def _set_lane(rows, lane, gain):
-    """Write a gain to one lane."""
-    action_dim, state_dim = gain.shape
-    for column in range(state_dim):
-        for row in range(action_dim):
-            rows[column * action_dim + row, lane] = gain[row, column]
-
-
-@inlined
 def _work(simulated, perturbations):
-    """The arrays of a job; its lanes stand at the vector before its first one, see :func:`_next_roll_outs`."""
-    entries = simulated.state_cost.shape[1] * simulated.action_cost.shape[1]
-    lanes = lane_count(simulated.transition)
+    """The arrays of a job; its lanes stand at the vector before its first one, see :func:`_next_rollouts`."""
+    like, entries = simulated.transition, simulated.state_cost.shape[1] * simulated.action_cost.shape[1]
+    lanes = lane_count(like)
     return _Work(
-        work_rows(entries, simulated.transition),
-        work_rows(entries + BLOCK, simulated.transition),
-        work_rows(entries, simulated.transition),
-        work_rows(entries, simulated.transition),
-        work_rows(2, simulated.transition),
+        work_rows(entries, like),
+        work_rows(entries + BLOCK, like),
+        work_rows(entries, like),
+        work_rows(entries, like),
+        work_rows(2, like),
         simulation_work(simulated),
-        counter_rows(simulated.transition),
+        counter_rows(like),
         np.full(lanes, -1),
         np.arange(perturbations - lanes, perturbations),
     )
 
 
 @inlined
-def _next_roll_outs(work, perturbations, gains, first_policy):
-    """Move the lanes on to the roll-outs that follow: policy, perturbation, counters and unperturbed gain of each."""
+def _next_rollouts(work, perturbations, gains, first_policy):
+    """Move the lanes on to the rollouts that follow: policy, perturbation, counters and unperturbed gain of each."""
     lanes = len(work.policy_of_lane)
     for lane in range(lanes):
         work.perturbation_of_lane[lane] += lanes
@@ -115,17 +122,13 @@ def _next_roll_outs(work, perturbations, gains, first_policy):
 
 
 @inlined
-def _add_up(work, policy, smoothed):
-    """The sum of the costs of one policy's lanes; where ``smoothed``, add cost times direction to the sums."""
-    total = 0.0
+def _add_up(work, policy):
+    """Add cost times perturbation to the sums, for the lanes of one policy."""
     for lane in range(len(work.policy_of_lane)):
         work.costs[1, lane] = work.costs[0, lane] if work.policy_of_lane[lane] == policy else 0.0
-        total += work.costs[1, lane]
-    if smoothed:
-        cost = load(work.costs, 1)
-        for entry in range(len(work.sums)):
-            store(work.sums, entry, fma(cost, load(work.directions, entry), load(work.sums, entry)))
-    return total
+    cost = load(work.costs, 1)
+    for entry in range(len(work.sums)):
+        store(work.sums, entry, fma(cost, load(work.perturbations, entry), load(work.sums, entry)))
 
 
 @inlined
@@ -142,91 +145,125 @@ def _finish(simulated, task, work, scale, estimate):
     clear(work.sums, 0, len(work.sums))
 
 
-class _Settings(NamedTuple):
-    """What all jobs share."""
+@inlined
+def _in_simulated_coordinates(simulated, task, gains):
+    """The gains (n, k, d) of one task as the simulation takes them."""
+    transformed = np.empty_like(gains)
+    for policy in range(len(gains)):
+        _transform(simulated.action_rotation[task], True, gains[policy], simulated.state_map[task], transformed[policy])
+    return transformed
+
+
+@inlined
+def _fill_costs(shape, simulated, task, gains, first_policy, length, address, work, costs):
+    """Costs of gains (n, k, d) of one task, which share one vector; ``first_policy`` is counter 2 of the first."""
+    simulated, address, work = unowned((simulated, address, work))
+    _next_rollouts(work, 1, _in_simulated_coordinates(simulated, task, gains), first_policy)
+    start = rollout_start(work.counters, address)
+    store(work.costs, 0, simulate(shape, simulated, task, work.base, length, start, address, work.simulation))
+    for lane in range(len(gains)):
+        costs[lane] = work.costs[0, lane]
+
+
+class Settings(NamedTuple):
+    """Settings of an estimate."""
 
     perturbations: int
-    radius: float  # of the directions; 0 for none, negative for mirrored ones
+    radius: float
+    sign: float  # -1 to mirror every perturbation
     length: int
-    directions_at: NDArray[np.int64]  # addresses, see metalqr.simulation.streams.Stream.address
+    perturbations_at: NDArray[np.int64]  # addresses, see metalqr.simulation.streams.Stream.address
     rollouts_at: NDArray[np.int64]
 
 
 @inlined
-def _roll_out_group(shape, simulated, task, gains, settings, first_policy, work, costs, estimates):
-    """Costs and estimates for some gains (n, k, d) of one task, whose roll-outs fill the vectors one after the other.
-
-    ``first_policy`` is counter 2 of the first of them.
-    """
-    simulated, settings, work = borrowed((simulated, settings, work))
+def _fill_estimates(shape, simulated, task, gains, settings, first_policy, work, estimates):
+    """Estimates at gains (n, k, d) of one task, whose rollouts fill the vectors one after the other."""
+    simulated, settings, work = unowned((simulated, settings, work))
     count, action_dim, state_dim = gains.shape
-    entries, smoothed = action_dim * state_dim, settings.radius != 0.0
-    unperturbed = np.empty_like(gains)
-    for policy in range(count):
-        _transform(simulated.action_rotation[task], True, gains[policy], simulated.state_map[task], unperturbed[policy])
-        costs[policy] = 0.0
+    entries, lanes = action_dim * state_dim, len(work.policy_of_lane)
+    scale = entries / (settings.radius**2 * settings.perturbations)
+    unperturbed = _in_simulated_coordinates(simulated, task, gains)
     clear(work.sums, 0, entries)
-    lanes = len(work.policy_of_lane)
     for _ in range(0, count * settings.perturbations, lanes):
-        _next_roll_outs(work, settings.perturbations, unperturbed, first_policy)
-        if smoothed:
-            start = rollout_start(work.counters, settings.directions_at)
-            fill_directions(work.directions, entries, settings.radius, start, settings.directions_at)
-            _perturb(simulated, task, work.directions, work.base, work.gains)
+        _next_rollouts(work, settings.perturbations, unperturbed, first_policy)
+        start = rollout_start(work.counters, settings.perturbations_at)
+        signed_radius = settings.sign * settings.radius
+        fill_perturbations(work.perturbations, entries, signed_radius, start, settings.perturbations_at)
+        _perturb(simulated, task, work.perturbations, work.base, work.gains)
         start = rollout_start(work.counters, settings.rollouts_at)
-        lane_gains = work.gains if smoothed else work.base
         cost = simulate(
-            shape, simulated, task, lane_gains, settings.length, start, settings.rollouts_at, work.simulation
+            shape, simulated, task, work.gains, settings.length, start, settings.rollouts_at, work.simulation
         )
         store(work.costs, 0, cost)
         last = work.policy_of_lane[lanes - 1]
         for policy in range(work.policy_of_lane[0], min(last, count - 1) + 1):
-            costs[policy] += _add_up(work, policy, smoothed) / settings.perturbations
+            _add_up(work, policy)
             # Complete if another policy follows in this vector, or its last perturbation was in the last lane.
-            complete = policy < last or work.perturbation_of_lane[lanes - 1] == settings.perturbations - 1
-            if smoothed and complete:
-                scale = entries / (settings.radius**2 * settings.perturbations)
+            if policy < last or work.perturbation_of_lane[lanes - 1] == settings.perturbations - 1:
                 _finish(simulated, task, work, scale, estimates[policy])
 
 
-@functools.cache
-def kernel(state_dim: int, action_dim: int) -> Callable[..., tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """The compiled code for these dimensions: small ones have their own, all others share one."""
-    small = max(state_dim, action_dim) <= _LARGEST_IN_REGISTERS
-    lengths = (state_dim, action_dim, action_dim * state_dim, state_dim**2)
-    return _kernel(tuple((0,) * length for length in lengths) if small else None)
+@inlined
+def _job(number, count, groups):
+    """The slot of a job, and the range of its policies: one of the groups of nearly the same size."""
+    slot, group = number // groups, number % groups
+    return slot, group * count // groups, (group + 1) * count // groups
 
 
-@functools.cache
-def _kernel(shape: tuple[tuple[int, ...], ...] | None) -> Callable[..., Any]:
+def _specialised(
+    code_for: Callable[[tuple[tuple[int, ...], ...] | None, Any], Callable[..., Any]],
+) -> Callable[..., NDArray[np.float64]]:
+    """Compile a function of (simulated, task_of_slot, gains, ...) for each precision, and for each small shape."""
+    code_for = functools.cache(code_for)
+
+    def call(simulated, task_of_slot, gains, *rest):
+        action_dim, state_dim = gains.shape[-2:]
+        lengths = (state_dim, action_dim, action_dim * state_dim, state_dim**2)
+        small = max(state_dim, action_dim) <= _MAX_DIM_IN_REGISTERS
+        shape = tuple((0,) * length for length in lengths) if small else None
+        return code_for(shape, simulated.transition.dtype)(simulated, task_of_slot, gains, *rest)
+
+    return call
+
+
+@_specialised
+def costs(shape, precision):
+    """Cost of a rollout of every gain, shape (slots, count), for gains (slots, count, k, d)."""
+
     @compiled(parallel=True)
-    def roll_out(simulated, task_of_slot, gains, perturbations, radius, length, directions_at, rollouts_at):
-        """Mean costs (slots, count) of perturbed gains (slots, count, k, d), and estimates of the gradients there.
-
-        With a radius of 0 gains are simulated as they are, and there are no estimates. A job is a group of policies of
-        one slot: where they are enough, so many that their roll-outs together are a multiple of the lanes.
-        """
-        slots, count, action_dim, state_dim = gains.shape
-        settings = _Settings(perturbations, radius, length, directions_at, rollouts_at)
+    def simulate_all(simulated, task_of_slot, gains, length, address):
+        slots, count, _, _ = gains.shape
         lanes = lane_count(simulated.transition)
-        most = lanes // math.gcd(lanes, perturbations)
-        groups = (count + most - 1) // most
-        costs = np.empty((slots, count))
-        estimates = np.empty((slots, count, action_dim, state_dim))
-        for job in numba.prange(slots * groups):
-            slot, group = job // groups, job % groups
-            first, end = group * count // groups, (group + 1) * count // groups
-            _roll_out_group(
-                shape,
-                simulated,
-                task_of_slot[slot],
-                gains[slot, first:end],
-                settings,
-                slot * count + first,
-                _work(simulated, perturbations),
-                costs[slot, first:end],
-                estimates[slot, first:end],
-            )
-        return costs, estimates
+        groups = (count + lanes - 1) // lanes
+        found = np.empty((slots, count))
+        for number in numba.prange(slots * groups):
+            slot, first, end = _job(number, count, groups)
+            work, policies = _work(simulated, 1), gains[slot, first:end]
+            task, first_policy, result = task_of_slot[slot], slot * count + first, found[slot, first:end]
+            _fill_costs(shape, simulated, task, policies, first_policy, length, address, work, result)
+        return found
 
-    return roll_out
+    return simulate_all
+
+
+@_specialised
+def smoothed_gradients(shape, precision):
+    """One-point estimate of the gradient at every gain, for gains (slots, count, k, d) and :class:`Settings`."""
+
+    @compiled(parallel=True)
+    def estimate_all(simulated, task_of_slot, gains, settings):
+        slots, count, _, _ = gains.shape
+        # Where there are enough, so many policies that their rollouts together are a multiple of the lanes.
+        lanes = lane_count(simulated.transition)
+        most = lanes // math.gcd(lanes, settings.perturbations)
+        groups = (count + most - 1) // most
+        found = np.empty(gains.shape)
+        for number in numba.prange(slots * groups):
+            slot, first, end = _job(number, count, groups)
+            work, policies = _work(simulated, settings.perturbations), gains[slot, first:end]
+            task, first_policy, result = task_of_slot[slot], slot * count + first, found[slot, first:end]
+            _fill_estimates(shape, simulated, task, policies, settings, first_policy, work, result)
+        return found
+
+    return estimate_all

@@ -1,8 +1,8 @@
-"""Vectors of lanes for compiled code: what the roll-outs compute with.
+"""Vectors of lanes for compiled code: the numbers of the rollouts.
 
 Numba compiles scalar code and leaves it to LLVM to find the vectors in it, which fails for the loops that matter here:
 a small matrix product keeps its sums in registers only if the sums are *variables* and not array elements. So this
-module gives Numba vector types with the usual operators. A lane is a roll-out.
+module gives Numba vector types with the usual operators. A lane is a rollout.
 
 ===============  ==============================================================
 :data:`DOUBLES`  16 doubles (8 without AVX-512), for ``precision: float64``
@@ -41,7 +41,7 @@ VECTOR = 128 if AVX512 else 64
 
 
 class LanesType(types.Type):
-    """Numba type of a vector; ``scalar`` is the type of one lane, ``suffix`` how LLVM calls the vector."""
+    """Numba type of a vector; ``scalar`` is the type of one lane, ``suffix`` the name of the vector in LLVM."""
 
     def __init__(self, name: str, scalar: Any, element: ir.Type, prefix: str) -> None:
         self.scalar, self.count = scalar, VECTOR * 8 // scalar.bitwidth
@@ -51,7 +51,7 @@ class LanesType(types.Type):
 
     @property
     def key(self) -> str:
-        """What Numba compares types by."""
+        """The name, by which Numba compares types."""
         return self.name
 
 
@@ -72,11 +72,11 @@ _BITS_OF = {DOUBLES: WORDS, FLOATS: SHORTS}
 
 
 def lanes(dtype: DTypeLike) -> int:
-    """How many lanes a vector of this type has."""
+    """Number of lanes of a vector of this type."""
     return VECTOR // np.dtype(dtype).itemsize
 
 
-def _splat(context: Any, builder: Any, value: Any, scalar_type: Any, lanes_type: LanesType) -> Any:
+def _broadcast(context: Any, builder: Any, value: Any, scalar_type: Any, lanes_type: LanesType) -> Any:
     """A scalar in every lane."""
     scalar = context.cast(builder, value, scalar_type, lanes_type.scalar)
     undefined = ir.Constant(lanes_type.ir, ir.Undefined)
@@ -85,10 +85,12 @@ def _splat(context: Any, builder: Any, value: Any, scalar_type: Any, lanes_type:
     return builder.shuffle_vector(first, undefined, mask)
 
 
-def _as_vector(context: Any, builder: Any, value: Any, value_type: Any, lanes_type: LanesType) -> Any:
-    if value_type == lanes_type:
-        return value
-    return _splat(context, builder, value, value_type, lanes_type)
+def _as_vectors(context: Any, builder: Any, values: Any, value_types: Any, lanes_type: LanesType) -> list[Any]:
+    """Vectors as they are, and scalars in every lane."""
+    return [
+        value if given == lanes_type else _broadcast(context, builder, value, given, lanes_type)
+        for value, given in zip(values, value_types, strict=True)
+    ]
 
 
 def _define_operator(function: Callable[..., Any], lanes_type: LanesType, instruction: str) -> None:
@@ -101,35 +103,22 @@ def _define_operator(function: Callable[..., Any], lanes_type: LanesType, instru
         cases: ClassVar = [signature(lanes_type, *pair) for pair in arguments]
 
     def _lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        vectors = [
-            _as_vector(context, builder, arg, given, lanes_type) for arg, given in zip(args, sig.args, strict=True)
-        ]
-        return getattr(builder, instruction)(*vectors)
+        return getattr(builder, instruction)(*_as_vectors(context, builder, args, sig.args, lanes_type))
 
     for pair in arguments:
         lower_builtin(function, *pair)(_lower)
 
 
-for _numbers in (DOUBLES, FLOATS):
-    for _function, _instruction in [
-        (operator.add, "fadd"),
-        (operator.sub, "fsub"),
-        (operator.mul, "fmul"),
-        (operator.truediv, "fdiv"),
-    ]:
-        _define_operator(_function, _numbers, _instruction)
-for _integers in (WORDS, SHORTS):
-    for _function, _instruction in [
-        (operator.add, "add"),
-        (operator.sub, "sub"),
-        (operator.mul, "mul"),
-        (operator.and_, "and_"),
-        (operator.or_, "or_"),
-        (operator.xor, "xor"),
-        (operator.lshift, "shl"),
-        (operator.rshift, "lshr"),
-    ]:
-        _define_operator(_function, _integers, _instruction)
+for _names, _types in [
+    ({"add": "fadd", "sub": "fsub", "mul": "fmul", "truediv": "fdiv"}, (DOUBLES, FLOATS)),
+    (
+        {"and_": "and_", "or_": "or_", "xor": "xor", "lshift": "shl", "rshift": "lshr"}
+        | {name: name for name in ("add", "sub", "mul")},
+        (WORDS, SHORTS),
+    ),
+]:
+    for (_name, _instruction), _lanes_type in itertools.product(_names.items(), _types):
+        _define_operator(getattr(operator, _name), _lanes_type, _instruction)
 
 
 def _element_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
@@ -144,13 +133,13 @@ def _row_pointer(context: Any, builder: Any, array_type: Any, array: Any, row: A
 
 
 @intrinsic
-def borrowed(typing: Any, value: Any) -> Any:
+def unowned(typing: Any, value: Any) -> Any:
     """The same arrays without an owner, alone or in (nested) tuples with whatever else.
 
     Numba counts the references to an array in every function that it inlines, with atomic instructions for which the
     processor waits until all stores are done. In the loop over the steps that took as long as the arithmetic. Without
-    an owner there is nothing to count, and nothing that keeps the memory: borrow only arguments of a function, whose
-    caller has the originals until it returns, and never return or store what is borrowed.
+    an owner there is nothing to count, and nothing that keeps the memory: use it only on arguments of a function, whose
+    caller has the originals until it returns, and never return or store the result.
     """
 
     def without_owner(context: Any, builder: Any, given: Any, data: Any) -> Any:
@@ -168,12 +157,12 @@ def borrowed(typing: Any, value: Any) -> Any:
 
 
 @intrinsic
-def filled(typing: Any, array: Any, scalar: Any) -> Any:
-    """A scalar in every lane of a vector as the rows of an array have it."""
+def splat(typing: Any, array: Any, scalar: Any) -> Any:
+    """Broadcast a scalar to a vector with the array's element type."""
     lanes_type = _VECTOR_OF[array.dtype]
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _splat(context, builder, args[1], sig.args[1], lanes_type)
+        return _broadcast(context, builder, args[1], sig.args[1], lanes_type)
 
     return lanes_type(array, scalar), generate
 
@@ -181,7 +170,11 @@ def filled(typing: Any, array: Any, scalar: Any) -> Any:
 @intrinsic
 def words(typing: Any, scalar: Any) -> Any:
     """An integer in every lane of :data:`WORDS`."""
-    return WORDS(types.int64), lambda context, builder, sig, args: _splat(context, builder, args[0], types.int64, WORDS)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _broadcast(context, builder, args[0], types.int64, WORDS)
+
+    return WORDS(types.int64), generate
 
 
 @intrinsic
@@ -191,13 +184,13 @@ def lane_numbers(typing: Any) -> Any:
 
 
 @intrinsic
-def element(typing: Any, array: Any, index: Any) -> Any:
+def broadcast_element(typing: Any, array: Any, index: Any) -> Any:
     """``array.flat[index]`` in every lane, for a C-contiguous array of numbers or words; the index is not checked."""
     lanes_type = _VECTOR_OF[array.dtype]
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         pointer = _element_pointer(context, builder, sig.args[0], args[0], args[1])
-        return _splat(context, builder, builder.load(pointer), lanes_type.scalar, lanes_type)
+        return _broadcast(context, builder, builder.load(pointer), lanes_type.scalar, lanes_type)
 
     return lanes_type(array, types.intp), generate
 
@@ -235,7 +228,7 @@ def _call_llvm(builder: Any, name: str, lanes_type: LanesType, args: Any) -> Any
 
 
 @intrinsic
-def loaded(typing: Any, array: Any, row: Any, like: Any) -> Any:
+def load_rows(typing: Any, array: Any, row: Any, like: Any) -> Any:
     """Rows ``row, row + 1, ...`` as a tuple of vectors as long as the tuple ``like``."""
     lanes_type = _VECTOR_OF[array.dtype]
 
@@ -261,7 +254,7 @@ def zeros(typing: Any, array: Any, like: Any) -> Any:
 
 
 @intrinsic
-def stored(typing: Any, array: Any, row: Any, vectors: Any) -> Any:
+def store_rows(typing: Any, array: Any, row: Any, vectors: Any) -> Any:
     """Write a tuple of vectors to rows ``row, row + 1, ...``."""
     lanes_type = _VECTOR_OF[array.dtype]
 
@@ -276,14 +269,14 @@ def stored(typing: Any, array: Any, row: Any, vectors: Any) -> Any:
 
 
 @intrinsic
-def elements(typing: Any, array: Any, index: Any, like: Any) -> Any:
+def broadcast_elements(typing: Any, array: Any, index: Any, like: Any) -> Any:
     """Elements ``index, index + 1, ...`` of ``array.flat``, each in every lane, as a tuple as long as ``like``."""
     lanes_type = _VECTOR_OF[array.dtype]
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         pointer = _element_pointer(context, builder, sig.args[0], args[0], args[1])
         scalars = [builder.load(builder.gep(pointer, [ir.Constant(ir.IntType(64), n)])) for n in range(len(like))]
-        vectors = [_splat(context, builder, scalar, lanes_type.scalar, lanes_type) for scalar in scalars]
+        vectors = [_broadcast(context, builder, scalar, lanes_type.scalar, lanes_type) for scalar in scalars]
         return context.make_tuple(builder, sig.return_type, vectors)
 
     return types.UniTuple(lanes_type, len(like))(array, types.intp, like), generate
@@ -291,7 +284,7 @@ def elements(typing: Any, array: Any, index: Any, like: Any) -> Any:
 
 @intrinsic
 def multiplied(typing: Any, left: Any, right: Any, start: Any) -> Any:
-    """``start + left @ right`` for matrices by columns, each a tuple of vectors; ``right`` may be one column.
+    """``start + left @ right`` for column-major matrices, each a tuple of vectors; ``right`` may be one column.
 
     The shapes follow from the lengths: those of (m, p), (p, n) and (m, n) give p.
     """
@@ -311,7 +304,7 @@ def multiplied(typing: Any, left: Any, right: Any, start: Any) -> Any:
 
 @intrinsic
 def weighted_gram(typing: Any, matrix: Any, weights: Any, start: Any) -> Any:
-    """``diag(start) + matrix' diag(weights) matrix`` for a matrix by columns, all tuples of vectors."""
+    """``diag(start) + matrix' diag(weights) matrix`` for a column-major matrix, all tuples of vectors."""
     inner, columns = len(weights), len(start)
     result_type = types.UniTuple(start.dtype, columns**2)
 
@@ -347,9 +340,7 @@ def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
     lanes_type = next(given for given in (a, b, c) if isinstance(given, LanesType))
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        vectors = [
-            _as_vector(context, builder, arg, given, lanes_type) for arg, given in zip(args, sig.args, strict=True)
-        ]
+        vectors = _as_vectors(context, builder, args, sig.args, lanes_type)
         return _call_llvm(builder, "llvm.fma", lanes_type, vectors)
 
     return lanes_type(*(given if given == lanes_type else types.float64 for given in (a, b, c))), generate

@@ -14,17 +14,17 @@ import numba
 import numpy as np
 from numba.extending import overload
 
-from metalqr.simulation.simd.jit import compiled, inlined
+from metalqr.simulation.simd.jit import inlined
 from metalqr.simulation.simd.lanes import (
     VECTOR,
     bits,
-    element,
-    filled,
+    broadcast_element,
     fma,
     from_bits,
     interleaved,
     load,
     signed_to_float,
+    splat,
     sqrt,
     store,
     unsigned_to_float,
@@ -87,7 +87,7 @@ _COS_SINGLE_1, _COS_SINGLE_2, _COS_SINGLE_3 = 4.166664568298827e-2, -1.388731625
 
 @inlined
 def lane_count(like):
-    """How many lanes a vector of the element type of an array has."""
+    """Number of lanes of a vector with the element type of an array."""
     return VECTOR // like.itemsize
 
 
@@ -102,12 +102,12 @@ def work_rows(rows, like):
 
 @inlined
 def philox_start(counter_1, counter_2, address):
-    """What the first two rounds of Philox make of counters 1 and 2 in every lane, for :func:`philox`."""
+    """The part of the first two rounds of Philox that depends on counters 1 and 2, for :func:`philox`."""
     # The masks tell LLVM that a 32-bit multiplication will do. The high halves of all words are left as they come.
     product_1 = (counter_2 & LOW_HALF) * MULTIPLIER_1
-    counter_0 = (product_1 >> 32) ^ counter_1 ^ element(address, 1)
+    counter_0 = (product_1 >> 32) ^ counter_1 ^ broadcast_element(address, 1)
     product_0 = (counter_0 & LOW_HALF) * MULTIPLIER_0
-    return product_1 ^ element(address, 3), (product_0 >> 32) ^ element(address, 4), product_0
+    return product_1 ^ broadcast_element(address, 3), (product_0 >> 32) ^ broadcast_element(address, 4), product_0
 
 
 @inlined
@@ -123,9 +123,9 @@ def philox(start, counter_0, address):
     for round_ in range(2, ROUNDS):
         first = (word_0 & LOW_HALF) * MULTIPLIER_0
         second = (word_2 & LOW_HALF) * MULTIPLIER_1
-        word_0 = (second >> 32) ^ word_1 ^ element(address, 2 * round_ + 1)
+        word_0 = (second >> 32) ^ word_1 ^ broadcast_element(address, 2 * round_ + 1)
         word_1 = second
-        word_2 = (first >> 32) ^ word_3 ^ element(address, 2 * round_ + 2)
+        word_2 = (first >> 32) ^ word_3 ^ broadcast_element(address, 2 * round_ + 2)
         word_3 = first
     return word_0, word_1, word_2, word_3
 
@@ -137,7 +137,7 @@ def uniform(word):
 
 
 @inlined
-def _radius_square_double(word):
+def _radius_square_double(rows, word):
     # u = 2^exponent (1 + f): add to the bits so that the exponent changes at sqrt(1/2).
     shifted = bits(uniform(word)) + (_ONE_BITS - _SQRT_HALF_BITS)
     exponent = from_bits((shifted >> 52) | _TWO_52_BITS) - (_TWO_52 + 1023.0)
@@ -151,7 +151,7 @@ def _radius_square_double(word):
 
 
 @inlined
-def _box_muller_double(radius, word):
+def _box_muller_double(rows, radius, word):
     whole = from_bits((word & (2**30 - 1)) | _TWO_52_BITS) - (_TWO_52 + 2.0**29)
     x = fma(whole, math.pi / 2**31, math.pi / 2**32)
     z = x * x
@@ -166,7 +166,7 @@ def _box_muller_double(radius, word):
 
 
 @inlined
-def _radius_square_single(word):
+def _radius_square_single(rows, word):
     # The largest words would round to 2^32 and u to 1, which makes a pair of zeros: so u is at most 1 - 2^-24.
     below = word - (word >> 24)
     shifted = bits(fma(unsigned_to_float(below), 2.0**-32, 2.0**-33)) + (_ONE_BITS_SINGLE - _SQRT_HALF_BITS_SINGLE)
@@ -179,7 +179,7 @@ def _radius_square_single(word):
 
 
 @inlined
-def _box_muller_single(radius, word):
+def _box_muller_single(rows, radius, word):
     x = fma(signed_to_float((word & (2**30 - 1)) - 2**29), math.pi / 2**31, math.pi / 2**32)
     z = x * x
     sine = fma(z, fma(z, _SIN_SINGLE_3, _SIN_SINGLE_2), _SIN_SINGLE_1)
@@ -191,96 +191,79 @@ def _box_muller_single(radius, word):
     return radius * first, radius * second
 
 
-def counter_rows(like):
-    """Two rows of words as long as the numbers of ``like``: counters 1 and 2 of every lane."""
+def _by_precision(double, single):
+    """One of two compiled functions, by whether the numbers of the first argument have 64 bits."""
+
+    def chosen(*arguments):
+        pass
+
+    @overload(chosen, jit_options={"forceinline": True}, strict=False)
+    def _choose(*arguments):
+        return (double if arguments[0].dtype.bitwidth == 64 else single).py_func
+
+    return chosen
 
 
-@overload(counter_rows, jit_options={"forceinline": True})
-def _counter_rows(like):
-    if like.dtype == numba.float64:
-        return lambda like: work_rows(2, like).view(np.int64)
-    return lambda like: work_rows(2, like).view(np.int32)
+@inlined
+def _counter_rows_double(like):
+    return work_rows(2, like).view(np.int64)
 
 
-def rollout_start(counters, address):
-    """Where the random numbers of a vector of roll-outs start, from :func:`counter_rows`."""
+@inlined
+def _counter_rows_single(like):
+    return work_rows(2, like).view(np.int32)
 
 
-@overload(rollout_start, jit_options={"forceinline": True})
-def _rollout_start(counters, address):
-    if counters.dtype == numba.int64:
-        return lambda counters, address: philox_start(load(counters, 0), load(counters, 1), address)
-
-    def generate(counters, address):
-        # Two 32-bit lanes in each 64-bit word: the even ones in the low halves.
-        pairs_1, pairs_2 = word_pairs(load(counters, 0)), word_pairs(load(counters, 1))
-        return philox_start(pairs_1, pairs_2, address) + philox_start(pairs_1 >> 32, pairs_2 >> 32, address)
-
-    return generate
+@inlined
+def _rollout_start_double(counters, address):
+    return philox_start(load(counters, 0), load(counters, 1), address)
 
 
-def _store_words(rows, row, start, counter_0, address):
-    """Write the four random words of a block to four rows."""
+@inlined
+def _rollout_start_single(counters, address):
+    # Two 32-bit lanes in each 64-bit word: the even ones in the low halves.
+    pairs_1, pairs_2 = word_pairs(load(counters, 0)), word_pairs(load(counters, 1))
+    return philox_start(pairs_1, pairs_2, address) + philox_start(pairs_1 >> 32, pairs_2 >> 32, address)
 
 
-@overload(_store_words, jit_options={"forceinline": True})
-def _store_words_generate(rows, row, start, counter_0, address):
-    if rows.dtype == numba.float64:
-
-        def generate(rows, row, start, counter_0, address):
-            word_0, word_1, word_2, word_3 = philox(start, counter_0, address)
-            store(rows, row, from_bits(word_0))
-            store(rows, row + 1, from_bits(word_1))
-            store(rows, row + 2, from_bits(word_2))
-            store(rows, row + 3, from_bits(word_3))
-    else:
-
-        def generate(rows, row, start, counter_0, address):
-            even_0, even_1, even_2, even_3 = philox(start[:3], counter_0, address)
-            odd_0, odd_1, odd_2, odd_3 = philox(start[3:], counter_0, address)
-            store(rows, row, from_bits(interleaved(even_0, odd_0)))
-            store(rows, row + 1, from_bits(interleaved(even_1, odd_1)))
-            store(rows, row + 2, from_bits(interleaved(even_2, odd_2)))
-            store(rows, row + 3, from_bits(interleaved(even_3, odd_3)))
-
-    return generate
+@inlined
+def _store_words_double(rows, row, start, counter_0, address):
+    word_0, word_1, word_2, word_3 = philox(start, counter_0, address)
+    store(rows, row, from_bits(word_0))
+    store(rows, row + 1, from_bits(word_1))
+    store(rows, row + 2, from_bits(word_2))
+    store(rows, row + 3, from_bits(word_3))
 
 
-def _radius_square(rows, word):
-    r"""Half the square of the radius of two normals, :math:`-\ln u` with :math:`u = (w + \tfrac12) 2^{-32}`.
-
-    In single precision u is rounded, and at most :math:`1 - 2^{-24}`.
-    """
-
-
-@overload(_radius_square, jit_options={"forceinline": True})
-def _radius_square_generate(rows, word):
-    if rows.dtype == numba.float64:
-        return lambda rows, word: _radius_square_double(word)
-    return lambda rows, word: _radius_square_single(word)
+@inlined
+def _store_words_single(rows, row, start, counter_0, address):
+    even_0, even_1, even_2, even_3 = philox(start[:3], counter_0, address)
+    odd_0, odd_1, odd_2, odd_3 = philox(start[3:], counter_0, address)
+    store(rows, row, from_bits(interleaved(even_0, odd_0)))
+    store(rows, row + 1, from_bits(interleaved(even_1, odd_1)))
+    store(rows, row + 2, from_bits(interleaved(even_2, odd_2)))
+    store(rows, row + 3, from_bits(interleaved(even_3, odd_3)))
 
 
-def _box_muller(rows, radius, word):
-    r"""Two standard normals, :math:`\sqrt 2\,\mathtt{radius}\,(\pm\cos\theta, \pm\sin\theta)`.
-
-    The low 30 bits of the word are the angle :math:`\theta` between 0 and :math:`\pi/2`, its two high bits the signs.
-    With :math:`x = \theta - \pi/4`, :math:`\sqrt 2 \cos\theta = \cos x - \sin x` and :math:`\sqrt 2 \sin\theta =
-    \cos x + \sin x`.
-    """
-
-
-@overload(_box_muller, jit_options={"forceinline": True})
-def _box_muller_generate(rows, radius, word):
-    if rows.dtype == numba.float64:
-        return lambda rows, radius, word: _box_muller_double(radius, word)
-    return lambda rows, radius, word: _box_muller_single(radius, word)
+#: Two rows of words as long as the numbers of ``like``: counters 1 and 2 of every lane.
+counter_rows = _by_precision(_counter_rows_double, _counter_rows_single)
+#: The start of the random numbers of a vector of rollouts, from :func:`counter_rows`.
+rollout_start = _by_precision(_rollout_start_double, _rollout_start_single)
+# The four random words of a block, written to four rows.
+_store_words = _by_precision(_store_words_double, _store_words_single)
+# Half the square of the radius of two normals, -ln u with u = (w + 1/2) / 2^32. In single precision u is rounded, and
+# at most 1 - 2^-24.
+_radius_square = _by_precision(_radius_square_double, _radius_square_single)
+# Two standard normals, sqrt(2) radius (+-cos t, +-sin t). The low 30 bits of the word are the angle t between 0 and
+# pi/2, its two high bits the signs. With x = t - pi/4, sqrt(2) cos t = cos x - sin x and sqrt(2) sin t = cos x + sin x.
+_box_muller = _by_precision(_box_muller_double, _box_muller_single)
 
 
-@compiled()
+@numba.njit
 def fill_normals(rows, blocks, first_block, start, address):
     """Write blocks ``first_block, ...`` of standard normals to the first ``4 * blocks`` rows.
 
-    The largest is 6.76, which has a probability of 1.4e-11 to be passed by an exact normal.
+    Magnitudes are at most 6.76; an exact normal exceeds that with probability 1.4e-11.
     """
     # Three short loops: each leaves the processor enough registers, and enough independent work to hide its latencies.
     for block in range(blocks):
@@ -294,17 +277,17 @@ def fill_normals(rows, blocks, first_block, start, address):
 
 
 @inlined
-def fill_directions(rows, entries, radius, start, address):
-    """Write a point of the sphere of this radius, uniformly distributed, to the first rows.
+def fill_perturbations(rows, entries, scale, start, address):
+    """Write ``scale`` times a direction, uniformly distributed on the unit sphere, to the first rows.
 
     A normalised vector of independent normals; ``rows`` has room for ``entries`` rounded up to a multiple of 4.
     """
     fill_normals(rows, (entries + BLOCK - 1) // BLOCK, 0, start, address)
     # In single precision a normal may be 0, rarely, and then a direction of one entry is 0 rather than not a number.
-    square = filled(rows, 2.0**-126)
+    square = splat(rows, 2.0**-126)
     for entry in range(entries):
         normal = load(rows, entry)
         square = fma(normal, normal, square)
-    scale = radius / sqrt(square)
+    factor = scale / sqrt(square)
     for entry in range(entries):
-        store(rows, entry, load(rows, entry) * scale)
+        store(rows, entry, load(rows, entry) * factor)

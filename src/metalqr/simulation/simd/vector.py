@@ -1,4 +1,4 @@
-"""The simulation of one vector of roll-outs: where the time goes.
+"""The simulation of one vector of rollouts: where the time goes.
 
 A rollout is a lane of a vector (``lanes.py``); the lanes of one vector share a task and differ in gain and noise. A
 task is simulated in the coordinates of ``coordinates.py``. Everything works in double or in single precision, as the
@@ -7,24 +7,25 @@ arrays given have it. Matrices are stored column-major.
 
 import math
 
+import numba
 from numba import literal_unroll
 from numba.core import types
 from numba.extending import overload
 
-from metalqr.simulation.simd.jit import compiled, inlined
+from metalqr.simulation.simd.jit import inlined
 from metalqr.simulation.simd.lanes import (
     AVX512,
     VECTOR,
-    borrowed,
-    element,
-    elements,
-    filled,
+    broadcast_element,
+    broadcast_elements,
     load,
-    loaded,
+    load_rows,
     multiplied,
     scaled,
+    splat,
     store,
-    stored,
+    store_rows,
+    unowned,
     weighted_gram,
     zeros,
 )
@@ -44,7 +45,7 @@ def _product(matrix_entries, vector_entry):
     """Compiled ``sums + matrix @ vector`` lane by lane, for as many rows of the matrix as there are sums.
 
     ``matrix_entries`` reads consecutive entries of the matrix as a tuple, ``vector_entry`` one of the vector: for all
-    lanes (``elements``, ``element``), or for each lane its own (``loaded``, ``load``).
+    lanes (``broadcast_elements``, ``broadcast_element``), or for each lane its own (``load_rows``, ``load``).
     """
 
     @inlined
@@ -57,15 +58,15 @@ def _product(matrix_entries, vector_entry):
     return multiply
 
 
-_shared_times_own = _product(elements, load)
-_own_times_own = _product(loaded, load)
-own_times_shared = _product(loaded, element)
+_shared_times_own = _product(broadcast_elements, load)
+_own_times_own = _product(load_rows, load)
+own_times_shared = _product(load_rows, broadcast_element)
 
 
 @inlined
 def _weighted_squares(weights, offset, vectors, total):
     """``total + sum_j weights_j vectors_j^2`` lane by lane, with weights that all lanes share."""
-    return multiplied(scaled(elements(weights, offset, vectors), vectors), vectors, (total,))[0]
+    return multiplied(scaled(broadcast_elements(weights, offset, vectors), vectors), vectors, (total,))[0]
 
 
 @inlined
@@ -78,7 +79,7 @@ def _copy(rows, source, target, count):
 def clear(rows, first, count):
     """Write zeros to ``count`` rows from ``first`` on."""
     for row in range(first, first + count):
-        store(rows, row, filled(rows, 0.0))
+        store(rows, row, splat(rows, 0.0))
 
 
 @inlined
@@ -89,10 +90,10 @@ def _move(simulated, task, matrices, states, before, now, action, cost):
     for tile in literal_unroll(TILES):
         while row + len(tile) <= state_dim:
             offset = task * state_dim * (state_dim + action_dim) + row
-            sums = loaded(states, now + row, tile)
+            sums = load_rows(states, now + row, tile)
             sums = _shared_times_own(matrices, offset, state_dim, state_dim, states, before, sums)
             sums = _shared_times_own(matrices, offset + state_dim**2, state_dim, action_dim, action, 0, sums)
-            stored(states, now + row, sums)
+            store_rows(states, now + row, sums)
             cost = _weighted_squares(simulated.state_cost, task * state_dim + row, sums, cost)
             row += len(tile)
     return cost
@@ -106,7 +107,7 @@ def _act(simulated, task, gains, states, now, action, cost):
     for tile in literal_unroll(TILES):
         while row + len(tile) <= action_dim:
             sums = _own_times_own(gains, row, action_dim, state_dim, states, now, zeros(states, tile))
-            stored(action, row, sums)
+            store_rows(action, row, sums)
             cost = _weighted_squares(simulated.action_cost, task * action_dim + row, sums, cost)
             row += len(tile)
     return cost
@@ -114,20 +115,20 @@ def _act(simulated, task, gains, states, now, action, cost):
 
 @inlined
 def _noise_steps(state_dim):
-    """For how many steps noise is made at a time: so many that no number is left over."""
+    """Number of steps whose noise is made at a time, so that no number is left over."""
     least = BLOCK // math.gcd(BLOCK, state_dim)
     return least * max(1, _NOISE_ROWS // (least * state_dim))
 
 
 @inlined
 def _fill_noise(noise, first_step, steps, state_dim, start, address):
-    """The numbers of a roll-out are consecutive: d for the initial state, then d for every step."""
+    """The numbers of a rollout are consecutive: d for the initial state, then d for every step."""
     blocks = (steps * state_dim + BLOCK - 1) // BLOCK
     fill_normals(noise, blocks, first_step * state_dim // BLOCK, start, address)
 
 
 def simulate(shape, simulated, task, gains, length, start, address, work):
-    """Average cost over steps 1 to ``length`` of a vector of roll-outs of one task.
+    """Average cost over steps 1 to ``length`` of a vector of rollouts of one task.
 
     Each lane has its own gain (``gains``, k d rows) and noise. ``work`` is (states, action); ``shape`` is None, or for
     small dimensions tuples as long as y, v, K and A, for code in which all of them stay in registers.
@@ -143,13 +144,13 @@ def _simulate_generate(shape, simulated, task, gains, length, start, address, wo
     return _simulate_in_registers
 
 
-@compiled()
+@numba.njit
 def _simulate_in_memory(simulated, task, gains, length, start, address, work):
     # A state replaces its noise. Before the states of a batch stands the last one of the batch before.
-    simulated, gains, address, (states, action) = borrowed((simulated, gains, address, work))
+    simulated, gains, address, (states, action) = unowned((simulated, gains, address, work))
     state_dim = simulated.state_cost.shape[1]
     batch = _noise_steps(state_dim)
-    zero = filled(states, 0.0)
+    zero = splat(states, 0.0)
     total = zero
     for first in range(0, length + 1, batch):
         steps = min(batch, length + 1 - first)
@@ -168,7 +169,7 @@ def _simulate_in_memory(simulated, task, gains, length, start, address, work):
             if first + step > 0:
                 total = total + cost
         _copy(states, steps * state_dim, 0, state_dim)
-    return total / filled(states, length)
+    return total / splat(states, length)
 
 
 def _simulate_in_registers(shape, simulated, task, gains, length, start, address, work):
@@ -177,16 +178,16 @@ def _simulate_in_registers(shape, simulated, task, gains, length, start, address
     noise, _ = work
     state_dim = len(state_like)
     transition = task * (len(square_like) + len(gain_like))
-    gain = loaded(gains, 0, gain_like)
+    gain = load_rows(gains, 0, gain_like)
     closed_loop = multiplied(
-        elements(simulated.transition, transition + len(square_like), gain_like),
+        broadcast_elements(simulated.transition, transition + len(square_like), gain_like),
         gain,
-        elements(simulated.transition, transition, square_like),
+        broadcast_elements(simulated.transition, transition, square_like),
     )
     cost = weighted_gram(
         gain,
-        elements(simulated.action_cost, task * len(action_like), action_like),
-        elements(simulated.state_cost, task * state_dim, state_like),
+        broadcast_elements(simulated.action_cost, task * len(action_like), action_like),
+        broadcast_elements(simulated.state_cost, task * state_dim, state_like),
     )
     zero = zeros(noise, state_like)
     batch = _noise_steps(state_dim)
@@ -196,14 +197,14 @@ def _simulate_in_registers(shape, simulated, task, gains, length, start, address
         steps = min(batch, length + 1 - first)
         _fill_noise(noise, first, steps, state_dim, start, address)
         for step in range(steps):
-            normals = loaded(noise, step * state_dim, state_like)
+            normals = load_rows(noise, step * state_dim, state_like)
             if first + step == 0:
-                initial = elements(simulated.start, transition, square_like)
+                initial = broadcast_elements(simulated.start, transition, square_like)
                 state = multiplied(initial, normals, zero)
             else:
                 state = multiplied(closed_loop, state, normals)
                 total = multiplied(multiplied(cost, state, zero), state, total)
-    return total[0] / filled(noise, length)
+    return total[0] / splat(noise, length)
 
 
 @inlined
