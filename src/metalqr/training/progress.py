@@ -1,21 +1,27 @@
 """Progress of a long run: a bar on a terminal, and a line every few seconds in a log."""
 
 import logging
-import math
-import shutil
-import sys
-import time
-from collections.abc import Callable
-from typing import TextIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from metalqr.training.observers import Observer
 
-_BAR_WIDTH = 24
-#: Shortest time between two drawings of the bar, in seconds.
-_REDRAW = 0.2
+
+class _LogFile:
+    """A file that passes every line to a log."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+
+    def write(self, text: str) -> None:
+        if line := text.strip():
+            self._logger.info("%s", line)
+
+    def flush(self) -> None:
+        """Do nothing: a log keeps nothing back."""
 
 
 class Progress(Observer):
@@ -26,15 +32,11 @@ class Progress(Observer):
     iterations : int
         The last iteration, N.
     label : str
-        What is running, shown before the bar.
+        Name of the run, shown before the bar.
     logger : logging.Logger
         Receives a line at the first and the last iteration and every ``interval`` seconds between.
     interval : float
         Seconds between two lines in the log.
-    terminal : file, optional
-        Where the bar goes if it is a terminal. Default: standard error.
-    clock : callable, optional
-        Seconds that only grow; another one for tests.
 
     Examples
     --------
@@ -45,67 +47,28 @@ class Progress(Observer):
     ...         progress.reached(iteration, np.zeros((1, 1)), np.array([1.0 / (iteration + 1)]))
     """
 
-    def __init__(
-        self,
-        iterations: int,
-        label: str,
-        logger: logging.Logger,
-        interval: float = 10.0,
-        terminal: TextIO | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, iterations: int, label: str, logger: logging.Logger, interval: float = 10.0) -> None:
+        line = "iteration {n_fmt} of {total_fmt}{postfix}, time left {remaining}"
         self._iterations = iterations
-        self._label = label
-        self._logger = logger
-        self._interval = interval
-        self._terminal = sys.stderr if terminal is None else terminal
-        self._has_bar = self._terminal.isatty()
-        self._clock = clock
-        self._calls = 0
-        self._begin = 0.0, 0
-        self._logged = self._drawn = -math.inf
-        self._shown = False
+        self._outputs: list[dict[str, Any]] = [
+            {"desc": label, "dynamic_ncols": True, "disable": None},  # only if standard error is a terminal
+            {"file": _LogFile(logger), "bar_format": line, "mininterval": interval, "miniters": 1, "position": 0},
+        ]
+        self._bars: list[Any] = []
 
     def __enter__(self) -> "Progress":
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._shown:
-            print(file=self._terminal, flush=True)
+        for bar in self._bars:
+            bar.close()
 
     def reached(self, iteration: int, K: NDArray[np.float64], cost: NDArray[np.float64]) -> None:
         """Report an iteration, with the mean of the tasks' costs."""
-        now, mean = self._clock(), float(cost.mean())
-        # The time left is measured from the second call on: the first iteration also compiles.
-        if self._calls < 2:
-            self._calls += 1
-            self._begin = now, iteration
-        is_end = iteration >= self._iterations
-        if is_end or now - self._logged >= self._interval:
-            self._logged = now
-            left = self._left(iteration, now)
-            self._logger.info(
-                "iteration %d of %d, mean cost %.5g, time left %s", iteration, self._iterations, mean, left
-            )
-        if self._has_bar and (is_end or now - self._drawn >= _REDRAW):
-            self._drawn = now
-            self._draw(iteration, mean, now)
-
-    def _draw(self, iteration: int, mean: float, now: float) -> None:
-        filled = _BAR_WIDTH * iteration // max(self._iterations, 1)
-        bar = "#" * filled + "." * (_BAR_WIDTH - filled)
-        left = self._left(iteration, now)
-        line = f"{self._label} [{bar}] {iteration}/{self._iterations}, mean cost {mean:.5g}, {left} left"
-        # One column stays free: a full line makes some terminals wrap.
-        columns = shutil.get_terminal_size().columns - 1
-        print(f"\r{line[:columns].ljust(columns)}", end="", file=self._terminal, flush=True)
-        self._shown = True
-
-    def _left(self, iteration: int, now: float) -> str:
-        begin, first = self._begin
-        if iteration == first and iteration < self._iterations:
-            return "unknown"
-        seconds = (self._iterations - iteration) * (now - begin) / max(iteration - first, 1)
-        minutes, rest = divmod(math.ceil(seconds), 60)
-        hours, minutes = divmod(minutes, 60)
-        return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+        mean = f"mean cost {cost.mean():.5g}"
+        if not self._bars:
+            state = {"total": self._iterations, "initial": iteration, "postfix": mean}
+            self._bars = [tqdm(**state, **output) for output in self._outputs]
+        for bar in self._bars:
+            bar.set_postfix_str(mean, refresh=False)
+            bar.update(iteration - bar.n)
