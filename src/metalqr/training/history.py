@@ -1,4 +1,4 @@
-"""What is kept of a training run: one declaration of its quantities, and the recorder that fills it."""
+"""The history of a training run, and the recorder that fills it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,13 +29,13 @@ class History:
     rollout_steps : ndarray of int, shape (n + 1,)
         Simulated steps spent to reach :math:`K_n`; those of a step that led to no further gain are not among them.
     unstable_perturbations : ndarray of int, shape (n + 1,)
-        How many of the perturbed policies tried at :math:`K_n` did not stabilise their task; 0 at the last gain if no
+        Number of perturbed policies tried at :math:`K_n` that did not stabilise their task; 0 at the last gain if no
         step was made there. Their cost over a finite rollout is finite, so a method uses it.
     status : Status
     status_iteration : int
         The last iteration reached, n.
     memory : mapping of str to array
-        What the method needs beside the gain to go on.
+        State of the method beside the gain, to resume from.
     """
 
     K: NDArray[np.float64]
@@ -109,7 +109,7 @@ class Recorder:
         self._arrays["cost"][iteration] = cost
 
     def leave(self, after: State) -> None:
-        """Note what the step from the last gain has found."""
+        """Note the results of the step from the last gain."""
         self._arrays["gradient_norm"][self.iteration] = after.gradient_norm
         self._arrays["unstable_perturbations"][self.iteration] = after.unstable_perturbations
         if self.iteration + 1 < self._entries:
@@ -123,7 +123,7 @@ class Recorder:
         return History(**arrays, status=status, status_iteration=self.iteration, memory=self.state.memory)
 
     def resume(self, history: History) -> State:
-        """Take over an interrupted run, which is the beginning of this one.
+        """Copy an interrupted run, which is the beginning of this one.
 
         Raises
         ------

@@ -42,10 +42,10 @@ def train(
     seed : int
         Seed of all random numbers of the run; the run is a function of the four arguments alone.
     observers : sequence of Observer
-        Told of every gain, and asked after every iteration whether the run shall stop.
+        Called at every gain, and after every iteration, when they may stop the run.
     resume : History, optional
-        An interrupted run with the same four arguments, to go on from. Random numbers are addressed by iteration, so
-        the result is that of a run without interruption, to the last bit.
+        An interrupted run with the same four arguments. Random numbers are addressed by iteration, so the result is
+        that of a run without interruption, to the last bit.
 
     Returns
     -------

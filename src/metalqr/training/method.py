@@ -1,4 +1,4 @@
-"""What a training method is: a direction at a gain, which the loop follows."""
+"""The base of all training methods: a direction at a gain, which the loop follows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 
 
 class Work(NamedTuple):
-    """What an iteration simulates.
+    """Simulations of an iteration.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Work(NamedTuple):
     rollouts : int
         All rollouts, those inside an adaptation included.
     rounds : int
-        How often so many policies are tried, one time after the other.
+        Number of times that so many policies are tried in turn.
     inner : int
         Perturbed policies of adaptations that are held in memory beside: none where compiled rollouts draw them.
     """
@@ -44,7 +44,7 @@ class Work(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """What a method is to solve.
+    """The problem that a method solves.
 
     Attributes
     ----------
@@ -61,14 +61,14 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """Where a run stands, and what the step that led there has found.
+    """The state of a run, and the results of the step that led to it.
 
     Attributes
     ----------
     K : array, shape (k, d) or (I, k, d)
         The gain of all tasks, or one for each.
     memory : mapping of str to array
-        What a step needs beside the gain; saved with the state of a run.
+        State of the method beside the gain; saved with the state of a run.
     gradient_norm : float
         Frobenius norm of the direction followed; infinite where rollouts overflowed. Every step must give it.
     rollout_steps : int
@@ -85,7 +85,7 @@ class State:
 
 
 class Direction(NamedTuple):
-    """What a step follows: the gain moves by -learning_rate times the gradient.
+    """The direction of a step: the gain moves by -learning_rate times the gradient.
 
     Attributes
     ----------
@@ -116,9 +116,9 @@ class Method(Plugin):
         :math:`\alpha`; an array that broadcasts to the gain gives every task one of its own.
     """
 
-    #: Whether every task has a gain of its own: K is then (I, k, d).
+    #: True if every task has a gain of its own: K is then (I, k, d).
     gain_per_task: ClassVar[bool] = False
-    #: Whether it looks at the model instead of simulating rollouts.
+    #: True if it uses the model instead of rollouts.
     is_exact: ClassVar[bool] = False
 
     def __init__(self, problem: Problem) -> None:
@@ -128,7 +128,7 @@ class Method(Plugin):
 
     @classmethod
     def work(cls, count: int, settings: "MetaSettings") -> Work:
-        """What an iteration simulates; ``count`` is the number of tasks. By default nothing."""
+        """The simulations of an iteration; ``count`` is the number of tasks. By default none."""
         return Work(0, 0)
 
     def init(self) -> State:
@@ -137,7 +137,7 @@ class Method(Plugin):
         return State(np.broadcast_to(self.K0, shape) if self.gain_per_task else self.K0)
 
     def direction(self, state: State, stream: "Stream") -> Direction:
-        """What the next step follows.
+        """The direction of the next step.
 
         Parameters
         ----------

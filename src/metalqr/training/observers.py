@@ -1,4 +1,4 @@
-"""Who looks at a run while it trains: they report its progress, save its state, or ask it to stop."""
+"""Observers of a run in training: they report its progress, save its state, or stop it."""
 
 from collections.abc import Callable
 
@@ -15,5 +15,5 @@ class Observer:
         """Called at every gain, (k, d) or (I, k, d), with its exact costs (I,)."""
 
     def stops(self, state: Callable[[], History]) -> bool:
-        """Called after every iteration but the last; true ends the run, which can go on from ``state()`` later."""
+        """Called after every iteration but the last; true ends the run, which can resume from ``state()`` later."""
         return False

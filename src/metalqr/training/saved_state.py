@@ -1,4 +1,4 @@
-"""The saved state of a run that has not ended: a killed job goes on from there, to the same result."""
+"""The saved state of a run that has not ended: a killed job resumes from it, with the same result."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -34,9 +34,9 @@ SAVED_STATES = Layout(
         **dict.fromkeys(("tasks", "initial_gain", "code"), Attribute()),
     },
 )
-#: What the names of a method's memory begin with in a file.
+#: Prefix in a file of the names of a method's memory.
 _MEMORY = "memory_"
-#: Saving takes no more than this share of the time, however large the state.
+#: Largest share of the time that saving may take.
 _MAX_SHARE = 0.05
 
 _log = logging.getLogger(__name__)
@@ -57,8 +57,7 @@ class SavedState:
     settings : MetaSettings
     seed : int
     code : mapping
-        What identifies the version of the code, for example digests of its files by name. The versions of the
-        libraries are looked up.
+        The version of the code, for example digests of its files by name. Versions of libraries are added.
     """
 
     def __init__(
@@ -81,7 +80,7 @@ class SavedState:
         }
 
     def load(self) -> History | None:
-        """The saved state; None where there is none, or where it cannot be used, which the log then explains."""
+        """Load the state; None if there is none or it cannot be used, which the log then explains."""
         atomic.discard_leftovers(self.path)
         if not self.path.exists():
             return None
@@ -90,16 +89,14 @@ class SavedState:
         except StorageError as error:
             _log.warning("%s cannot be used, so training starts afresh: %s", self.path, error.reason)
             return None
-        wanted = {**provenance(SAVED_STATES), **self._run}
-        others = [name for name, value in wanted.items() if dataset.attrs.get(name) != value]
-        if others:
-            changed = ", ".join(name.replace("_", " ") for name in others)
-            _log.warning("%s is of a run with other %s, so training starts afresh", self.path, changed)
+        expected = {**provenance(SAVED_STATES), **self._run}
+        changed = [name.replace("_", " ") for name, value in expected.items() if dataset.attrs.get(name) != value]
+        if changed:
+            _log.warning("%s is of a run with other %s, so training starts afresh", self.path, ", ".join(changed))
             return None
-        arrays = {name: dataset[name].values for name in SAVED_STATES.variables}
-        memory = {
-            str(name).removeprefix(_MEMORY): dataset[name].values for name in dataset if str(name).startswith(_MEMORY)
-        }
+        stored = {str(name): array.values for name, array in dataset.items()}
+        arrays = {name: stored[name] for name in SAVED_STATES.variables}
+        memory = {name.removeprefix(_MEMORY): array for name, array in stored.items() if name.startswith(_MEMORY)}
         iteration = dataset.sizes["iteration"] - 1
         _log.info("going on from iteration %d, saved in %s", iteration, self.path)
         return History(**arrays, status=Status.INTERRUPTED, status_iteration=iteration, memory=memory)
@@ -125,16 +122,15 @@ class SavedState:
 
 
 class StateSaver(Observer):
-    """Saves the state of a run as it goes, and when it is told to stop.
+    """Saves the state of a run from time to time, and when a signal stops it.
 
     SIGTERM, which schedulers send before they kill, and SIGINT make it save and stop after the iteration in progress.
-    A second SIGINT acts as without it; schedulers send SIGTERM more than once. Use it as a context: only inside does it
-    listen to signals.
+    A second SIGINT acts as usual; schedulers send SIGTERM more than once. It listens to signals only as a context.
 
     Parameters
     ----------
     file : SavedState
-        Made for the same tasks, gain, settings and seed. The caller removes it when the result is saved.
+        State of the same tasks, gain, settings and seed. The caller removes it when the result is saved.
     seconds : float
         Time between two saves; longer where saving takes more than a twentieth of it.
 
@@ -146,76 +142,56 @@ class StateSaver(Observer):
 
     def __init__(self, file: SavedState, seconds: float) -> None:
         self._file, self._seconds = file, seconds
-        self._signals = _Signals()
         self._due = time.monotonic() + seconds
         self._failure: StorageError | None = None
+        self._received: signal.Signals | None = None
+        self._handlers: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "StateSaver":
-        self._signals.__enter__()
+        if threading.current_thread() is threading.main_thread():  # no other may listen to signals
+            for kind in (signal.SIGTERM, signal.SIGINT):
+                # A signal that is ignored stays so: a script's `snakemake &` is not to hear its Ctrl-C.
+                if signal.getsignal(kind) is not signal.SIG_IGN:
+                    self._handlers[kind] = signal.signal(kind, self._receive)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._signals.__exit__(kind, error, trace)
+    def __exit__(self, *error: object) -> None:
+        while self._handlers:
+            signal.signal(*self._handlers.popitem())
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self._received = signal.Signals(number)
+        if self._received is signal.SIGINT:
+            signal.signal(signal.SIGINT, self._handlers.pop(signal.SIGINT))
 
     def stops(self, state: Callable[[], History]) -> bool:
         """Save if it is time, or if a signal came; stop after a signal."""
         begin = time.monotonic()
-        if self._signals.received is None and begin < self._due:
+        if self._received is None and begin < self._due:
             return False
-        self._failure = self._save(state())
+        history = state()
+        try:
+            self._file.save(history)
+        except StorageError as error:  # the run can continue without, and the next time may be better
+            self._failure = error
+            _log.warning("the state of iteration %d is not saved: %s", history.status_iteration, error)
+        else:
+            self._failure = None
+            _log.info("state of iteration %d saved in %s", history.status_iteration, self._file.path)
         end = time.monotonic()
         self._due = end + max(self._seconds, (end - begin) / _MAX_SHARE)
-        return self._signals.received is not None
+        return self._received is not None
 
     def require_end(self, history: History, iterations: int) -> None:
         """Raise an InterruptionError if a signal has stopped the run before its end."""
-        if history.status is not Status.INTERRUPTED or self._signals.received is None:
+        if history.status is not Status.INTERRUPTED or self._received is None:
             return
-        place = f"stopped by {self._signals.received.name} at iteration {history.status_iteration} of {iterations}"
+        place = f"stopped by {self._received.name} at iteration {history.status_iteration} of {iterations}"
         if self._failure is not None:
             raise InterruptionError(f"{place}, and its state could not be saved: {self._failure}")
         raise InterruptionError(
             f"{place}; its state is in {self._file.path}; run the same command again, it goes on from there"
         )
-
-    def _save(self, history: History) -> StorageError | None:
-        """Save the state; a failure is returned: the run can go on without, and the next time may be better."""
-        try:
-            self._file.save(history)
-        except StorageError as error:
-            _log.warning("the state of iteration %d is not saved: %s", history.status_iteration, error)
-            return error
-        _log.info("state of iteration %d saved in %s", history.status_iteration, self._file.path)
-        return None
-
-
-class _Signals:
-    """Notes SIGTERM, and SIGINT once, while the block runs; only the main thread may listen to them."""
-
-    def __init__(self) -> None:
-        self.received: signal.Signals | None = None
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> "_Signals":
-        if threading.current_thread() is threading.main_thread():
-            for kind in (signal.SIGTERM, signal.SIGINT):
-                # A signal that is ignored stays so: a script's `snakemake &` is not to hear its Ctrl-C.
-                if signal.getsignal(kind) is not signal.SIG_IGN:
-                    self._before[kind] = signal.signal(kind, self._note)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        while self._before:
-            signal.signal(*self._before.popitem())
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.received = signal.Signals(number)
-        if self.received is signal.SIGINT:
-            signal.signal(signal.SIGINT, self._before.pop(signal.SIGINT))
 
 
 def _digest(*arrays: ArrayLike) -> str:

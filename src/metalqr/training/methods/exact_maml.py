@@ -1,4 +1,4 @@
-"""Exact gradient descent on the meta-objective: what Algorithm 3 estimates."""
+"""Exact gradient descent on the meta-objective, which Algorithm 3 estimates."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @methods.register("exact_maml")
 class ExactMAML(Method):
-    r"""It follows :math:`\nabla L(K)`, computed from the model, and simulates nothing.
+    r"""Descent along :math:`\nabla L(K)`, computed from the model, without any simulation.
 
     Theorem 2 is about this process with an estimate in place of the gradient.
 

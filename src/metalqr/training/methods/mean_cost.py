@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 @methods.register("mean_cost")
 class MeanCost(Method):
-    r"""It follows an estimate of :math:`\nabla \sum_i p_i J_i(K)`, so it goes to the best single gain.
+    r"""Descent along an estimate of :math:`\nabla \sum_i p_i J_i(K)`, towards the best single gain.
 
-    What adaptation is worth shows beside it: a method that adapts must do better. It takes ``perturbations`` rollouts
-    a task, and neither ``inner_perturbations`` nor ``adaptation_rate``.
+    A baseline for adaptation: a method that adapts must do better. It takes ``perturbations`` rollouts a task, and uses
+    neither ``inner_perturbations`` nor ``adaptation_rate``.
 
     Source: the multi-task policy gradient of Wang, Toso, Mitra, Anderson (2023).
     """

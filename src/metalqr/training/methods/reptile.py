@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @methods.register("reptile")
 class Reptile(Method):
-    r"""It follows the way that every task goes in s steps of its own.
+    r"""Descent along the mean way that the tasks go in s steps of their own.
 
     .. math:: g = \sum_i p_i \frac{K - K_i^s}{\eta} = \sum_i p_i \sum_{j < s} \hat g_i(K_i^j), \qquad
               K_i^0 = K, \quad K_i^{j+1} = K_i^j - \eta \hat g_i(K_i^j)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @methods.register("zeroth_order_maml")
 class ZerothOrderMAML(Method):
-    r"""The paper's method: it follows Algorithm 2's estimate of the gradient of :math:`L(K)`.
+    r"""The paper's method: descent along the zeroth-order MAML gradient, Algorithm 2's estimate of :math:`\nabla L(K)`.
 
     .. math:: L(K) = \sum_i p_i J_i(K - \eta \nabla J_i(K))
 
