@@ -3,11 +3,14 @@
 Nothing else in the tests calls the compiled functions of :mod:`metalqr.simulation.simd.normals`.
 """
 
+# Compiled code takes its types from Numba, not from annotations.
+# mypy: allow-untyped-defs
+
 from collections.abc import Sequence
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from metalqr.simulation.simd.lanes import bits, from_bits, lanes, load, store, words
 from metalqr.simulation.simd.normals import (
@@ -60,15 +63,16 @@ def _normals(first_block, blocks, counter_1, counter_2, address):
 
 
 def normals(
-    first_block: int, blocks: int, counter_1: Sequence[int], counter_2: Sequence[int], address: NDArray[np.int64]
+    first_block: int, blocks: int, counter_1: Sequence[int], counter_2: ArrayLike, address: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """The normals of every block, counter 1 and counter 2, shape (len(counter_1), len(counter_2), blocks, 4).
 
     Neighbours along ``counter_2`` are neighbouring lanes.
     """
-    count = len(counter_2)
-    filled = np.resize(np.asarray(counter_2, dtype=np.int64), -(-count // LANES) * LANES)
-    numbers = _normals(first_block, blocks, np.asarray(counter_1, dtype=np.int64), filled, address)
+    lanes_2 = np.asarray(counter_2, dtype=np.int64)
+    count = len(lanes_2)
+    whole = np.resize(lanes_2, -(-count // LANES) * LANES)
+    numbers = _normals(first_block, blocks, np.asarray(counter_1, dtype=np.int64), whole, address)
     return numbers[:, :count].reshape(len(counter_1), count, blocks, 4)
 
 

@@ -5,10 +5,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from metalqr.lqr import LQRTasks
+from metalqr.config.algorithm import MetaSettings
+from metalqr.lqr import LQRTasks, finite_horizon_cost
 from metalqr.simulation.simd.coordinates import simulation_tasks
+from metalqr.simulation.streams import Purpose, Stream
 
 Array = NDArray[np.float64]
+Address = NDArray[np.int64]
+#: The values of an estimator for each perturbation U: the sign of U at each, and its weight.
+SIGNS = {"one_point": ((1, 1.0),), "two_point": ((1, 0.5), (-1, -0.5))}
 
 
 def philox(counter: Sequence[int], key: Sequence[int]) -> list[int]:
@@ -29,20 +34,22 @@ def box_muller(radius_word: NDArray[np.int64], angle_word: NDArray[np.int64]) ->
     return signs * np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
 
 
-def normals(count: int, counter_1: int, counter_2: int, address: NDArray[np.int64]) -> Array:
+def normals(count: int, counter_1: int, counter_2: int, address: Address) -> Array:
     """The first ``count`` normals at an address: Box-Muller on the words of consecutive blocks."""
     iteration, *key = address[:3].tolist()
     blocks = [philox((block, counter_1, counter_2, iteration), key) for block in range(-(-count // 4))]
     return box_muller(*np.array(blocks).reshape(-1, 2).T).ravel()[:count]
 
 
-def direction(shape: tuple[int, int], radius: float, counter_1: int, counter_2: int, address: Array) -> Array:
+def direction(shape: tuple[int, int], radius: float, counter_1: int, counter_2: int, address: Address) -> Array:
     """A perturbation of Algorithm 2 on the sphere."""
     vector = normals(shape[0] * shape[1], counter_1, counter_2, address)
     return (radius * vector / np.linalg.norm(vector)).reshape(shape)
 
 
-def inner_direction(tasks: LQRTasks, task: int, radius: float, counter_1: int, counter_2: int, address: Array) -> Array:
+def inner_direction(
+    tasks: LQRTasks, task: int, radius: float, counter_1: int, counter_2: int, address: Address
+) -> Array:
     """A perturbation of Algorithm 1: the coordinates of the simulation turn it, column by column."""
     simulated = simulation_tasks(tasks)
     turned = direction((tasks.state_dim, tasks.action_dim), radius, counter_1, counter_2, address).T
@@ -50,7 +57,7 @@ def inner_direction(tasks: LQRTasks, task: int, radius: float, counter_1: int, c
 
 
 def rollout_cost(
-    tasks: LQRTasks, task: int, K: Array, length: int, counter_1: int, counter_2: int, address: Array
+    tasks: LQRTasks, task: int, K: Array, length: int, counter_1: int, counter_2: int, address: Address
 ) -> float:
     """One rollout in the task's own coordinates, with the noise of the compiled one."""
     A, B, Q, R, d = tasks.A[task], tasks.B[task], tasks.Q[task], tasks.R[task], tasks.state_dim
@@ -62,6 +69,43 @@ def rollout_cost(
         x = (A - B @ K) @ x + w
         cost += x @ Q @ x + (K @ x) @ R @ (K @ x)
     return cost / length
+
+
+def inner_estimate(tasks: LQRTasks, task: int, K: Array, settings: MetaSettings, policy: int, stream: Stream) -> Array:
+    """Algorithm 1 inside Algorithm 2 at one gain, with the noise of the compiled one; ``policy`` is counter 2."""
+    r, M = settings.smoothing_radius, settings.inner_perturbations
+    estimate = np.zeros_like(K)
+    for m in range(M):
+        U = inner_direction(tasks, task, r, m, policy, stream.address(Purpose.INNER_PERTURBATION))
+        for sign, weight in SIGNS[settings.estimator]:
+            address = stream.address(Purpose.INNER_ROLLOUT if sign > 0 else Purpose.MIRRORED_INNER_ROLLOUT)
+            cost = rollout_cost(tasks, task, K + sign * U, settings.rollout_length, m, policy, address)
+            estimate += weight * K.size / r**2 * cost * U / M
+    return estimate
+
+
+def outer_estimate(
+    tasks: LQRTasks, task: int, K: Array, settings: MetaSettings, stream: Stream, adapts: bool = False
+) -> Array:
+    """The estimate of the gradient of one task's cost, or of that after an adaptation, where every task is a slot."""
+    r, M, estimate = settings.smoothing_radius, settings.perturbations, np.zeros_like(K)
+    signs = SIGNS[settings.estimator]
+    for m in range(M):
+        U = direction((K.shape[0], K.shape[1]), r, 0, M * task + m, stream.address(Purpose.PERTURBATION))
+        for half, (sign, weight) in enumerate(signs):
+            slot, policy = len(signs) * M * task + half * M + m, K + sign * U
+            if adapts:
+                inner = inner_estimate(tasks, task, policy, settings, slot, stream)
+                policy = policy - settings.adaptation_rate * inner
+            cost = rollout_cost(tasks, task, policy, settings.rollout_length, 0, slot, stream.address(Purpose.ROLLOUT))
+            estimate += weight * K.size / r**2 * cost * U / M
+    return estimate
+
+
+def interval_average(tasks: LQRTasks, gain: Array, radius: float, length: int) -> Array:
+    """Gradient of the finite-horizon cost of scalar tasks averaged over the interval [K - r, K + r], (I, 1, 1)."""
+    high, low = (finite_horizon_cost(tasks, gain + step, length) for step in (radius, -radius))
+    return ((high - low) / (2 * radius)).reshape(-1, 1, 1)
 
 
 def circle_average(values: Callable[[Array], Array], gain: Array, radius: float, points: int = 64) -> Array:

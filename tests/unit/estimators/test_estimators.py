@@ -1,10 +1,12 @@
-"""Algorithms 1 and 2 against the exact expectations of what they estimate."""
+"""Algorithms 1 and 2 over every kind of estimator, against the exact expectations of what they estimate."""
 
 import functools
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,11 @@ from systems import random_tasks
 
 from metalqr import estimators, lqr, meta, rollout
 from metalqr.config.algorithm import MetaSettings
+from metalqr.estimators.estimator import Array, Estimator, Memory
+from metalqr.estimators.meta import estimate_mean_gradient
+from metalqr.estimators.two_point import TwoPoint
 from metalqr.lqr import LQRTasks
+from metalqr.simulation.lqr_rollouts import LQRSimulator
 from metalqr.simulation.streams import Purpose, Stream, perturbations
 
 # Similar and well damped, so that one gain serves all and small steps stay stable.
@@ -30,26 +36,32 @@ SETTINGS = MetaSettings(
 )
 
 
-def test_algorithm_1_estimates_the_gradient_averaged_over_the_ball():
+ESTIMATORS = pytest.mark.parametrize(("estimator", "count"), [("one_point", 20_000), ("two_point", 10_000)])
+
+
+def _costs(tasks: LQRTasks, length: int = SETTINGS.rollout_length) -> Callable[[Array], Array]:
+    return functools.partial(lqr.finite_horizon_cost, tasks, length=length)
+
+
+@ESTIMATORS
+def test_algorithm_1_estimates_the_gradient_averaged_over_the_ball(estimator: str, count: int) -> None:
     """Scalar tasks, the ball an interval: E = (J(k + r) - J(k - r)) / 2r of the finite-horizon cost. 4.5 sigma."""
-    tasks, gain, r = similar_tasks(seed=1, count=3, state_dim=1, action_dim=1), np.array([[0.1]]), 0.1
-    settings = SETTINGS.replace(inner_perturbations=20_000)
+    tasks, gain = similar_tasks(seed=1, count=3, state_dim=1, action_dim=1), np.array([[0.1]])
+    settings = SETTINGS.replace(estimator=estimator, inner_perturbations=count)
     estimates = np.array([estimators.estimate_gradient(tasks, gain, settings, Stream(s)) for s in range(40)])
-    high, low = (lqr.finite_horizon_cost(tasks, gain + step, settings.rollout_length) for step in (r, -r))
-    twins.within(estimates, ((high - low) / (2 * r)).reshape(3, 1, 1))
+    twins.within(estimates, twins.interval_average(tasks, gain, 0.1, settings.rollout_length))
 
 
-def test_algorithm_1_estimates_the_gradient_in_two_dimensions():
+def test_algorithm_1_estimates_the_gradient_in_two_dimensions() -> None:
     """Perturbations on a circle: the exact expectation by the trapezoidal rule. 4.5 sigma."""
     tasks, gain = similar_tasks(seed=2, count=2, state_dim=2, action_dim=1), np.array([[0.1, -0.05]])
     settings = SETTINGS.replace(inner_perturbations=20_000)
     estimates = np.array([estimators.estimate_gradient(tasks, gain, settings, Stream(s)) for s in range(40)])
-    cost = lambda K: lqr.finite_horizon_cost(tasks, K, settings.rollout_length)  # noqa: E731
-    twins.within(estimates, twins.circle_average(cost, gain, settings.smoothing_radius))
+    twins.within(estimates, twins.circle_average(_costs(tasks), gain, settings.smoothing_radius))
 
 
 @pytest.mark.parametrize(("state_dim", "action_dim"), [(2, 2), (4, 3)])
-def test_algorithm_1_comes_near_the_gradient_for_a_small_radius(state_dim, action_dim):
+def test_algorithm_1_comes_near_the_gradient_for_a_small_radius(state_dim: int, action_dim: int) -> None:
     """Against central differences of the finite-horizon cost: the bias, O(r^2), is allowed 2 % beside 4.5 sigma."""
     tasks, length, step = similar_tasks(seed=3, count=2, state_dim=state_dim, action_dim=action_dim), 10, 1.0e-6
     settings = SETTINGS.replace(inner_perturbations=400_000, smoothing_radius=0.05, rollout_length=length)
@@ -67,18 +79,20 @@ def test_algorithm_1_comes_near_the_gradient_for_a_small_radius(state_dim, actio
     assert np.all(allowed < 0.2 * np.linalg.norm(exact))
 
 
-def test_algorithm_2_without_adaptation_estimates_the_average_gradient():
-    """At eta = 0 the expectation is Algorithm 1's, averaged with p (not uniform here). 4.5 sigma."""
+@ESTIMATORS
+def test_the_outer_layer_estimates_the_gradient_averaged_over_the_ball(estimator: str, count: int) -> None:
+    """With a p that is not uniform, and an adaptation of step 0. 4.5 sigma."""
     base, gain = similar_tasks(seed=4, count=3, state_dim=2, action_dim=1), np.array([[0.1, -0.05]])
     tasks = LQRTasks(base.A, base.B, base.Q, base.R, base.Psi, p=[0.2, 0.5, 0.3])
-    settings = SETTINGS.replace(adaptation_rate=0.0, perturbations=5000, inner_perturbations=1)
-    estimates = np.array([estimators.estimate_meta_gradient(tasks, gain, settings, Stream(s)) for s in range(40)])
-    cost = lambda K: lqr.finite_horizon_cost(tasks, K, settings.rollout_length)  # noqa: E731
-    exact = np.einsum("i,ikd->kd", tasks.p, twins.circle_average(cost, gain, settings.smoothing_radius))
-    twins.within(estimates, exact)
+    settings = SETTINGS.replace(
+        estimator=estimator, adaptation_rate=0.0, perturbations=count // 4, inner_perturbations=1
+    )
+    exact = np.einsum("i,ikd->kd", tasks.p, twins.circle_average(_costs(tasks), gain, settings.smoothing_radius))
+    for estimate in (estimate_mean_gradient, estimators.estimate_with_counts):
+        twins.within(np.array([estimate(tasks, gain, settings, Stream(s)).gradient for s in range(40)]), exact)
 
 
-def test_algorithm_2_estimates_the_gradient_of_the_smoothed_meta_objective():
+def test_algorithm_2_estimates_the_gradient_of_the_smoothed_meta_objective() -> None:
     r"""Scalar tasks, all but one number in closed form. 4.5 sigma.
 
     :math:`E = \sum_i p_i (F_i(k + r) - F_i(k - r)) / 2r` with :math:`F_i(k) = E J_i(k - \eta g_i(k))`, where g is what
@@ -88,10 +102,10 @@ def test_algorithm_2_estimates_the_gradient_of_the_smoothed_meta_objective():
     """
     tasks, gain, r, eta = similar_tasks(seed=5, count=3, state_dim=1, action_dim=1), np.array([[0.05]]), 0.1, 0.02
     settings = SETTINGS.replace(adaptation_rate=eta, perturbations=1000, inner_perturbations=1000)
-    cost = lambda K: lqr.finite_horizon_cost(tasks, K, settings.rollout_length)  # noqa: E731
+    cost = _costs(tasks)
     nodes, weights = np.polynomial.hermite_e.hermegauss(12)
 
-    def adapted_cost(k):
+    def adapted_cost(k: Array) -> Any:
         mean = (cost(k + r) - cost(k - r)) / (2 * r)
         repeats = [estimators.estimate_gradient(tasks, k, settings, Stream(1000 + s)).ravel() for s in range(200)]
         gradients = mean + np.std(repeats, axis=0) * nodes[:, np.newaxis]
@@ -105,7 +119,7 @@ def test_algorithm_2_estimates_the_gradient_of_the_smoothed_meta_objective():
     assert abs(unadapted - exact) > 20 * estimates.std() / np.sqrt(40)
 
 
-def test_algorithm_2_comes_near_the_exact_meta_gradient():
+def test_algorithm_2_comes_near_the_exact_meta_gradient() -> None:
     """Two-dimensional tasks, a small adaptation, long rollouts: within 5 % of the gradient and 4.5 standard errors."""
     tasks, gain, eta = similar_tasks(seed=6, count=2, state_dim=2, action_dim=2), np.zeros((2, 2)), 1.0e-4
     settings = SETTINGS.replace(
@@ -122,37 +136,19 @@ def test_algorithm_2_comes_near_the_exact_meta_gradient():
     assert np.all(4.5 * noise < 0.3 * np.linalg.norm(exact))
 
 
-def test_algorithm_2_is_the_algorithm_as_printed():
+@pytest.mark.parametrize(("estimator", "each"), [("one_point", 9 + 1), ("two_point", 2 * (2 * 9 + 1))])
+def test_algorithm_2_is_the_algorithm_as_printed(estimator: str, each: int) -> None:
     """Both layers step by step, from plain twins: perturb, estimate, adapt, simulate once more, average."""
-    tasks, gain, stream = (
-        random_tasks(seed=7, count=2, state_dim=3, action_dim=2),
-        0.1 * np.ones((2, 3)),
-        Stream(5, iteration=2),
-    )
-    s = SETTINGS
-    expected, scale = np.zeros((2, 3)), 6 / s.smoothing_radius**2
-    for i in range(2):
-        for m in range(s.perturbations):
-            slot = s.perturbations * i + m
-            U = twins.direction((2, 3), s.smoothing_radius, 0, slot, stream.address(Purpose.PERTURBATION))
-            gradient = np.zeros((2, 3))
-            for n in range(s.inner_perturbations):
-                V = twins.inner_direction(
-                    tasks, i, s.smoothing_radius, n, slot, stream.address(Purpose.INNER_PERTURBATION)
-                )
-                cost = twins.rollout_cost(
-                    tasks, i, gain + U + V, s.rollout_length, n, slot, stream.address(Purpose.INNER_ROLLOUT)
-                )
-                gradient += scale * cost * V / s.inner_perturbations
-            adapted = gain + U - s.adaptation_rate * gradient
-            cost = twins.rollout_cost(tasks, i, adapted, s.rollout_length, 0, slot, stream.address(Purpose.ROLLOUT))
-            expected += tasks.p[i] * scale * cost * U / s.perturbations
-    estimate = estimators.estimate_with_counts(tasks, gain, s, stream)
+    tasks, gain, stream = random_tasks(seed=7, count=2, state_dim=3, action_dim=2), 0.1 * np.ones((2, 3)), Stream(5, 2)
+    settings = SETTINGS.replace(estimator=estimator, perturbations=5)
+    terms = [tasks.p[i] * twins.outer_estimate(tasks, i, gain, settings, stream, adapts=True) for i in range(2)]
+    expected = sum(terms, np.zeros_like(gain))
+    estimate = estimators.estimate_with_counts(tasks, gain, settings, stream)
     assert_allclose(estimate.gradient, expected, rtol=1e-11, atol=1e-11 * np.abs(expected).max())
-    assert estimate.rollout_steps == 2 * 12 * 10 * 7
+    assert estimate.rollout_steps == 2 * 5 * each * 7
 
 
-def test_the_same_stream_gives_the_same_numbers_whatever_ran_before():
+def test_the_same_stream_gives_the_same_numbers_whatever_ran_before() -> None:
     tasks, gain = similar_tasks(seed=8, count=2, state_dim=2, action_dim=2), np.zeros((2, 2))
     first = estimators.estimate_meta_gradient(tasks, gain, SETTINGS, Stream(1))
     estimators.estimate_gradient(tasks, gain, SETTINGS, Stream(1))
@@ -162,20 +158,18 @@ def test_the_same_stream_gives_the_same_numbers_whatever_ran_before():
     assert not np.any(estimators.estimate_meta_gradient(tasks, gain, SETTINGS, Stream(1, 1)) == first)
 
 
-def test_a_batch_averages_over_the_drawn_tasks():
+def test_a_batch_averages_over_the_drawn_tasks() -> None:
     """A batch of one from a distribution on one task is that task alone: the mean over repeats agrees. 4.5 sigma."""
     base, gain = similar_tasks(seed=9, count=2, state_dim=1, action_dim=1), np.array([[0.1]])
     tasks = LQRTasks(base.A, base.B, base.Q, base.R, base.Psi, p=[0.0, 1.0])
     settings = SETTINGS.replace(adaptation_rate=0.0, perturbations=20_000, inner_perturbations=1, task_batch=3)
     estimates = np.array([estimators.estimate_meta_gradient(tasks, gain, settings, Stream(s)) for s in range(30)])
-    r = settings.smoothing_radius
-    high, low = (lqr.finite_horizon_cost(tasks, gain + step, settings.rollout_length)[1] for step in (r, -r))
-    twins.within(estimates, (high - low) / (2 * r))
+    twins.within(estimates, twins.interval_average(tasks, gain, 0.1, settings.rollout_length)[1])
     assert estimators.estimate_with_counts(tasks, gain, settings, Stream(0)).rollout_steps == 3 * 20_000 * 2 * 7
 
 
 @pytest.mark.parametrize(("state_dim", "action_dim"), [(1, 1), (2, 1), (2, 2), (3, 2)])
-def test_unstable_perturbations_are_counted_exactly(state_dim, action_dim):
+def test_unstable_perturbations_are_counted_exactly(state_dim: int, action_dim: int) -> None:
     tasks = similar_tasks(seed=10, count=3, state_dim=state_dim, action_dim=action_dim)
     gain = np.zeros((action_dim, state_dim))
     settings = SETTINGS.replace(smoothing_radius=3.0, perturbations=40)
@@ -187,7 +181,7 @@ def test_unstable_perturbations_are_counted_exactly(state_dim, action_dim):
 
 
 @pytest.mark.parametrize(("state_dim", "action_dim"), [(1, 1), (2, 2)])
-def test_gains_whose_closed_loop_overflows_count_as_unstable(state_dim, action_dim):
+def test_gains_whose_closed_loop_overflows_count_as_unstable(state_dim: int, action_dim: int) -> None:
     tasks = similar_tasks(seed=10, count=3, state_dim=state_dim, action_dim=action_dim)
     gain = np.full((action_dim, state_dim), 1e160)
     estimate = estimators.estimate_with_counts(tasks, gain, SETTINGS.replace(perturbations=4), Stream(3))
@@ -198,13 +192,13 @@ def test_gains_whose_closed_loop_overflows_count_as_unstable(state_dim, action_d
 @pytest.mark.parametrize(
     ("K", "message"), [(np.zeros((3, 2)), r"K has shape \(3, 2\)"), (np.full((2, 3), np.nan), "not finite")]
 )
-def test_bad_gains_are_refused(estimate, K, message):
+def test_bad_gains_are_refused(estimate: Callable[..., Array], K: Array, message: str) -> None:
     tasks = similar_tasks(seed=11, count=2, state_dim=3, action_dim=2)
     with pytest.raises(ValueError, match=message):
         estimate(tasks, K, SETTINGS, Stream(0))
 
 
-def test_algorithm_2_wants_one_gain_for_all_tasks():
+def test_algorithm_2_wants_one_gain_for_all_tasks() -> None:
     tasks = similar_tasks(seed=11, count=2, state_dim=3, action_dim=2)
     with pytest.raises(ValueError, match="one gain for all tasks"):
         estimators.estimate_meta_gradient(tasks, np.zeros((2, 2, 3)), SETTINGS, Stream(0))
@@ -235,3 +229,60 @@ def test_more_policies_than_fit_are_named_with_what_they_take() -> None:
         "an iteration with 1 tasks and perturbations: 1000000000 takes about 40 GB, more than there is; lower "
         "perturbations or task_batch\n"
     ), done.stderr
+
+
+# --- two points ---
+
+
+def test_value_of_the_cost_cancels() -> None:
+    """Scalar tasks: the variance of one direction is (V(k + r) + V(k - r)) / 4r^2, to within 4.5 sigma of a variance.
+
+    V is the variance of a rollout's cost, from rollouts of its own: its error is allowed for as well.
+    """
+    tasks, r, M, repeats = similar_tasks(seed=3, count=1, state_dim=1, action_dim=1), 0.1, 50, 4000
+    settings = SETTINGS.replace(estimator="two_point", inner_perturbations=M)
+    estimates = np.array(
+        [estimators.estimate_gradient(tasks, [[0.1]], settings, Stream(s)).item() for s in range(repeats)]
+    )
+    gains = np.array([0.1 + r, 0.1 - r]).repeat(400_000).reshape(1, -1, 1, 1)
+    costs = rollout.costs(tasks, gains, settings.rollout_length, Stream(10**6)).reshape(2, -1)
+    expected = costs.var(axis=1).sum() / (4 * r**2 * M)
+    # A mean of M costs is nearly normal, so its variance has the relative error sqrt(2 / n).
+    assert abs(estimates.var(ddof=1) / expected - 1) < 4.5 * np.sqrt(2 / repeats + 8 / 400_000)
+
+
+class OneByOne(Estimator):
+    """Two-point with values in hand, as an estimator does it that is no weighted sum."""
+
+    signs = (1, -1)
+    weights = None
+
+    def coefficients(self, values: Array, memory: Memory, tasks: Any) -> tuple[Array, Memory]:
+        return 0.5 * (values[:, 0] - values[:, 1]), memory
+
+
+def test_estimator_without_weights_estimates_the_same_in_the_inner_layer() -> None:
+    """Values one by one, without the compiled sums: the mean over a circle, at two gains of each task. 4.5 sigma."""
+    tasks = similar_tasks(seed=4, count=2, state_dim=2, action_dim=1)
+    gains = np.array([[0.1, -0.05], [0.0, 0.05]]).reshape(1, 2, 1, 2).repeat(2, axis=0)
+    simulator, every = LQRSimulator(tasks), np.arange(2)
+    estimates = np.array([OneByOne(SETTINGS).gradients(simulator, gains, 2000, Stream(s), every) for s in range(40)])
+    exact = np.stack(
+        [twins.circle_average(_costs(tasks), gains[0, n], SETTINGS.smoothing_radius) for n in range(2)], axis=1
+    )
+    twins.within(estimates, exact)
+
+
+def test_estimator_without_weights_takes_the_directions_of_its_policies() -> None:
+    """One policy, one direction, by twins; and the compiled sums differ, for their directions are turned."""
+    tasks, gain, stream = random_tasks(seed=7, count=1, state_dim=3, action_dim=2), 0.1 * np.ones((2, 3)), Stream(5, 2)
+    r, length = SETTINGS.smoothing_radius, SETTINGS.rollout_length
+    found = OneByOne(SETTINGS).gradients(LQRSimulator(tasks), gain[None, None], 1, stream, np.arange(1))[0, 0]
+    U = twins.direction((2, 3), r, 0, 0, stream.address(Purpose.INNER_PERTURBATION))
+    costs = [
+        twins.rollout_cost(tasks, 0, gain + sign * U, length, 0, slot, stream.address(Purpose.INNER_ROLLOUT))
+        for slot, sign in enumerate((1, -1))
+    ]
+    assert_allclose(found, 6 / r**2 * 0.5 * (costs[0] - costs[1]) * U, rtol=1e-10)
+    compiled = TwoPoint(SETTINGS).gradients(LQRSimulator(tasks), gain[None, None], 1, stream, np.arange(1))[0, 0]
+    assert not np.allclose(found, compiled)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from systems import random_tasks
 
-from metalqr import LQRTasks, lqr, rollout
+from metalqr import LQRTasks, MetaSettings, lqr, rollout
 from metalqr.simulation.lqr_rollouts import LQRSimulator
 from metalqr.simulation.simd.lanes import lanes
 from metalqr.simulation.simulator import Array
@@ -48,14 +48,15 @@ def test_costs_agree_with_the_plain_twin(state_dim: int, action_dim: int) -> Non
 def _smoothed_gradient_twin(
     tasks: LQRTasks, task: int, gain: Array, perturbed: int, radius: float, length: int, policy: int, stream: Stream
 ) -> Array:
-    """Algorithm 1 at one gain, with the noise of the compiled one; ``policy`` is counter 2."""
-    directions_at, rollouts_at = map(stream.address, (Purpose.INNER_PERTURBATION, Purpose.INNER_ROLLOUT))
-    estimate = np.zeros_like(gain)
-    for m in range(perturbed):
-        U = twins.inner_direction(tasks, task, radius, m, policy, directions_at)
-        cost = twins.rollout_cost(tasks, task, gain + U, length, m, policy, rollouts_at)
-        estimate += gain.size / radius**2 * cost * U / perturbed
-    return estimate
+    """Algorithm 1 at one gain; ``policy`` is counter 2."""
+    chosen = MetaSettings(
+        learning_rate=1.0,
+        adaptation_rate=1.0,
+        inner_perturbations=perturbed,
+        smoothing_radius=radius,
+        rollout_length=length,
+    )
+    return twins.inner_estimate(tasks, task, gain, chosen, policy, stream)
 
 
 @pytest.mark.parametrize(("state_dim", "action_dim"), [(1, 1), (3, 2), (20, 10)])

@@ -5,7 +5,7 @@ The distribution of the numbers is the subject of ``test_streams_statistics.py``
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import draws
 import numpy as np
@@ -301,11 +301,11 @@ def test_too_many_gains_are_refused_before_they_are_copied() -> None:
 
 @pytest.mark.usefixtures("nothing_computes")
 def test_small_integer_types_do_not_wrap_around_the_checks() -> None:
-    tasks = random_tasks(seed=0, count=1, state_dim=9, action_dim=1)
+    tasks, small = random_tasks(seed=0, count=1, state_dim=9, action_dim=1), cast(Callable[[int], int], np.int32)
     with pytest.raises(ValueError, match="lower rollout_length"):
-        rollout.costs(tasks, np.zeros((1, 1, 1, 9)), np.int32(2**31 - 1), Stream(0))
+        rollout.costs(tasks, np.zeros((1, 1, 1, 9)), small(2**31 - 1), Stream(0))
     with pytest.raises(ValueError, match="lower perturbations"):
-        streams.perturbations(Stream(0), np.int32(2**16), np.int32(2**17), 1, 1, 0.1)
+        streams.perturbations(Stream(0), small(2**16), small(2**17), 1, 1, 0.1)
 
 
 # What the package draws.

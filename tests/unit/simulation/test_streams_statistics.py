@@ -6,7 +6,7 @@ errors is compared, the bound is the larger one that it passes with this probabi
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import draws
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from metalqr.simulation.simulator import Array
 from metalqr.simulation.streams import Purpose, Stream, perturbations, task_batch
 
-Counts = NDArray[np.int64]
+Counts = NDArray[Any]
 SIGNIFICANCE = 2 * scipy.stats.norm.sf(4.5)
 
 

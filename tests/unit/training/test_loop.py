@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import numba
 import numpy as np
@@ -12,8 +13,9 @@ from systems import random_tasks
 from metalqr import estimators, lqr, meta, optimal
 from metalqr.config.algorithm import MetaSettings
 from metalqr.lqr import LQRTasks, UnstablePolicyError
+from metalqr.simulation.simulator import Array
 from metalqr.simulation.streams import Stream
-from metalqr.training import Method, Observer, Problem, State
+from metalqr.training import History, Method, Observer, Problem, State
 from metalqr.training.loop import run
 
 # Similar and well damped, so that one gain serves all and small steps stay stable.
@@ -29,7 +31,7 @@ SETTINGS = MetaSettings(
 )
 
 
-def test_every_iteration_is_one_step_along_the_estimate():
+def test_every_iteration_is_one_step_along_the_estimate() -> None:
     tasks, K0 = similar_tasks(seed=1, count=3, state_dim=2, action_dim=1), np.full((1, 2), 0.01)
     history = meta.train(tasks, K0, SETTINGS, seed=4)
     assert history.status is meta.Status.COMPLETED
@@ -43,7 +45,7 @@ def test_every_iteration_is_one_step_along_the_estimate():
     assert np.isnan(history.gradient_norm[6])
 
 
-def test_the_history_holds_exact_costs_and_the_work_done():
+def test_the_history_holds_exact_costs_and_the_work_done() -> None:
     tasks = similar_tasks(seed=2, count=3, state_dim=2, action_dim=2)
     history = meta.train(tasks, np.zeros((2, 2)), SETTINGS, seed=0)
     best = optimal.optimal_gains(tasks).cost
@@ -54,7 +56,7 @@ def test_the_history_holds_exact_costs_and_the_work_done():
     assert np.all(history.unstable_perturbations == 0)
 
 
-def test_training_lowers_the_cost_towards_the_best_single_gain():
+def test_training_lowers_the_cost_towards_the_best_single_gain() -> None:
     """A run long enough to come near the floor that no single gain can pass, and never below it."""
     base = similar_tasks(seed=3, count=3, state_dim=1, action_dim=1)
     # A uniform p: the ratio counts every task alike, so only then is the best single gain its floor.
@@ -69,7 +71,7 @@ def test_training_lowers_the_cost_towards_the_best_single_gain():
     assert np.median(history.ratio[-50:]) - floor < 0.25 * (history.ratio[0] - floor)
 
 
-def test_a_run_is_a_function_of_its_arguments_alone():
+def test_a_run_is_a_function_of_its_arguments_alone() -> None:
     tasks = similar_tasks(seed=5, count=2, state_dim=3, action_dim=2)
     try:
         runs = []
@@ -84,14 +86,14 @@ def test_a_run_is_a_function_of_its_arguments_alone():
     assert not np.any(other.K[1] == runs[0].K[1])
 
 
-def test_more_iterations_continue_the_same_run():
+def test_more_iterations_continue_the_same_run() -> None:
     tasks = similar_tasks(seed=6, count=2, state_dim=2, action_dim=2)
     short = meta.train(tasks, np.zeros((2, 2)), SETTINGS, seed=1)
     long = meta.train(tasks, np.zeros((2, 2)), SETTINGS.replace(iterations=9), seed=1)
     assert_array_equal(long.K[:7], short.K)
 
 
-def test_it_stops_at_the_tolerance():
+def test_it_stops_at_the_tolerance() -> None:
     """The paper prints the loop's condition the wrong way round: with a huge tolerance nothing is updated."""
     tasks = similar_tasks(seed=7, count=2, state_dim=2, action_dim=2)
     history = meta.train(tasks, np.zeros((2, 2)), SETTINGS.replace(tolerance=1.0e9), seed=1)
@@ -101,7 +103,7 @@ def test_it_stops_at_the_tolerance():
     assert 0 < history.gradient_norm[0] <= 1.0e9
 
 
-def test_leaving_the_stabilising_set_is_a_result():
+def test_leaving_the_stabilising_set_is_a_result() -> None:
     tasks = similar_tasks(seed=8, count=2, state_dim=2, action_dim=2)
     history = meta.train(tasks, np.zeros((2, 2)), SETTINGS.replace(learning_rate=10.0), seed=1)
     assert history.status is meta.Status.DIVERGED
@@ -113,8 +115,8 @@ def test_leaving_the_stabilising_set_is_a_result():
     assert np.all(np.isfinite(history.K))
 
 
-def test_values_that_stop_being_finite_are_a_result():
-    """Perturbations so large that roll-outs overflow: the estimate is not finite, and the run ends at K_0."""
+def test_values_that_stop_being_finite_are_a_result() -> None:
+    """Perturbations so large that rollouts overflow: the estimate is not finite, and the run ends at K_0."""
     tasks = similar_tasks(seed=9, count=2, state_dim=2, action_dim=2)
     settings = SETTINGS.replace(smoothing_radius=1.0e9)
     history = meta.train(tasks, np.zeros((2, 2)), settings, seed=1)
@@ -124,19 +126,19 @@ def test_values_that_stop_being_finite_are_a_result():
     assert history.unstable_perturbations[0] == 2 * 20
 
 
-def test_an_unstable_initial_gain_is_refused_with_its_tasks():
+def test_an_unstable_initial_gain_is_refused_with_its_tasks() -> None:
     tasks = similar_tasks(seed=10, count=2, state_dim=1, action_dim=1)
     with pytest.raises(UnstablePolicyError, match="initial gain does not stabilise task 0"):
         meta.train(tasks, np.array([[1.0e3]]), SETTINGS, seed=0)
 
 
-def test_a_step_without_a_gradient_norm_is_refused_at_once():
+def test_a_step_without_a_gradient_norm_is_refused_at_once() -> None:
     """Its file would be refused when all runs are made."""
 
     class Stepper(Method):
         name = "stepper"
 
-        def step(self, state, stream):
+        def step(self, state: State, stream: Stream) -> State:
             return State(0.9 * state.K)
 
     tasks = similar_tasks(seed=11, count=2, state_dim=1, action_dim=1)
@@ -145,11 +147,11 @@ def test_a_step_without_a_gradient_norm_is_refused_at_once():
         run(method, Stream(0), 3)
 
 
-def test_every_observer_is_asked_before_a_run_stops():
+def test_every_observer_is_asked_before_a_run_stops() -> None:
     class Stop(Observer):
         asked = 0
 
-        def stops(self, state):
+        def stops(self, state: Callable[[], History]) -> bool:
             self.asked += 1
             return True
 
@@ -159,12 +161,13 @@ def test_every_observer_is_asked_before_a_run_stops():
     assert [each.asked for each in observers] == [1, 1]
 
 
-def test_an_observer_sees_every_iteration():
+def test_an_observer_sees_every_iteration() -> None:
     class Watcher(Observer):
-        def reached(self, iteration, K, cost):
+        def reached(self, iteration: int, K: Array, cost: Array) -> None:
             seen.append((iteration, cost))
 
-    tasks, seen = similar_tasks(seed=11, count=2, state_dim=1, action_dim=1), []
+    seen: list[tuple[int, Array]] = []
+    tasks = similar_tasks(seed=11, count=2, state_dim=1, action_dim=1)
     history = meta.train(tasks, np.zeros((1, 1)), SETTINGS, 0, [Watcher()])
     assert [n for n, _ in seen] == list(range(7))
     assert_array_equal([cost for _, cost in seen], history.cost)

@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 import twins
 from numpy.testing import assert_allclose, assert_array_equal
+from numpy.typing import ArrayLike
 from systems import random_tasks
 
-from metalqr import MetaSettings, Stream, lqr, meta, optimal, training
+from metalqr import MetaSettings, Stream, meta, optimal, training
 from metalqr.config.problems import SettingsError
 from metalqr.config.registries import methods
+from metalqr.estimators.estimator import Array
+from metalqr.estimators.meta import draw_batch, estimate_task_gradients
 from metalqr.evaluation import guarantees
 from metalqr.lqr import LQRTasks
-from metalqr.simulation.streams import Purpose
-from metalqr.training import Problem, State
+from metalqr.training import Direction, Problem, State
 
 similar_tasks = functools.partial(random_tasks, radius=0.6, spread=0.2)
 
@@ -29,48 +31,39 @@ SETTINGS = MetaSettings(
 )
 
 
-def direction(tasks, K, settings, stream):
+def direction(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, stream: Stream) -> Direction:
     method = methods.get(settings.method)(Problem(tasks, np.asarray(K), settings))
     return method.direction(State(np.asarray(K)), stream)
 
 
-def ball_gradient(tasks, gain, r, length):
-    """Gradient of the finite-horizon cost of scalar tasks averaged over the ball, (..., I), for gains (..., I)."""
-    tall = np.asarray(gain, dtype=float).reshape(-1, tasks.count)
-    cost = lambda k: lqr.finite_horizon_cost(tasks, k.reshape(-1, 1, 1), length)  # noqa: E731
-    found = np.array([(cost(row + r) - cost(row - r)) / (2 * r) for row in tall])
-    return found.reshape(np.shape(gain))
+def _ball_gradient(tasks: LQRTasks, gain: float | Array) -> Array:
+    """Gradients (I,) of the cost of scalar tasks averaged over the ball, at one gain or at one for each."""
+    return twins.interval_average(tasks, np.full(tasks.count, gain).reshape(-1, 1, 1), 0.1, 7).ravel()
 
 
 # --- mean_cost -------------------------------------------------------------------------------------------------------
 
 
-def test_mean_cost_follows_the_mean_gradient_of_the_tasks():
+def test_mean_cost_follows_the_mean_gradient_of_the_tasks() -> None:
     """Scalar tasks with p that is not uniform. 4.5 sigma."""
     base, gain = similar_tasks(seed=1, count=3, state_dim=1, action_dim=1), np.array([[0.1]])
     tasks = LQRTasks(base.A, base.B, base.Q, base.R, base.Psi, p=[0.2, 0.5, 0.3])
     settings = SETTINGS.replace(method="mean_cost", perturbations=5000)
     found = [direction(tasks, gain, settings, Stream(s)) for s in range(40)]
-    exact = tasks.p @ ball_gradient(tasks, np.full(3, 0.1), 0.1, 7)
+    exact = tasks.p @ _ball_gradient(tasks, 0.1)
     twins.within(np.array([each.gradient for each in found]), exact)
 
 
-def test_mean_cost_step_by_step():
+def test_mean_cost_step_by_step() -> None:
     tasks, gain, stream = random_tasks(seed=7, count=2, state_dim=3, action_dim=2), 0.1 * np.ones((2, 3)), Stream(5, 2)
-    s = SETTINGS.replace(method="mean_cost")
-    expected, scale = np.zeros((2, 3)), 6 / s.smoothing_radius**2
-    for i in range(2):
-        for m in range(6):
-            slot = 6 * i + m
-            U = twins.direction((2, 3), s.smoothing_radius, 0, slot, stream.address(Purpose.PERTURBATION))
-            cost = twins.rollout_cost(tasks, i, gain + U, 7, 0, slot, stream.address(Purpose.ROLLOUT))
-            expected += tasks.p[i] * scale * cost * U / 6
-    found = direction(tasks, gain, s, stream)
+    settings = SETTINGS.replace(method="mean_cost")
+    expected = np.einsum("i,ikd", tasks.p, [twins.outer_estimate(tasks, i, gain, settings, stream) for i in range(2)])
+    found = direction(tasks, gain, settings, stream)
     assert_allclose(found.gradient, expected, rtol=1e-11, atol=1e-11 * np.abs(expected).max())
     assert found.rollout_steps == 2 * 6 * 7
 
 
-def test_mean_cost_comes_near_the_best_single_gain():
+def test_mean_cost_comes_near_the_best_single_gain() -> None:
     base = similar_tasks(seed=3, count=3, state_dim=1, action_dim=1)
     tasks = LQRTasks(base.A, base.B, base.Q, base.R, base.Psi)
     settings = SETTINGS.replace(
@@ -85,7 +78,7 @@ def test_mean_cost_comes_near_the_best_single_gain():
 # --- reptile ---------------------------------------------------------------------------------------------------------
 
 
-def test_reptile_of_one_step_is_mean_cost():
+def test_reptile_of_one_step_is_mean_cost() -> None:
     tasks, gain = similar_tasks(seed=4, count=3, state_dim=2, action_dim=2), np.full((2, 2), 0.01)
     single = direction(tasks, gain, SETTINGS.replace(method="reptile", inner_steps=1), Stream(3, 7))
     mean = direction(tasks, gain, SETTINGS.replace(method="mean_cost"), Stream(3, 7))
@@ -93,28 +86,22 @@ def test_reptile_of_one_step_is_mean_cost():
     assert single[2:] == mean[2:]
 
 
-def test_reptile_step_by_step():
+def test_reptile_step_by_step() -> None:
     """Three inner steps: each task goes its own way, with random numbers of its own at every step."""
     tasks, gain, stream = random_tasks(seed=7, count=2, state_dim=3, action_dim=2), 0.1 * np.ones((2, 3)), Stream(5, 2)
-    s = SETTINGS.replace(method="reptile", inner_steps=3)
-    expected, scale = np.zeros((2, 3)), 6 / s.smoothing_radius**2
-    for i in range(2):
-        own = gain
-        for step in range(3):
-            at, gradient = stream.at(2 * 3 + step), np.zeros((2, 3))
-            for m in range(6):
-                slot = 6 * i + m
-                U = twins.direction((2, 3), s.smoothing_radius, 0, slot, at.address(Purpose.PERTURBATION))
-                cost = twins.rollout_cost(tasks, i, own + U, 7, 0, slot, at.address(Purpose.ROLLOUT))
-                gradient += scale * cost * U / 6
-            own = own - s.adaptation_rate * gradient
-        expected += tasks.p[i] * (gain - own) / s.adaptation_rate
-    found = direction(tasks, gain, s, stream)
-    assert_allclose(found.gradient, expected, rtol=1e-10, atol=1e-10 * np.abs(expected).max())
-    assert found.rollout_steps == 3 * 2 * 6 * 7
+    settings = SETTINGS.replace(method="reptile", inner_steps=3)
+    ends = np.array([gain, gain])
+    for step in range(3):
+        address = stream.at(2 * 3 + step)
+        found = [twins.outer_estimate(tasks, i, ends[i], settings, address) for i in range(2)]
+        ends = ends - settings.adaptation_rate * np.array(found)
+    expected = np.einsum("i,ikd", tasks.p, gain - ends) / settings.adaptation_rate
+    result = direction(tasks, gain, settings, stream)
+    assert_allclose(result.gradient, expected, rtol=1e-10, atol=1e-10 * np.abs(expected).max())
+    assert result.rollout_steps == 3 * 2 * 6 * 7
 
 
-def test_reptile_follows_the_expected_way_of_the_tasks():
+def test_reptile_follows_the_expected_way_of_the_tasks() -> None:
     """Two inner steps, scalar tasks. 4.5 sigma.
 
     The mean is sum_i p_i (G_i(k) + E G_i(k - eta g_i)), where g_i is an estimate at k and G_i its mean. The second
@@ -123,9 +110,7 @@ def test_reptile_follows_the_expected_way_of_the_tasks():
     tasks, k, eta = similar_tasks(seed=5, count=3, state_dim=1, action_dim=1), 0.1, 0.02
     settings = SETTINGS.replace(method="reptile", inner_steps=2, perturbations=2000, adaptation_rate=eta)
     found = np.array([direction(tasks, [[k]], settings, Stream(s)).gradient.item() for s in range(60)])
-    first = ball_gradient(tasks, np.full(3, k), 0.1, 7)
-    from metalqr.estimators.meta import draw_batch, estimate_task_gradients
-
+    first = _ball_gradient(tasks, k)
     batch = draw_batch(tasks, settings, Stream(0))
     others = np.array(
         [
@@ -133,7 +118,7 @@ def test_reptile_follows_the_expected_way_of_the_tasks():
             for s in range(400)
         ]
     )
-    second = ball_gradient(tasks, k - eta * others, 0.1, 7) @ tasks.p
+    second = np.array([_ball_gradient(tasks, k - eta * other) for other in others]) @ tasks.p
     expected, error = tasks.p @ first + second.mean(), second.std() / np.sqrt(len(second))
     noise = np.hypot(found.std(ddof=1) / np.sqrt(len(found)), error)
     assert abs(found.mean() - expected) < 4.5 * noise
@@ -141,7 +126,7 @@ def test_reptile_follows_the_expected_way_of_the_tasks():
     assert abs(found.mean() - 2 * tasks.p @ first) > 20 * noise
 
 
-def test_reptile_without_an_adaptation_rate_is_refused():
+def test_reptile_without_an_adaptation_rate_is_refused() -> None:
     with pytest.raises(SettingsError, match="adaptation_rate: 0 is not > 0, as reptile needs it; give one, or method"):
         SETTINGS.replace(method="reptile", adaptation_rate=0.0)
 
@@ -152,7 +137,7 @@ def test_reptile_without_an_adaptation_rate_is_refused():
 @pytest.mark.parametrize("name", methods.names())
 @pytest.mark.parametrize("estimator", ["one_point", "two_point"])
 @pytest.mark.parametrize("batch", ["all", 2])
-def test_work_is_what_an_iteration_takes(name, estimator, batch):
+def test_work_is_what_an_iteration_takes(name: str, estimator: str, batch: str | int) -> None:
     tasks = similar_tasks(seed=6, count=3, state_dim=2, action_dim=1)
     settings = SETTINGS.replace(method=name, estimator=estimator, task_batch=batch)
     settings = settings.replace(learning_rate=1.0e-6, adaptation_rate=1.0e-6)
@@ -163,7 +148,7 @@ def test_work_is_what_an_iteration_takes(name, estimator, batch):
 
 
 @pytest.mark.parametrize("name", [name for name in methods.names() if not methods.get(name).is_exact])
-def test_no_more_perturbed_policies_are_unstable_than_are_tried(name):
+def test_no_more_perturbed_policies_are_unstable_than_are_tried(name: str) -> None:
     """With so large a radius all of them are."""
     tasks = similar_tasks(seed=6, count=2, state_dim=1, action_dim=1)
     settings = SETTINGS.replace(method=name, smoothing_radius=100.0, adaptation_rate=1e-50, learning_rate=1e-50)
@@ -176,7 +161,7 @@ def test_no_more_perturbed_policies_are_unstable_than_are_tried(name):
 
 
 @pytest.mark.parametrize("name", [name for name in methods.names() if methods.get(name).is_exact])
-def test_exact_methods_lower_their_objective(name):
+def test_exact_methods_lower_their_objective(name: str) -> None:
     tasks = similar_tasks(seed=8, count=2, state_dim=2, action_dim=1)
     rate = {"gauss_newton": 0.5, "natural_gradient": 0.1}.get(name, 0.02)
     settings = SETTINGS.replace(method=name, learning_rate=rate, adaptation_rate=1e-3, iterations=30)
@@ -193,7 +178,7 @@ def test_exact_methods_lower_their_objective(name):
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3])
-def test_reptile_whose_tasks_leave_every_bound_diverges(dim):
+def test_reptile_whose_tasks_leave_every_bound_diverges(dim: int) -> None:
     """Above d = 2 unstable policies are told by eigenvalues, which a gain that is not finite has not."""
     tasks = similar_tasks(seed=6, count=2, state_dim=dim, action_dim=1)
     settings = SETTINGS.replace(method="reptile", adaptation_rate=1.0e5)
@@ -202,7 +187,7 @@ def test_reptile_whose_tasks_leave_every_bound_diverges(dim):
     assert history.gradient_norm[0] == np.inf
 
 
-def test_exact_maml_where_an_adapted_gain_is_unstable_diverges():
+def test_exact_maml_where_an_adapted_gain_is_unstable_diverges() -> None:
     tasks = similar_tasks(seed=6, count=2, state_dim=2, action_dim=1)
     settings = SETTINGS.replace(method="exact_maml", adaptation_rate=10.0)
     history = training.train(tasks, np.zeros((1, 2)), settings, 0)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -105,19 +105,6 @@ class AtIteration(Observer):
 # --- going on --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ending", list(ENDINGS))
-def test_a_run_in_single_iterations_is_the_same_run(ending: Status) -> None:
-    assert whole(ending).status is ending
-    assert whole(ending).status_iteration >= 3
-    history = None
-    calls = 0
-    while history is None or history.status is Status.INTERRUPTED:
-        history = training.train(TASKS, K0, ENDINGS[ending], 3, [Stopper()], resume=history)
-        calls += 1
-    assert calls >= whole(ending).status_iteration
-    assert_same(history, whole(ending))
-
-
 def test_the_state_is_a_copy_that_further_iterations_leave_alone() -> None:
     states: list[History] = []
 
@@ -131,14 +118,18 @@ def test_the_state_is_a_copy_that_further_iterations_leave_alone() -> None:
     assert all(np.isnan(state.gradient_norm[-1]) for state in states)
 
 
-@given(stops=st.lists(st.booleans(), max_size=30))
+@given(ending=st.sampled_from(list(ENDINGS)), stops=st.lists(st.booleans(), max_size=30))
+@example(Status.COMPLETED, [True] * 50)
+@example(Status.DIVERGED, [True] * 50)
+@example(Status.TOLERANCE, [True] * 50)
 @hypothesis_settings(max_examples=25)
-def test_a_run_in_any_parts_is_the_same_run(stops: list[bool]) -> None:
-    stopper = Stopper(iter(stops))
-    history = None
+def test_a_run_in_any_parts_is_the_same_run(ending: Status, stops: list[bool]) -> None:
+    assert whole(ending).status is ending
+    assert whole(ending).status_iteration >= 3
+    stopper, history = Stopper(iter(stops)), None
     while history is None or history.status is Status.INTERRUPTED:
-        history = training.train(TASKS, K0, SETTINGS, 3, [stopper], resume=history)
-    assert_same(history, whole())
+        history = training.train(TASKS, K0, ENDINGS[ending], 3, [stopper], resume=history)
+    assert_same(history, whole(ending))
 
 
 def test_an_interrupted_run_is_the_beginning_of_the_whole() -> None:
@@ -306,7 +297,7 @@ def test_saving_takes_a_twentieth_of_the_time_at_most(
             clock[0] += 10.0
             iterations.append(history.status_iteration)
 
-    monkeypatch.setattr(saved_state.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("metalqr.training.saved_state.time.monotonic", lambda: clock[0])
     saver = StateSaver(SlowState(tmp_path / "run.nc", TASKS, K0, SETTINGS, 3, CODE), seconds)
     for iteration in range(1, 601):
         clock[0] += 1.0
