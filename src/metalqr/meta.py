@@ -43,21 +43,7 @@ def train(
     *,
     resume: training.History | None = None,
 ) -> History:
-    """:func:`metalqr.training.train`, with the ratio of Figure 1.
-
-    Parameters
-    ----------
-    tasks, K0, settings, seed, observers, resume
-        As in :func:`metalqr.training.train`.
-
-    Returns
-    -------
-    History
-
-    Raises
-    ------
-    UnstablePolicyError, ValueError
-        As in :func:`metalqr.training.train`.
+    """:func:`metalqr.training.train`, of which this takes the arguments, with the ratio of Figure 1.
 
     Examples
     --------

@@ -125,26 +125,8 @@ def estimate_mean_gradient(
 ) -> Estimate:
     r"""Estimate the gradient of the mean cost, :math:`\sum_i p_i \nabla J_i(K)`, without any adaptation.
 
-    Parameters
-    ----------
-    tasks : LQRTasks
-    K : ndarray, shape (k, d)
-    settings : MetaSettings
-        Of these, ``estimator``, ``perturbations`` (M), ``smoothing_radius``, ``rollout_length``, ``task_batch`` and
-        ``precision``.
-    stream : Stream
-    memory : mapping of str to array, optional
-        What the estimator kept from the call before.
-
-    Returns
-    -------
-    Estimate
-        With a gradient of shape (k, d).
-
-    Raises
-    ------
-    ValueError
-        As :func:`estimate_meta_gradient`.
+    Parameters and errors are those of :func:`estimate_meta_gradient`; ``memory`` is what the estimator kept from the
+    call before.
     """
     rollouts = _Rollouts(tasks, settings, stream)
     return rollouts.estimate(common_gain(tasks, K), rollouts.cost, memory, rollouts.batch.weights)
@@ -160,20 +142,7 @@ def estimate_task_gradients(
 ) -> Estimate:
     r"""Estimate :math:`\nabla J_i(K_i)` for each task of a batch at a gain of its own.
 
-    Parameters
-    ----------
-    tasks : LQRTasks
-    gains : ndarray, shape (n, k, d)
-        A gain for each task of the batch.
-    settings, stream, memory
-        As in :func:`estimate_mean_gradient`.
-    batch : Batch
-        Its weights are not used.
-
-    Returns
-    -------
-    Estimate
-        With gradients of shape (n, k, d).
+    Gains and gradients have the shape (n, k, d); the weights of the batch are not used.
     """
     rollouts = _Rollouts(tasks, settings, stream, batch)
     return rollouts.estimate(np.asarray(gains)[:, np.newaxis], rollouts.cost, memory)
