@@ -57,7 +57,7 @@ def test_mean_cost_follows_the_mean_gradient_of_the_tasks() -> None:
 def test_mean_cost_step_by_step() -> None:
     tasks, gain, stream = random_tasks(seed=7, count=2, state_dim=3, action_dim=2), 0.1 * np.ones((2, 3)), Stream(5, 2)
     settings = SETTINGS.replace(method="mean_cost")
-    expected = np.einsum("i,ikd", tasks.p, [twins.outer_estimate(tasks, i, gain, settings, stream) for i in range(2)])
+    expected = np.einsum("i,ikd->kd", tasks.p, [twins.outer_estimate(tasks, i, gain, settings, stream) for i in range(2)])
     found = direction(tasks, gain, settings, stream)
     assert_allclose(found.gradient, expected, rtol=1e-11, atol=1e-11 * np.abs(expected).max())
     assert found.rollout_steps == 2 * 6 * 7
@@ -95,7 +95,7 @@ def test_reptile_step_by_step() -> None:
         address = stream.at(2 * 3 + step)
         found = [twins.outer_estimate(tasks, i, ends[i], settings, address) for i in range(2)]
         ends = ends - settings.adaptation_rate * np.array(found)
-    expected = np.einsum("i,ikd", tasks.p, gain - ends) / settings.adaptation_rate
+    expected = np.einsum("i,ikd->kd", tasks.p, gain - ends) / settings.adaptation_rate
     result = direction(tasks, gain, settings, stream)
     assert_allclose(result.gradient, expected, rtol=1e-10, atol=1e-10 * np.abs(expected).max())
     assert result.rollout_steps == 3 * 2 * 6 * 7
