@@ -57,7 +57,8 @@ def test_mean_cost_follows_the_mean_gradient_of_the_tasks() -> None:
 def test_mean_cost_step_by_step() -> None:
     tasks, gain, stream = random_tasks(seed=7, count=2, state_dim=3, action_dim=2), 0.1 * np.ones((2, 3)), Stream(5, 2)
     settings = SETTINGS.replace(method="mean_cost")
-    expected = np.einsum("i,ikd->kd", tasks.p, [twins.outer_estimate(tasks, i, gain, settings, stream) for i in range(2)])
+    estimates = [twins.outer_estimate(tasks, i, gain, settings, stream) for i in range(2)]
+    expected = np.einsum("i,ikd->kd", tasks.p, estimates)
     found = direction(tasks, gain, settings, stream)
     assert_allclose(found.gradient, expected, rtol=1e-11, atol=1e-11 * np.abs(expected).max())
     assert found.rollout_steps == 2 * 6 * 7
