@@ -8,13 +8,14 @@ a digest of the signature, the processor, the versions and all sources that comp
 start together all write the same to it, each file atomically.
 """
 
+import contextlib
 import functools
 import hashlib
 import pickle
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,6 @@ import numba
 from llvmlite import binding
 
 _HERE = Path(__file__).parent
-#: Where code is cached if NUMBA_CACHE_DIR is not set, the first that can be written.
-_PLACES = (_HERE / "__pycache__", Path("~/.cache/metalqr").expanduser())
 
 
 @functools.cache
@@ -36,24 +35,31 @@ def _build() -> str:
     return hashlib.sha256(b"\0".join([*sources, repr((processor, versions)).encode()])).hexdigest()
 
 
+def _places() -> Iterator[Path]:
+    """Where code may be cached: the user's choice, or beside Python's own cache, or for this user."""
+    if numba.config.CACHE_DIR:
+        yield Path(numba.config.CACHE_DIR)
+        return
+    yield _HERE / "__pycache__"
+    with contextlib.suppress(RuntimeError):  # nobody's home is known
+        yield Path("~/.cache/metalqr").expanduser()
+
+
 def _cache_folder(function: Callable[..., Any], types: tuple[Any, ...]) -> Path:
     """The folder of one signature, made and writable."""
     closure = [cell.cell_contents for cell in function.__closure__ or ()]
     identity = repr((function.__qualname__, closure, types, _build()))
-    name = f"metalqr-{hashlib.sha256(identity.encode()).hexdigest()[:32]}"
-    *others, last = (Path(numba.config.CACHE_DIR),) if numba.config.CACHE_DIR else _PLACES
-    for place in others:
+    failures = []
+    for place in _places():
+        folder = place / f"metalqr-{hashlib.sha256(identity.encode()).hexdigest()[:32]}"
         try:
-            return _writable(place / name)
-        except OSError:
-            continue
-    return _writable(last / name)
-
-
-def _writable(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    tempfile.TemporaryFile(dir=folder).close()
-    return folder
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as failure:
+            failures.append(failure)
+        else:
+            return folder
+    raise failures[-1]
 
 
 def _load_or_compile(function: Callable[..., Any], types: tuple[Any, ...], parallel: bool) -> Callable[..., Any]:
