@@ -123,7 +123,7 @@ def test_captions_say_what_the_config_says(config: dict[str, Any]) -> None:
         ],
         "hyperparameters": [
             "* perturbations on d2k2, seeds 0, 1, 2; perturbations 10, 25, 50, 100; "
-            "inner_perturbations moves with perturbations\n"
+            "inner_perturbations linked to perturbations\n"
         ],
         "estimation_error": [
             f"over {config['theory']['estimation_error']['repeats']} estimates",

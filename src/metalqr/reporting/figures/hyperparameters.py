@@ -58,7 +58,7 @@ class Hyperparameters(Figure):
         for name in names:
             experiment = config["experiments"][name]
             sweeps = [
-                f"{setting} {f'moves with {values}' if isinstance(values, str) else captions.joined(values)}"
+                f"{setting} {f'linked to {values}' if isinstance(values, str) else captions.joined(values)}"
                 for setting, values in experiment["sweep"].items()
             ]
             seeds = captions.joined(experiment["seeds"])
@@ -77,7 +77,9 @@ class Hyperparameters(Figure):
         cases = [case for _, case in rows]
         figure = new_figure(10.0, 2.2 * len(rows) + 0.9, ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
         grid = figure.subplots(len(rows), 3, squeeze=False, width_ratios=(1.25, 1.0, 1.0))
-        run_limits, final_limits = _run_limits(cases), _final_limits(cases)
+        final_limits = _final_limits(cases)
+        low, top = final_limits[0], max(map(curves.ratio_top, cases))
+        run_limits = low, 1.1 * top if low > 0 else top
         several = len({name for name, _ in rows}) > 1
         for panels, (name, case) in zip(grid, rows, strict=True):
             sweep = _Sweep.of(case, reference=_reference([other for key, other in rows if key == name], case))
@@ -103,7 +105,6 @@ class _Sweep(NamedTuple):
     symbol: str
     label: str
     values: list[Any]
-    value_labels: list[str]
     colours: list[ColorType]
     reference: Any  # the value in the other rows, or None
 
@@ -122,7 +123,7 @@ class _Sweep(NamedTuple):
         values = case[setting].values.tolist()
         # From dark to bright: ordered in grey and for colour-blind readers.
         colours: list[ColorType] = list(seaborn.color_palette("viridis", len(values)).as_hex())
-        return cls(setting, symbol, label, values, _value_labels(values), colours, reference)
+        return cls(setting, symbol, label, values, colours, reference)
 
 
 # --- panels ----------------------------------------------------------------------------------------------------------
@@ -130,7 +131,7 @@ class _Sweep(NamedTuple):
 
 def _draw_runs(axes: Axes, case: xr.Dataset, sweep: _Sweep, limits: tuple[float, float]) -> list[Line2D]:
     lines = []
-    for index, (colour, label) in enumerate(zip(sweep.colours, sweep.value_labels, strict=True)):
+    for index, (colour, label) in enumerate(zip(sweep.colours, _value_labels(sweep.values), strict=True)):
         line = curves.draw_curve(axes, case.isel({sweep.setting: index}), colour, top=limits[1])
         line.set(label=label, linewidth=1.1)
         lines.append(line)
@@ -244,12 +245,6 @@ def _final_limits(cases: list[xr.Dataset]) -> tuple[float, float]:
     shown = np.concatenate([finals[np.isfinite(finals)], floors])
     low, high = float(shown.min()), float(shown.max())
     return (low / 1.3, max(1.4 * high, 5.0 * low)) if low > NO_FLOOR else (0.0, 1.1 * max(high, NO_FLOOR))
-
-
-def _run_limits(cases: list[xr.Dataset]) -> tuple[float, float]:
-    """Limits of the learning curves of all rows."""
-    low, high = _final_limits(cases)[0], max(curves.ratio_top(case) for case in cases)
-    return low, (1.1 * high if low > 0 else high)
 
 
 def _set_ratio_axis(axes: Axes, limits: tuple[float, float]) -> None:
