@@ -170,6 +170,10 @@ def stability_dataset(runs: Mapping[int, Stability], settings: Mapping[str, Any]
         Every setting of the runs by name.
     case : str
 
+    Returns
+    -------
+    xarray.Dataset
+
     Raises
     ------
     ValueError

@@ -63,6 +63,10 @@ def dataset_of(layout: Layout, arrays: Mapping[str, Any], **attributes: Any) -> 
         All variables and coordinates of the layout, and no others.
     **attributes
         Those of the layout; a mapping is kept as JSON.
+
+    Returns
+    -------
+    xarray.Dataset
     """
     declared = {**layout.variables, **layout.coordinates}
     if set(arrays) != set(declared):

@@ -85,6 +85,10 @@ def theory_dataset(
     settings : mapping
         What the numbers depend on beside the tasks.
     case : str
+
+    Returns
+    -------
+    xarray.Dataset
     """
     first = bounds[Form.PRINTED]
     constants = [name for name in first if name in bounds[Form.CORRECTED]]

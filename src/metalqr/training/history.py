@@ -59,6 +59,10 @@ class History:
         perturbed_policies : int
             Perturbed policies that an iteration tries.
 
+        Returns
+        -------
+        xarray.Dataset
+
         Raises
         ------
         ValueError

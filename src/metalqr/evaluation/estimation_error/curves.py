@@ -196,6 +196,10 @@ class EstimationError:
         seed : int
             Of the measurement.
         case : str
+
+        Returns
+        -------
+        xarray.Dataset
         """
         sweeps = [self.perturbations, self.smoothing_radius, self.rollout_length]
         curves = [[sweep.error, sweep.noise, sweep.bias] for sweep in sweeps]

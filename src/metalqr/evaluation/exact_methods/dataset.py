@@ -118,6 +118,10 @@ def exact_methods_dataset(
         What the numbers depend on beside the tasks.
     case : str
 
+    Returns
+    -------
+    xarray.Dataset
+
     Raises
     ------
     ValueError
