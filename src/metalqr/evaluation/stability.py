@@ -160,24 +160,9 @@ STABILITY = Layout(
 
 
 def stability_dataset(runs: Mapping[int, Stability], settings: Mapping[str, Any], *, case: str) -> xr.Dataset:
-    """Return what the file of a case holds. A run that ended early is NaN from its end on.
+    """Return what the file of a case holds, for runs by seed. A run that ended early is NaN from its end on.
 
-    Parameters
-    ----------
-    runs : mapping of int to Stability
-        By seed; at least one.
-    settings : mapping
-        Every setting of the runs by name.
-    case : str
-
-    Returns
-    -------
-    xarray.Dataset
-
-    Raises
-    ------
-    ValueError
-        If there is no run.
+    A ValueError is raised if there is no run.
     """
     if not runs:
         raise ValueError("there is no run; give at least one")

@@ -73,22 +73,10 @@ def theory_dataset(
     *,
     case: str,
 ) -> xr.Dataset:
-    """Return what the theory says about a case.
+    """Return what the file of a case holds.
 
-    Parameters
-    ----------
-    audit : Audit
-    bounds, requirements : mapping of Form to Quantities
-        The constants over the sub-level set and the requirements of the theorems, in both forms.
-    used : mapping of str to float
-        Settings of the case, at least those of ``THEOREM_SETTINGS``.
-    settings : mapping
-        What the numbers depend on beside the tasks.
-    case : str
-
-    Returns
-    -------
-    xarray.Dataset
+    ``bounds`` are the constants over the sub-level set, ``requirements`` those of the theorems, and ``used`` the
+    settings of the case, at least those of ``THEOREM_SETTINGS``; ``settings`` are what all of this was made from.
     """
     first = bounds[Form.PRINTED]
     constants = [name for name in first if name in bounds[Form.CORRECTED]]

@@ -48,25 +48,10 @@ class History:
     memory: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def to_dataset(self, settings: Mapping[str, Any], seed: int, *, case: str, perturbed_policies: int) -> xr.Dataset:
-        """Return what the file of the run holds.
+        """Return what the file of the run holds; ``perturbed_policies`` is the number that an iteration tries.
 
-        Parameters
-        ----------
-        settings : mapping
-            Every setting of the run by name.
-        seed : int
-        case : str
-        perturbed_policies : int
-            Perturbed policies that an iteration tries.
-
-        Returns
-        -------
-        xarray.Dataset
-
-        Raises
-        ------
-        ValueError
-            If the run has not ended; :class:`metalqr.training.saved_state.SavedState` keeps the state of such a run.
+        A ValueError is raised if the run has not ended; :class:`metalqr.training.saved_state.SavedState` keeps such a
+        run.
         """
         if self.status not in ENDED:
             raise ValueError(f"the run is {self.status} and has not ended; train on with it as resume")

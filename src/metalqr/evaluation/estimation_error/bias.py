@@ -69,22 +69,7 @@ def horizon_bias(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float, length: 
     with :math:`L^{(\ell)}(K) = \sum_i p_i J_i^{(\ell)}(K - \eta \nabla J_i^{(\ell)}(K))`. A rollout forgets its start
     at a geometric rate, so that the bias of the average over its steps is proportional to :math:`1/\ell` (Lemma 14).
 
-    Parameters
-    ----------
-    tasks : LQRTasks
-    K : array_like, shape (k, d)
-    adaptation_rate : float
-    length : int
-        :math:`\ell`.
-
-    Returns
-    -------
-    array, shape (I + 1,)
-
-    Raises
-    ------
-    UnstablePolicyError, ValueError
-        As :func:`exact_gradients`.
+    Shape (I + 1,); arguments and errors as for :func:`exact_gradients`.
     """
     difference = exact_gradients(tasks, K, adaptation_rate, length) - exact_gradients(tasks, K, adaptation_rate)
     return np.asarray(np.linalg.norm(difference, axis=(1, 2)))
@@ -121,9 +106,8 @@ def smoothing_bias(
 
     Parameters
     ----------
-    tasks : LQRTasks
-    K : array_like, shape (k, d)
-    adaptation_rate : float
+    tasks, K, adaptation_rate
+        As for :func:`exact_gradients`.
     radius : float
         :math:`r > 0`.
     seed : int

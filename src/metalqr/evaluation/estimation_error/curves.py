@@ -187,20 +187,7 @@ class EstimationError:
     rollout_length: Sweep
 
     def to_dataset(self, settings: Mapping[str, Any], seed: int, *, case: str) -> xr.Dataset:
-        """Return what the file of a case holds.
-
-        Parameters
-        ----------
-        settings : mapping
-            Every setting of the algorithm by name: those of the case.
-        seed : int
-            Of the measurement.
-        case : str
-
-        Returns
-        -------
-        xarray.Dataset
-        """
+        """Return what the file of a case holds; settings are all those of the case, seed is that of the measurement."""
         sweeps = [self.perturbations, self.smoothing_radius, self.rollout_length]
         curves = [[sweep.error, sweep.noise, sweep.bias] for sweep in sweeps]
         tasks, (action_dim, state_dim) = len(self.exact_norm) - 1, self.K.shape

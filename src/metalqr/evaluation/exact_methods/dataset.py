@@ -106,26 +106,11 @@ EXACT_METHODS = Layout(
 def exact_methods_dataset(
     descents: Sequence[ExactDescent], meta: ExactDescent | None, settings: Mapping[str, Any], *, case: str
 ) -> xr.Dataset:
-    """Return what the file of a case holds: descents from the same gain and of the same number of iterations.
+    """Return what the file of a case holds.
 
-    Parameters
-    ----------
-    descents : sequence of ExactDescent
-        Those on the tasks, one of each method in the order of METHODS.
-    meta : ExactDescent or None
-        That on the meta-objective; None if the initial gain is not MAML-stabilising.
-    settings : mapping
-        What the numbers depend on beside the tasks.
-    case : str
-
-    Returns
-    -------
-    xarray.Dataset
-
-    Raises
-    ------
-    ValueError
-        If the descents are not one of each method, or differ in the number of iterations.
+    ``descents`` are those on the tasks, one of each method in the order of METHODS; ``meta`` is that on the
+    meta-objective, or None if the initial gain is not MAML-stabilising. A ValueError is raised if a method is missing,
+    or the numbers of iterations differ.
     """
     if (found := tuple(descent.method for descent in descents)) != METHODS:
         raise ValueError(

@@ -86,24 +86,7 @@ def meta_hessian(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> Float
     closed loop :math:`A_i - B_i K` by more than :math:`\epsilon^{1/3} \approx 6 \cdot 10^{-6}` in norm: about nine
     digits.
 
-    Parameters
-    ----------
-    tasks : LQRTasks
-    K : array_like, shape (k, d)
-    adaptation_rate : float
-        :math:`\eta \ge 0`.
-
-    Returns
-    -------
-    array, shape (kd, kd)
-        Symmetric.
-
-    Raises
-    ------
-    UnstablePolicyError
-        If K, or a gain next to it, is not MAML-stabilising.
-    ValueError
-        If K has another shape or the adaptation rate is impossible.
+    An UnstablePolicyError is raised if K, or a gain next to it, is not MAML-stabilising.
     """
     gain = common_gain(tasks, K)
     largest_input = float(np.linalg.norm(tasks.B, 2, axis=(1, 2)).max())
