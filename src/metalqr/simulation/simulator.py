@@ -1,12 +1,11 @@
 """Protocols of simulators: an estimator sees the costs of rollouts, and nothing else of the tasks."""
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from metalqr.simulation.streams import Purpose, Stream
+from metalqr.simulation.streams import Purpose, Stream
 
 Array = NDArray[np.float64]
 Tasks = NDArray[np.int64]
@@ -25,7 +24,7 @@ class Simulator(Protocol):
     state_dim: int
     action_dim: int
 
-    def costs(self, gains: Array, length: int, stream: "Stream", *, tasks: Tasks, purpose: "Purpose") -> Array:
+    def costs(self, gains: Array, length: int, stream: Stream, *, tasks: Tasks, purpose: Purpose) -> Array:
         """Cost of one rollout of every gain.
 
         Parameters
@@ -57,7 +56,7 @@ class CompiledSimulator(Simulator, Protocol):
         perturbations: int,
         radius: float,
         length: int,
-        stream: "Stream",
+        stream: Stream,
         *,
         tasks: Tasks,
         mirrored: bool,
