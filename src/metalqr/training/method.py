@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from metalqr.config.registries import estimators
 from metalqr.config.registry import Plugin
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ class Method(Plugin):
         )
 
 
-def batch_size(count: int, settings: "MetaSettings") -> int:
-    """Number of tasks that an iteration uses, of so many in all."""
-    return count if settings.task_batch == "all" else int(settings.task_batch)
+def perturbed_policies(count: int, settings: "MetaSettings") -> int:
+    """Number of perturbed policies around one gain for each task of a batch; ``count`` is the number of tasks."""
+    batch = count if settings.task_batch == "all" else int(settings.task_batch)
+    return batch * estimators.get(settings.estimator).rollouts(settings.perturbations)

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from metalqr.config.registries import estimators, methods
-from metalqr.training.method import Direction, Method, State, Work, batch_size
+from metalqr.config.registries import methods
+from metalqr.training.method import Direction, Method, State, Work, perturbed_policies
 
 if TYPE_CHECKING:
     from metalqr.config.algorithm import MetaSettings
@@ -23,8 +23,7 @@ class MeanCost(Method):
     @classmethod
     def work(cls, count: int, settings: "MetaSettings") -> Work:
         """One rollout for every perturbed policy."""
-        rollouts = estimators.get(settings.estimator).rollouts(settings.perturbations)
-        policies = batch_size(count, settings) * rollouts
+        policies = perturbed_policies(count, settings)
         return Work(policies, policies)
 
     def direction(self, state: State, stream: "Stream") -> Direction:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metalqr.config import settings as declared
-from metalqr.config.registries import estimators, methods
+from metalqr.config.registries import methods
 from metalqr.config.settings import Count, setting
-from metalqr.training.method import Direction, Method, State, Work, batch_size
+from metalqr.training.method import Direction, Method, State, Work, perturbed_policies
 
 if TYPE_CHECKING:
     from metalqr.config.algorithm import MetaSettings
@@ -44,8 +44,7 @@ class Reptile(Method):
     @classmethod
     def work(cls, count: int, settings: "MetaSettings") -> Work:
         """One rollout for every perturbed policy of every step."""
-        rollouts = estimators.get(settings.estimator).rollouts(settings.perturbations)
-        policies = batch_size(count, settings) * rollouts
+        policies = perturbed_policies(count, settings)
         steps: int = settings.of(cls).inner_steps
         return Work(policies, policies * steps, steps)
 

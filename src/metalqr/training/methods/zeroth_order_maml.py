@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from metalqr.config.registries import estimators, methods
-from metalqr.training.method import Direction, Method, State, Work, batch_size
+from metalqr.training.method import Direction, Method, State, Work, perturbed_policies
 
 if TYPE_CHECKING:
     from metalqr.config.algorithm import MetaSettings
@@ -23,7 +23,7 @@ class ZerothOrderMAML(Method):
     def work(cls, count: int, settings: "MetaSettings") -> Work:
         """One adaptation and one more rollout for every perturbed policy."""
         estimator = estimators.get(settings.estimator)
-        policies = batch_size(count, settings) * estimator.rollouts(settings.perturbations)
+        policies = perturbed_policies(count, settings)
         inner = policies * estimator.rollouts(settings.inner_perturbations)
         return Work(policies, inner + policies, inner=0 if estimator.is_compiled() else inner)
 
