@@ -53,14 +53,7 @@ def _largest(jobs: pd.DataFrame) -> list[str]:
 
 
 def _requested(plan: Plan, rule: str, name: str) -> list[str]:
-    requests = {
-        "generate_tasks": (plan.task_minutes, plan.task_memory),
-        "solve_optima": (plan.optima_minutes, plan.optima_memory),
-        "solve_meta_optimum": (plan.meta_optimum_minutes, plan.meta_optimum_memory),
-        "train_policy": (plan.run_minutes, plan.run_memory),
-        "collect_dataset": (plan.dataset_minutes, plan.dataset_memory),
-    }
-    both = requests.get(rule) or (plan.theory.minutes(rule), plan.theory.memory(rule))
     configurations = plan.configurations_of(name) if rule == "train_policy" else [""]
     jobs = [SimpleNamespace(case=name, experiment=name, configuration=each) for each in configurations]
-    return [str(max(request(job, 1) for job in jobs)) for request in both]
+    requests = plan.resources(rule)
+    return [str(max(requests[name](job, 1) for job in jobs)) for name in ("runtime", "mem_mb")]

@@ -287,10 +287,9 @@ def test_jobs_against_their_requests(tmp_path: Path) -> None:
     ]
     configuration = next(path.split("/")[3] for path in plan.run_files("figure1") if "/d20k10/" in path)
     wildcards = SimpleNamespace(case="d20k10", experiment="figure1", configuration=configuration)
-    assert rows[3][5:] == [str(plan.run_minutes(wildcards, 1)), f"{plan.run_memory(wildcards, 1)}"]
-    assert rows[4][5:] == [str(plan.dataset_minutes(wildcards, 1)), str(plan.dataset_memory(wildcards, 1))]
-    theory = (plan.theory.minutes("check_stability"), plan.theory.memory("check_stability"))
-    assert rows[5][5:] == [str(request(SimpleNamespace(case="d2k2"), 1)) for request in theory]
+    for row, rule in ((rows[3], "train_policy"), (rows[4], "collect_dataset")):
+        requests = plan.resources(rule)
+        assert row[5:] == [str(requests[name](wildcards, 1)) for name in ("runtime", "mem_mb")]
 
 
 def test_without_timings_the_requests_say_so(tmp_path: Path) -> None:

@@ -21,8 +21,7 @@ rule collect_dataset:
         "../../envs/compute.yaml"
     threads: 1
     resources:
-        mem_mb=plan.dataset_memory,
-        runtime=plan.dataset_minutes,
+        **plan.resources("collect_dataset"),
     params:
         experiment=plan.dataset_block,
         sources=sources.of("collect_dataset"),

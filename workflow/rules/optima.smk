@@ -20,8 +20,7 @@ rule solve_optima:
         "../../envs/compute.yaml"
     threads: 1
     resources:
-        mem_mb=plan.optima_memory,
-        runtime=plan.optima_minutes,
+        **plan.resources("solve_optima"),
     params:
         sources=sources.of("solve_optima"),
         versions=sources.versions("compute"),
@@ -51,8 +50,7 @@ rule solve_meta_optimum:
         "../../envs/compute.yaml"
     threads: 1
     resources:
-        mem_mb=plan.meta_optimum_memory,
-        runtime=plan.meta_optimum_minutes,
+        **plan.resources("solve_meta_optimum"),
     params:
         sources=sources.of("solve_meta_optimum"),
         versions=sources.versions("compute"),

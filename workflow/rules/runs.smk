@@ -14,13 +14,12 @@ rule train_policy:
     benchmark:
         "results/timings/runs/{case}/{configuration}/seed-{seed}.tsv"
     # Long runs first, so that the last one does not keep all other cores waiting.
-    priority: quick(plan.priority)
+    priority: quick(plan.priority("train_policy"))
     conda:
         "../../envs/compute.yaml"
     threads: plan.threads
     resources:
-        mem_mb=quick(plan.run_memory),
-        runtime=quick(plan.run_minutes),
+        **plan.resources("train_policy"),
     params:
         # Without those at their defaults, so that a new setting starts nothing again.
         settings=quick(plan.settings),

@@ -14,8 +14,7 @@ rule generate_tasks:
         "../../envs/compute.yaml"
     threads: 1
     resources:
-        mem_mb=plan.task_memory,
-        runtime=plan.task_minutes,
+        **plan.resources("generate_tasks"),
     params:
         case=plan.task_block,
         sources=lambda wildcards: sources.of(

@@ -38,13 +38,12 @@ rule audit_theory:
         "results/logs/theory/{case}.log",
     benchmark:
         "results/timings/theory/{case}.tsv"
-    priority: plan.theory.priority("audit_theory")
+    priority: plan.priority("audit_theory")
     conda:
         "../../envs/compute.yaml"
     threads: 1
     resources:
-        mem_mb=plan.theory.memory("audit_theory"),
-        runtime=plan.theory.minutes("audit_theory"),
+        **plan.resources("audit_theory"),
     params:
         settings=plan.theory.settings,
         audit=plan.theory.block("audit"),
@@ -65,13 +64,12 @@ rule measure_estimation_error:
         "results/logs/estimation_error/{case}.log",
     benchmark:
         "results/timings/estimation_error/{case}.tsv"
-    priority: plan.theory.priority("measure_estimation_error")
+    priority: plan.priority("measure_estimation_error")
     conda:
         "../../envs/compute.yaml"
     threads: plan.threads
     resources:
-        mem_mb=plan.theory.memory("measure_estimation_error"),
-        runtime=plan.theory.minutes("measure_estimation_error"),
+        **plan.resources("measure_estimation_error"),
     params:
         settings=plan.theory.settings,
         estimation_error=plan.theory.block("estimation_error"),
@@ -94,13 +92,12 @@ rule run_exact_methods:
         "results/logs/exact_methods/{case}.log",
     benchmark:
         "results/timings/exact_methods/{case}.tsv"
-    priority: plan.theory.priority("run_exact_methods")
+    priority: plan.priority("run_exact_methods")
     conda:
         "../../envs/compute.yaml"
     threads: 1
     resources:
-        mem_mb=plan.theory.memory("run_exact_methods"),
-        runtime=plan.theory.minutes("run_exact_methods"),
+        **plan.resources("run_exact_methods"),
     params:
         settings=plan.theory.settings,
         iterations=plan.theory.block("exact_methods")["iterations"],
@@ -122,13 +119,12 @@ rule check_stability:
         "results/timings/stability/{case}.tsv"
     wildcard_constraints:
         case="|".join(plan.theory.trained_cases) or "(?!)",
-    priority: plan.theory.priority("check_stability")
+    priority: plan.priority("check_stability")
     conda:
         "../../envs/compute.yaml"
     threads: plan.threads
     resources:
-        mem_mb=plan.theory.memory("check_stability"),
-        runtime=plan.theory.minutes("check_stability"),
+        **plan.resources("check_stability"),
     params:
         settings=plan.theory.settings,
         sources=lambda wildcards: sources.of(

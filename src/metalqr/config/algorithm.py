@@ -153,6 +153,11 @@ class MetaSettings(Settings):
         """The plug-ins that these settings name."""
         return [registry.get(getattr(self, key)) for key, registry in CHOICES.items()]
 
+    def sizes(self) -> list[str]:
+        """The names of the settings that are sizes, those of the plug-ins included."""
+        owners: list[type[Settings]] = [MetaSettings, *(plugin.Settings for plugin in self.plugins())]
+        return [each.name for owner in owners for each in owner.declarations() if each.is_size]
+
     def _is_default(self, name: str, value: Any) -> bool:
         if name in type(self).model_fields:
             return super()._is_default(name, value)
@@ -221,12 +226,6 @@ def applicable(values: Mapping[str, Any]) -> dict[str, Any]:
     """Those of some settings that the method and the estimator named among them have."""
     own = {name for plugin in plugins_named(values) for name in plugin.Settings.names()}
     return {name: value for name, value in values.items() if name in MetaSettings.model_fields or name in own}
-
-
-def declared_sizes(values: Mapping[str, Any]) -> list[str]:
-    """Those of some settings that are sizes."""
-    owners: list[type[Settings]] = [MetaSettings, *(plugin.Settings for plugin in plugins_named(values))]
-    return [each.name for owner in owners for each in owner.declarations() if each.is_size]
 
 
 def not_applicable(name: str, values: Mapping[str, Any]) -> str:

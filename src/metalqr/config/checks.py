@@ -1,6 +1,5 @@
 """Checking a config: its model, then what one key says of another, and one clear line for each problem."""
 
-import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,16 @@ from metalqr.config.algorithm import (
     require_free_names,
 )
 from metalqr.config.experiments import TASKS, VARIANT, Base, Experiment
-from metalqr.config.limits import memory_problems
 from metalqr.config.model import Config, ExperimentBlock, config_model, sweepable
 from metalqr.config.outputs import kept_for
 from metalqr.config.problems import ConfigError, SettingsError, key_path, nearest, shape_problem, told
+from metalqr.config.registries import families
 from metalqr.config.registry import PluginError, load_plugins
+from metalqr.config.resources import memory_problems
 from metalqr.config.settings import Settings
 
-#: Points of an experiment that are checked before its memory is: of more a config is refused for that.
-MAX_POINTS = 20_000
+#: Runs of an experiment. Snakemake takes minutes to plan a tenth of these.
+MAX_RUNS = 100_000
 
 
 def check_config(config: Mapping[str, Any], folder: Path | None = None) -> Config:
@@ -51,11 +51,7 @@ def check_config(config: Mapping[str, Any], folder: Path | None = None) -> Confi
         found = sorted(told(error, model), key=lambda problem: [str(key) for key in problem[0]])
         raise ConfigError(dict.fromkeys(f"{key_path(path)}: {text}" for path, text in found)) from None
     for problems in (_cross_problems, memory_problems):
-        try:
-            lines = list(dict.fromkeys(problems(checked)))
-        except SettingsError as error:  # of a point beyond those that are checked
-            lines = [f"experiments: {error}"]
-        if lines:
+        if lines := list(dict.fromkeys(problems(checked))):
             raise ConfigError(lines)
     return checked
 
@@ -157,29 +153,30 @@ def _value_problems(setting: str, values: Iterable[Any]) -> Iterator[str]:
 def _point_problems(config: Config, experiment: Experiment) -> Iterator[str]:
     """Settings of a run or of moved tasks that are impossible together, and settings that no run has."""
     key = f"experiments.{experiment.name}"
+    count = experiment.size * len(experiment.seeds) * len(experiment.bases)
+    if count > MAX_RUNS:
+        yield f"{key}: {count} runs are too many, more than {MAX_RUNS}; shorten its lists, or make several experiments"
+        return
     for case, base in experiment.bases.items():
         for axis in (*experiment.sweep, *experiment.linked):
+            known = list(families.get(base.tasks["family"]).Settings.names())
             name = axis.removeprefix(TASKS)
-            if name != axis and name not in type(base.family_settings({})).names():
-                known = list(type(base.family_settings({})).names())
+            if name != axis and name not in known:
                 yield (
                     f"{key_path(['experiments', experiment.name, 'sweep', axis])}: no setting of the family "
                     f"{base.tasks['family']} of {case}; {nearest(name, known)}"
                 )
                 return
         had: dict[str, set[str]] = {}
-        moved: dict[str, Any] = {}
         try:
-            points = experiment.points(case) if experiment.size <= MAX_POINTS else experiment.iterate(case)
-            for point in itertools.islice(points, MAX_POINTS):
+            for point in experiment.points(case):
                 had.setdefault(point.values.get(VARIANT, ""), set()).update(point.settings.as_dict())
-                if point.tasks not in moved:
-                    moved[point.tasks] = base.family_settings(point.values)
+            moved = experiment.families(case)
         except SettingsError as error:
             yield f"{key}: {str(error).replace(': ', ' ', 1)}"
             continue
         block = config.cases[case]
-        for family in map(type(block.family), moved.values()):
+        for family in moved.values():
             for path, problem in family.problems(block.state_dim, block.action_dim):
                 yield f"{key}: tasks.{path} of {case}: {problem}"
         for variant, names in had.items():

@@ -2,14 +2,17 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from metalqr.config.algorithm import MetaSettings, applicable
 from metalqr.config.identity import digest
 from metalqr.config.registries import families
+
+if TYPE_CHECKING:
+    from metalqr.systems.family import Family
 
 #: The axis of the variants; no setting has this name.
 VARIANT = "variant"
@@ -36,11 +39,12 @@ class Base(NamedTuple):
         own = {name: value for name, value in (change or {}).items() if not name.startswith(TASKS)}
         return MetaSettings(**applicable({**self.given, **own}))
 
-    def family_settings(self, change: Mapping[str, Any]) -> Any:
-        """The settings of the task family, with some changed."""
+    def family(self, change: Mapping[str, Any]) -> "Family":
+        """The task family, with some of its settings changed."""
         own = {name.removeprefix(TASKS): value for name, value in change.items() if name.startswith(TASKS)}
         values = {name: value for name, value in {**self.tasks, **own}.items() if name != "family"}
-        return families.get(self.tasks["family"]).Settings(**values)
+        plugin = families.get(self.tasks["family"])
+        return plugin(plugin.Settings(**values))
 
 
 class Point(NamedTuple):
@@ -114,40 +118,47 @@ class Experiment:
         """Number of points of a case."""
         return math.prod(map(len, self.axes.values()))
 
-    def iterate(self, case: str) -> Iterator[Point]:
-        """The points of a case one after the other, the last axis fastest.
+    def points(self, case: str) -> list[Point]:
+        """The points of a case, the last axis fastest.
 
         Raises
         ------
         metalqr.config.problems.SettingsError
             If a point has impossible settings.
         """
-        base, sets = self.bases[case], {}
-        for place in itertools.product(*self.axes.values()):
-            values = dict(zip(self.axes, place, strict=True))
-            values |= {name: values[axis] for name, axis in self.linked.items()}
-            moved = {name: value for name, value in values.items() if name.startswith(TASKS)}
-            place_of_tasks = repr(moved)  # values may be lists
-            if place_of_tasks not in sets:
-                sets[place_of_tasks] = _task_set(case, base, moved)
-            change = {**self.variants.get(values.get(VARIANT, ""), {}), **values}
-            change.pop(VARIANT, None)
-            yield Point(base.settings(change), sets[place_of_tasks], values)
-
-    def points(self, case: str) -> list[Point]:
-        """As :meth:`iterate`, kept."""
         if case not in self._points:
-            self._points[case] = list(self.iterate(case))
+            self._points[case] = self._list_points(case)
         return self._points[case]
+
+    def families(self, case: str) -> dict[str, "Family"]:
+        """The task family of each set of tasks of a case, by the name of the set."""
+        values = {point.tasks: point.values for point in self.points(case)}
+        return {name: self.bases[case].family(change) for name, change in values.items()}
 
     @cached_property
     def _points(self) -> dict[str, list[Point]]:
         return {}
 
+    def _list_points(self, case: str) -> list[Point]:
+        base, points = self.bases[case], []
+        names: dict[str, str] = {}
+        for place in itertools.product(*self.axes.values()):
+            values = dict(zip(self.axes, place, strict=True))
+            values |= {name: values[axis] for name, axis in self.linked.items()}
+            moved = {name: value for name, value in values.items() if name.startswith(TASKS)}
+            if repr(moved) not in names:  # values may be lists
+                names[repr(moved)] = _name_of_tasks(case, base, moved)
+            variant = self.variants.get(values.get(VARIANT, ""), {})
+            change = {name: value for name, value in values.items() if name != VARIANT}
+            points.append(Point(base.settings({**variant, **change}), names[repr(moved)], values))
+        return points
 
-def _task_set(case: str, base: Base, change: Mapping[str, Any]) -> str:
+
+def _name_of_tasks(case: str, base: Base, change: Mapping[str, Any]) -> str:
     """The name of a set of tasks."""
-    changed = base.family_settings(change).changed() if change else None
-    if changed is None or changed == base.family_settings({}).changed():
+    if not change:
+        return case
+    changed = base.family(change).settings.changed()
+    if changed == base.family({}).settings.changed():
         return case
     return f"{case}-{digest({'family': base.tasks['family'], **changed})}"

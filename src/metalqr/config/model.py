@@ -261,6 +261,16 @@ class Config(Settings):
             wanted = {case for block in self.experiments.values() for case in block.cases}
         return [case for case in self.cases if case in wanted]
 
+    def seeds_without_axes(self, case: str) -> list[int]:
+        """The seeds of a case in experiments without an axis, each once: of its runs at its own settings.
+
+        None where its method has a gain for each task: Definitions 1 and 2 are about one gain for all.
+        """
+        if methods.get(self.own_settings[case].method).gain_per_task:
+            return []
+        blocks = [each for each in self.resolved.values() if not each.axes and case in each.bases]
+        return list(dict.fromkeys(seed for block in blocks for seed in block.seeds))
+
     def plain(self) -> dict[str, Any]:
         """The config in plain values, every default filled in: what the jobs and the captions of the report read."""
         plain = self.model_dump(mode="json", exclude={"cases", "experiments", "algorithm"})

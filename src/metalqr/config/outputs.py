@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from metalqr.config import demands
-from metalqr.config.jobs import dataset_jobs
+from metalqr.config import resources
 from metalqr.config.problems import ConfigError, nearest
 from metalqr.config.registries import figures, tables
-from metalqr.config.theory_jobs import theory_jobs
 
 if TYPE_CHECKING:
     from metalqr.config.plan import Plan
@@ -61,7 +59,7 @@ def _datasets(plan: Plan) -> dict[str, str]:
 
 
 def _dataset_megabytes(plan: Plan, name: str) -> float:
-    return sum(job.memory for job in dataset_jobs(plan.checked, plan.experiments[name]).values())
+    return plan.megabytes("collect_dataset", experiment=name) - resources.PROCESS
 
 
 def _meta_optimum_megabytes(plan: Plan, name: str) -> float:
@@ -76,7 +74,7 @@ def _of_theory(folder: str) -> Callable[[Plan], dict[str, str]]:
 
 def _theory_megabytes(plan: Plan, case: str) -> float:
     """No file holds more than the largest job of its case."""
-    return max(job.memory for job in theory_jobs(plan.checked, case).values()) - demands.PROCESS_MEGABYTES
+    return max(plan.megabytes(rule, case=case) for rule in resources.THEORY) - resources.PROCESS
 
 
 #: What figures and tables can read: the values of their ``reads``.
@@ -244,7 +242,7 @@ class Outputs:
         """Megabytes of the job."""
         output = self._of(wildcards)
         data = sum(output.result.megabytes(self.plan, name) for name in output.inputs)
-        return math.ceil(attempt * demands.drawing_memory(data))
+        return math.ceil(attempt * (resources.PROCESS + resources.DRAWING + data))
 
     def _of(self, wildcards: Any) -> Output:
         return self.by_name[getattr(wildcards, self.registry.kind)]

@@ -1,21 +1,33 @@
 """From the checked config to the runs: every experiment's points, and the identity that lets experiments share runs."""
 
+import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from metalqr.config import demands
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.checks import check_config
 from metalqr.config.experiments import Experiment
 from metalqr.config.files import OPTIMA_FILE, RUN_FILE, meta_optimum_file
 from metalqr.config.identity import configuration_digest
-from metalqr.config.jobs import TASK_COUNT, case_sizes, case_values, dataset_jobs, run_sizes
 from metalqr.config.outputs import figure_outputs, table_outputs
-from metalqr.config.problems import ConfigError, SettingsError
-from metalqr.config.theory import Theory
+from metalqr.config.problems import ConfigError
+from metalqr.config.resources import (
+    SNAKEMAKE,
+    THEORY,
+    Sizes,
+    case_sizes,
+    dataset_sizes,
+    megabytes,
+    minutes,
+    priority,
+    seconds,
+    theory_sizes,
+)
+from metalqr.config.theory_plan import TheoryPlan
 
 if TYPE_CHECKING:
     from metalqr.systems.family import Family
@@ -71,22 +83,18 @@ class Plan:
         self._runs: dict[tuple[str, str], Run] = {}
         self._run_files: dict[str, list[str]] = {}
         self._task_sets: dict[str, TaskSet] = {}
-        try:
-            for experiment in self.experiments.values():
-                self._list_runs(experiment)
-        except SettingsError as error:
-            raise ConfigError([f"experiments: {error}"]) from None
-        self._costs: dict[tuple[str, str], tuple[float, float]] = {}
+        for experiment in self.experiments.values():
+            self._list_runs(experiment)
+        self._known_needs: dict[tuple[str, ...], tuple[float, float]] = {}
         self.figures = figure_outputs(self)
         self.tables = table_outputs(self)
 
     def _list_runs(self, experiment: Experiment) -> None:
         files = self._run_files[experiment.name] = []
-        for case, base in experiment.bases.items():
+        for case in experiment.bases:
+            for name, family in experiment.families(case).items():
+                self._task_sets.setdefault(name, TaskSet(case, family))
             for point in experiment.points(case):
-                if point.tasks not in self._task_sets:
-                    family = type(self.checked.cases[case].family)
-                    self._task_sets[point.tasks] = TaskSet(case, family(base.family_settings(point.values)))
                 changed = point.settings.changed()
                 configuration = configuration_digest(point.settings)
                 plugins = tuple(plugin.source for plugin in point.settings.plugins())
@@ -116,9 +124,9 @@ class Plan:
         return own | {name: each for name, each in self._task_sets.items() if name not in own}
 
     @cached_property
-    def theory(self) -> Theory:
-        """Params, resources and files of the stage `theory`."""
-        return Theory(self.checked)
+    def theory(self) -> TheoryPlan:
+        """Params and files of the stage `theory`."""
+        return TheoryPlan(self.checked)
 
     # Params, by wildcards.
 
@@ -157,74 +165,51 @@ class Plan:
         """The files of the method and the estimator of a run."""
         return self.run(wildcards).plugins
 
-    def priority(self, wildcards: Any) -> int:
-        """The priority of a run."""
-        return demands.priority(self._run_cost(wildcards)[1])
+    # Resources, by rule.
 
-    # Resources. Snakemake tries a job again with more of both, if --retries allows.
+    def resources(self, rule: str) -> dict[str, Callable[[Any, int], int]]:
+        """Memory and run time of a rule's jobs. Snakemake tries a job again with more of both, if --retries allows."""
 
-    def task_memory(self, wildcards: Any, attempt: int) -> int:
-        """Megabytes for `generate_tasks`."""
-        return _memory(attempt, demands.task_memory(self._sizes(wildcards)))
+        def mem_mb(wildcards: Any, attempt: int) -> int:
+            return math.ceil(attempt * (SNAKEMAKE + self._needs(rule, vars(wildcards))[0]))
 
-    def task_minutes(self, wildcards: Any, attempt: int) -> int:
-        """Minutes for `generate_tasks`."""
-        return attempt * demands.minutes(demands.task_seconds(self._sizes(wildcards)))
+        def runtime(wildcards: Any, attempt: int) -> int:
+            return attempt * minutes(self._needs(rule, vars(wildcards))[1])
 
-    def optima_memory(self, wildcards: Any, attempt: int) -> int:
-        """Megabytes for `solve_optima`."""
-        return _memory(attempt, demands.optima_memory(self._sizes(wildcards)))
+        for function in (mem_mb, runtime):
+            # Snakemake looks it up several times a job, and to make it anew is slow.
+            function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+        return {"mem_mb": mem_mb, "runtime": runtime}
 
-    def optima_minutes(self, wildcards: Any, attempt: int) -> int:
-        """Minutes for `solve_optima`."""
-        return attempt * demands.minutes(demands.optima_seconds(self._sizes(wildcards)))
+    def priority(self, rule: str) -> Callable[[Any], int]:
+        """The priority of a rule's jobs: the longest first, on one scale for all rules."""
+        return lambda wildcards: priority(self._needs(rule, vars(wildcards))[1])
 
-    def meta_optimum_memory(self, wildcards: Any, attempt: int) -> int:
-        """Megabytes for `solve_meta_optimum`."""
-        return _memory(attempt, demands.meta_optimum_memory(self._sizes(wildcards)))
+    def megabytes(self, rule: str, **wildcards: str) -> float:
+        """Memory of a job, without the Snakemakes around it."""
+        return self._needs(rule, wildcards)[0]
 
-    def meta_optimum_minutes(self, wildcards: Any, attempt: int) -> int:
-        """Minutes for `solve_meta_optimum`."""
-        return attempt * demands.minutes(demands.meta_optimum_seconds(self._sizes(wildcards)))
+    def _needs(self, rule: str, wildcards: Mapping[str, str]) -> tuple[float, float]:
+        """Megabytes and seconds of a job, the same for all seeds."""
+        key = rule, *(wildcards.get(name, "") for name in ("case", "configuration", "experiment"))
+        if key not in self._known_needs:
+            parts = self._parts(*key)
+            self._known_needs[key] = megabytes(rule, parts), seconds(rule, parts)
+        return self._known_needs[key]
 
-    def run_memory(self, wildcards: Any, attempt: int) -> int:
-        """Megabytes for `train_policy`."""
-        return _memory(attempt, self._run_cost(wildcards)[0])
-
-    def run_minutes(self, wildcards: Any, attempt: int) -> int:
-        """Minutes for `train_policy`."""
-        return attempt * demands.minutes(self._run_cost(wildcards)[1])
-
-    def dataset_memory(self, wildcards: Any, attempt: int) -> int:
-        """Megabytes for `collect_dataset`."""
-        parts = dataset_jobs(self.checked, self.experiments[wildcards.experiment]).values()
-        return math.ceil(attempt * demands.gathering_memory(sum(part.memory for part in parts)))
-
-    def dataset_minutes(self, wildcards: Any, attempt: int) -> int:
-        """Minutes for `collect_dataset`."""
-        cases = dataset_jobs(self.checked, self.experiments[wildcards.experiment]).values()
-        return attempt * demands.minutes(sum(demands.dataset_seconds(run_sizes(job.values)) for job in cases))
+    def _parts(self, rule: str, tasks: str, configuration: str, experiment: str) -> list[Sizes]:
+        if rule == "collect_dataset":
+            return dataset_sizes(self.checked, self.experiments[experiment])
+        if rule in THEORY:
+            return theory_sizes(self.checked, tasks)[rule][1]
+        case, family = self.task_sets[tasks]
+        settings = self._runs[tasks, configuration].settings if rule == "train_policy" else None
+        return [replace(case_sizes(self.checked, case), tasks=family.count, settings=settings)]
 
     @property
     def threads(self) -> int:
         """Threads of a training job."""
         return self.checked.execution.threads
-
-    def _sizes(self, wildcards: Any) -> demands.Sizes:
-        return case_sizes(self._values(wildcards.case))
-
-    def _values(self, name: str) -> dict[str, int]:
-        case, family = self.task_sets[name]
-        return {**case_values(self.checked, case), TASK_COUNT: family.count}
-
-    def _run_cost(self, wildcards: Any) -> tuple[float, float]:
-        """Megabytes and seconds of a run, the same for all seeds."""
-        key = wildcards.case, wildcards.configuration
-        if key not in self._costs:
-            run = self.run(wildcards)
-            sizes = run_sizes({**self._values(run.tasks), **run.settings.as_dict(), "threads": self.threads})
-            self._costs[key] = demands.run_memory(sizes), demands.run_seconds(sizes)
-        return self._costs[key]
 
     def configurations_of(self, tasks: str) -> list[str]:
         """The digests of all configurations that a set of tasks is trained with."""
@@ -268,8 +253,3 @@ class Plan:
     def dataset_files(self) -> list[str]:
         """The datasets of all experiments."""
         return [f"results/datasets/{name}.nc" for name in self.experiments]
-
-
-def _memory(attempt: int, megabytes: float) -> int:
-    """Megabytes to request, those of the Snakemakes around a job included."""
-    return math.ceil(attempt * (demands.SNAKEMAKE_MEGABYTES + megabytes))

@@ -207,6 +207,10 @@ class Settings(BaseModel):
         """The same settings with some values changed, checked again."""
         return type(self)(**{**self.as_dict(), **changes})
 
+    def sizes(self) -> list[str]:
+        """The names of the settings that are sizes."""
+        return [each.name for each in self.declarations() if each.is_size]
+
     def _is_default(self, name: str, value: Any) -> bool:
         field = type(self).model_fields.get(name)
         return field is not None and not field.is_required() and value == field.default

@@ -10,12 +10,10 @@ import synthetic
 from matplotlib.figure import Figure
 from places import ROOT
 
-from metalqr.config import ConfigError, Plan, check_config, demands, read_config
-from metalqr.config.jobs import dataset_jobs
+from metalqr.config import ConfigError, Plan, check_config, read_config
 from metalqr.config.outputs import RESULTS, Outputs
 from metalqr.config.registries import figures, tables
 from metalqr.config.registry import load_plugins
-from metalqr.config.theory_jobs import theory_jobs
 from metalqr.reporting.labels import declared
 from pipeline import Sources
 
@@ -150,23 +148,6 @@ def test_spelling_and_order_of_the_config_change_no_caption(config: dict[str, An
     for plan, again in ((Plan(config).figures, Plan(other).figures), (Plan(config).tables, Plan(other).tables)):
         for name in plan.by_name:
             assert plan.caption(of(plan, name)) == again.caption(of(again, name))
-
-
-def test_memory_holds_all_that_is_read(config: dict[str, Any]) -> None:
-    plan = Plan(config)
-    needed = {name: plan.figures.memory(of(plan.figures, name), 1) for name in plan.figures.by_name}
-    sweeps = sum(job.memory for name in SWEEPS for job in dataset_jobs(plan.checked, plan.experiments[name]).values())
-    assert 0 <= needed["hyperparameters"] - demands.drawing_memory(sweeps) < 1
-    largest = [max(job.memory for job in theory_jobs(plan.checked, case).values()) for case in CASES]
-    theory = sum(largest) - len(CASES) * demands.PROCESS_MEGABYTES
-    assert 0 <= needed["exact_methods"] - demands.drawing_memory(theory) < 1
-    assert needed["hyperparameters"] > needed["figure1"] > 500
-    assert all(500 < megabytes < 1500 for megabytes in needed.values())
-    for outputs in (plan.figures, plan.tables):
-        for name in outputs.by_name:
-            once, thrice = (outputs.memory(of(outputs, name), attempt) for attempt in (1, 3))
-            assert isinstance(once, int)
-            assert 3 * once - 3 <= thrice <= 3 * once
 
 
 # --- digests ---------------------------------------------------------------------------------------------------------

@@ -1,29 +1,21 @@
-"""The stage `theory` of a config: its cases, and the files, params and resources of its rules."""
+"""The stage `theory` of a config: its cases, and the files and params of its rules."""
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metalqr.config import demands
 from metalqr.config.files import RUN_FILE, meta_optimum_file
 from metalqr.config.identity import configuration_digest
 from metalqr.config.model import Config
 from metalqr.config.registries import estimators
-from metalqr.config.theory_jobs import curve_seeds, theory_jobs
 
 #: The folders of `results/` with a file for each case of the stage.
 FOLDERS = ("theory", "estimation_error", "exact_methods", "stability")
 
 
 @dataclass(frozen=True)
-class Theory:
-    """The stage `theory` of a checked config.
-
-    The functions that rules are given for a resource or a priority look the job up by its rule and by its wildcard
-    `case`.
-    """
+class TheoryPlan:
+    """The stage `theory` of a checked config."""
 
     config: Config
 
@@ -35,7 +27,7 @@ class Theory:
     @property
     def trained_cases(self) -> list[str]:
         """The cases of the stage with runs at their own settings."""
-        return [case for case in self.cases if curve_seeds(self.config, case)]
+        return [case for case in self.cases if self.config.seeds_without_axes(case)]
 
     # Params.
 
@@ -57,29 +49,6 @@ class Theory:
         """The file of a case's estimator."""
         return [estimators.get(self.config.own_settings[wildcards.case].estimator).source]
 
-    # Resources.
-
-    def memory(self, rule: str) -> Callable[[Any, int], int]:
-        """Megabytes for the jobs of a rule."""
-
-        def mem_mb(wildcards: Any, attempt: int) -> int:
-            job = theory_jobs(self.config, wildcards.case)[rule]
-            return math.ceil(attempt * (demands.SNAKEMAKE_MEGABYTES + job.memory))
-
-        return mem_mb
-
-    def minutes(self, rule: str) -> Callable[[Any, int], int]:
-        """Minutes for the jobs of a rule."""
-
-        def runtime(wildcards: Any, attempt: int) -> int:
-            return attempt * demands.minutes(theory_jobs(self.config, wildcards.case)[rule].seconds)
-
-        return runtime
-
-    def priority(self, rule: str) -> Callable[[Any], int]:
-        """The priority of the jobs of a rule, on the scale of the training jobs."""
-        return lambda wildcards: demands.priority(theory_jobs(self.config, wildcards.case)[rule].seconds)
-
     # Files.
 
     def meta_optimum_of(self, wildcards: Any) -> str:
@@ -95,7 +64,7 @@ class Theory:
 
     def _runs(self, case: str) -> list[str]:
         configuration = configuration_digest(self.config.own_settings[case])
-        seeds = curve_seeds(self.config, case)
+        seeds = self.config.seeds_without_axes(case)
         return [RUN_FILE.format(case=case, configuration=configuration, seed=seed) for seed in seeds]
 
     def cases_with(self, folder: str) -> list[str]:

@@ -1,0 +1,397 @@
+"""Memory and time of the jobs: upper bounds, computed from the sizes in the config before any job starts.
+
+A formula counts the doubles that are alive at the same time, and the seconds on the machine of the README. It exceeds
+the measured jobs of many sizes by not much more than two (results/benchmarks/demands.md compares). Nothing is
+allocated, however large the sizes.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from metalqr.config.experiments import TASKS, Experiment
+from metalqr.config.problems import key_path
+from metalqr.config.registries import methods
+
+if TYPE_CHECKING:
+    from metalqr.config.model import Config
+
+# Megabytes.
+#: Python with the libraries, before anything is computed.
+PROCESS = 250
+#: The libraries that draw and tabulate, beside those of every process.
+DRAWING = 250
+#: Snakemake itself: on a cluster, the plugin for Slurm starts two around every job.
+SNAKEMAKE = 350
+#: Numba's compiler at work on rollouts that nobody has compiled yet.
+COMPILER = 150
+#: A thread: its stack, and its arrays of the rollouts of small tasks.
+THREAD = 40
+
+#: Seconds to start a process, to compile, and to wait for a slow file system.
+START_SECONDS = 600
+#: For slower processors, and for nodes that are shared.
+SAFETY = 4
+
+#: Squarings in the solution of a Lyapunov equation, each of which is kept: 25 for a spectral radius of 1 - 1e-6.
+_POWERS = 25
+#: Share of a job's memory that a key must stand for to be named in a message.
+_NOTABLE_SHARE = 0.1
+_UNITS = ("MB", "GB", "TB", "PB", "EB")
+#: The lists of `estimation_error`, each with the settings that take its values.
+ESTIMATION_SWEEPS = {
+    "perturbations": ("perturbations", "inner_perturbations"),
+    "smoothing_radius": ("smoothing_radius",),
+    "rollout_length": ("rollout_length",),
+}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes behind a job, or behind a part of it.
+
+    Attributes
+    ----------
+    case : str
+    state_dim, action_dim, tasks : int
+    settings : Settings
+        Those of a run, or of a block of ``theory``.
+    threads : int
+    runs : int
+        That the job reads.
+    """
+
+    case: str
+    state_dim: int
+    action_dim: int
+    tasks: int
+    settings: Any = None
+    threads: int = 1
+    runs: int = 1
+
+    def values(self) -> dict[str, int]:
+        """All sizes by name."""
+        own = {name: getattr(self, name) for name in ("state_dim", "action_dim", "tasks", "threads", "runs")}
+        given = {name: getattr(self.settings, name) for name in self.settings.sizes()}
+        return {name: value for name, value in {**given, **own}.items() if isinstance(value, int)}
+
+    def with_one(self, name: str) -> "Sizes":
+        """The same with one size set to 1, which shows how much memory depends on it."""
+        if name in type(self).__dataclass_fields__:
+            changes: dict[str, Any] = {name: 1}
+            return replace(self, **changes)
+        # Not checked again: 1 may be out of the range of the setting.
+        return replace(self, settings=self.settings.model_copy(update={name: 1}))
+
+    @property
+    def matrices(self) -> int:
+        """Numbers in A, Q, Psi, Sigma0, B and R of all tasks."""
+        d, k = self.state_dim, self.action_dim
+        return self.tasks * (4 * d**2 + d * k + k**2)
+
+    @property
+    def squares(self) -> int:
+        """Numbers in a d x d matrix of every task."""
+        return self.tasks * self.state_dim**2
+
+    @property
+    def gain(self) -> int:
+        """Numbers in a gain."""
+        return self.state_dim * self.action_dim
+
+    @property
+    def gains_of_a_run(self) -> int:
+        """Numbers in all gains of a run."""
+        per_task = methods.get(self.settings.method).gain_per_task
+        return (self.settings.iterations + 1) * self.gain * (self.tasks if per_task else 1)
+
+    @property
+    def curves_of_a_run(self) -> int:
+        """Numbers that a run keeps beside its gains."""
+        return (self.settings.iterations + 1) * (self.tasks + 4)
+
+    @cached_property
+    def step_seconds(self) -> float:
+        """Seconds of a step of a rollout on one core: d normal numbers and d (d + 2 k) multiplications."""
+        return 3e-9 * self.state_dim + 5e-11 * self.state_dim * (self.state_dim + 2 * self.action_dim)
+
+    @property
+    def exact_seconds(self) -> float:
+        """Seconds of exact quantities of one gain, for every task: some Lyapunov equations."""
+        return 3e-4 + 1.2e-7 * self.tasks * self.state_dim**3
+
+
+class Need(NamedTuple):
+    """Doubles in memory, and seconds."""
+
+    numbers: float
+    seconds: float
+
+
+def _generate_tasks(s: Sizes) -> Need:
+    """Every matrix as drawn, adjusted, stacked, checked and copied; eigenvalues of each."""
+    size = s.state_dim + s.action_dim
+    return Need(6 * s.matrices + 12 * size**2, 1e-7 * s.tasks * size**3)
+
+
+def _solve_optima(s: Sizes, solvers: int = 2, seconds: float = 4e-6) -> Need:
+    """The Riccati pencil of a task; a descent with the powers of two Lyapunov solvers and a dozen matrices a task."""
+    pencil = 12 * (2 * s.state_dim + s.action_dim) ** 2
+    descent = solvers * (_POWERS + 7) * s.squares + 12 * solvers * s.tasks * s.gain
+    return Need(3 * s.matrices + max(pencil, descent), 1e-2 * s.tasks + seconds * s.tasks * s.state_dim**3)
+
+
+def _solve_meta_optimum(s: Sizes) -> Need:
+    """As above, with each gain also after its adaptation, and a solver for the derivative of the Hessian."""
+    return _solve_optima(s, 5, 4e-5)
+
+
+def _train_policy(s: Sizes) -> Need:
+    """Tasks in two coordinates, a Lyapunov solver, the perturbed policies of an iteration, and the history.
+
+    A policy has a direction, the perturbed and the adapted gain, an estimate and a copy; whether it is stable is
+    decided by powers of its closed loop. A thread works on 16 rollouts. The history is copied for the file.
+    """
+    d, gain, settings = s.state_dim, s.gain, s.settings
+    method = methods.get(settings.method)
+    work = method.work(s.tasks, settings)
+    numbers = 8 * s.matrices + (_POWERS + 8) * s.squares + s.threads * 16 * (5 * gain + 4 * d)
+    numbers += work.policies * (5 * gain + 3 * d**2 + 2) + work.inner * (4 * gain + 2)
+    rollouts = work.rollouts * (settings.rollout_length * s.step_seconds + (3e-9 + 5e-11 * d) * gain) / s.threads
+    alone = 1e-3 + 4e-8 * s.tasks * d**3 + (1e-9 * work.policies * d**3 if d > 2 else 0)
+    alone += 4 * s.exact_seconds if method.is_exact else 0
+    return Need(numbers + 6 * (s.gains_of_a_run + s.curves_of_a_run), settings.iterations * (rollouts + alone))
+
+
+def _collect_dataset(s: Sizes) -> Need:
+    """All runs of a case, once more while they are written, and the file of one."""
+    numbers = 2 * s.runs * (s.curves_of_a_run + s.gains_of_a_run // (s.settings.iterations + 1) + 8)
+    seconds = s.runs * (0.1 + 1e-7 * (s.curves_of_a_run + s.gains_of_a_run))
+    return Need(numbers + 3 * s.gains_of_a_run, seconds)
+
+
+def _audit_theory(s: Sizes) -> Need:
+    """Up to 130 state matrices for each task and each of a hundred pairs of a gain and a perturbation at a time.
+
+    The random sets have ten gains and three tasks.
+    """
+    audit = s.settings
+    pairs = min(100, max(audit.gains, 10) * audit.perturbations)
+    numbers = 8 * s.matrices + pairs * max(s.tasks, 3) * (130 * s.state_dim**2 + 20 * s.gain + 40)
+    numbers += 4 * audit.gains * audit.perturbations * (s.gain + 4) + 400 * audit.random_tasks
+    evaluations = 2 * audit.perturbations * (audit.gains * s.tasks + 30 * audit.random_tasks)
+    return Need(numbers, evaluations * (4e-4 + 1e-6 * s.state_dim**3))
+
+
+def _measure_estimation_error(s: Sizes) -> Need:
+    """A training whose iterations are the repeats, with all estimates, and the exact bias: an average over directions.
+
+    The gains of a bias that are evaluated together hold ten million numbers, or those of a single gain.
+    """
+    run = _train_policy(s)
+    estimates = 4 * s.settings.iterations * (s.tasks + 1) * s.gain
+    bias = 1.2 * max(1e7, s.squares * (30 + 2 * s.settings.rollout_length))
+    directions = max(6 * s.gain, 800) * (2 if s.gain <= 64 else 1)
+    return Need(run.numbers + estimates + bias, run.seconds + directions * s.tasks * (1.5e-4 + 1.2e-7 * s.state_dim**3))
+
+
+def _run_exact_methods(s: Sizes) -> Need:
+    """The gains of four methods, some of whose steps are found by trying, and the Hessians at the optima, k d x k d."""
+    iterations = s.settings.iterations
+    numbers = 8 * s.matrices + (2 * _POWERS + 60) * s.squares + 4 * s.tasks * s.gain**2
+    numbers += 6 * (iterations + 1) * s.tasks * (s.gain + 6)
+    return Need(numbers, (12 * iterations + 2 * s.gain) * s.exact_seconds)
+
+
+def _check_stability(s: Sizes) -> Need:
+    """A batch of gains of a run, and what is found of all runs; an estimate of Algorithm 1 for each gain."""
+    gains = s.settings.iterations + 1
+    batch = max(s.squares, min(400_000, gains * s.squares))
+    numbers = 8 * s.matrices + 30 * batch + 3 * s.runs * gains * (s.gain + 8 * s.tasks)
+    steps = s.tasks * s.settings.inner_perturbations * s.settings.rollout_length
+    return Need(numbers, s.runs * (0.1 + gains * (steps * s.step_seconds / s.threads + s.exact_seconds)))
+
+
+#: The formulas of the rules that compute.
+RULES: dict[str, Callable[[Sizes], Need]] = {
+    formula.__name__.removeprefix("_"): formula
+    for formula in (
+        _generate_tasks,
+        _solve_optima,
+        _solve_meta_optimum,
+        _train_policy,
+        _collect_dataset,
+        _audit_theory,
+        _measure_estimation_error,
+        _run_exact_methods,
+        _check_stability,
+    )
+}
+#: The rules of the stage `theory`.
+THEORY = ("audit_theory", "measure_estimation_error", "run_exact_methods", "check_stability")
+_SIMULATING = ("train_policy", "measure_estimation_error", "check_stability")
+
+
+def megabytes(rule: str, parts: Sequence[Sizes]) -> float:
+    """Memory of a job. It works on one part after the other; a dataset holds all of them."""
+    numbers = [RULES[rule](part).numbers for part in parts]
+    fixed = COMPILER + parts[0].threads * THREAD if rule in _SIMULATING else 0
+    return PROCESS + fixed + 8e-6 * (sum(numbers) if rule == "collect_dataset" else max(numbers))
+
+
+def seconds(rule: str, parts: Sequence[Sizes]) -> float:
+    """Time of a job, from its parts."""
+    return sum(RULES[rule](part).seconds for part in parts)
+
+
+def minutes(seconds: float) -> int:
+    """The run time to request, in whole minutes."""
+    return math.ceil((START_SECONDS + SAFETY * seconds) / 60)
+
+
+def priority(seconds: float) -> int:
+    """The priority of a job: ten more for each factor of ten in its time."""
+    return round(10 * math.log10(1 + 1000 * seconds))
+
+
+def case_sizes(config: "Config", case: str) -> Sizes:
+    """The sizes of a case's own tasks."""
+    block = config.cases[case]
+    return Sizes(case, block.state_dim, block.action_dim, block.family.count, threads=config.execution.threads)
+
+
+def run_sizes(config: "Config", experiment: Experiment, case: str) -> list[Sizes]:
+    """The sizes of a run at each point of an experiment; ``runs`` are those of all points and seeds."""
+    shared = replace(case_sizes(config, case), runs=experiment.size * len(experiment.seeds))
+    counts = {name: family.count for name, family in experiment.families(case).items()}
+    return [replace(shared, tasks=counts[point.tasks], settings=point.settings) for point in experiment.points(case)]
+
+
+def dataset_sizes(config: "Config", experiment: Experiment) -> list[Sizes]:
+    """The parts of an experiment's dataset: for each case, the sizes of its largest run."""
+    return [_largest_first("collect_dataset", run_sizes(config, experiment, case))[0] for case in experiment.bases]
+
+
+def theory_sizes(config: "Config", case: str) -> dict[str, tuple[str, list[Sizes]]]:
+    """For each rule of the stage `theory` its block of the config, and the parts of its job for a case.
+
+    Errors are measured at several values, one after the other.
+    """
+    sizes, theory = case_sizes(config, case), config.theory
+    # Of Algorithms 1 and 2, whatever the method.
+    own = config.own_settings[case].model_copy(update={"method": "zeroth_order_maml"})
+    estimates = [
+        own.model_copy(update={"iterations": theory.estimation_error.repeats, **dict.fromkeys(names, value)})
+        for axis, names in ESTIMATION_SWEEPS.items()
+        for value in getattr(theory.estimation_error, axis)
+    ]
+    runs = len(config.seeds_without_axes(case))
+    return {
+        "audit_theory": ("audit", [replace(sizes, settings=theory.audit)]),
+        "measure_estimation_error": ("estimation_error", [replace(sizes, settings=each) for each in estimates]),
+        "run_exact_methods": ("exact_methods", [replace(sizes, settings=theory.exact_methods)]),
+        "check_stability": ("", [replace(sizes, settings=own, runs=runs)]),
+    }
+
+
+def _largest_first(rule: str, parts: Sequence[Sizes]) -> list[Sizes]:
+    return sorted(parts, key=lambda part: -RULES[rule](part).numbers)
+
+
+class _Job(NamedTuple):
+    """The largest job of a rule for a case; its first part is the largest."""
+
+    rule: str
+    parts: list[Sizes]
+    block: list[str]  # path of the config's block that is about it
+
+    @property
+    def megabytes(self) -> float:
+        return megabytes(self.rule, self.parts)
+
+    def saving(self, name: str) -> float:
+        """Megabytes that the job would not need if a size were 1."""
+        return self.megabytes - megabytes(self.rule, [part.with_one(name) for part in self.parts])
+
+
+def memory_problems(config: "Config") -> Iterator[str]:
+    """The largest job of each case that needs more memory than ``execution.largest_memory_mb``, in words."""
+    limit = config.execution.largest_memory_mb
+    largest: dict[str, _Job] = {}
+    for job in _jobs(config):
+        known = largest.setdefault(job.parts[0].case, job)
+        # Of the stage `theory` only where nothing else is too large: it can be left out.
+        if job.megabytes > known.megabytes and (job.block[0] != "theory" or known.megabytes <= limit):
+            largest[job.parts[0].case] = job
+    for case, job in largest.items():
+        if job.megabytes <= limit:
+            continue
+        needs = f"the job {job.rule} of {case} would need about {readable(job.megabytes)} of memory"
+        values = {
+            name: value
+            for name, value in job.parts[0].values().items()
+            if job.saving(name) > _NOTABLE_SHARE * job.megabytes
+        }
+        if not values:
+            yield f"execution.largest_memory_mb: {limit} is too little: {needs}; raise it"
+            return
+        names = sorted(values, key=job.saving, reverse=True)
+        keys = list(dict.fromkeys(_key(config, job, name, values[name]) for name in names))
+        many = f"{values[names[0]]} {'runs are too many' if names[0] == 'runs' else 'is too much'}"
+        lower = " or ".join(filter(None, [", ".join(keys[:-1]), keys[-1]]))
+        leave = f", leave {case} out of theory.cases" if job.block[0] == "theory" else ""
+        yield (
+            f"{keys[0]}: {many}: {needs}, more than execution.largest_memory_mb: {limit}; lower {lower}{leave}, or "
+            "raise the limit"
+        )
+
+
+def _jobs(config: "Config") -> Iterator[_Job]:
+    """The jobs of every case that an experiment or the stage `theory` uses; of a rule with many, the largest."""
+    for name, experiment in config.resolved.items():
+        block = ["experiments", name]
+        for case in experiment.bases:
+            runs = run_sizes(config, experiment, case)
+            for rule in ("generate_tasks", "solve_optima", "solve_meta_optimum", "train_policy"):
+                yield _Job(rule, _largest_first(rule, runs)[:1], block)
+        yield _Job("collect_dataset", _largest_first("collect_dataset", dataset_sizes(config, experiment)), block)
+    for case in config.theory_cases:
+        for rule, (name, parts) in theory_sizes(config, case).items():
+            yield _Job(rule, _largest_first(rule, parts), ["theory", name])
+
+
+def _key(config: "Config", job: _Job, name: str, value: Any) -> str:
+    """The key of the config that gives a job's largest part one of its sizes."""
+    if name == "runs":
+        return key_path([*job.block, "seeds"])
+    case, plain = job.parts[0].case, config.plain()
+    aliases = {"tasks": config.cases[case].family.count_setting}
+    if job.rule == "measure_estimation_error":
+        aliases |= {"iterations": "repeats", "inner_perturbations": "perturbations"}
+    name = aliases.get(name, name)
+    found: list[tuple[list[Any], Any]] = []
+    for path in (job.block, ["cases", case], ["algorithm"], ["execution"]):
+        block = functools.reduce(lambda inner, key: inner.get(key, {}), path, plain)
+        found += _entries(block, (name, f"{TASKS}{name}"), path)
+    return key_path(next((path for path, entry in found if entry == value), found[0][0]) if found else [])
+
+
+def _entries(block: Mapping[str, Any], names: Sequence[str], path: list[Any]) -> Iterator[tuple[list[Any], Any]]:
+    """The places where a block has one of some keys, with the values there."""
+    for key, entry in block.items():
+        if key in names and isinstance(entry, list):
+            yield from (([*path, key, place], each) for place, each in enumerate(entry))
+        if key in names:
+            yield [*path, key], len(entry) if isinstance(entry, list) else entry
+        elif isinstance(entry, Mapping):
+            yield from _entries(entry, names, [*path, key])
+
+
+def readable(memory: float) -> str:
+    """Megabytes in the unit that a reader would choose, with two digits."""
+    power = max(0, min(len(_UNITS) - 1, math.floor(math.log10(memory) / 3)))
+    value = memory / 1000**power
+    return f"{format(value, '.2g' if value < 100 else '.0f')} {_UNITS[power]}"

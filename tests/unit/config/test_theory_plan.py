@@ -1,0 +1,157 @@
+"""The stage `theory` in the config and in the plan: what it may be, and which files it makes of what."""
+
+import copy
+import re
+from types import SimpleNamespace
+
+import pytest
+from configs import DEFAULT, overlaid, planned, problems
+from places import ROOT
+
+from metalqr.config import Plan
+from metalqr.config.model import Execution, Theory
+from metalqr.config.outputs import FIGURE_FORMATS, TABLE_FORMATS
+from metalqr.config.theory_plan import FOLDERS
+
+#: Figures of the stage, and tables with what they read.
+FIGURES = ("estimation_error", "exact_methods", "theory_vs_practice")
+TABLES = {"theory_audit": "theory", "theory_vs_practice": "theory", "stability": "stability"}
+
+
+# docs/bad-input.md has the others.
+@pytest.mark.parametrize(
+    ("overlay", "message"),
+    [
+        ("{theory: {cases: 1}}", "theory.cases: 1 is not a list or text"),
+        ("{theory: {audit: 3}}", "theory.audit: 3 is not a mapping (key: value)"),
+        ("{theory: {audit: {sublevel_factor: .inf}}}", "theory.audit.sublevel_factor: inf is not a finite number"),
+        ("{theory: {requirements: {failure_probability: 1}}}", "theory.requirements.failure_probability: 1 is not < 1"),
+        ("{theory: {estimation_error: {repeats: 1}}}", "theory.estimation_error.repeats: 1 is not >= 2"),
+        (
+            "{theory: {estimation_error: {smoothing_radius: [1, 1.0]}}}",
+            "theory.estimation_error.smoothing_radius: 1.0 is listed twice",
+        ),
+        # Its own settings, which no experiment uses: the theory would.
+        (
+            "{cases: {d1k1: {algorithm: {precision: float32, smoothing_radius: 1.0e-4}}},"
+            " experiments: {figure1: {cases: [d2k2]}}, theory: {cases: [d1k1]}}",
+            "cases.d1k1: smoothing_radius 0.0001 is not >= 0.001 in single precision; choose another or precision: "
+            "float64",
+        ),
+    ],
+)
+def test_each_problem_is_one_line_that_begins_with_its_key(overlay: str, message: str) -> None:
+    assert problems(overlaid(overlay)) == (message,)
+
+
+@pytest.mark.parametrize("name", sorted({*FIGURES, *TABLES}))
+def test_names_of_figures_and_tables_are_reserved(name: str) -> None:
+    kind = "figure" if name in FIGURES else "table"
+    for spelling in (name, name.upper()):
+        experiment = {"cases": ["d1k1"], "seeds": [0], "sweep": {}}
+        assert problems(overlaid({"experiments": {spelling: experiment}})) == (
+            f"experiments.{spelling}: this name is kept for the {kind} {name}; choose another",
+        )
+
+
+def test_defaults_are_what_the_default_config_says() -> None:
+    assert Theory().model_dump(mode="json") == DEFAULT["theory"]
+    assert Execution().as_dict() == DEFAULT["execution"]
+
+
+@pytest.mark.parametrize(
+    ("overlay", "cases"),
+    [
+        ("{}", ["d1k1", "d2k2", "d20k10"]),
+        ("{experiments: {figure1: {cases: [d1k1]}}}", ["d1k1", "d2k2"]),
+        ("{theory: {cases: [d20k10, d1k1]}}", ["d1k1", "d20k10"]),
+        ("{experiments: {figure1: {cases: [d2k2]}}, theory: {cases: [d1k1]}}", ["d1k1"]),
+        ("{theory: {cases: []}}", []),
+    ],
+)
+def test_cases_are_those_of_experiments_unless_listed(overlay: str, cases: list[str]) -> None:
+    assert planned(overlay).theory.cases == cases
+
+
+def test_a_case_of_the_theory_alone_is_made_too() -> None:
+    plan = planned("{experiments: {figure1: {cases: [d2k2]}}, theory: {cases: [d1k1]}}")
+    assert plan.cases == ("d1k1", "d2k2")
+    assert not any("/d1k1/" in file for file in plan.all_run_files())
+    assert "results/theory/d1k1.nc" in plan.theory.files
+    assert not any("stability" in file for file in plan.theory.files), "it has no run"
+
+
+def test_files_of_the_stage() -> None:
+    plan = planned("{theory: {cases: [d1k1, d2k2]}}")
+    expected = {f"results/{folder}/{case}.nc" for folder in FOLDERS for case in ("d1k1", "d2k2")}
+    expected |= {f"results/figures/{name}.{form}" for name in FIGURES for form in FIGURE_FORMATS}
+    expected |= {f"results/tables/{name}.{form}" for name in TABLES for form in TABLE_FORMATS}
+    files = [*plan.theory.files, *plan.figures.files("theory"), *plan.tables.files("theory")]
+    assert sorted(files) == sorted(expected)
+    assert plan.theory.run_files == [file for file in plan.run_files("figure1") if "/d20k10/" not in file]
+    plan = planned("{theory: {cases: []}}")
+    assert plan.theory.files == plan.theory.run_files == []
+    assert plan.figures.files("theory") == plan.tables.files("theory") == []
+    assert plan.cases == ("d1k1", "d2k2", "d20k10")
+
+
+def test_runs_are_those_at_the_cases_own_settings() -> None:
+    """Of every experiment without a sweep, each seed once; a sweep over the same point does not count."""
+    plan = planned(
+        "{experiments: {more: {cases: [d1k1, d2k2], seeds: [4, 7], sweep: {}},"
+        " swept: {cases: [d1k1], seeds: [9], sweep: {smoothing_radius: [0.05]}}}}"
+    )
+    runs = plan.theory.runs_of(SimpleNamespace(case="d1k1"))
+    assert set(runs) == {file for name in ("figure1", "more") for file in plan.run_files(name) if "/d1k1/" in file}
+    assert [re.findall(r"seed-(\d+)", run) for run in runs] == [[str(seed)] for seed in (0, 1, 2, 3, 4, 7)]
+
+
+def test_runs_with_a_gain_for_each_task_have_no_stability() -> None:
+    """The theory guarantees nothing of a run without a common gain."""
+    plan = planned("{cases: {d2k2: {algorithm: {method: gradient_descent}}}}")
+    assert plan.theory.cases == ["d1k1", "d2k2", "d20k10"]
+    assert plan.theory.trained_cases == ["d1k1", "d20k10"]
+    assert "results/stability/d2k2.nc" not in plan.theory.files
+
+
+@pytest.mark.parametrize(
+    ("rate", "name"), [("1.0e-5", "1e-05"), ("0.00001", "1e-05"), ("0", "0.0"), ("0.0", "0.0"), ("2", "2.0")]
+)
+def test_meta_optimum_is_named_by_the_rate(rate: str, name: str) -> None:
+    """As `repr` writes the number, however the config does."""
+    plan = planned(f"{{cases: {{d1k1: {{algorithm: {{adaptation_rate: {rate}}}}}}}}}")
+    file = f"results/optima/d1k1/adaptation_rate-{name}.nc"
+    assert plan.theory.meta_optimum_of(SimpleNamespace(case="d1k1")) == file
+    assert plan.tables.by_name["learnability"].inputs[f"d1k1/{name}"] == file
+    assert re.fullmatch(re.findall(r'rate="(.*)"', (ROOT / "Snakefile").read_text(encoding="utf-8"))[0], name), (
+        "the constraint of the wildcard"
+    )
+
+
+def test_a_table_shows_the_cases_that_have_a_file() -> None:
+    plan = planned("{experiments: {figure1: {cases: [d2k2]}}, theory: {cases: [d1k1, d2k2]}}")
+    for table, kind in TABLES.items():
+        cases = ["d2k2"] if kind == "stability" else ["d1k1", "d2k2"]
+        folder = "stability" if kind == "stability" else "theory"
+        assert plan.tables.by_name[table].inputs == {case: f"results/{folder}/{case}.nc" for case in cases}
+
+
+def test_spelling_and_order_of_a_block_change_no_params() -> None:
+    plan = planned(
+        "{theory: {audit: {sublevel_factor: 1}, requirements: {target: 1},"
+        " estimation_error: {smoothing_radius: [1, 2, 0.5]}}}"
+    )
+    other = copy.deepcopy(plan.config)
+    other["theory"] = {
+        key: dict(reversed(block.items())) if isinstance(block, dict) else block
+        for key, block in reversed(other["theory"].items())
+    }
+    other["theory"]["audit"]["sublevel_factor"] = other["theory"]["requirements"]["target"] = 1.0
+    other["theory"]["estimation_error"]["smoothing_radius"] = [1.0, 2.0, 0.5]
+    for name in ("audit", "requirements", "estimation_error", "exact_methods"):
+        # Snakemake compares params by their text.
+        assert repr(Plan(other).theory.block(name)) == repr(plan.theory.block(name))
+
+
+def test_settings_are_without_defaults() -> None:
+    assert planned().theory.settings(SimpleNamespace(case="d20k10")) == {"learning_rate": 1e-5, "adaptation_rate": 1e-7}
