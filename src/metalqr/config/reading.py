@@ -1,10 +1,11 @@
 """Reading a config file strictly: what YAML would take in silence, or would run, is refused with its place.
 
-Snakemake reads the same files for itself, and there the second of two equal keys wins without a word. So each file is
-read here as well, only to refuse it.
+Snakemake reads the same files for itself with PyYAML, which knows YAML 1.1, and there the second of two equal keys wins
+without a word. So each file is read here as well, as YAML 1.2, only to refuse it.
 """
 
 import contextlib
+import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -12,29 +13,23 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.nodes import Node
+from ruamel.yaml.reader import ReaderError
 
-from metalqr.config.problems import ConfigError, key_path, shortened
+from metalqr.config.problems import ConfigError, key_path, shortened, shown
 
-#: Entries that the anchors of a file may stand for: a few lines can stand for more than a memory holds.
+#: Entries of a file: a few anchors can stand for more than a memory holds.
 MAX_ENTRIES = 1_000_000
 #: A config has 7 levels; far more would end Python's stack.
 MAX_LEVELS = 20
 
-_YAML = "tag:yaml.org,2002:"
-_PLAIN_TAGS = {f"{_YAML}{kind}" for kind in ("str", "int", "float", "bool", "null", "seq", "map", "merge")}
-#: What YAML takes some plain text for, in words.
-_READ_AS = {
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "null": "nothing",
-    "timestamp": "a date",
-    "value": "a default value",
-}
 _OPEN_ERRORS = {FileNotFoundError: "there is no such file", IsADirectoryError: "this is a folder, not a file"}
 #: Snakemake hands a file with this key to a template engine, which evaluates Python.
 _TEMPLATE_KEY = "__use_yte__"
-_NO_TEMPLATES = "templates are refused, they run code; write the values themselves"
+_PLAIN = "a config holds plain numbers, text, lists and keys only, so put text into quotes"
 
 
 def read_configs(files: Iterable[str | os.PathLike[str]]) -> list[dict[str, Any]]:
@@ -86,71 +81,76 @@ def read_config(file: str | os.PathLike[str]) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        If it cannot be read, is no YAML, has no keys at its top level, gives a key twice, or has a tag that is not one
-        of plain numbers, text, lists and mappings.
+        If it cannot be read, is no YAML, has no keys at its top level, gives a key twice, holds anything but plain
+        numbers, text, lists and mappings, or means something else in YAML 1.1 than in YAML 1.2.
     """
     name = os.fspath(file)
-    text = _text(name)
-    with contextlib.suppress(json.JSONDecodeError, RecursionError):
-        return _read_json(name, text)
     try:
-        loader = yaml.SafeLoader(text)
-        node = loader.get_single_node()
-        problems = list(_problems(node))
-        if not problems:
-            return dict(loader.construct_document(node))
+        text = _text(name)
+        with contextlib.suppress(json.JSONDecodeError, RecursionError):
+            # Snakemake reads JSON as such: there tabs may indent, and 1e-3 is a number.
+            config = json.loads(text, object_pairs_hook=_mapping)
+            return _checked(config, config)
+        return _checked(*_read_yaml(text))
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {problem}" for problem in error.problems) from None
     except RecursionError:
-        problems = [f"nested more than {MAX_LEVELS} levels deep"]
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        problems = [f"{_place(mark)}: {_syntax_problem(error)}"]
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        problems = [f"line {line}: {chr(error.character)!r} is not allowed in YAML; remove it"]
-    raise ConfigError(f"{name}: {problem}" for problem in problems)
-
-
-def _read_json(name: str, text: str) -> dict[str, Any]:
-    """A file that is JSON, which Snakemake reads as such: there tabs may indent, and 1e-3 is a number."""
-    problems: list[str] = []
-
-    def mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [key for key, _ in pairs]
-        problems.extend(
-            f"{key_path([key])}: given twice; keep one" for key in {key for key in names if names.count(key) > 1}
-        )
-        return dict(pairs)
-
-    config = json.loads(text, object_pairs_hook=mapping)
-    if not isinstance(config, dict):
-        problems.append('no keys at the top level; write keys, such as {"seed": 2025}')
-    elif _TEMPLATE_KEY in config:
-        problems.append(f"{_TEMPLATE_KEY}: {_NO_TEMPLATES}")
-    if problems:
-        raise ConfigError(f"{name}: {problem}" for problem in problems)
-    return dict(config)
+        raise ConfigError([f"{name}: nested more than {MAX_LEVELS} levels deep; write it flatter"]) from None
 
 
 def _text(name: str) -> str:
+    content = b""
     try:
         content = Path(name).read_bytes()
-    except OSError as error:
-        reason = _OPEN_ERRORS.get(type(error), f"it cannot be read ({error.strerror})")
-        raise ConfigError([f"{name}: {reason}"]) from None
-    try:
         return content.decode()
+    except OSError as error:
+        raise ConfigError([_OPEN_ERRORS.get(type(error), f"it cannot be read ({error.strerror})")]) from None
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        problem = f"line {line}: byte 0x{content[error.start]:02x} is not UTF-8; save the file as UTF-8 text"
-        raise ConfigError([f"{name}: {problem}"]) from None
+        problem = f"byte 0x{content[error.start]:02x} is not UTF-8; save the file as UTF-8 text"
+        raise ConfigError([f"line {line}: {problem}"]) from None
 
 
-def _place(mark: Any) -> str:
-    return f"line {mark.line + 1}, column {mark.column + 1}"
+def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The mapping of an object in JSON."""
+    names = [name for name, _ in pairs]
+    if twice := dict.fromkeys(name for name in names if names.count(name) > 1):
+        raise ConfigError(f"{key_path([name])}: given twice; keep one" for name in twice)
+    return dict(pairs)
 
 
-def _syntax_problem(error: yaml.MarkedYAMLError) -> str:
+class _Constructor(SafeConstructor):
+    def construct_object(self, node: Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, KeyError, IndexError, OverflowError):  # of int() and the like, without the place
+            kind = str(node.tag).rpartition(":")[2]
+            reason = f"{shown(node.value)} is not a possible {kind}; correct it, or put text into quotes"
+            raise MarkedYAMLError(None, None, reason, node.start_mark) from None
+
+
+def _read_yaml(text: str) -> tuple[Any, Any]:
+    """The content as YAML 1.2, and as YAML 1.1."""
+    loader = YAML(typ="safe", pure=True)
+    loader.Constructor = _Constructor
+    try:
+        return loader.load(text), yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (MarkedYAMLError, yaml.MarkedYAMLError) as error:
+        mark: Any = error.problem_mark or error.context_mark
+        raise ConfigError([f"line {mark.line + 1}, column {mark.column + 1}: {_in_words(error)}"]) from None
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigError([f"line {line}: {chr(error.character)!r} is not allowed in YAML; remove it"]) from None
+
+
+def _in_words(error: Any) -> str:
     problem = error.problem or str(error.context)
+    if isinstance(error, DuplicateKeyError):
+        key = problem.partition('key "')[2].rpartition('" with value')[0]
+        return f"{key_path([key])}: given twice; keep one"
+    if "a constructor for the tag" in problem:
+        tag = problem.partition("the tag ")[2].strip("'").replace("tag:yaml.org,2002:", "!!")
+        return f"the tag {shortened(tag)} is refused; {_PLAIN}"
     if "'\\t'" in problem:
         return "a tab; indent with spaces"
     if "found another document" in problem:
@@ -161,90 +161,37 @@ def _syntax_problem(error: yaml.MarkedYAMLError) -> str:
     return f"not YAML: {problem}{where}"
 
 
-def _problems(node: yaml.Node | None) -> Iterator[str]:
-    """All that is refused in a file that is YAML."""
-    if node is None:
-        yield "empty; write the keys to change, such as seed: 2025"
-    elif not isinstance(node, yaml.MappingNode):
-        kind = "a list" if isinstance(node, yaml.SequenceNode) else "text"
-        yield f"{kind} at the top level; write keys, such as seed: 2025"
-    else:
-        yield from _Inspection().inspect(node, ())
+def _checked(config: Any, older: Any) -> dict[str, Any]:
+    """A file's content, if it is plain and the same in YAML 1.1."""
+    if config is None:
+        raise ConfigError(["empty; write the keys to change, such as seed: 2025"])
+    if not isinstance(config, dict):
+        kind = "a list" if isinstance(config, list) else "text"
+        raise ConfigError([f"{kind} at the top level; write keys, such as seed: 2025"])
+    if _TEMPLATE_KEY in config:
+        raise ConfigError([f"{_TEMPLATE_KEY}: templates are refused, they run code; write the values themselves"])
+    if problems := list(_problems(config, older, (), itertools.count())):
+        raise ConfigError(problems)
+    return config
 
 
-class _Inspection:
-    """A walk over the nodes of a file, each once, however many anchors lead to it."""
-
-    def __init__(self) -> None:
-        self._entries: dict[int, int] = {}  # that a finished node stands for
-        self._open: set[int] = set()
-
-    def inspect(self, node: yaml.Node, path: tuple[Any, ...]) -> Iterator[str]:
-        if id(node) in self._open:
-            yield f"{key_path(path)}: {_place(node.start_mark)}: contains itself; remove the alias"
-        if id(node) in self._open or id(node) in self._entries:
-            return
-        if len(path) > MAX_LEVELS:
-            yield f"{key_path(path[:3])}: nested more than {MAX_LEVELS} levels deep"
-            return
-        self._open.add(id(node))
-        yield from _tag_problems(node, path)
-        children: list[tuple[Any, yaml.Node]] = []
-        if isinstance(node, yaml.MappingNode):
-            yield from _key_problems(node, path)
-            children = [(key.value, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)]
-        elif isinstance(node, yaml.SequenceNode):
-            children = list(enumerate(node.value))
-        for key, child in children:
-            yield from self.inspect(child, (*path, key))
-        self._open.discard(id(node))
-        entries = 1 + sum(self._entries.get(id(child), 1) for _, child in children)
-        self._entries[id(node)] = entries
-        # Without anchors a file is as long as what it stands for.
-        if not path and entries > max(MAX_ENTRIES, len(self._entries)):
-            yield f"its anchors and aliases stand for {entries:,} entries, more than {MAX_ENTRIES:,}; write fewer"
-
-
-def _tag_problems(node: yaml.Node, path: tuple[Any, ...]) -> Iterator[str]:
-    where = f"{key_path(path)}: {_place(node.start_mark)}"
-    tag = str(node.tag)
-    kind = tag.removeprefix(_YAML)
-    if isinstance(node, yaml.ScalarNode) and node.style is None and kind in ("timestamp", "value"):
-        yield f"{where}: {shortened(node.value)} is {_READ_AS[kind]} to YAML; put it into quotes if it is text"
-    elif tag not in _PLAIN_TAGS:
-        written = shortened(f"!!{kind}" if kind != tag else tag)
-        yield f"{where}: the tag {written} is refused; a config holds plain numbers, text, lists and keys only"
-    elif kind in ("int", "float", "bool"):
-        yield from (f"{where}: {problem}" for problem in _number_problems(node, kind))
-
-
-def _number_problems(node: yaml.Node, kind: str) -> Iterator[str]:
-    """Numbers that are not what they look like: 012 is ten and 1:30 is ninety in YAML 1.1."""
-    text = node.value
-    try:
-        value = yaml.SafeLoader("").construct_object(yaml.ScalarNode(node.tag, text))
-    except (ValueError, KeyError, IndexError, OverflowError):  # whatever int() and the like make of it
-        yield f"{shortened(text)!r} is not {_READ_AS[kind]}"
-        return
-    digits = text.lstrip("+-")
-    octal = kind == "int" and len(digits) > 1 and digits[0] == "0" and digits[1] not in "xXbB"
-    if octal or (kind != "bool" and ":" in text):
-        yield f"{shortened(text)} is {value} to YAML; write {value}, or put it into quotes if it is text"
-
-
-def _key_problems(node: yaml.MappingNode, path: tuple[Any, ...]) -> Iterator[str]:
-    lines: dict[str, int] = {}
-    for key, _ in node.value:
-        place, line = _place(key.start_mark), key.start_mark.line + 1
-        kind = str(key.tag).removeprefix(_YAML)
-        if not isinstance(key, yaml.ScalarNode):
-            yield f"{key_path(path)}: {place}: a key is a list or a mapping; use text"
-        elif kind not in ("str", "merge"):
-            known = _READ_AS.get(kind, f"of the tag {shortened(kind)}")
-            yield f"{key_path([*path, key.value])}: {place}: this key is {known} to YAML; put it into quotes"
-        elif key.value in lines:
-            yield f"{key_path([*path, key.value])}: given twice, in line {lines[key.value]} and line {line}; keep one"
-        elif not path and key.value == _TEMPLATE_KEY:
-            yield f"{_TEMPLATE_KEY}: {place}: {_NO_TEMPLATES}"
-        else:
-            lines[key.value] = line
+def _problems(value: Any, older: Any, path: tuple[Any, ...], visited: Iterator[int]) -> Iterator[str]:
+    if len(path) > MAX_LEVELS:
+        raise ConfigError([f"{key_path(path[:3])}: nested more than {MAX_LEVELS} levels deep; write it flatter"])
+    if next(visited) > MAX_ENTRIES:
+        raise ConfigError([f"its anchors and aliases stand for more than {MAX_ENTRIES:,} entries; write fewer"])
+    if isinstance(value, dict) and isinstance(older, dict):
+        for key, entry in value.items():
+            if not isinstance(key, str) or key not in older:
+                yield f"{key_path(path)}: the key {shown(key)} is not text to YAML; put it into quotes"
+            else:
+                yield from _problems(entry, older[key], (*path, key), visited)
+    elif isinstance(value, list) and isinstance(older, list):
+        for place, (entry, other) in enumerate(zip(value, older, strict=True)):
+            yield from _problems(entry, other, (*path, place), visited)
+    elif not isinstance(value, str | int | float | None):
+        yield f"{key_path(path)}: {shortened(str(value))} is a {type(value).__name__} to YAML; {_PLAIN}"
+    # Text that looks like a number, 1e-3, is refused where a number is wanted, with the number to write.
+    elif repr(value) != repr(older) and not (isinstance(older, str) and isinstance(value, float)):
+        both = f"Snakemake reads {shown(older)} (YAML 1.1), but YAML 1.2 reads {shown(value)}"
+        yield f"{key_path(path)}: {both}; write the one that you mean, text in quotes"
