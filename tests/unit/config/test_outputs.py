@@ -1,16 +1,16 @@
 """Figures and tables as plug-ins: what a config makes of them, and that a new one is one file."""
 
-import copy
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
+import numpy as np
 import pytest
 import synthetic
+from configs import DEFAULT, overlaid, planned, problems
 from matplotlib.figure import Figure
 from places import ROOT
 
-from metalqr.config import ConfigError, Plan, check_config, read_config
+from metalqr.config import ConfigError, Plan, check_config
 from metalqr.config.outputs import RESULTS, Outputs
 from metalqr.config.registries import figures, tables
 from metalqr.config.registry import load_plugins
@@ -21,11 +21,6 @@ SWEEPS = ["smoothing_radius", "perturbations", "rollout_length", "adaptation_rat
 #: Rates that only the sweep of the adaptation rate has.
 SWEPT_RATES = ["d2k2/0.0", "d2k2/0.01", "d2k2/0.1"]
 CASES = ["d1k1", "d2k2", "d20k10"]
-
-
-@pytest.fixture
-def config() -> dict[str, Any]:
-    return read_config(ROOT / "config.yaml")
 
 
 @pytest.fixture
@@ -55,8 +50,8 @@ def of(outputs: Outputs, name: str) -> SimpleNamespace:
 # --- what the default config makes -----------------------------------------------------------------------------------
 
 
-def test_every_output_has_its_plugin_and_its_inputs(config: dict[str, Any]) -> None:
-    plan = Plan(config)
+def test_every_output_has_its_plugin_and_its_inputs() -> None:
+    plan = Plan(DEFAULT)
     found = {name: (output.product.name, list(output.inputs)) for name, output in plan.figures.by_name.items()}
     assert found == {
         "figure1": ("learning_curves", ["figure1"]),
@@ -82,17 +77,16 @@ def test_every_output_has_its_plugin_and_its_inputs(config: dict[str, Any]) -> N
     assert plan.tables.files("datasets")[:2] == ["results/tables/figure1.md", "results/tables/figure1.csv"]
 
 
-def test_without_anything_to_show_nothing_is_made(config: dict[str, Any]) -> None:
-    config["experiments"] = {"grid": {"cases": ["d1k1"], "seeds": [0], "sweep": {"tolerance": [0], "iterations": [1]}}}
-    config["theory"]["cases"] = []
-    plan = Plan(config)
+def test_without_anything_to_show_nothing_is_made() -> None:
+    grid = {"cases": ["d1k1"], "seeds": [0], "sweep": {"tolerance": [0], "iterations": [1]}}
+    plan = Plan({**overlaid("{theory: {cases: []}}"), "experiments": {"grid": grid}})
     assert plan.figures.by_name == {}
     assert plan.figures.pattern == "(?!)"
     assert list(plan.tables.by_name) == ["learnability", "grid"]
 
 
-def test_report_lists_figures_and_tables_by_category(config: dict[str, Any]) -> None:
-    plan = Plan(config)
+def test_report_lists_figures_and_tables_by_category() -> None:
+    plan = Plan(DEFAULT)
     listed = {
         (outputs.category(of(outputs, name)), *outputs.labels(of(outputs, name)).items())
         for outputs in (plan.figures, plan.tables)
@@ -109,8 +103,8 @@ def test_report_lists_figures_and_tables_by_category(config: dict[str, Any]) -> 
     }
 
 
-def test_captions_say_what_the_config_says(config: dict[str, Any]) -> None:
-    plan = Plan(config)
+def test_captions_say_what_the_config_says() -> None:
+    plan = Plan(DEFAULT)
     captions = {name: plan.figures.caption(of(plan.figures, name)) for name in plan.figures.by_name}
     captions |= {f"table {name}": plan.tables.caption(of(plan.tables, name)) for name in plan.tables.by_name}
     for name, texts in {
@@ -124,7 +118,7 @@ def test_captions_say_what_the_config_says(config: dict[str, Any]) -> None:
             "inner_perturbations linked to perturbations\n"
         ],
         "estimation_error": [
-            f"over {config['theory']['estimation_error']['repeats']} estimates",
+            f"over {DEFAULT['theory']['estimation_error']['repeats']} estimates",
             "* d20k10: d = 20, k = 10, perturbations 100,",
         ],
         "exact_methods": ["* 300 iterations each\n", "* d2k2: d = 2, k = 2, adaptation_rate 1e-05\n"],
@@ -138,14 +132,12 @@ def test_captions_say_what_the_config_says(config: dict[str, Any]) -> None:
     assert all("{" not in text for text in captions.values())
 
 
-def test_spelling_and_order_of_the_config_change_no_caption(config: dict[str, Any]) -> None:
+def test_spelling_and_order_of_the_config_change_no_caption() -> None:
     """Captions are params: another text draws the figure again."""
-    other = copy.deepcopy(config)
-    for block in (config, other):
-        block["algorithm"] |= {"smoothing_radius": 1, "learning_rate": 2}
-    other["algorithm"] |= {"smoothing_radius": 1.0, "learning_rate": 2.0}
+    one = planned("{algorithm: {smoothing_radius: 1, learning_rate: 2}}")
+    other = overlaid("{algorithm: {smoothing_radius: 1.0, learning_rate: 2.0}}")
     other["algorithm"] = dict(reversed(other["algorithm"].items()))
-    for plan, again in ((Plan(config).figures, Plan(other).figures), (Plan(config).tables, Plan(other).tables)):
+    for plan, again in ((one.figures, Plan(other).figures), (one.tables, Plan(other).tables)):
         for name in plan.by_name:
             assert plan.caption(of(plan, name)) == again.caption(of(again, name))
 
@@ -153,8 +145,8 @@ def test_spelling_and_order_of_the_config_change_no_caption(config: dict[str, An
 # --- digests ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_file_depends_on_its_own_plugin_and_reader_alone(config: dict[str, Any]) -> None:
-    plan, sources = Plan(config), Sources(ROOT)
+def test_a_file_depends_on_its_own_plugin_and_reader_alone() -> None:
+    plan, sources = Plan(DEFAULT), Sources(ROOT)
     plugins = {
         f"src/metalqr/reporting/{registry.kind}s/{name}.py"
         for registry in (figures, tables)
@@ -181,10 +173,10 @@ def test_digests_follow_a_plugin_outside_the_project(tmp_path: Path) -> None:
 # --- new ones --------------------------------------------------------------------------------------------------------
 
 
-def test_a_new_figure_is_one_file(config: dict[str, Any], own: Path) -> None:
+def test_a_new_figure_is_one_file(own: Path) -> None:
     body = 'file = "{name}-mine"\ndef caption(self, config, names):\n    return f"Mine, of {names[0]}."'
     write_figure(own, "mine", f'reads = "exact_methods"\n{body}')
-    outputs = Plan(config).figures
+    outputs = Plan(DEFAULT).figures
     assert [name for name, output in outputs.by_name.items() if output.product.name == "mine"] == [
         f"{case}-mine" for case in CASES
     ]
@@ -196,12 +188,11 @@ def test_a_new_figure_is_one_file(config: dict[str, Any], own: Path) -> None:
     assert "results/figures/d2k2-mine.svg" in outputs.files("theory")
 
 
-def test_the_name_of_a_new_figure_is_kept(config: dict[str, Any], own: Path) -> None:
-    config["experiments"]["Mine"] = {"cases": ["d1k1"], "seeds": [0], "sweep": {}}
+def test_the_name_of_a_new_figure_is_kept(own: Path) -> None:
+    config = overlaid("{experiments: {Mine: {cases: [d1k1], seeds: [0]}}}")
     check_config(config)
     write_figure(own, "mine")
-    with pytest.raises(ConfigError, match=r"experiments\.Mine: this name is kept for the figure mine; choose another"):
-        check_config(config)
+    assert problems(config) == ("experiments.Mine: this name is kept for the figure mine; choose another",)
 
 
 @pytest.mark.parametrize(
@@ -214,16 +205,16 @@ def test_the_name_of_a_new_figure_is_kept(config: dict[str, Any], own: Path) -> 
         ),
     ],
 )
-def test_what_a_new_figure_may_not_do(body: str, message: str, config: dict[str, Any], own: Path) -> None:
+def test_what_a_new_figure_may_not_do(body: str, message: str, own: Path) -> None:
     write_figure(own, "mine", body)
     with pytest.raises(ConfigError) as caught:
-        Plan(config)
+        Plan(DEFAULT)
     assert caught.value.problems[0].startswith(f"plugins: {message}")
 
 
-def test_example_is_planned_and_drawn(config: dict[str, Any], own: Path) -> None:
+def test_example_is_planned_and_drawn(own: Path) -> None:
     load_plugins(["own_figure.py"], ROOT / "examples")
-    outputs = Plan(config).figures
+    outputs = Plan(DEFAULT).figures
     wildcards = of(outputs, "simulated_steps")
     assert outputs.names(wildcards) == ["figure1"]
     assert outputs.caption(wildcards) == "**Median ratio over the simulated steps**, of the experiments figure1."
@@ -232,7 +223,8 @@ def test_example_is_planned_and_drawn(config: dict[str, Any], own: Path) -> None
     assert isinstance(figure, Figure)
     (axes,) = figure.axes
     assert [line.get_label() for line in axes.get_lines()] == ["figure1, d1k1", "figure1, d2k2", "figure1, d20k10"]
-    assert axes.get_lines()[0].get_xdata()[-1] == dataset["d1k1"]["rollout_steps"].median("seed")[-1]
+    steps = dataset.children["d1k1"].to_dataset()["rollout_steps"].median("seed")
+    assert np.asarray(axes.get_lines()[0].get_xdata())[-1] == steps[-1]
 
 
 # --- labels ----------------------------------------------------------------------------------------------------------
