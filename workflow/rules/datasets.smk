@@ -8,7 +8,7 @@ rule datasets:
 rule collect_dataset:
     input:
         optima=plan.optima_of,
-        runs=plan.runs_of,
+        runs=lambda wildcards: plan.run_files(wildcards.experiment),
     output:
         "results/datasets/{experiment}.nc",
     log:
@@ -19,11 +19,10 @@ rule collect_dataset:
     localrule: True
     conda:
         "../../envs/compute.yaml"
-    threads: 1
     resources:
         **plan.resources("collect_dataset"),
     params:
-        experiment=plan.dataset_block,
+        experiment=lambda wildcards: plan.experiments[wildcards.experiment].block,
         sources=sources.of("collect_dataset"),
         versions=sources.versions("compute"),
     script:

@@ -27,7 +27,6 @@ rule draw:
     localrule: True
     conda:
         "../../envs/figures.yaml"
-    threads: 1
     resources:
         mem_mb=plan.figures.memory,
         runtime=10,

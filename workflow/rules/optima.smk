@@ -18,7 +18,6 @@ rule solve_optima:
         "results/timings/optima/{case}.tsv"
     conda:
         "../../envs/compute.yaml"
-    threads: 1
     resources:
         **plan.resources("solve_optima"),
     params:
@@ -48,7 +47,6 @@ rule solve_meta_optimum:
         "results/timings/optima/{case}/adaptation_rate-{rate}.tsv"
     conda:
         "../../envs/compute.yaml"
-    threads: 1
     resources:
         **plan.resources("solve_meta_optimum"),
     params:

@@ -26,7 +26,6 @@ rule tabulate:
     localrule: True
     conda:
         "../../envs/compute.yaml"
-    threads: 1
     resources:
         mem_mb=plan.tables.memory,
         runtime=10,

@@ -12,7 +12,6 @@ rule generate_tasks:
         "results/timings/tasks/{case}.tsv"
     conda:
         "../../envs/compute.yaml"
-    threads: 1
     resources:
         **plan.resources("generate_tasks"),
     params:

@@ -41,7 +41,6 @@ rule audit_theory:
     priority: plan.priority("audit_theory")
     conda:
         "../../envs/compute.yaml"
-    threads: 1
     resources:
         **plan.resources("audit_theory"),
     params:
@@ -95,7 +94,6 @@ rule run_exact_methods:
     priority: plan.priority("run_exact_methods")
     conda:
         "../../envs/compute.yaml"
-    threads: 1
     resources:
         **plan.resources("run_exact_methods"),
     params:

@@ -201,7 +201,7 @@ class Plan:
         if rule == "collect_dataset":
             return dataset_sizes(self.checked, self.experiments[experiment])
         if rule in THEORY:
-            return theory_sizes(self.checked, tasks)[rule][1]
+            return theory_sizes(self.checked, tasks)[rule]
         case, family = self.task_sets[tasks]
         settings = self._runs[tasks, configuration].settings if rule == "train_policy" else None
         return [replace(case_sizes(self.checked, case), tasks=family.count, settings=settings)]
@@ -222,14 +222,6 @@ class Plan:
         experiment = self.experiments[wildcards.experiment]
         sets = dict.fromkeys(point.tasks for case in experiment.bases for point in experiment.points(case))
         return [OPTIMA_FILE.format(case=name) for name in sets]
-
-    def runs_of(self, wildcards: Any) -> list[str]:
-        """An experiment's run files: by case, then by point, then by seed."""
-        return self.run_files(wildcards.experiment)
-
-    def dataset_block(self, wildcards: Any) -> dict[str, Any]:
-        """An experiment in plain values, every default included: a changed default collects its runs again."""
-        return self.experiments[wildcards.experiment].block
 
     def run_files(self, name: str) -> list[str]:
         """The experiment's run files: by case, then by point, then by seed."""

@@ -5,15 +5,13 @@ the measured jobs of many sizes by not much more than two (results/benchmarks/de
 allocated, however large the sizes.
 """
 
-import functools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from metalqr.config.experiments import TASKS, Experiment
-from metalqr.config.problems import key_path
+from metalqr.config.experiments import Experiment
 from metalqr.config.registries import methods
 
 if TYPE_CHECKING:
@@ -38,7 +36,7 @@ SAFETY = 4
 
 #: Squarings in the solution of a Lyapunov equation, each of which is kept: 25 for a spectral radius of 1 - 1e-6.
 _POWERS = 25
-#: Share of a job's memory that a key must stand for to be named in a message.
+#: Share of a job's memory that a size must stand for to be named in a message.
 _NOTABLE_SHARE = 0.1
 _UNITS = ("MB", "GB", "TB", "PB", "EB")
 #: The lists of `estimation_error`, each with the settings that take its values.
@@ -275,11 +273,8 @@ def dataset_sizes(config: "Config", experiment: Experiment) -> list[Sizes]:
     return [_largest_first("collect_dataset", run_sizes(config, experiment, case))[0] for case in experiment.bases]
 
 
-def theory_sizes(config: "Config", case: str) -> dict[str, tuple[str, list[Sizes]]]:
-    """For each rule of the stage `theory` its block of the config, and the parts of its job for a case.
-
-    Errors are measured at several values, one after the other.
-    """
+def theory_sizes(config: "Config", case: str) -> dict[str, list[Sizes]]:
+    """The parts of a case's jobs of the stage `theory`; errors are measured at several values."""
     sizes, theory = case_sizes(config, case), config.theory
     # Of Algorithms 1 and 2, whatever the method.
     own = config.own_settings[case].model_copy(update={"method": "zeroth_order_maml"})
@@ -288,12 +283,11 @@ def theory_sizes(config: "Config", case: str) -> dict[str, tuple[str, list[Sizes
         for axis, names in ESTIMATION_SWEEPS.items()
         for value in getattr(theory.estimation_error, axis)
     ]
-    runs = len(config.seeds_without_axes(case))
     return {
-        "audit_theory": ("audit", [replace(sizes, settings=theory.audit)]),
-        "measure_estimation_error": ("estimation_error", [replace(sizes, settings=each) for each in estimates]),
-        "run_exact_methods": ("exact_methods", [replace(sizes, settings=theory.exact_methods)]),
-        "check_stability": ("", [replace(sizes, settings=own, runs=runs)]),
+        "audit_theory": [replace(sizes, settings=theory.audit)],
+        "measure_estimation_error": [replace(sizes, settings=each) for each in estimates],
+        "run_exact_methods": [replace(sizes, settings=theory.exact_methods)],
+        "check_stability": [replace(sizes, settings=own, runs=len(config.seeds_without_axes(case)))],
     }
 
 
@@ -301,93 +295,49 @@ def _largest_first(rule: str, parts: Sequence[Sizes]) -> list[Sizes]:
     return sorted(parts, key=lambda part: -RULES[rule](part).numbers)
 
 
-class _Job(NamedTuple):
-    """The largest job of a rule for a case; its first part is the largest."""
-
-    rule: str
-    parts: list[Sizes]
-    block: list[str]  # path of the config's block that is about it
-
-    @property
-    def megabytes(self) -> float:
-        return megabytes(self.rule, self.parts)
-
-    def saving(self, name: str) -> float:
-        """Megabytes that the job would not need if a size were 1."""
-        return self.megabytes - megabytes(self.rule, [part.with_one(name) for part in self.parts])
-
-
 def memory_problems(config: "Config") -> Iterator[str]:
-    """The largest job of each case that needs more memory than ``execution.largest_memory_mb``, in words."""
+    """A job of each case that needs more memory than ``execution.largest_memory_mb``, in words."""
     limit = config.execution.largest_memory_mb
-    largest: dict[str, _Job] = {}
-    for job in _jobs(config):
-        known = largest.setdefault(job.parts[0].case, job)
-        # Of the stage `theory` only where nothing else is too large: it can be left out.
-        if job.megabytes > known.megabytes and (job.block[0] != "theory" or known.megabytes <= limit):
-            largest[job.parts[0].case] = job
-    for case, job in largest.items():
-        if job.megabytes <= limit:
+    refused = set()
+    for block, rule, parts in _jobs(config):
+        needed, part = megabytes(rule, parts), parts[0]
+        if needed <= limit or part.case in refused:
             continue
-        needs = f"the job {job.rule} of {case} would need about {readable(job.megabytes)} of memory"
-        values = {
-            name: value
-            for name, value in job.parts[0].values().items()
-            if job.saving(name) > _NOTABLE_SHARE * job.megabytes
-        }
-        if not values:
+        refused.add(part.case)
+        needs = f"the job {rule} of {part.case} would need about {readable(needed)} of memory"
+        values = part.values()
+        without = {name: megabytes(rule, [each.with_one(name) for each in parts]) for name in values}
+        name = min(values, key=without.__getitem__)
+        if without[name] > (1 - _NOTABLE_SHARE) * needed:
             yield f"execution.largest_memory_mb: {limit} is too little: {needs}; raise it"
             return
-        names = sorted(values, key=job.saving, reverse=True)
-        keys = list(dict.fromkeys(_key(config, job, name, values[name]) for name in names))
-        many = f"{values[names[0]]} {'runs are too many' if names[0] == 'runs' else 'is too much'}"
-        lower = " or ".join(filter(None, [", ".join(keys[:-1]), keys[-1]]))
-        leave = f", leave {case} out of theory.cases" if job.block[0] == "theory" else ""
-        yield (
-            f"{keys[0]}: {many}: {needs}, more than execution.largest_memory_mb: {limit}; lower {lower}{leave}, or "
-            "raise the limit"
-        )
+        case = f"cases.{part.case}"
+        keys = {
+            "state_dim": f"{case}.state_dim",
+            "action_dim": f"{case}.action_dim",
+            "tasks": f"{case}.tasks.{config.cases[part.case].family.count_setting}",
+            "threads": "execution.threads",
+            "runs": "the number of runs",
+            **({"iterations": "repeats"} if rule == "measure_estimation_error" else {}),
+        }
+        leave = f", leave {part.case} out of theory.cases" if block == "theory" else ""
+        lower = f"lower {keys.get(name, name)}, which is {values[name]}{leave}"
+        yield f"{block}: {needs}, more than execution.largest_memory_mb: {limit}; {lower}, or raise the limit"
 
 
-def _jobs(config: "Config") -> Iterator[_Job]:
-    """The jobs of every case that an experiment or the stage `theory` uses; of a rule with many, the largest."""
+def _jobs(config: "Config") -> Iterator[tuple[str, str, list[Sizes]]]:
+    """The block of the config, the rule and the parts of each job; of many for a case the largest."""
     for name, experiment in config.resolved.items():
-        block = ["experiments", name]
         for case in experiment.bases:
             runs = run_sizes(config, experiment, case)
-            for rule in ("generate_tasks", "solve_optima", "solve_meta_optimum", "train_policy"):
-                yield _Job(rule, _largest_first(rule, runs)[:1], block)
-        yield _Job("collect_dataset", _largest_first("collect_dataset", dataset_sizes(config, experiment)), block)
+            for rule in ("train_policy", "solve_meta_optimum", "solve_optima", "generate_tasks"):
+                yield f"experiments.{name}", rule, _largest_first(rule, runs)[:1]
+        datasets = _largest_first("collect_dataset", dataset_sizes(config, experiment))
+        yield f"experiments.{name}", "collect_dataset", datasets
+    # Last, since it can be left out.
     for case in config.theory_cases:
-        for rule, (name, parts) in theory_sizes(config, case).items():
-            yield _Job(rule, _largest_first(rule, parts), ["theory", name])
-
-
-def _key(config: "Config", job: _Job, name: str, value: Any) -> str:
-    """The key of the config that gives a job's largest part one of its sizes."""
-    if name == "runs":
-        return key_path([*job.block, "seeds"])
-    case, plain = job.parts[0].case, config.plain()
-    aliases = {"tasks": config.cases[case].family.count_setting}
-    if job.rule == "measure_estimation_error":
-        aliases |= {"iterations": "repeats", "inner_perturbations": "perturbations"}
-    name = aliases.get(name, name)
-    found: list[tuple[list[Any], Any]] = []
-    for path in (job.block, ["cases", case], ["algorithm"], ["execution"]):
-        block = functools.reduce(lambda inner, key: inner.get(key, {}), path, plain)
-        found += _entries(block, (name, f"{TASKS}{name}"), path)
-    return key_path(next((path for path, entry in found if entry == value), found[0][0]) if found else [])
-
-
-def _entries(block: Mapping[str, Any], names: Sequence[str], path: list[Any]) -> Iterator[tuple[list[Any], Any]]:
-    """The places where a block has one of some keys, with the values there."""
-    for key, entry in block.items():
-        if key in names and isinstance(entry, list):
-            yield from (([*path, key, place], each) for place, each in enumerate(entry))
-        if key in names:
-            yield [*path, key], len(entry) if isinstance(entry, list) else entry
-        elif isinstance(entry, Mapping):
-            yield from _entries(entry, names, [*path, key])
+        for rule, parts in theory_sizes(config, case).items():
+            yield "theory", rule, _largest_first(rule, parts)
 
 
 def readable(memory: float) -> str:

@@ -538,7 +538,8 @@ def test_a_size_of_a_plugin_that_may_not_be_one_is_blamed(forgotten: None, tmp_p
     (tmp_path / "own.py").write_text(lines)
     variants = {"own": {"method": "own", "pairs": 2_000_000_000}}
     found = problems(overlaid({"plugins": ["own.py"]}, mine(variants=variants)), tmp_path)
-    assert found[0].startswith("experiments.mine.variants.own.pairs: 2000000000 is too much: the job train_policy of")
+    assert "the job train_policy of d1k1 would need " in found[0]
+    assert "; lower pairs, which is 2000000000, or raise the limit" in found[0]
 
 
 def test_names_in_datasets_are_taken() -> None:
