@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import ConfigDict, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from metalqr.config.problems import nearest, shown, told
+from metalqr.config.problems import described, nearest, short_repr
 from metalqr.config.registries import estimators, families, methods
 from metalqr.config.registry import Plugin, PluginError, Registry, UnknownNameError
 from metalqr.config.settings import (
@@ -31,7 +31,7 @@ Precision = Literal["float64", "float32"]
 CHOICES: dict[str, Registry[Any]] = {"method": methods, "estimator": estimators}
 #: Names beside those of the shared settings that no setting of a method or an estimator may have: they mean something
 #: else in a config, in the sizes of a job, or in a dataset.
-TAKEN = {
+RESERVED_NAMES = {
     *("seed", "variant", "iteration", "task", "action", "state", "case", "settings", "algorithm", "experiment"),
     *("tasks", "threads", "runs", "state_dim", "action_dim"),
     *("cost", "ratio", "gradient_norm", "rollout_steps", "unstable_perturbations", "perturbed_policies"),
@@ -136,7 +136,7 @@ class MetaSettings(Settings):
                     {name: values[name] for name in names if name in values}
                 ).as_dict()
             except ValidationError as error:
-                path, text = next(told(error, plugin.Settings))
+                path, text = next(described(error, plugin.Settings))
                 raise refuse(".".join(map(str, path)), text) from None
         shared = {name: value for name, value in values.items() if name in cls.model_fields}
         for name in values:
@@ -195,7 +195,7 @@ def require_free_names() -> None:
                 where = f"plugins: {plugin.source.name}: {kind} {plugin.name}: its setting {name}"
                 if name in MetaSettings.model_fields:
                     raise PluginError(f"{where} is one that all methods share; use that, or choose another name")
-                if name in TAKEN or hasattr(MetaSettings, name):
+                if name in RESERVED_NAMES or hasattr(MetaSettings, name):
                     raise PluginError(f"{where} has a name that means something else; choose another name")
                 other, same = owners.setdefault(name, (plugin, field))
                 if (type_of(same), same.default) != (type_of(field), field.default):
@@ -244,9 +244,9 @@ def plugins_named(values: Mapping[str, Any]) -> list[type[Plugin]]:
     for key, registry in CHOICES.items():
         name = values.get(key, MetaSettings.model_fields[key].default)
         if not isinstance(name, str):
-            raise refuse(key, f"{shown(name)} is not text")
+            raise refuse(key, f"{short_repr(name)} is not text")
         try:
             found.append(registry.get(name))
         except UnknownNameError:
-            raise refuse(key, f"{shown(name)} is not possible; {nearest(name, list(registry.names()))}") from None
+            raise refuse(key, f"{short_repr(name)} is not allowed; {nearest(name, list(registry.names()))}") from None
     return found

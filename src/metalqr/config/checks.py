@@ -16,8 +16,8 @@ from metalqr.config.algorithm import (
 )
 from metalqr.config.experiments import TASKS, VARIANT, Base, Experiment
 from metalqr.config.model import Config, ExperimentBlock, config_model, sweepable
-from metalqr.config.outputs import kept_for
-from metalqr.config.problems import ConfigError, SettingsError, key_path, nearest, shape_problem, told
+from metalqr.config.outputs import reserved_by
+from metalqr.config.problems import ConfigError, SettingsError, described, key_path, nearest, shape_problem
 from metalqr.config.registries import families
 from metalqr.config.registry import PluginError, load_plugins
 from metalqr.config.resources import memory_problems
@@ -48,7 +48,7 @@ def check_config(config: Mapping[str, Any], folder: Path | None = None) -> Confi
     try:
         checked = model.model_validate(cleaned)
     except ValidationError as error:
-        found = sorted(told(error, model), key=lambda problem: [str(key) for key in problem[0]])
+        found = sorted(described(error, model), key=lambda problem: [str(key) for key in problem[0]])
         raise ConfigError(dict.fromkeys(f"{key_path(path)}: {text}" for path, text in found)) from None
     for problems in (_cross_problems, memory_problems):
         if lines := list(dict.fromkeys(problems(checked))):
@@ -118,8 +118,8 @@ def _case_problems(config: Config, name: str) -> Iterator[str]:
 def _block_problems(config: Config, name: str) -> Iterator[str]:
     """Problems of an experiment, apart from those of its points."""
     block: ExperimentBlock = config.experiments[name]
-    if owner := kept_for(name):
-        yield f"experiments.{name}: this name is kept for {owner}; choose another"
+    if owner := reserved_by(name):
+        yield f"experiments.{name}: this name is reserved for {owner}; choose another"
     yield from _unknown_cases(config, f"experiments.{name}.cases", block.cases)
     for setting, axis in block.linked.items():
         key = key_path(["experiments", name, "sweep", setting])
@@ -147,7 +147,7 @@ def _value_problems(setting: str, values: Iterable[Any]) -> Iterator[str]:
         try:
             adapter.validate_python(value)
         except ValidationError as error:
-            yield from (text for _, text in told(error, Settings))
+            yield from (text for _, text in described(error, Settings))
 
 
 def _point_problems(config: Config, experiment: Experiment) -> Iterator[str]:

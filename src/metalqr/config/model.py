@@ -15,6 +15,7 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
+    PlainSerializer,
     Tag,
     WithJsonSchema,
     WrapValidator,
@@ -24,7 +25,7 @@ from pydantic.fields import FieldInfo
 
 from metalqr.config.algorithm import CHOICES, MetaSettings, all_fields, family_fields
 from metalqr.config.experiments import TASKS, Base, Experiment
-from metalqr.config.problems import nearest, shown, wrong_type
+from metalqr.config.problems import nearest, short_repr, wrong_type
 from metalqr.config.registries import estimators, families, methods
 from metalqr.config.registry import NAME, NAME_RULE
 from metalqr.config.settings import (
@@ -62,13 +63,13 @@ Gain = Annotated[Annotated[Literal["zero"], Tag("<text>")] | Annotated[Matrix, T
 
 def _list_or_text(value: Any) -> Any:
     if not isinstance(value, list | tuple | str):
-        raise refuse("", f"{shown(value)} is not a list or text")
+        raise refuse("", f"{short_repr(value)} is not a list or text")
     return value
 
 
 def _all_cases(value: str) -> str:
     if value != "all":
-        raise refuse("", f"{shown(value)} is not all; write a list, even of one case")
+        raise refuse("", f"{short_repr(value)} is not all; write a list, even of one case")
     return value
 
 
@@ -273,33 +274,9 @@ class Config(Settings):
 
     def plain(self) -> dict[str, Any]:
         """The config in plain values, every default filled in: what the jobs and the captions of the report read."""
-        plain = self.model_dump(mode="json", exclude={"cases", "experiments", "algorithm"})
+        plain = self.model_dump(mode="json")
         defaults = {each.name: each.default for each in MetaSettings.declarations() if not each.is_required}
-        plain["algorithm"] = {**defaults, **self.algorithm}
-        plain["cases"] = {
-            name: {
-                "state_dim": case.state_dim,
-                "action_dim": case.action_dim,
-                "tasks": {"family": case.family.name, **_without_none(case.family.settings.as_dict())},
-                "initial_gain": case.initial_gain,
-                "algorithm": case.algorithm,
-            }
-            for name, case in self.cases.items()
-        }
-        plain["experiments"] = {
-            name: {
-                "cases": list(block.cases),
-                "seeds": list(block.seeds),
-                "variants": block.variants,
-                "sweep": {key: each if isinstance(each, str) else list(each) for key, each in block.sweep.items()},
-            }
-            for name, block in self.experiments.items()
-        }
-        return plain
-
-
-def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+        return {**plain, "algorithm": {**defaults, **self.algorithm}}
 
 
 def config_model() -> type[Config]:
@@ -369,7 +346,11 @@ def _partial(name: str, fields: Mapping[str, tuple[Any, FieldInfo]]) -> Any:
         default = None if field.is_required() else field.default
         optional[key] = (kind, Field(default, title=field.title, description=field.description, validate_default=False))
     model = create_model(name, __base__=Settings, **optional)
-    return Annotated[model, WrapValidator(_only_given)]
+    return Annotated[model, WrapValidator(_only_given), PlainSerializer(_in_lists)]
+
+
+def _in_lists(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def _only_given(value: Any, check: Callable[[Any], Settings]) -> dict[str, Any]:
@@ -401,6 +382,7 @@ def _families() -> Any:
         Discriminator(lambda value: f"<{value['family']}>"),
         BeforeValidator(_of_known_family),
         AfterValidator(_made),
+        PlainSerializer(_in_full),
     ]
 
 
@@ -411,10 +393,15 @@ def _of_known_family(value: Any) -> Any:
         raise refuse("family", "missing; add it")
     if value["family"] not in families.names():
         known = list(families.names())
-        raise refuse("family", f"{shown(value['family'])} is not possible; {nearest(str(value['family']), known)}")
+        raise refuse("family", f"{short_repr(value['family'])} is not allowed; {nearest(str(value['family']), known)}")
     return value
 
 
 def _made(checked: Any) -> "Family":
     plugin = families.get(checked.family)
     return plugin(plugin.Settings(**{name: getattr(checked, name) for name in plugin.Settings.names()}))
+
+
+def _in_full(family: "Family") -> dict[str, Any]:
+    settings = {name: value for name, value in family.settings.as_dict().items() if value is not None}
+    return {"family": family.name, **settings}

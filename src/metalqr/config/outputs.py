@@ -98,7 +98,7 @@ RESULTS = {
 }
 
 
-def kept_for(experiment: str) -> str | None:
+def reserved_by(experiment: str) -> str | None:
     """The figure or table whose files an experiment of this name would write to, in words; None if it is free.
 
     Capitals do not count: there are file systems that do not tell them from small letters.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metalqr.config.algorithm import MetaSettings
@@ -69,6 +70,15 @@ class Plan:
     folder : Path, optional
         To which the paths of ``plugins`` are relative; by default the working directory.
 
+    Attributes
+    ----------
+    checked : Config
+    config : dict
+        In plain values, with every default.
+    task_sets : dict of str to TaskSet
+        All sets of tasks by name.
+    figures, tables : Outputs
+
     Raises
     ------
     ConfigError
@@ -82,7 +92,8 @@ class Plan:
         self.config["plugins"] = [str(self.folder / file) for file in self.checked.plugins]
         self._runs: dict[tuple[str, str], Run] = {}
         self._run_files: dict[str, list[str]] = {}
-        self._task_sets: dict[str, TaskSet] = {}
+        cases = self.checked.cases
+        self.task_sets = {case: TaskSet(case, cases[case].family) for case in self.theory.cases}
         for experiment in self.experiments.values():
             self._list_runs(experiment)
         self._known_needs: dict[tuple[str, ...], tuple[float, float]] = {}
@@ -93,7 +104,7 @@ class Plan:
         files = self._run_files[experiment.name] = []
         for case in experiment.bases:
             for name, family in experiment.families(case).items():
-                self._task_sets.setdefault(name, TaskSet(case, family))
+                self.task_sets.setdefault(name, TaskSet(case, family))
             for point in experiment.points(case):
                 changed = point.settings.changed()
                 configuration = configuration_digest(point.settings)
@@ -110,18 +121,8 @@ class Plan:
     @cached_property
     def cases(self) -> tuple[str, ...]:
         """The cases that an experiment or the stage `theory` uses, in the config's order."""
-        used = {task_set.case for task_set in self._task_sets.values()} | set(self.theory.cases)
+        used = {each.case for each in self.task_sets.values()}
         return tuple(case for case in self.checked.cases if case in used)
-
-    @cached_property
-    def task_sets(self) -> dict[str, TaskSet]:
-        """All sets of tasks by name, those of the cases that runs or the stage `theory` use as they are first."""
-        own = {
-            case: TaskSet(case, self.checked.cases[case].family)
-            for case in self.cases
-            if case in self._task_sets or case in self.theory.cases
-        }
-        return own | {name: each for name, each in self._task_sets.items() if name not in own}
 
     @cached_property
     def theory(self) -> TheoryPlan:
@@ -171,10 +172,10 @@ class Plan:
         """Memory and run time of a rule's jobs. Snakemake tries a job again with more of both, if --retries allows."""
 
         def mem_mb(wildcards: Any, attempt: int) -> int:
-            return math.ceil(attempt * (SNAKEMAKE + self._needs(rule, vars(wildcards))[0]))
+            return math.ceil(attempt * (SNAKEMAKE + self._needs(rule, wildcards)[0]))
 
         def runtime(wildcards: Any, attempt: int) -> int:
-            return attempt * minutes(self._needs(rule, vars(wildcards))[1])
+            return attempt * minutes(self._needs(rule, wildcards)[1])
 
         for function in (mem_mb, runtime):
             # Snakemake looks it up several times a job, and to make it anew is slow.
@@ -183,27 +184,27 @@ class Plan:
 
     def priority(self, rule: str) -> Callable[[Any], int]:
         """The priority of a rule's jobs: the longest first, on one scale for all rules."""
-        return lambda wildcards: priority(self._needs(rule, vars(wildcards))[1])
+        return lambda wildcards: priority(self._needs(rule, wildcards)[1])
 
     def megabytes(self, rule: str, **wildcards: str) -> float:
         """Memory of a job, without the Snakemakes around it."""
-        return self._needs(rule, wildcards)[0]
+        return self._needs(rule, SimpleNamespace(**wildcards))[0]
 
-    def _needs(self, rule: str, wildcards: Mapping[str, str]) -> tuple[float, float]:
+    def _needs(self, rule: str, wildcards: Any) -> tuple[float, float]:
         """Megabytes and seconds of a job, the same for all seeds."""
-        key = rule, *(wildcards.get(name, "") for name in ("case", "configuration", "experiment"))
+        key = rule, *(getattr(wildcards, name, "") for name in ("case", "configuration", "experiment"))
         if key not in self._known_needs:
-            parts = self._parts(*key)
+            parts = self._parts(rule, wildcards)
             self._known_needs[key] = megabytes(rule, parts), seconds(rule, parts)
         return self._known_needs[key]
 
-    def _parts(self, rule: str, tasks: str, configuration: str, experiment: str) -> list[Sizes]:
+    def _parts(self, rule: str, wildcards: Any) -> list[Sizes]:
         if rule == "collect_dataset":
-            return dataset_sizes(self.checked, self.experiments[experiment])
+            return dataset_sizes(self.checked, self.experiments[wildcards.experiment])
         if rule in THEORY:
-            return theory_sizes(self.checked, tasks)[rule]
-        case, family = self.task_sets[tasks]
-        settings = self._runs[tasks, configuration].settings if rule == "train_policy" else None
+            return theory_sizes(self.checked, wildcards.case)[rule]
+        case, family = self.task_sets[wildcards.case]
+        settings = self.run(wildcards).settings if rule == "train_policy" else None
         return [replace(case_sizes(self.checked, case), tasks=family.count, settings=settings)]
 
     @property
@@ -220,8 +221,7 @@ class Plan:
     def optima_of(self, wildcards: Any) -> list[str]:
         """The optima of an experiment's sets of tasks: by case, then in the order of the points."""
         experiment = self.experiments[wildcards.experiment]
-        sets = dict.fromkeys(point.tasks for case in experiment.bases for point in experiment.points(case))
-        return [OPTIMA_FILE.format(case=name) for name in sets]
+        return [OPTIMA_FILE.format(case=name) for case in experiment.bases for name in experiment.families(case)]
 
     def run_files(self, name: str) -> list[str]:
         """The experiment's run files: by case, then by point, then by seed."""

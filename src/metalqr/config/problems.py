@@ -53,10 +53,10 @@ class SettingsError(ValueError):
 
 def problems_of(error: ValidationError, model: type[BaseModel]) -> str:
     """All problems of a class of settings, in one line."""
-    return "; ".join(f"{key_path(path)}: {text}" for path, text in told(error, model))
+    return "; ".join(f"{key_path(path)}: {text}" for path, text in described(error, model))
 
 
-def told(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[tuple[int | str, ...], str]]:
+def described(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[tuple[int | str, ...], str]]:
     """The path of each problem that pydantic found in a model, and what is wrong there, in words."""
     for each in error.errors(include_url=False):
         kind, value, context = each["type"], each["input"], each.get("ctx", {})
@@ -72,7 +72,7 @@ def told(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[tuple
             text = _out_of_range(value, kind, context)
         elif kind == "literal_error":
             choices = re.findall(r"'([^']*)'", str(context["expected"]))
-            text = f"{shown(value)} is not possible; {nearest(str(value), choices)}"
+            text = f"{short_repr(value)} is not allowed; {nearest(str(value), choices)}"
         elif kind == "too_short":
             if value:
                 continue  # only entries that are impossible, which is said of each
@@ -82,7 +82,7 @@ def told(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[tuple
         elif kind in _KINDS:
             text = wrong_type(value, kind)
         else:
-            text = f"{shown(value)}: {each['msg']}"
+            text = f"{short_repr(value)}: {each['msg']}"
         yield path, text
 
 
@@ -125,17 +125,17 @@ def _out_of_range(value: Any, kind: str, context: dict[str, Any]) -> str:
     # The smallest number whose square is one: for a number that is not positive, that is not what is wrong.
     if sign == ">=" and 0 < bound < 1 and value <= 0:
         sign, bound = ">", 0
-    return f"{shown(value)} is not {sign} {bound if isinstance(bound, int) else format(bound, 'g')}"
+    return f"{short_repr(value)} is not {sign} {bound if isinstance(bound, int) else format(bound, 'g')}"
 
 
 def wrong_type(value: Any, kind: str) -> str:
     """The problem with a value of another type, with what to write instead where that can be told."""
-    found, wanted = shown(value), _KINDS[kind]
+    found, wanted = short_repr(value), _KINDS[kind]
     if wanted not in ("a number", "a whole number"):
         return f"{found} is not {wanted}"
     whole = wanted == "a whole number"
     if whole and isinstance(value, float) and value.is_integer():
-        return f"{found} is not {wanted}; write {shown(int(value))}"
+        return f"{found} is not {wanted}; write {short_repr(int(value))}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{found} exceeds the range of double precision"
     if not isinstance(value, str):
@@ -145,7 +145,7 @@ def wrong_type(value: Any, kind: str) -> str:
     except ValueError:
         number = math.nan
     if whole and number.is_integer():
-        return f"{found} is text, not {wanted}; write {shown(int(number))}"
+        return f"{found} is text, not {wanted}; write {short_repr(int(number))}"
     if whole or not math.isfinite(number):
         return f"{found} is text, not {wanted}"
     remedy = f"write {_yaml_number(number)} (YAML reads 1e-3 as text, 1.0e-3 as a number)"
@@ -158,7 +158,7 @@ def _yaml_number(number: float) -> str:
     return f"{mantissa if '.' in mantissa else mantissa + '.0'}{exponent}{power}"
 
 
-def shown(value: Any) -> str:
+def short_repr(value: Any) -> str:
     """The value as Python writes it, cut to a length that fits into a line."""
     return shortened(repr(value))
 
@@ -183,7 +183,7 @@ def nearest(word: str, known: list[str]) -> str:
     if close:
         return f"did you mean {close[0]}?"
     listed = ", ".join(known)
-    return f"possible: {listed if len(listed) <= MAX_LISTED else listed[:MAX_LISTED].rpartition(', ')[0] + ', ...'}"
+    return f"use one of: {listed if len(listed) <= MAX_LISTED else listed[:MAX_LISTED].rpartition(', ')[0] + ', ...'}"
 
 
 def shape_problem(matrix: Sequence[Sequence[float]], shape: tuple[int, int], words: str) -> str | None:

@@ -19,7 +19,7 @@ from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import Node
 from ruamel.yaml.reader import ReaderError
 
-from metalqr.config.problems import ConfigError, key_path, shortened, shown
+from metalqr.config.problems import ConfigError, key_path, short_repr, shortened
 
 #: Entries of a file: a few anchors can stand for more than a memory holds.
 MAX_ENTRIES = 1_000_000
@@ -125,7 +125,7 @@ class _Constructor(SafeConstructor):
             return super().construct_object(node, deep)
         except (ValueError, KeyError, IndexError, OverflowError):  # of int() and the like, without the place
             kind = str(node.tag).rpartition(":")[2]
-            reason = f"{shown(node.value)} is not a possible {kind}; correct it, or put text into quotes"
+            reason = f"{short_repr(node.value)} is not a possible {kind}; correct it, or put text into quotes"
             raise MarkedYAMLError(None, None, reason, node.start_mark) from None
 
 
@@ -183,7 +183,7 @@ def _problems(value: Any, older: Any, path: tuple[Any, ...], visited: Iterator[i
     if isinstance(value, dict) and isinstance(older, dict):
         for key, entry in value.items():
             if not isinstance(key, str) or key not in older:
-                yield f"{key_path(path)}: the key {shown(key)} is not text to YAML; put it into quotes"
+                yield f"{key_path(path)}: the key {short_repr(key)} is not text to YAML; put it into quotes"
             else:
                 yield from _problems(entry, older[key], (*path, key), visited)
     elif isinstance(value, list) and isinstance(older, list):
@@ -193,5 +193,5 @@ def _problems(value: Any, older: Any, path: tuple[Any, ...], visited: Iterator[i
         yield f"{key_path(path)}: {shortened(str(value))} is a {type(value).__name__} to YAML; {_PLAIN}"
     # Text that looks like a number, 1e-3, is refused where a number is wanted, with the number to write.
     elif repr(value) != repr(older) and not (isinstance(older, str) and isinstance(value, float)):
-        both = f"Snakemake reads {shown(older)} (YAML 1.1), but YAML 1.2 reads {shown(value)}"
+        both = f"Snakemake reads {short_repr(older)} (YAML 1.1), but YAML 1.2 reads {short_repr(value)}"
         yield f"{key_path(path)}: {both}; write the one that you mean, text in quotes"

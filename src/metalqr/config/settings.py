@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from metalqr.config.problems import SettingsError, problems_of, shown
+from metalqr.config.problems import SettingsError, problems_of, short_repr
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ def no_twins(values: tuple[T, ...]) -> tuple[T, ...]:
     """Refuse a list that names a value twice."""
     for place, value in enumerate(values):
         if value in values[:place]:
-            raise refuse("", f"{shown(value)} is listed twice")
+            raise refuse("", f"{short_repr(value)} is listed twice")
     return values
 
 

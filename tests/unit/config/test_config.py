@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from places import ROOT
 
 from metalqr.config import ConfigError, Plan, check_config, schema
-from metalqr.config.algorithm import TAKEN, MetaSettings, all_declarations
+from metalqr.config.algorithm import RESERVED_NAMES, MetaSettings, all_declarations
 from metalqr.config.identity import configuration_digest, difference
 from metalqr.config.problems import SettingsError
 from metalqr.config.registries import families
@@ -128,22 +128,22 @@ def test_planning_imports_no_heavy_library(code: str) -> None:
         ("algorithm.tolerance", "9" * 400, "algorithm.tolerance: '99999"),
         ("algorithm.tolerance", 10**400, f"algorithm.tolerance: 1{59 * '0'}... exceeds the range of double precision"),
         ("algorithm.perturbations", "100", "algorithm.perturbations: '100' is text, not a whole number; write 100"),
-        ("algorithm.task_batch", "some", "algorithm.task_batch: 'some' is not possible; possible: all"),
+        ("algorithm.task_batch", "some", "algorithm.task_batch: 'some' is not allowed; use one of: all"),
         ("algorithm.task_batch", 0, "algorithm.task_batch: 0 is not >= 1"),
-        ("algorithm.method", "reptil", "algorithm.method: 'reptil' is not possible; "),
-        ("algorithm.estimator", "one_pont", "algorithm.estimator: 'one_pont' is not possible; did you mean one_point?"),
+        ("algorithm.method", "reptil", "algorithm.method: 'reptil' is not allowed; "),
+        ("algorithm.estimator", "one_pont", "algorithm.estimator: 'one_pont' is not allowed; did you mean one_point?"),
         ("seeds", [1], "seeds: unknown key; did you mean seed?"),
         ("seed", 10**400, f"seed: 1{59 * '0'}... is not <= 4294967295"),
         ("plugins", "mine.py", "plugins: 'mine.py' is not a list"),
         ("plugins", ["missing.py"], "plugins: missing.py: it cannot be read (No such file or directory); looked for /"),
         ("cases.d1k1.tasks", [1], "cases.d1k1.tasks: [1] is not a mapping (key: value)"),
         ("cases.d1k1.tasks.family", None, "cases.d1k1.tasks.family: missing; add it"),
-        ("cases.d1k1.tasks.family", "same", "cases.d1k1.tasks.family: 'same' is not possible; possible: "),
+        ("cases.d1k1.tasks.family", "same", "cases.d1k1.tasks.family: 'same' is not allowed; use one of: "),
         ("cases.d1k1.tasks.spectral_radius", None, "cases.d1k1.tasks.spectral_radius: missing; add it"),
-        ("cases.d1k1.tasks.A", [], "cases.d1k1.tasks.A: unknown key; possible: family, count, spectral_radius"),
-        ("cases.d1k1.initial_gain", "one", "cases.d1k1.initial_gain: 'one' is not possible; possible: zero"),
+        ("cases.d1k1.tasks.A", [], "cases.d1k1.tasks.A: unknown key; use one of: family, count, spectral_radius"),
+        ("cases.d1k1.initial_gain", "one", "cases.d1k1.initial_gain: 'one' is not allowed; use one of: zero"),
         ("cases.d1k1\n", {}, "cases.'d1k1\\n': not a name; use at most"),
-        ("execution.cores", 2, "execution.cores: unknown key; possible: threads"),
+        ("execution.cores", 2, "execution.cores: unknown key; use one of: threads"),
         ("experiments.figure1", {}, "experiments.figure1.cases: missing; add it"),
         ("experiments.figure1.seeds", [1, 2, 1], "experiments.figure1.seeds: 1 is listed twice"),
         ("experiments.figure1.seeds", 3, "experiments.figure1.seeds: 3 is not a list"),
@@ -157,7 +157,7 @@ def test_planning_imports_no_heavy_library(code: str) -> None:
         (
             "experiments.figure1.sweep",
             {"method": ["reptile"], "estimator": "method"},
-            "experiments.figure1.sweep.estimator (moves with method): 'reptile' is not possible; possible: one_point, ",
+            "experiments.figure1.sweep.estimator (moves with method): 'reptile' is not allowed; use one of: one_p",
         ),
         (
             "experiments.figure1.sweep",
@@ -172,7 +172,7 @@ def test_planning_imports_no_heavy_library(code: str) -> None:
         (
             "experiments.figure1.sweep",
             {"tasks.p": [[0.5, 0.5]]},
-            "experiments.figure1.sweep.'tasks.p': no setting of the family similar of d1k1; possible: count, spectral",
+            "experiments.figure1.sweep.'tasks.p': no setting of the family similar of d1k1; use one of: count, ",
         ),
         (
             "experiments.figure1.sweep",
@@ -233,7 +233,7 @@ def test_given_tasks_are_possible() -> None:
         ("p", [1.0], "cases.d1k1.tasks.p: 1 tasks, but A has 2"),
         ("Q", [[["1e-3"]], [[1.0]]], "cases.d1k1.tasks.Q[0][0][0]: '1e-3' is text, not a number; write 0.001"),
         ("R", None, "cases.d1k1.tasks.R: missing; add it"),
-        ("count", 3, "cases.d1k1.tasks.count: unknown key; possible: family, A, B, Q, R, Psi, Sigma0, p"),
+        ("count", 3, "cases.d1k1.tasks.count: unknown key; use one of: family, A, B, Q, R, Psi, Sigma0, p"),
     ],
 )
 def test_problems_of_given_tasks(name: str, value: Any, message: str) -> None:
@@ -546,7 +546,7 @@ def test_names_in_datasets_are_taken() -> None:
     from metalqr.results.datasets import DATASETS
 
     dims = {dim for spec in DATASETS.variables.values() for dim in spec.dims}
-    assert {*DATASETS.variables, *DATASETS.attributes, *dims, "seed", "variant", "iteration"} <= TAKEN
+    assert {*DATASETS.variables, *DATASETS.attributes, *dims, "seed", "variant", "iteration"} <= RESERVED_NAMES
 
 
 def test_families_may_differ_in_a_setting_of_the_same_name(forgotten: None, tmp_path: Path) -> None:

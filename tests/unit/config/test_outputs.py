@@ -192,7 +192,7 @@ def test_the_name_of_a_new_figure_is_kept(own: Path) -> None:
     config = overlaid("{experiments: {Mine: {cases: [d1k1], seeds: [0]}}}")
     check_config(config)
     write_figure(own, "mine")
-    assert problems(config) == ("experiments.Mine: this name is kept for the figure mine; choose another",)
+    assert problems(config) == ("experiments.Mine: this name is reserved for the figure mine; choose another",)
 
 
 @pytest.mark.parametrize(

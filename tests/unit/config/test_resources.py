@@ -201,10 +201,10 @@ def test_every_run_requests_what_it_needs() -> None:
 )
 def test_methods_and_estimators_say_what_they_take(choices: dict[str, Any], ratios: list[tuple[float, float]]) -> None:
     plan = planned({"experiments": {"mine": {"cases": ["d1k1"], "seeds": [0], **choices}}})
-    needs = [
-        plan._needs("train_policy", {"case": "d1k1", "configuration": path.split("/")[3]})
-        for path in plan.run_files("mine")
-    ]
+    paths = [path.split("/") for path in plan.run_files("mine")]
+    runs = [plan.run(SimpleNamespace(case=path[2], configuration=path[3])) for path in paths]
+    parts = [[Sizes("d1k1", 1, 1, 5, run.settings)] for run in runs]
+    needs = [(megabytes("train_policy", part), seconds("train_policy", part)) for part in parts]
     for (memory, time), (low, high) in zip(needs[1:], ratios, strict=True):
         assert low < time / needs[0][1] < high
         assert (memory > needs[0][0]) or low == 0

@@ -50,7 +50,7 @@ def test_names_of_figures_and_tables_are_reserved(name: str) -> None:
     for spelling in (name, name.upper()):
         experiment = {"cases": ["d1k1"], "seeds": [0], "sweep": {}}
         assert problems(overlaid({"experiments": {spelling: experiment}})) == (
-            f"experiments.{spelling}: this name is kept for the {kind} {name}; choose another",
+            f"experiments.{spelling}: this name is reserved for the {kind} {name}; choose another",
         )
 
 
