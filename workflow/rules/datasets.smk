@@ -2,7 +2,7 @@ rule datasets:
     input:
         rules.optima.input,
         rules.runs.input,
-        plan.dataset_files,
+        plan.results("datasets").values(),
 
 
 rule collect_dataset:

@@ -7,14 +7,14 @@ rule figures:
 # Every figure: the plug-in in src/metalqr/reporting/figures says what it reads and how the report shows it.
 rule draw:
     input:
-        plan.figures.inputs,
+        plan.figures.of("inputs"),
     output:
         "results/figures/{figure}.pdf",
         report(
             "results/figures/{figure}.svg",
             caption="../report/caption.rst",
-            category=plan.figures.category,
-            labels=plan.figures.labels,
+            category=plan.figures.of("category"),
+            labels=plan.figures.of("labels"),
         ),
         "results/figures/{figure}.png",
     log:
@@ -31,11 +31,8 @@ rule draw:
         mem_mb=plan.figures.memory,
         runtime=10,
     params:
-        plugin=plan.figures.plugin,
-        names=plan.figures.names,
-        reader=plan.figures.reader,
-        caption=plan.figures.caption,
-        sources=lambda wildcards: sources.of("draw", plan.figures.sources(wildcards)),
+        **plan.figures.params,
+        sources=lambda wildcards: sources.of("draw", plan.figures.of("sources")(wildcards)),
         versions=sources.versions("figures"),
     script:
         "../scripts/draw.py"

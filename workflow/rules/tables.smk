@@ -7,14 +7,14 @@ rule tables:
 # Every table: the plug-in in src/metalqr/reporting/tables says what it reads and how the report shows it.
 rule tabulate:
     input:
-        plan.tables.inputs,
+        plan.tables.of("inputs"),
     output:
         markdown="results/tables/{table}.md",
         csv=report(
             "results/tables/{table}.csv",
             caption="../report/caption.rst",
-            category=plan.tables.category,
-            labels=plan.tables.labels,
+            category=plan.tables.of("category"),
+            labels=plan.tables.of("labels"),
         ),
     log:
         "results/logs/tables/{table}.log",
@@ -30,11 +30,8 @@ rule tabulate:
         mem_mb=plan.tables.memory,
         runtime=10,
     params:
-        plugin=plan.tables.plugin,
-        names=plan.tables.names,
-        reader=plan.tables.reader,
-        caption=plan.tables.caption,
-        sources=lambda wildcards: sources.of("tabulate", plan.tables.sources(wildcards)),
+        **plan.tables.params,
+        sources=lambda wildcards: sources.of("tabulate", plan.tables.of("sources")(wildcards)),
         versions=sources.versions("compute"),
     script:
         "../scripts/tabulate.py"

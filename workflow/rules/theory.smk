@@ -1,7 +1,7 @@
 rule theory:
     input:
         rules.optima.input,
-        plan.theory.files_in("optima"),
+        plan.theory.meta_optima.values(),
         plan.theory.run_files,
         plan.theory.files,
         plan.figures.files("theory"),
@@ -12,21 +12,21 @@ rule theory:
 rule estimation_error:
     input:
         rules.tasks.input,
-        plan.theory.files_in("estimation_error"),
+        plan.theory.files_in("estimation_error").values(),
 
 
 rule exact_methods:
     input:
         rules.optima.input,
-        plan.theory.files_in("optima"),
-        plan.theory.files_in("exact_methods"),
+        plan.theory.meta_optima.values(),
+        plan.theory.files_in("exact_methods").values(),
 
 
 rule stability:
     input:
         rules.tasks.input,
         plan.theory.run_files,
-        plan.theory.files_in("stability"),
+        plan.theory.files_in("stability").values(),
 
 
 rule audit_theory:

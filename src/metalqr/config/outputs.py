@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from metalqr.config import resources
 from metalqr.config.problems import ConfigError, nearest
 from metalqr.config.registries import figures, tables
+from metalqr.config.resources import DRAWING, PROCESS
 
 if TYPE_CHECKING:
     from metalqr.config.plan import Plan
@@ -25,77 +24,17 @@ FIGURE_FORMATS = ("pdf", "svg", "png")
 TABLE_FORMATS = ("md", "csv")
 #: In the name of a file: one for each experiment or case.
 EACH = "{name}"
-
-
-class Result(NamedTuple):
-    """A kind of result that figures and tables read.
-
-    Attributes
-    ----------
-    reader : str
-        The function that reads one of its files, checked to be of the experiment or case: ``module:function``.
-    stage : str
-        The target that makes what is drawn of it: ``"datasets"`` for `figures` and `tables`, else its own name.
-    files : callable
-        From a plan: the files by the name of the experiment or case.
-    megabytes : callable
-        From a plan and a name: what is held of a file.
-    """
-
-    reader: str
-    stage: str
-    files: Callable[[Plan], dict[str, str]]
-    megabytes: Callable[[Plan, str], float]
-
-    @property
-    def source(self) -> Path:
-        """The file that defines the reader."""
-        module = self.reader.partition(":")[0]
-        return Path(__file__).parents[2].joinpath(*module.split(".")).with_suffix(".py")
-
-
-def _datasets(plan: Plan) -> dict[str, str]:
-    return dict(zip(plan.experiments, plan.dataset_files, strict=True))
-
-
-def _dataset_megabytes(plan: Plan, name: str) -> float:
-    return plan.megabytes("collect_dataset", experiment=name) - resources.PROCESS
-
-
-def _meta_optimum_megabytes(plan: Plan, name: str) -> float:
-    """A gain and a few numbers."""
-    case = plan.checked.cases[plan.task_sets[name.partition("/")[0]].case]
-    return 0.01 + 8e-6 * case.state_dim * case.action_dim
-
-
-def _of_theory(folder: str) -> Callable[[Plan], dict[str, str]]:
-    return lambda plan: dict(zip(plan.theory.cases_with(folder), plan.theory.files_in(folder), strict=True))
-
-
-def _theory_megabytes(plan: Plan, case: str) -> float:
-    """No file holds more than the largest job of its case."""
-    return max(plan.megabytes(rule, case=case) for rule in resources.THEORY) - resources.PROCESS
-
-
-#: What figures and tables can read: the values of their ``reads``.
-RESULTS = {
-    "datasets": Result("metalqr.results.datasets:load_experiment", "datasets", _datasets, _dataset_megabytes),
-    "meta_optima": Result(
-        "metalqr.results.meta_optima:load_meta_optimum_at",
-        "optima",
-        lambda plan: plan.meta_optima,
-        _meta_optimum_megabytes,
-    ),
-    **{
-        kind: Result(f"metalqr.{module}:load_{kind}", "theory", _of_theory(kind), _theory_megabytes)
-        for kind, module in (
-            ("theory", "results.theory"),
-            ("estimation_error", "evaluation.estimation_error.curves"),
-            ("exact_methods", "evaluation.exact_methods.dataset"),
-            ("stability", "evaluation.stability"),
-        )
-    },
+#: What figures and tables can read, with the function that reads one of its files: ``module:function``.
+READERS = {
+    "datasets": "metalqr.results.datasets:load_experiment",
+    "meta_optima": "metalqr.results.meta_optima:load_meta_optimum_at",
+    "theory": "metalqr.results.theory:load_theory",
+    "estimation_error": "metalqr.evaluation.estimation_error.curves:load_estimation_error",
+    "exact_methods": "metalqr.evaluation.exact_methods.dataset:load_exact_methods",
+    "stability": "metalqr.evaluation.stability:load_stability",
 }
+#: The target that makes what is drawn of a result, where that is not `theory`.
+_STAGES = {"datasets": "datasets", "meta_optima": "optima"}
 
 
 def reserved_by(experiment: str) -> str | None:
@@ -114,29 +53,45 @@ def _pattern(product: Any) -> str:
     return product.file or product.name
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(NamedTuple):
     """One figure or table.
 
     Attributes
     ----------
-    name : str
-        Of its files, without folder and suffix.
-    product : Product
-        What makes it, a plug-in. As in all of this package, without its type: reporting uses the config, not the other
-        way round.
-    inputs : dict of str to str
-        The files that it reads, by the name of the experiment or case.
+    plugin : str
+        What makes it.
+    reads : str
+        The kind of result that it reads, a key of :data:`READERS`.
+    names, inputs : list of str
+        The experiments or cases that it shows, and the file of each.
+    sources : list of Path
+        The source files that a script imports by name: those of the plug-in and of the reader.
+    category : str
+        Where the report lists it.
+    labels : dict of str to str
+        The columns of the report's list.
+    caption : str
+        The text in the report.
     """
 
-    name: str
-    product: Any
-    inputs: dict[str, str]
+    plugin: str
+    reads: str
+    names: list[str]
+    inputs: list[str]
+    sources: list[Path]
+    category: str
+    labels: dict[str, str]
+    caption: str
 
     @property
-    def result(self) -> Result:
-        """The kind of result that it reads."""
-        return RESULTS[self.product.reads]
+    def reader(self) -> str:
+        """The function that reads a file."""
+        return READERS[self.reads]
+
+    @property
+    def stage(self) -> str:
+        """The target that makes it."""
+        return _STAGES.get(self.reads, "theory")
 
 
 class Outputs:
@@ -155,7 +110,7 @@ class Outputs:
     Attributes
     ----------
     by_name : dict of str to Output
-        The outputs by the name of their files.
+        The outputs by the name of their files, without suffix.
 
     Raises
     ------
@@ -168,28 +123,39 @@ class Outputs:
         self.by_name: dict[str, Output] = {}
         # Capitals do not tell files apart everywhere.
         owners: dict[str, str] = {}
-        for product in registry:
-            for output in self._outputs_of(product()):
-                owner = owners.setdefault(output.name.lower(), product.name)
-                if owner != product.name:
-                    both = (
-                        f"the {registry.kind}s {owner} and {product.name} would both write to {folder}/{output.name}.*"
-                    )
+        for plugin in registry:
+            for name, output in self._outputs_of(plugin()):
+                owner = owners.setdefault(name.lower(), output.plugin)
+                if owner != output.plugin:
+                    both = f"the {registry.kind}s {owner} and {output.plugin} would both write to {folder}/{name}.*"
                     raise ConfigError([f"plugins: {both}; give one another file"])
-                self.by_name[output.name] = output
+                self.by_name[name] = output
 
-    def _outputs_of(self, product: Any) -> Iterator[Output]:
-        if product.reads not in RESULTS:
+    def _outputs_of(self, product: Any) -> Iterator[tuple[str, Output]]:
+        if product.reads not in READERS:
             reads = f"the {self.registry.kind} {product.name} reads {product.reads!r}, which is no kind of result"
-            raise ConfigError([f"plugins: {reads}; {nearest(product.reads, list(RESULTS))}"])
-        files = RESULTS[product.reads].files(self.plan)
+            raise ConfigError([f"plugins: {reads}; {nearest(product.reads, list(READERS))}"])
+        files = self.plan.results(product.reads)
         if product.reads == "datasets":
             files = {name: file for name, file in files.items() if product.takes(self.plan.experiments[name])}
         pattern = _pattern(product)
-        if EACH in pattern:
-            yield from (Output(pattern.replace(EACH, name), product, {name: file}) for name, file in files.items())
-        elif files:
-            yield Output(pattern, product, files)
+        groups = [{name: file} for name, file in files.items()] if EACH in pattern else [files] if files else []
+        for group in groups:
+            name = pattern.replace(EACH, next(iter(group)))
+            yield name, self._output(name, product, group)
+
+    def _output(self, name: str, product: Any, files: dict[str, str]) -> Output:
+        reader = READERS[product.reads].partition(":")[0].split(".")
+        return Output(
+            product.name,
+            product.reads,
+            list(files),
+            list(files.values()),
+            [product.source, Path(__file__).parents[2].joinpath(*reader).with_suffix(".py")],
+            product.category,
+            product.labels(name),
+            product.caption(self.plan.config, list(files)),
+        )
 
     # For the rules. Without an output, the pattern matches nothing.
 
@@ -200,51 +166,25 @@ class Outputs:
 
     def files(self, stage: str) -> list[str]:
         """The files, in all formats, of what the target of a stage makes."""
-        names = [name for name, output in self.by_name.items() if output.result.stage == stage]
+        names = [name for name, output in self.by_name.items() if output.stage == stage]
         return [f"{self.folder}/{name}.{form}" for name in names for form in self.formats]
 
-    def inputs(self, wildcards: Any) -> list[str]:
-        """The files that are read."""
-        return list(self._of(wildcards).inputs.values())
+    def of(self, attribute: str) -> Callable[[Any], Any]:
+        """The function that gives a rule an attribute of the output that its wildcard names."""
+        return lambda wildcards: getattr(self._find(wildcards), attribute)
 
-    def names(self, wildcards: Any) -> list[str]:
-        """The experiments or cases of these files."""
-        return list(self._of(wildcards).inputs)
-
-    def plugin(self, wildcards: Any) -> str:
-        """The name of the plug-in."""
-        return str(self._of(wildcards).product.name)
-
-    def reader(self, wildcards: Any) -> str:
-        """The function that reads a file: ``module:function``."""
-        return self._of(wildcards).result.reader
-
-    def sources(self, wildcards: Any) -> list[Path]:
-        """The source files that a script imports by name: those of the plug-in and of the reader."""
-        output = self._of(wildcards)
-        return [output.product.source, output.result.source]
-
-    def caption(self, wildcards: Any) -> str:
-        """The text in the report."""
-        output = self._of(wildcards)
-        return output.product.caption(self.plan.config, list(output.inputs))
-
-    def category(self, wildcards: Any) -> str:
-        """Where the report lists it."""
-        return self._of(wildcards).product.category
-
-    def labels(self, wildcards: Any) -> dict[str, str]:
-        """The columns of the report's list."""
-        output = self._of(wildcards)
-        return output.product.labels(output.name)
+    @property
+    def params(self) -> dict[str, Callable[[Any], Any]]:
+        """What a script needs of an output, and its caption."""
+        return {name: self.of(name) for name in ("plugin", "names", "reader", "caption")}
 
     def memory(self, wildcards: Any, attempt: int) -> int:
         """Megabytes of the job."""
-        output = self._of(wildcards)
-        data = sum(output.result.megabytes(self.plan, name) for name in output.inputs)
-        return math.ceil(attempt * (resources.PROCESS + resources.DRAWING + data))
+        output = self._find(wildcards)
+        held = sum(self.plan.megabytes_of(output.reads, name) for name in output.names)
+        return math.ceil(attempt * (PROCESS + DRAWING + held))
 
-    def _of(self, wildcards: Any) -> Output:
+    def _find(self, wildcards: Any) -> Output:
         return self.by_name[getattr(wildcards, self.registry.kind)]
 
 

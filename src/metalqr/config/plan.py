@@ -17,6 +17,7 @@ from metalqr.config.identity import configuration_digest
 from metalqr.config.outputs import figure_outputs, table_outputs
 from metalqr.config.problems import ConfigError
 from metalqr.config.resources import (
+    PROCESS,
     SNAKEMAKE,
     THEORY,
     Sizes,
@@ -186,9 +187,13 @@ class Plan:
         """The priority of a rule's jobs: the longest first, on one scale for all rules."""
         return lambda wildcards: priority(self._needs(rule, wildcards)[1])
 
-    def megabytes(self, rule: str, **wildcards: str) -> float:
-        """Memory of a job, without the Snakemakes around it."""
-        return self._needs(rule, SimpleNamespace(**wildcards))[0]
+    def megabytes_of(self, kind: str, name: str) -> float:
+        """Memory that holds a result; no file of the stage `theory` holds more than the largest job of its case."""
+        if kind == "meta_optima":  # a gain and a few numbers
+            return 0.1
+        wildcards = SimpleNamespace(case=name, experiment=name)
+        rules = ("collect_dataset",) if kind == "datasets" else THEORY
+        return max(self._needs(rule, wildcards)[0] for rule in rules) - PROCESS
 
     def _needs(self, rule: str, wildcards: Any) -> tuple[float, float]:
         """Megabytes and seconds of a job, the same for all seeds."""
@@ -241,7 +246,8 @@ class Plan:
         rates += [(case, self.checked.own_settings[case].adaptation_rate) for case in self.theory.cases]
         return {f"{tasks}/{rate!r}": meta_optimum_file(tasks, rate) for tasks, rate in dict.fromkeys(rates)}
 
-    @property
-    def dataset_files(self) -> list[str]:
-        """The datasets of all experiments."""
-        return [f"results/datasets/{name}.nc" for name in self.experiments]
+    def results(self, kind: str) -> dict[str, str]:
+        """The files of a kind of result, a key of :data:`metalqr.config.outputs.READERS`, by experiment or case."""
+        if kind == "datasets":
+            return {name: f"results/datasets/{name}.nc" for name in self.experiments}
+        return self.meta_optima if kind == "meta_optima" else self.theory.files_in(kind)

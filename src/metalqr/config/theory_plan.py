@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from metalqr.config.files import RUN_FILE, meta_optimum_file
@@ -53,37 +54,32 @@ class TheoryPlan:
 
     def meta_optimum_of(self, wildcards: Any) -> str:
         """The optimum of the meta-objective at the case's own adaptation rate."""
-        return self._meta_optimum(wildcards.case)
+        return self.meta_optima[wildcards.case]
 
-    def _meta_optimum(self, case: str) -> str:
-        return meta_optimum_file(case, self.config.own_settings[case].adaptation_rate)
+    @property
+    def meta_optima(self) -> dict[str, str]:
+        """The optima of the meta-objective at the cases' own adaptation rates."""
+        own = self.config.own_settings
+        return {case: meta_optimum_file(case, own[case].adaptation_rate) for case in self.cases}
 
     def runs_of(self, wildcards: Any) -> list[str]:
         """The runs of a case at its own settings, of the experiments without an axis."""
-        return self._runs(wildcards.case)
-
-    def _runs(self, case: str) -> list[str]:
+        case = wildcards.case
         configuration = configuration_digest(self.config.own_settings[case])
         seeds = self.config.seeds_without_axes(case)
         return [RUN_FILE.format(case=case, configuration=configuration, seed=seed) for seed in seeds]
 
-    def cases_with(self, folder: str) -> list[str]:
-        """The cases with a file in a folder of `results/`: a case without a run has none of its stability."""
-        return self.trained_cases if folder == "stability" else self.cases
-
-    def files_in(self, folder: str) -> list[str]:
-        """The files in a folder of `results/`, for all cases that have one; in `optima` those of the meta-objective."""
-        cases = self.cases_with(folder)
-        if folder == "optima":
-            return [self._meta_optimum(case) for case in cases]
-        return [f"results/{folder}/{case}.nc" for case in cases]
+    def files_in(self, folder: str) -> dict[str, str]:
+        """The files in a folder of `results/` by case: one without a run has none of its stability."""
+        cases = self.trained_cases if folder == "stability" else self.cases
+        return {case: f"results/{folder}/{case}.nc" for case in cases}
 
     @property
     def run_files(self) -> list[str]:
         """All runs whose stability is checked."""
-        return [file for case in self.trained_cases for file in self._runs(case)]
+        return [file for case in self.trained_cases for file in self.runs_of(SimpleNamespace(case=case))]
 
     @property
     def files(self) -> list[str]:
         """Everything that the stage makes, but for figures and tables."""
-        return [file for folder in FOLDERS for file in self.files_in(folder)]
+        return [file for folder in FOLDERS for file in self.files_in(folder).values()]

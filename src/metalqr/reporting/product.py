@@ -22,7 +22,7 @@ class Product(Plugin):
     Attributes
     ----------
     reads : str
-        The kind of result that it shows, one of :data:`metalqr.config.outputs.RESULTS`: ``"datasets"`` of experiments,
+        The kind of result that it shows, one of :data:`metalqr.config.outputs.READERS`: ``"datasets"`` of experiments,
         ``"meta_optima"`` of cases and adaptation rates, or results of the stage `theory` for each case.
     file : str
         The name of its files without a suffix, by default its own; with ``{name}``, one for each experiment or case.

@@ -61,7 +61,7 @@ def test_every_sweep_of_the_default_config_shares_the_runs_of_figure1() -> None:
     seeds = tuple(f"seed-{seed}.nc" for seed in range(3))
     shared = {path for path in plan.run_files("figure1") if "/d2k2/" in path and path.endswith(seeds)}
     assert len(shared) == 3
-    for name in plan.figures.by_name["hyperparameters"].inputs:
+    for name in plan.figures.by_name["hyperparameters"].names:
         assert shared <= set(plan.run_files(name)), name
     assert len(plan.all_run_files()) == len(set(plan.all_run_files()))
 
@@ -351,7 +351,7 @@ def test_sweep_is_a_product_with_the_last_axis_fastest() -> None:
     block = plan.experiments["mine"].block
     assert block["linked"] == {"inner_perturbations": "perturbations"}
     assert list(block["sweep"]) == ["perturbations", "iterations"]
-    shown = [name for output in plan.figures.by_name.values() for name in output.inputs]
+    shown = [name for output in plan.figures.by_name.values() for name in output.names]
     assert "mine" not in shown, "two axes do not fit into the figure of the hyperparameters"
 
 
@@ -388,7 +388,7 @@ def test_variants_are_the_slowest_axis() -> None:
         ("one_point", 100, 5), ("one_point", 100, 7), ("two_point", 20, 5), ("two_point", 20, 7)
     ]  # fmt: skip
     assert len(plan.run_files("mine")) == 8
-    assert "mine" not in [name for output in plan.figures.by_name.values() for name in output.inputs]
+    assert "mine" not in [name for output in plan.figures.by_name.values() for name in output.names]
 
 
 def test_a_dataset_has_the_points_of_its_plan() -> None:

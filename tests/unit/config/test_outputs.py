@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from places import ROOT
 
 from metalqr.config import ConfigError, Plan, check_config
-from metalqr.config.outputs import RESULTS, Outputs
+from metalqr.config.outputs import READERS
 from metalqr.config.registries import figures, tables
 from metalqr.config.registry import load_plugins
 from metalqr.reporting.labels import declared
@@ -42,35 +42,35 @@ def write_figure(folder: Path, name: str, body: str = "") -> None:
     load_plugins([f"{name}.py"], folder)
 
 
-def of(outputs: Outputs, name: str) -> SimpleNamespace:
-    """The wildcards of an output."""
-    return SimpleNamespace(**{outputs.registry.kind: name})
-
-
 # --- what the default config makes -----------------------------------------------------------------------------------
 
 
 def test_every_output_has_its_plugin_and_its_inputs() -> None:
     plan = Plan(DEFAULT)
-    found = {name: (output.product.name, list(output.inputs)) for name, output in plan.figures.by_name.items()}
+    found = {name: (output.plugin, output.names) for name, output in plan.figures.by_name.items()}
     assert found == {
         "figure1": ("learning_curves", ["figure1"]),
         "hyperparameters": ("hyperparameters", SWEEPS),
         **{name: (name, CASES) for name in ("estimation_error", "exact_methods", "theory_vs_practice")},
     }
-    found = {name: (output.product.name, list(output.inputs)) for name, output in plan.tables.by_name.items()}
+    found = {name: (output.plugin, output.names) for name, output in plan.tables.by_name.items()}
     assert found == {
         **{name: ("summary", [name]) for name in ("figure1", *SWEEPS)},
         **{name: (name, CASES) for name in ("theory_audit", "theory_vs_practice", "stability")},
         # The rates of all runs, those of the sweep included.
         "learnability": ("learnability", ["d1k1/1e-05", "d2k2/1e-05", "d20k10/1e-07", *SWEPT_RATES]),
     }
-    assert plan.figures.inputs(of(plan.figures, "hyperparameters")) == [
-        f"results/datasets/{name}.nc" for name in SWEEPS
-    ]
-    assert plan.figures.inputs(of(plan.figures, "theory_vs_practice")) == [
-        f"results/theory/{case}.nc" for case in CASES
-    ]
+    by_name = plan.figures.by_name
+    assert by_name["hyperparameters"].inputs == [f"results/datasets/{name}.nc" for name in SWEEPS]
+    assert by_name["theory_vs_practice"].inputs == [f"results/theory/{case}.nc" for case in CASES]
+    wildcards = SimpleNamespace(figure="hyperparameters")
+    assert plan.figures.of("inputs")(wildcards) == by_name["hyperparameters"].inputs
+    assert {name: param(wildcards) for name, param in plan.figures.params.items()} == {
+        "plugin": "hyperparameters",
+        "names": SWEEPS,
+        "reader": "metalqr.results.datasets:load_experiment",
+        "caption": by_name["hyperparameters"].caption,
+    }
     assert plan.figures.files("datasets") == [
         f"results/figures/{name}.{form}" for name in ("hyperparameters", "figure1") for form in ("pdf", "svg", "png")
     ]
@@ -88,9 +88,9 @@ def test_without_anything_to_show_nothing_is_made() -> None:
 def test_report_lists_figures_and_tables_by_category() -> None:
     plan = Plan(DEFAULT)
     listed = {
-        (outputs.category(of(outputs, name)), *outputs.labels(of(outputs, name)).items())
+        (output.category, *output.labels.items())
         for outputs in (plan.figures, plan.tables)
-        for name in outputs.by_name
+        for output in outputs.by_name.values()
     }
     theory = ("estimation_error", "exact_methods", "theory_vs_practice")
     assert listed == {
@@ -105,8 +105,8 @@ def test_report_lists_figures_and_tables_by_category() -> None:
 
 def test_captions_say_what_the_config_says() -> None:
     plan = Plan(DEFAULT)
-    captions = {name: plan.figures.caption(of(plan.figures, name)) for name in plan.figures.by_name}
-    captions |= {f"table {name}": plan.tables.caption(of(plan.tables, name)) for name in plan.tables.by_name}
+    captions = {name: output.caption for name, output in plan.figures.by_name.items()}
+    captions |= {f"table {name}": output.caption for name, output in plan.tables.by_name.items()}
     for name, texts in {
         "figure1": [
             "Figure 1 of the paper",
@@ -138,8 +138,7 @@ def test_spelling_and_order_of_the_config_change_no_caption() -> None:
     other = overlaid("{algorithm: {smoothing_radius: 1.0, learning_rate: 2.0}}")
     other["algorithm"] = dict(reversed(other["algorithm"].items()))
     for plan, again in ((one.figures, Plan(other).figures), (one.tables, Plan(other).tables)):
-        for name in plan.by_name:
-            assert plan.caption(of(plan, name)) == again.caption(of(again, name))
+        assert plan.by_name == again.by_name
 
 
 # --- digests ---------------------------------------------------------------------------------------------------------
@@ -152,12 +151,12 @@ def test_a_file_depends_on_its_own_plugin_and_reader_alone() -> None:
         for registry in (figures, tables)
         for name in registry.names()
     }
-    readers = {kind: result.source.relative_to(ROOT).as_posix() for kind, result in RESULTS.items()}
+    readers = {reader: f"src/{reader.partition(':')[0].replace('.', '/')}.py" for reader in READERS.values()}
     for outputs, script in ((plan.figures, "draw"), (plan.tables, "tabulate")):
-        for name, output in outputs.by_name.items():
-            found = set(sources.of(script, outputs.sources(of(outputs, name))))
-            assert found & plugins == {f"src/metalqr/reporting/{outputs.registry.kind}s/{output.product.name}.py"}
-            assert found & set(readers.values()) == {readers[output.product.reads]}
+        for output in outputs.by_name.values():
+            found = set(sources.of(script, output.sources))
+            assert found & plugins == {f"src/metalqr/reporting/{outputs.registry.kind}s/{output.plugin}.py"}
+            assert found & set(readers.values()) == {readers[output.reader]}
             assert f"workflow/scripts/{script}.py" in found
 
 
@@ -177,18 +176,16 @@ def test_a_new_figure_is_one_file(own: Path) -> None:
     body = 'file = "{name}-mine"\ndef caption(self, config, names):\n    return f"Mine, of {names[0]}."'
     write_figure(own, "mine", f'reads = "exact_methods"\n{body}')
     outputs = Plan(DEFAULT).figures
-    assert [name for name, output in outputs.by_name.items() if output.product.name == "mine"] == [
-        f"{case}-mine" for case in CASES
-    ]
-    wildcards = of(outputs, "d2k2-mine")
-    assert outputs.inputs(wildcards) == ["results/exact_methods/d2k2.nc"]
-    assert outputs.caption(wildcards) == "Mine, of d2k2."
-    assert outputs.sources(wildcards)[0] == own / "mine.py"
-    assert (outputs.category(wildcards), outputs.labels(wildcards)) == ("Figures", {"figure": "d2k2-mine"})
+    of_plugin = {name: output for name, output in outputs.by_name.items() if output.plugin == "mine"}
+    assert list(of_plugin) == [f"{case}-mine" for case in CASES]
+    output = of_plugin["d2k2-mine"]
+    assert (output.inputs, output.caption) == (["results/exact_methods/d2k2.nc"], "Mine, of d2k2.")
+    assert output.sources[0] == own / "mine.py"
+    assert (output.category, output.labels) == ("Figures", {"figure": "d2k2-mine"})
     assert "results/figures/d2k2-mine.svg" in outputs.files("theory")
 
 
-def test_the_name_of_a_new_figure_is_kept(own: Path) -> None:
+def test_the_name_of_a_new_figure_is_reserved(own: Path) -> None:
     config = overlaid("{experiments: {Mine: {cases: [d1k1], seeds: [0]}}}")
     check_config(config)
     write_figure(own, "mine")
@@ -214,10 +211,9 @@ def test_what_a_new_figure_may_not_do(body: str, message: str, own: Path) -> Non
 
 def test_example_is_planned_and_drawn(own: Path) -> None:
     load_plugins(["own_figure.py"], ROOT / "examples")
-    outputs = Plan(DEFAULT).figures
-    wildcards = of(outputs, "simulated_steps")
-    assert outputs.names(wildcards) == ["figure1"]
-    assert outputs.caption(wildcards) == "**Median ratio over the simulated steps**, of the experiments figure1."
+    output = Plan(DEFAULT).figures.by_name["simulated_steps"]
+    assert output.names == ["figure1"]
+    assert output.caption == "**Median ratio over the simulated steps**, of the experiments figure1."
     dataset = synthetic.figure1_dataset()
     figure = figures.get("simulated_steps")().make({"figure1": dataset})
     assert isinstance(figure, Figure)

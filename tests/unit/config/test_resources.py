@@ -213,8 +213,8 @@ def test_methods_and_estimators_say_what_they_take(choices: dict[str, Any], rati
 def test_figures_and_tables_hold_all_that_is_read() -> None:
     plan = Plan(DEFAULT)
     needed = {name: plan.figures.memory(SimpleNamespace(figure=name), 1) for name in plan.figures.by_name}
-    inputs = plan.figures.by_name["hyperparameters"].inputs
-    sweeps = sum(plan.megabytes("collect_dataset", experiment=name) - PROCESS for name in inputs)
+    experiments = plan.figures.by_name["hyperparameters"].names
+    sweeps = sum(plan.megabytes_of("datasets", name) for name in experiments)
     assert 0 <= needed["hyperparameters"] - (PROCESS + DRAWING + sweeps) < 1
     assert needed["hyperparameters"] > needed["figure1"] > 500
     assert max(needed.values()) < 1500
