@@ -7,7 +7,6 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from metalqr.config.algorithm import (
-    CHOICES,
     MetaSettings,
     applicable,
     not_applicable,
@@ -85,10 +84,11 @@ def _cross_problems(config: Config) -> Iterator[str]:
     yield from unknown
     if unknown or any(incomplete.values()):
         return  # the runs cannot be listed
-    for experiment in config.resolved.values():
-        yield from _point_problems(config, experiment)
+    impossible = [problem for experiment in config.resolved.values() for problem in _point_problems(config, experiment)]
+    yield from impossible
     yield from _theory_settings_problems(config)
-    yield from _unused_settings(config)
+    if not impossible:
+        yield from _unused_settings(config)
 
 
 def _name_problems(kind: str, names: Iterable[str]) -> Iterator[str]:
@@ -151,7 +151,7 @@ def _value_problems(setting: str, values: Iterable[Any]) -> Iterator[str]:
 
 
 def _point_problems(config: Config, experiment: Experiment) -> Iterator[str]:
-    """Settings of a run or of moved tasks that are impossible together, and settings that no run has."""
+    """Settings of a run or of moved tasks that are impossible together."""
     key = f"experiments.{experiment.name}"
     count = experiment.size * len(experiment.seeds) * len(experiment.bases)
     if count > MAX_RUNS:
@@ -167,10 +167,7 @@ def _point_problems(config: Config, experiment: Experiment) -> Iterator[str]:
                     f"{base.tasks['family']} of {case}; {nearest(name, known)}"
                 )
                 return
-        had: dict[str, set[str]] = {}
         try:
-            for point in experiment.points(case):
-                had.setdefault(point.values.get(VARIANT, ""), set()).update(point.settings.as_dict())
             moved = experiment.families(case)
         except SettingsError as error:
             yield f"{key}: {str(error).replace(': ', ' ', 1)}"
@@ -179,14 +176,6 @@ def _point_problems(config: Config, experiment: Experiment) -> Iterator[str]:
         for family in moved.values():
             for path, problem in family.problems(block.state_dim, block.action_dim):
                 yield f"{key}: tasks.{path} of {case}: {problem}"
-        for variant, names in had.items():
-            for setting in experiment.variants.get(variant, {}):
-                if setting not in names:
-                    reason = not_applicable(setting, {**base.given, **experiment.variants[variant]})
-                    yield f"{key_path(['experiments', experiment.name, 'variants', variant, setting])}: {reason}"
-        for axis in (*experiment.sweep, *experiment.linked):
-            if not axis.startswith(TASKS) and not any(axis in names for names in had.values()):
-                yield f"{key_path(['experiments', experiment.name, 'sweep', axis])}: {not_applicable(axis, base.given)}"
 
 
 def _theory_problems(config: Config) -> Iterator[str]:
@@ -213,20 +202,25 @@ def _theory_settings_problems(config: Config) -> Iterator[str]:
 
 def _unused_settings(config: Config) -> Iterator[str]:
     """Settings of a plug-in that no run has."""
-    used: dict[str, set[str]] = {}
-    for case in config.cases:
-        used[case] = set(applicable(config.given(case)))
+    used = {case: set(applicable(config.given(case))) for case in config.cases}
     for experiment in config.resolved.values():
+        path = ["experiments", experiment.name]
         for case, base in experiment.bases.items():
-            for variant in experiment.variants.values():
-                used[case].update(applicable({**base.given, **variant}))
-            for key in CHOICES:
-                for name in experiment.sweep.get(key, ()):
-                    used[case].update(applicable({**base.given, key: name}))
+            had: dict[str, set[str]] = {}
+            for point in experiment.points(case):
+                had.setdefault(point.values.get(VARIANT, ""), set()).update(point.settings.as_dict())
+            used[case].update(*had.values())
+            for variant, names in had.items():
+                given = experiment.variants.get(variant, {})
+                for name in (each for each in given if each not in names):
+                    reason = not_applicable(name, {**base.given, **given})
+                    yield f"{key_path([*path, 'variants', variant, name])}: {reason}"
+            for axis in (*experiment.sweep, *experiment.linked):
+                if not axis.startswith(TASKS) and not any(axis in names for names in had.values()):
+                    yield f"{key_path([*path, 'sweep', axis])}: {not_applicable(axis, base.given)}"
     for name in config.algorithm:
         if not any(name in names for names in used.values()):
             yield f"algorithm.{name}: {not_applicable(name, config.algorithm)}"
     for case, block in config.cases.items():
-        for name in block.algorithm:
-            if name not in used[case]:
-                yield f"cases.{case}.algorithm.{name}: {not_applicable(name, config.given(case))}"
+        for name in (each for each in block.algorithm if each not in used[case]):
+            yield f"cases.{case}.algorithm.{name}: {not_applicable(name, config.given(case))}"

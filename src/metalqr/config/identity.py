@@ -32,22 +32,15 @@ def difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | Non
     found, wanted : mapping of str to value
         Every setting, as the file says it, and as the config gives it.
     """
-    defaults = {each.name: _as_in_a_file(each.default) for each in all_declarations()}
-    wanted = _as_in_a_file(wanted)
+    # As a file has them, where a tuple is a list.
+    defaults = json.loads(json.dumps({each.name: each.default for each in all_declarations()}))
+    wanted = json.loads(json.dumps(wanted))
     for name, value in wanted.items():
         other = found.get(name, defaults.get(name))
         if other != value:
             since = ", since the default has changed" if value == defaults.get(name) else ""
             return f"it was run with {name}: {other!r}, but {name}: {value!r} is wanted{since}"
-    known = set(defaults)
-    for name in found:
-        if name in known and name not in wanted and found[name] != defaults[name]:
+    for name in sorted(found.keys() & defaults.keys() - wanted.keys()):
+        if found[name] != defaults[name]:
             return f"it was run with {name}: {found[name]!r}, but without that setting is wanted"
     return None
-
-
-def _as_in_a_file(value: Any) -> Any:
-    """The value as JSON brings it back, where a tuple is a list."""
-    if isinstance(value, Mapping):
-        return {key: _as_in_a_file(entry) for key, entry in value.items()}
-    return [_as_in_a_file(entry) for entry in value] if isinstance(value, list | tuple) else value

@@ -51,11 +51,6 @@ class SettingsError(ValueError):
     """A setting has an impossible value; the message names the setting, the value and what is allowed."""
 
 
-def problems_of(error: ValidationError, model: type[BaseModel]) -> str:
-    """All problems of a class of settings, in one line."""
-    return "; ".join(f"{key_path(path)}: {text}" for path, text in described(error, model))
-
-
 def described(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[tuple[int | str, ...], str]]:
     """The path of each problem that pydantic found in a model, and what is wrong there, in words."""
     for each in error.errors(include_url=False):

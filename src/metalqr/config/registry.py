@@ -158,7 +158,7 @@ class Registry(Generic[P]):
         return f"{self._package}.{name}" if name in self._own_names else None
 
 
-def load_plugins(files: Iterable[str | Path], folder: Path) -> dict[str, str]:
+def load_plugins(files: Iterable[str | Path], folder: Path) -> None:
     """Import files of plug-ins that a user has written, each once.
 
     Parameters
@@ -168,25 +168,18 @@ def load_plugins(files: Iterable[str | Path], folder: Path) -> dict[str, str]:
     folder : Path
         That of the config that names them.
 
-    Returns
-    -------
-    dict of str to str
-        A digest of the content of each file, by its name in the config.
-
     Raises
     ------
     PluginError
         If a file is missing, or ends in an error when it is imported.
     """
-    digests = {}
     for file in files:
         path = (folder / file).resolve()
         try:
             content = path.read_bytes()
         except OSError as error:
             raise PluginError(f"plugins: {file}: it cannot be read ({error.strerror}); looked for {path}") from None
-        digests[str(file)] = digest = hashlib.sha256(content).hexdigest()[:12]
-        module = f"metalqr_plugin_{path.stem}_{digest}"
+        module = f"metalqr_plugin_{path.stem}_{hashlib.sha256(content).hexdigest()[:12]}"
         if module in sys.modules:
             continue
         spec = importlib.util.spec_from_file_location(module, path)
@@ -204,4 +197,3 @@ def load_plugins(files: Iterable[str | Path], folder: Path) -> dict[str, str]:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             place = f"line {lines[-1]}: " if lines else ""
             raise PluginError(f"plugins: {file}: {place}{reason}; correct the file") from error
-    return digests

@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from metalqr.config.problems import SettingsError, problems_of, short_repr
+from metalqr.config.problems import SettingsError, described, key_path, short_repr
 
 T = TypeVar("T")
 
@@ -190,7 +190,8 @@ class Settings(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise SettingsError(problems_of(error, type(self))) from None
+            found = described(error, type(self))
+            raise SettingsError("; ".join(f"{key_path(path)}: {text}" for path, text in found)) from None
 
     # pydantic then makes nested settings without this method, so that an error in one keeps its whole path.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
