@@ -55,5 +55,5 @@ def _largest(jobs: pd.DataFrame) -> list[str]:
 def _requested(plan: Plan, rule: str, name: str) -> list[str]:
     configurations = plan.configurations_of(name) if rule == "train_policy" else [""]
     jobs = [SimpleNamespace(case=name, experiment=name, configuration=each) for each in configurations]
-    requests = plan.resources(rule)
-    return [str(max(requests[name](job, 1) for job in jobs)) for name in ("runtime", "mem_mb")]
+    resources = plan.resources(rule)
+    return [str(max(resources[name](job, 1) for job in jobs)) for name in ("runtime", "mem_mb")]

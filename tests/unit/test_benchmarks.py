@@ -288,8 +288,8 @@ def test_jobs_against_their_requests(tmp_path: Path) -> None:
     configuration = next(path.split("/")[3] for path in plan.run_files("figure1") if "/d20k10/" in path)
     wildcards = SimpleNamespace(case="d20k10", experiment="figure1", configuration=configuration)
     for row, rule in ((rows[3], "train_policy"), (rows[4], "collect_dataset")):
-        requests = plan.resources(rule)
-        assert row[5:] == [str(requests[name](wildcards, 1)) for name in ("runtime", "mem_mb")]
+        resources = plan.resources(rule)
+        assert row[5:] == [str(resources[name](wildcards, 1)) for name in ("runtime", "mem_mb")]
 
 
 def test_without_timings_the_requests_say_so(tmp_path: Path) -> None:

@@ -32,7 +32,9 @@ rule draw:
         runtime=10,
     params:
         **plan.figures.params,
-        sources=lambda wildcards: sources.of("draw", plan.figures.of("sources")(wildcards)),
+        sources=lambda wildcards: sources.of(
+            "draw", plan.figures.of("sources")(wildcards)
+        ),
         versions=sources.versions("figures"),
     script:
         "../scripts/draw.py"

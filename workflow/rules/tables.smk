@@ -31,7 +31,9 @@ rule tabulate:
         runtime=10,
     params:
         **plan.tables.params,
-        sources=lambda wildcards: sources.of("tabulate", plan.tables.of("sources")(wildcards)),
+        sources=lambda wildcards: sources.of(
+            "tabulate", plan.tables.of("sources")(wildcards)
+        ),
         versions=sources.versions("compute"),
     script:
         "../scripts/tabulate.py"
