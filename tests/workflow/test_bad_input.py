@@ -9,26 +9,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from bad_input import rows, spoil
-from places import ROOT, TINY
+from configs import overlaid
+from places import TINY
 from project import Project
-from snakemake.utils import update_config
 
 from metalqr.config import ConfigError, Plan, check_config
 
 pytestmark = pytest.mark.slow
-
-
-def overlaid(*overlays: str) -> dict[str, Any]:
-    """The default config with others laid over it, as Snakemake does it."""
-    config: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    for overlay in overlays:
-        update_config(config, yaml.safe_load(overlay))
-    return config
 
 
 @pytest.mark.parametrize(("overlay", "message"), rows("In the config"))
@@ -195,12 +185,9 @@ def test_tiny_config_is_an_overlay_that_works() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("seed: 1\nseed: 2\n", "FILE: seed: given twice, in line 1 and line 2; keep one"),
-        (
-            "__use_yte__: true\nseed: 1\n",
-            "FILE: __use_yte__: line 1, column 1: templates are refused, they run code; write",
-        ),
-        ("seed: !!set {a}\n", "FILE: seed: line 1, column 7: the tag !!set is refused"),
+        ("seed: 1\nseed: 2\n", "FILE: line 2, column 1: seed: given twice; keep one"),
+        ("__use_yte__: true\nseed: 1\n", "FILE: __use_yte__: templates are refused, they run code; write"),
+        ("seed: !!set {a}\n", "FILE: seed: {'a'} is a set to YAML; a config holds plain numbers"),
         ("seed:\n\t1\n", "Config file is not valid JSON or YAML."),
     ],
 )
