@@ -5,8 +5,7 @@ import logging
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metalqr import lqr
-from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError
+from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError, evaluate
 
 #: A larger gain is shown in the log file only.
 MAX_ENTRIES_IN_A_LINE = 16
@@ -30,7 +29,7 @@ def read_gain(tasks: LQRTasks, given: ArrayLike | str) -> FloatArray:
         If it does not stabilise every task.
     """
     K0 = np.zeros((tasks.action_dim, tasks.state_dim)) if isinstance(given, str) else np.array(given, dtype=float)
-    lqr.evaluate(tasks, K0)
+    evaluate(tasks, K0)
     return K0
 
 

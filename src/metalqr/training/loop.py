@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metalqr import lqr
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.registries import methods
-from metalqr.lqr import LQRTasks, UnstablePolicyError, common_gain
+from metalqr.lqr import LQRTasks, UnstablePolicyError, common_gain, spectral_radius
+from metalqr.lqr import cost as exact_cost
 from metalqr.results.runs import Status
 from metalqr.simulation.streams import Stream
 from metalqr.training.history import History, Recorder
@@ -61,7 +61,7 @@ def train(
         and the same seed is not checked.
     """
     gain = common_gain(tasks, K0, "K0")
-    radii = lqr.spectral_radius(tasks, gain)
+    radii = spectral_radius(tasks, gain)
     if np.any(radii >= 1.0):
         unstable_tasks = np.flatnonzero(radii >= 1.0)
         raise UnstablePolicyError(unstable_tasks, radii[unstable_tasks], policy="the initial gain")
@@ -87,11 +87,11 @@ def run(
     state, tasks, tolerance = method.init(), method.tasks, method.settings.tolerance
     recorder = Recorder(iterations + 1, state.K.shape, tasks.count)
     if resume is not None:
-        _require_same_start(resume, state, lqr.cost(tasks, state.K))
+        _require_same_start(resume, state, exact_cost(tasks, state.K))
         state = recorder.resume(resume)
     first = recorder.iteration
     for iteration in range(first, iterations + 1):
-        cost = lqr.cost(tasks, state.K)
+        cost = exact_cost(tasks, state.K)
         recorder.reach(iteration, state, cost)
         for observer in observers:
             observer.reached(iteration, state.K, cost)
