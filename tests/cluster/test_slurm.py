@@ -53,7 +53,7 @@ def sent(printed: str) -> list[str]:
 def assert_finished_with_one_more_call(project: ClusterProject, expected: Project) -> None:
     """No flag is needed, the run goes on from its state, and everything is as on this machine alone."""
     project.snakemake("datasets")
-    assert "going on from iteration" in log_of_the_run(project)
+    assert "resuming from iteration" in log_of_the_run(project)
     assert_same_results(project, expected)
 
 

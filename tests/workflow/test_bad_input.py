@@ -186,8 +186,8 @@ def test_tiny_config_is_an_overlay_that_works() -> None:
     ("content", "message"),
     [
         ("seed: 1\nseed: 2\n", "FILE: line 2, column 1: seed: given twice; keep one"),
-        ("__use_yte__: true\nseed: 1\n", "FILE: __use_yte__: templates are refused, they run code; write"),
-        ("seed: !!set {a}\n", "FILE: seed: {'a'} is a set to YAML; a config holds plain numbers"),
+        ("__use_yte__: true\nseed: 1\n", "FILE: __use_yte__: templates are refused because they run code; write"),
+        ("seed: !!set {a}\n", "FILE: seed: YAML reads {'a'} as a set; a config holds plain numbers"),
         ("seed:\n\t1\n", "Config file is not valid JSON or YAML."),
     ],
 )

@@ -66,11 +66,11 @@ def test_jobs_that_are_told_to_stop_save_and_go_on(kind: signal.Signals, two_run
     printed, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert printed.count(f"InterruptionError: stopped by {kind.name} at iteration") == 2
-    assert "run the same command again, it goes on from there" in printed
+    assert "run the same command again to resume from it" in printed
     assert len(list((project.directory / "results" / "checkpoints").glob("*.nc"))) == 2
     assert not list((project.directory / "results" / "runs").rglob("*.nc"))
     project.snakemake("runs", "--cores", "2")
-    assert all("going on from iteration" in path.read_text() for path in logs.rglob("*.log"))
+    assert all("resuming from iteration" in path.read_text() for path in logs.rglob("*.log"))
     assert_same_results(project, two_runs)
 
 

@@ -71,7 +71,7 @@ def test_killed_five_times_while_training(undisturbed: Project, tmp_path: Path) 
         kill_group(process)
         assert saved
         assert_whole(project)
-        resumed += sum("going on from iteration" in path.read_text() for path in logs.rglob("*.log"))
+        resumed += sum("resuming from iteration" in path.read_text() for path in logs.rglob("*.log"))
     project.snakemake("--cores", "2")
     assert_same_results(project, undisturbed)
     # Every start after the first finds a state to go on from, but may begin with the jobs of other runs.

@@ -14,7 +14,7 @@ settings = MetaSettings(**params.settings)
 factor = params.audit["sublevel_factor"]
 audit = theory.audit(tasks, K0, settings.adaptation_rate, **params.audit, seed=params.seed)
 for form in theory.Form:
-    log.info("%s: %d inequalities, broken at %d of %d places", form, *audit.count(form))
+    log.info("%s: %d inequalities, violated at %d of %d places", form, *audit.count(form))
 sublevel = theory.SublevelSet.around(tasks, K0, factor)
 bounds = {
     form: theory.sublevel_constants(sublevel, form, adaptation_rate=settings.adaptation_rate) for form in theory.Form

@@ -19,7 +19,9 @@ optimum = load_meta_optimum(snakemake.input.meta_optimum, case)["K_meta"].values
 descents = [descend_tasks(tasks, K0, method, iterations) for method in METHODS]
 meta, log = None, logging.getLogger("run_exact_methods")
 if not is_maml_stabilising(tasks, K0, adaptation_rate):
-    log.warning("no descent on the meta-objective: K0 is not MAML-stabilising with the rate %r", adaptation_rate)
+    log.warning(
+        "no descent on the meta-objective: K0 is not MAML-stabilising at the adaptation rate %r", adaptation_rate
+    )
 elif np.isnan(optimum).any():
     log.warning("no descent on the meta-objective: its optimum was not reached, see the log of solve_meta_optimum")
 else:

@@ -186,7 +186,7 @@ def require_free_names() -> None:
     Raises
     ------
     PluginError
-        Which names the file, the setting and its other owner.
+        The message names the file, the setting and its other owner.
     """
     owners: dict[str, tuple[type[Plugin], FieldInfo]] = {}
     for kind, registry in CHOICES.items():
@@ -194,19 +194,21 @@ def require_free_names() -> None:
             for name, field in plugin.Settings.model_fields.items():
                 where = f"plugins: {plugin.source.name}: {kind} {plugin.name}: its setting {name}"
                 if name in MetaSettings.model_fields:
-                    raise PluginError(f"{where} is one that all methods share; use that, or choose another name")
+                    raise PluginError(
+                        f"{where} is one that all methods share; use the shared one, or choose another name"
+                    )
                 if name in RESERVED_NAMES or hasattr(MetaSettings, name):
-                    raise PluginError(f"{where} has a name that means something else; choose another name")
+                    raise PluginError(f"{where} has a reserved name; choose another")
                 other, same = owners.setdefault(name, (plugin, field))
                 if (type_of(same), same.default) != (type_of(field), field.default):
                     raise PluginError(
-                        f"{where} is one of {other.name} with another type, range or default; choose another name"
+                        f"{where} exists in {other.name} with another type, range or default; choose another name"
                     )
     for family in families:
         if "family" in family.Settings.model_fields:
             raise PluginError(
-                f"plugins: {family.source.name}: task family {family.name}: its setting family has the name of the key "
-                "that names it; choose another name"
+                f"plugins: {family.source.name}: task family {family.name}: its setting family has the name of the "
+                "key that selects the family; choose another name"
             )
 
 

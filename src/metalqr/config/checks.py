@@ -97,7 +97,7 @@ def _name_problems(kind: str, names: Iterable[str]) -> Iterator[str]:
     for name in names:
         other = known.setdefault(name.lower(), name)
         if other != name:
-            reason = f"differs from {other} in capitals only, so they share files on macOS"
+            reason = f"differs from {other} only in capitals, so they share files on macOS"
             yield f"{kind}.{name}: {reason}; choose another name"
 
 
@@ -124,15 +124,15 @@ def _block_problems(config: Config, name: str) -> Iterator[str]:
     for setting, axis in block.linked.items():
         key = key_path(["experiments", name, "sweep", setting])
         if axis not in block.axes:
-            yield f"{key}: {axis!r} is not a setting with a list of values in this sweep, so nothing can move with it"
+            yield f"{key}: {axis!r} has no list of values in this sweep to link to; give it one, or write a list here"
             continue
         for text in _value_problems(setting, block.axes[axis]):
-            yield f"{key} (moves with {axis}): {text}"
+            yield f"{key} (linked to {axis}): {text}"
     for variant, settings in block.variants.items():
         for setting in settings:
             if setting in block.sweep:
                 key = key_path(["experiments", name, "variants", variant, setting])
-                yield f"{key}: the sweep of this experiment gives it too; remove it from one of them"
+                yield f"{key}: the sweep of this experiment sets it too; remove one of the two"
 
 
 def _unknown_cases(config: Config, key: str, cases: Iterable[str]) -> Iterator[str]:

@@ -80,7 +80,7 @@ class Experiment:
     sweep : mapping of str to sequence
         Values of each setting that is swept by itself: the further axes.
     linked : mapping of str to str
-        Settings that move with an axis, with its name.
+        Settings that are linked to an axis, with its name.
     """
 
     name: str

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 def _is_name(name: str) -> str:
     """Names become folders and files."""
     if not re.fullmatch(NAME, name):
-        raise refuse("", f"not a name; {NAME_RULE}")
+        raise refuse("", f"not a valid name; {NAME_RULE}")
     return name
 
 
@@ -63,13 +63,13 @@ Gain = Annotated[Annotated[Literal["zero"], Tag("<text>")] | Annotated[Matrix, T
 
 def _list_or_text(value: Any) -> Any:
     if not isinstance(value, list | tuple | str):
-        raise refuse("", f"{short_repr(value)} is not a list or text")
+        raise refuse("", f"{short_repr(value)} is neither a list nor text")
     return value
 
 
 def _all_cases(value: str) -> str:
     if value != "all":
-        raise refuse("", f"{short_repr(value)} is not all; write a list, even of one case")
+        raise refuse("", f"{short_repr(value)} is not allowed; write all, or a list of cases")
     return value
 
 
@@ -206,8 +206,8 @@ class ExperimentBlock(Settings):
     sweep: dict[str, Any] = setting(
         {},
         label="sweep",
-        about="an axis for each setting with a list of values; another one's name in place of a list moves with that "
-        'one; "tasks.NAME" is a setting of the task family',
+        about="an axis for each setting with a list of values; the name of another setting in place of a list links "
+        'it to that one; "tasks.NAME" is a setting of the task family',
     )
 
     @property
@@ -217,7 +217,7 @@ class ExperimentBlock(Settings):
 
     @property
     def linked(self) -> dict[str, str]:
-        """The settings that move with another one, with the name of that."""
+        """The settings that are linked to another one, with its name."""
         return {name: values for name, values in self.sweep.items() if isinstance(values, str)}
 
 

@@ -128,12 +128,12 @@ class Outputs:
                 owner = owners.setdefault(name.lower(), output.plugin)
                 if owner != output.plugin:
                     both = f"the {registry.kind}s {owner} and {output.plugin} would both write to {folder}/{name}.*"
-                    raise ConfigError([f"plugins: {both}; give one another file"])
+                    raise ConfigError([f"plugins: {both}; give one of them another file name"])
                 self.by_name[name] = output
 
     def _outputs_of(self, product: Any) -> Iterator[tuple[str, Output]]:
         if product.reads not in READERS:
-            reads = f"the {self.registry.kind} {product.name} reads {product.reads!r}, which is no kind of result"
+            reads = f"the {self.registry.kind} {product.name} reads {product.reads!r}, which is not a kind of result"
             raise ConfigError([f"plugins: {reads}; {nearest(product.reads, list(READERS))}"])
         files = self.plan.results(product.reads)
         if product.reads == "datasets":

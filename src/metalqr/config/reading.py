@@ -95,7 +95,7 @@ def read_config(file: str | os.PathLike[str]) -> dict[str, Any]:
     except ConfigError as error:
         raise ConfigError(f"{name}: {problem}" for problem in error.problems) from None
     except RecursionError:
-        raise ConfigError([f"{name}: nested more than {MAX_LEVELS} levels deep; write it flatter"]) from None
+        raise ConfigError([f"{name}: nested more than {MAX_LEVELS} levels deep; flatten it"]) from None
 
 
 def _text(name: str) -> str:
@@ -125,7 +125,7 @@ class _Constructor(SafeConstructor):
             return super().construct_object(node, deep)
         except (ValueError, KeyError, IndexError, OverflowError):  # of int() and the like, without the place
             kind = str(node.tag).rpartition(":")[2]
-            reason = f"{short_repr(node.value)} is not a possible {kind}; correct it, or put text into quotes"
+            reason = f"{short_repr(node.value)} is not a valid {kind}; correct it, or put text into quotes"
             raise MarkedYAMLError(None, None, reason, node.start_mark) from None
 
 
@@ -169,7 +169,7 @@ def _checked(config: Any, older: Any) -> dict[str, Any]:
         kind = "a list" if isinstance(config, list) else "text"
         raise ConfigError([f"{kind} at the top level; write keys, such as seed: 2025"])
     if _TEMPLATE_KEY in config:
-        raise ConfigError([f"{_TEMPLATE_KEY}: templates are refused, they run code; write the values themselves"])
+        raise ConfigError([f"{_TEMPLATE_KEY}: templates are refused because they run code; write out the values"])
     if problems := list(_problems(config, older, (), itertools.count())):
         raise ConfigError(problems)
     return config
@@ -177,21 +177,21 @@ def _checked(config: Any, older: Any) -> dict[str, Any]:
 
 def _problems(value: Any, older: Any, path: tuple[Any, ...], visited: Iterator[int]) -> Iterator[str]:
     if len(path) > MAX_LEVELS:
-        raise ConfigError([f"{key_path(path[:3])}: nested more than {MAX_LEVELS} levels deep; write it flatter"])
+        raise ConfigError([f"{key_path(path[:3])}: nested more than {MAX_LEVELS} levels deep; flatten it"])
     if next(visited) > MAX_ENTRIES:
-        raise ConfigError([f"its anchors and aliases stand for more than {MAX_ENTRIES:,} entries; write fewer"])
+        raise ConfigError([f"its anchors and aliases expand to more than {MAX_ENTRIES:,} entries; write fewer"])
     if isinstance(value, dict) and isinstance(older, dict):
         for key, entry in value.items():
             if not isinstance(key, str) or key not in older:
-                yield f"{key_path(path)}: the key {short_repr(key)} is not text to YAML; put it into quotes"
+                yield f"{key_path(path)}: YAML does not read the key {short_repr(key)} as text; put it into quotes"
             else:
                 yield from _problems(entry, older[key], (*path, key), visited)
     elif isinstance(value, list) and isinstance(older, list):
         for place, (entry, other) in enumerate(zip(value, older, strict=True)):
             yield from _problems(entry, other, (*path, place), visited)
     elif not isinstance(value, str | int | float | None):
-        yield f"{key_path(path)}: {shortened(str(value))} is a {type(value).__name__} to YAML; {_PLAIN}"
+        yield f"{key_path(path)}: YAML reads {shortened(str(value))} as a {type(value).__name__}; {_PLAIN}"
     # Text that looks like a number, 1e-3, is refused where a number is wanted, with the number to write.
     elif repr(value) != repr(older) and not (isinstance(older, str) and isinstance(value, float)):
         both = f"Snakemake reads {short_repr(older)} (YAML 1.1), but YAML 1.2 reads {short_repr(value)}"
-        yield f"{key_path(path)}: {both}; write the one that you mean, text in quotes"
+        yield f"{key_path(path)}: {both}; write the one you mean, or put text into quotes"

@@ -102,14 +102,16 @@ class Registry(Generic[P]):
         def decorate(plugin: type[Q]) -> type[Q]:
             source = Path(getattr(sys.modules[plugin.__module__], "__file__", None) or "")  # a notebook has none
             if not isinstance(name, str) or not re.fullmatch(NAME, name):
-                raise PluginError(f"{source}: {name!r} is no name of a {self.kind}; {NAME_RULE}")
+                raise PluginError(f"{source}: {name!r} is not a valid {self.kind} name; {NAME_RULE}")
             if not isinstance(plugin, type) or not issubclass(plugin, Plugin):
                 base = self.kind.split()[-1].capitalize()
-                raise PluginError(f"{source}: the {self.kind} {name!r} is no class derived from {base}; derive it")
+                raise PluginError(
+                    f"{source}: the {self.kind} {name!r} is not a class derived from {base}; derive it from that"
+                )
             if not issubclass(plugin.Settings, settings.Settings):
                 raise PluginError(
                     f"{source}: Settings of the {self.kind} {name!r} is not derived from "
-                    "metalqr.config.settings.Settings; derive it"
+                    "metalqr.config.settings.Settings; derive it from that"
                 )
             known = self._registered.get(name)
             own = self._own_module(name)
@@ -184,7 +186,7 @@ def load_plugins(files: Iterable[str | Path], folder: Path) -> None:
             continue
         spec = importlib.util.spec_from_file_location(module, path)
         if spec is None or spec.loader is None:
-            raise PluginError(f"plugins: {file}: it is not a Python file, NAME.py; name another")
+            raise PluginError(f"plugins: {file}: not a Python file; its name must end in .py")
         sys.modules[module] = importlib.util.module_from_spec(spec)
         try:
             spec.loader.exec_module(sys.modules[module])

@@ -200,7 +200,7 @@ class _Rollouts:
             numbers = _COPIES * len(batch) * self._estimator.rollouts(count) * tasks.action_dim * tasks.state_dim
             raise MemoryError(
                 f"an iteration with {len(batch)} tasks and perturbations: {count} takes about {8e-9 * numbers:.2g} GB, "
-                "more than there is; lower perturbations or task_batch"
+                "more than is available; lower perturbations or task_batch"
             ) from None
         if weights is None:
             total = np.einsum("im,imkd->ikd", coefficients, U)

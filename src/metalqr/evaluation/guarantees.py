@@ -58,7 +58,7 @@ def check(
     UnstablePolicyError
         If K0 does not stabilise every task.
     ValueError
-        If an array has an impossible shape or value, or the run began at another gain than K0.
+        If an array has an impossible shape or value, or the run started from a gain other than K0.
     """
     initial = common_gain(tasks, K0, "K0")
     initial_cost = lqr.evaluate(tasks, initial).cost()
@@ -114,7 +114,7 @@ def _gains(initial: FloatArray, K: ArrayLike) -> FloatArray:
     if not np.isfinite(gains).all():
         raise ValueError("K holds a value that is not finite; give the gains of a run")
     if not np.array_equal(gains[0], initial):
-        raise ValueError("the run began at another gain than K0; give the K0 that it was trained from")
+        raise ValueError("the run started from a gain other than K0; give the K0 that it was trained from")
     return gains
 
 

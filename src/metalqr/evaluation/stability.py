@@ -132,7 +132,7 @@ _RISES = {
 
 def _violation(dataset: xr.Dataset) -> str | None:
     found, longest = dataset.sizes["iteration"], int(dataset["last_iteration"].max()) + 1
-    return None if found == longest else f"it holds {found} iterations where its longest run has {longest}"
+    return None if found == longest else f"it holds {found} iterations, but its longest run has {longest}"
 
 
 #: The words of the variables are those of the files that exist: a guarantee is a promise there.

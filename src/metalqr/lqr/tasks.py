@@ -215,7 +215,7 @@ def _positive_definite(name: str, array: FloatArray) -> FloatArray:
         row, column = sorted(np.unravel_index(int(asymmetry[task].argmax()), array.shape[1:]))
         raise TasksError(
             f"task {task}: {name} is not symmetric: entry [{row}, {column}] is {array[task, row, column]} and "
-            f"[{column}, {row}] is {array[task, column, row]}; use ({name} + {name}.T) / 2 if that is what you mean"
+            f"[{column}, {row}] is {array[task, column, row]}; use ({name} + {name}.T) / 2 for its symmetric part"
         )
     array = 0.5 * (array + array.mT)
     eigenvalues = np.linalg.eigvalsh(array)
@@ -236,5 +236,5 @@ def _distribution(values: ArrayLike, count: int) -> FloatArray:
     for task in np.flatnonzero(~(array >= 0) | ~np.isfinite(array)):
         raise TasksError(f"task {task}: p is {array[task]}; give a probability >= 0")
     if abs(array.sum() - 1.0) > PROBABILITY_TOLERANCE:
-        raise TasksError(f"p sums to {array.sum():.12g}, expected 1; divide it by its sum if that is what you mean")
+        raise TasksError(f"p sums to {array.sum():.12g}, expected 1; divide it by its sum to normalise it")
     return array

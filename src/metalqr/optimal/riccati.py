@@ -77,7 +77,7 @@ def _solve(tasks: LQRTasks, task: int) -> tuple[FloatArray, FloatArray]:
     except np.linalg.LinAlgError as error:
         _require_stabilisable(tasks, task)
         raise RiccatiError(
-            f"task {task}: SciPy could not solve the Riccati equation ({error}); scale the task"
+            f"task {task}: SciPy could not solve the Riccati equation ({error}); rescale the task"
         ) from None
     K = _greedy_gain(A, B, R, P)
     residual = float("inf")
@@ -88,7 +88,7 @@ def _solve(tasks: LQRTasks, task: int) -> tuple[FloatArray, FloatArray]:
             _require_stabilisable(tasks, task)
             raise RiccatiError(
                 f"task {task}: the Riccati solution does not stabilise the task (spectral radius {radius:.9g}), "
-                "although the task is stabilisable; it is too badly scaled for double precision, scale it"
+                "although the task is stabilisable; it is too badly scaled for double precision; rescale it"
             )
         P = LyapunovSolver(closed[np.newaxis]).solve_adjoint((Q + K.T @ R @ K)[np.newaxis])[0]
         K = _greedy_gain(A, B, R, P)
@@ -97,7 +97,7 @@ def _solve(tasks: LQRTasks, task: int) -> tuple[FloatArray, FloatArray]:
             return P, K
     raise RiccatiError(
         f"task {task}: the relative Riccati residual stays at {residual:.3g}, above {RESIDUAL_TOLERANCE}; the task is "
-        "too badly scaled for double precision, scale it"
+        "too badly scaled for double precision; rescale it"
     )
 
 

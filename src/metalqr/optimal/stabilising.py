@@ -71,7 +71,7 @@ def stabilising_gain(tasks: LQRTasks, start: ArrayLike | None = None) -> FloatAr
     raise NoCommonStabilisingGainError(
         f"no gain was found that stabilises all {tasks.count} tasks at once. Tried:{tried}\n  discount annealing: "
         f"stopped with A and B scaled by {factor:.4g} < 1\nThe tasks may be too different for one gain; use fewer or "
-        "more similar tasks, or give a start that stabilises them"
+        "more similar tasks, or give an initial gain that stabilises them"
     )
 
 

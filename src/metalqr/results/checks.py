@@ -86,7 +86,7 @@ def _of_values(name: str, spec: Variable, array: xr.DataArray) -> Iterator[str]:
 
 def _not_finite(name: str, spec: Variable, values: NDArray[np.float64]) -> Iterator[str]:
     for special, where, words in (
-        (NonFinite.NAN, np.isnan(values), "not a number"),
+        (NonFinite.NAN, np.isnan(values), "NaN"),
         (NonFinite.INFINITE, np.isinf(values), "infinite"),
     ):
         wrong = where & (values < 0) if special in spec.may_be else where

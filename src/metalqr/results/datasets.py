@@ -92,7 +92,7 @@ def combine_runs(
         for place, seed in enumerate(experiment.seeds):
             grid.fill((*index, place), _checked_run(next(runs), point, seed, exact[point.tasks], optima[point.tasks]))
     if next(runs, None) is not None:
-        raise ValueError(f"{case}: more files of runs than the experiment has runs")
+        raise ValueError(f"{case}: more run files than the experiment has runs")
     return grid.dataset()
 
 

@@ -183,7 +183,7 @@ def _read(path: PathLike, stage: str, read: Callable[[Path], Any]) -> Any:
             if not file.read(1):
                 raise unusable(path, stage, "it is empty")
         if is_damaged(Path(path)):
-            raise unusable(path, stage, "it is damaged: its content is not the one that was written")
+            raise unusable(path, stage, "it is damaged: its content differs from what was written")
         return read(Path(path))
     except FileNotFoundError:
         raise unusable(path, stage, "there is no such file", "run the stage") from None

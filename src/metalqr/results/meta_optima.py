@@ -22,7 +22,7 @@ _OPTIMUM = {
 def _violation(dataset: xr.Dataset) -> str | None:
     unknown = [np.isnan(dataset[name].values) for name in _OPTIMUM]
     if any(where.any() for where in unknown) and not all(where.all() for where in unknown):
-        return f"it holds a part of an optimum in {', '.join(_OPTIMUM)}"
+        return f"it holds only some of {', '.join(_OPTIMUM)}"
     return None
 
 

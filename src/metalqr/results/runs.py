@@ -46,7 +46,7 @@ PER_RUN = {
 
 def _violation(dataset: xr.Dataset) -> str | None:
     found, wanted = dataset.sizes["iteration"], dataset.attrs["status_iteration"] + 1
-    return None if found == wanted else f"it holds {found} iterations where its status says {wanted}"
+    return None if found == wanted else f"it holds {found} iterations, but its status implies {wanted}"
 
 
 RUNS = Layout(

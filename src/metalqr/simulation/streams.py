@@ -142,7 +142,7 @@ def require_addressable(perturbed_policies: int, numbers: int, inner_perturbatio
         If a range is larger than 2^32.
     """
     for count, exponent, what, setting in [
-        (perturbed_policies, 32, "perturbed policies an iteration", "perturbations"),
+        (perturbed_policies, 32, "perturbed policies per iteration", "perturbations"),
         (numbers, 34, "random numbers for one rollout", "rollout_length"),
         (inner_perturbations, 32, "inner perturbations", "inner_perturbations"),
     ]:

@@ -54,7 +54,7 @@ class History:
         run.
         """
         if self.status not in ENDED:
-            raise ValueError(f"the run is {self.status} and has not ended; train on with it as resume")
+            raise ValueError(f"the run is {self.status} and has not ended; finish it first: pass it to train as resume")
         return dataset_of(
             RUNS,
             {name: getattr(self, name) for name in RUNS.variables} | {"iteration": np.arange(len(self.K))},
@@ -120,7 +120,7 @@ class Recorder:
             If it was not interrupted, has arrays of another shape or too many iterations.
         """
         if history.status is not Status.INTERRUPTED:
-            raise ValueError(f"resume: the run is {history.status}; only an interrupted one can go on")
+            raise ValueError(f"resume: the run is {history.status}; only an interrupted run can be resumed")
         count = history.status_iteration + 1
         if count > self._entries:
             raise ValueError(

@@ -107,7 +107,7 @@ def run(
             return recorder.history(Status.INTERRUPTED)
         state = method.step(state, stream.at(iteration))
         if np.isnan(state.gradient_norm):
-            raise ValueError(f"the method {method.name} gives no gradient_norm; set it in the State of its step")
+            raise ValueError(f"the method {method.name} sets no gradient_norm; set it in the State that step returns")
         recorder.leave(state)
         if state.gradient_norm <= tolerance:
             return recorder.history(Status.TOLERANCE)
@@ -119,6 +119,6 @@ def run(
 def _require_same_start(resume: History, state: State, cost: np.ndarray) -> None:
     """Refuse a history that cannot be the beginning of the run."""
     if resume.K.shape[1:] == state.K.shape and not np.array_equal(resume.K[0], state.K):
-        raise ValueError("resume: the run began at another gain than K0")
+        raise ValueError("resume: the run started from a gain other than K0")
     if resume.cost.shape[1:] == cost.shape and not np.array_equal(resume.cost[0], cost):
-        raise ValueError("resume: the run began with other costs than these tasks have at K0")
+        raise ValueError("resume: its first costs are not those of these tasks at K0")

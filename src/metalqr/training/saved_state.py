@@ -98,7 +98,7 @@ class SavedState:
         arrays = {name: stored[name] for name in SAVED_STATES.variables}
         memory = {name.removeprefix(_MEMORY): array for name, array in stored.items() if name.startswith(_MEMORY)}
         iteration = dataset.sizes["iteration"] - 1
-        _log.info("going on from iteration %d, saved in %s", iteration, self.path)
+        _log.info("resuming from iteration %d, saved in %s", iteration, self.path)
         return History(**arrays, status=Status.INTERRUPTED, status_iteration=iteration, memory=memory)
 
     def save(self, history: History) -> None:
@@ -174,7 +174,7 @@ class StateSaver(Observer):
             self._file.save(history)
         except StorageError as error:  # the run can continue without, and the next time may be better
             self._failure = error
-            _log.warning("the state of iteration %d is not saved: %s", history.status_iteration, error)
+            _log.warning("the state of iteration %d could not be saved: %s", history.status_iteration, error)
         else:
             self._failure = None
             _log.info("state of iteration %d saved in %s", history.status_iteration, self._file.path)
@@ -190,7 +190,7 @@ class StateSaver(Observer):
         if self._failure is not None:
             raise InterruptionError(f"{place}, and its state could not be saved: {self._failure}")
         raise InterruptionError(
-            f"{place}; its state is in {self._file.path}; run the same command again, it goes on from there"
+            f"{place}; its state is in {self._file.path}; run the same command again to resume from it"
         )
 
 

@@ -142,22 +142,26 @@ def test_planning_imports_no_heavy_library(code: str) -> None:
         ("cases.d1k1.tasks.spectral_radius", None, "cases.d1k1.tasks.spectral_radius: missing; add it"),
         ("cases.d1k1.tasks.A", [], "cases.d1k1.tasks.A: unknown key; use one of: family, count, spectral_radius"),
         ("cases.d1k1.initial_gain", "one", "cases.d1k1.initial_gain: 'one' is not allowed; use one of: zero"),
-        ("cases.d1k1\n", {}, "cases.'d1k1\\n': not a name; use at most"),
+        ("cases.d1k1\n", {}, "cases.'d1k1\\n': not a valid name; use at most"),
         ("execution.cores", 2, "execution.cores: unknown key; use one of: threads"),
         ("experiments.figure1", {}, "experiments.figure1.cases: missing; add it"),
         ("experiments.figure1.seeds", [1, 2, 1], "experiments.figure1.seeds: 1 is listed twice"),
         ("experiments.figure1.seeds", 3, "experiments.figure1.seeds: 3 is not a list"),
         ("experiments.figure1.sweep.iterations", [], "experiments.figure1.sweep.iterations: empty"),
-        ("experiments.figure1.sweep.iterations", 1, "experiments.figure1.sweep.iterations: 1 is not a list or text"),
+        (
+            "experiments.figure1.sweep.iterations",
+            1,
+            "experiments.figure1.sweep.iterations: 1 is neither a list nor text",
+        ),
         (
             "experiments.figure1.sweep",
             {"smoothing_radius": [0.5], "perturbations": "smoothing_radius"},
-            "experiments.figure1.sweep.perturbations (moves with smoothing_radius): 0.5 is not a whole number",
+            "experiments.figure1.sweep.perturbations (linked to smoothing_radius): 0.5 is not a whole number",
         ),
         (
             "experiments.figure1.sweep",
             {"method": ["reptile"], "estimator": "method"},
-            "experiments.figure1.sweep.estimator (moves with method): 'reptile' is not allowed; use one of: one_p",
+            "experiments.figure1.sweep.estimator (linked to method): 'reptile' is not allowed; use one of: one_p",
         ),
         (
             "experiments.figure1.sweep",
@@ -187,9 +191,13 @@ def test_planning_imports_no_heavy_library(code: str) -> None:
         (
             "experiments.smoothing_radius.variants",
             {"mine": {"smoothing_radius": 0.1}},
-            "experiments.smoothing_radius.variants.mine.smoothing_radius: the sweep of this experiment gives it too; ",
+            "experiments.smoothing_radius.variants.mine.smoothing_radius: the sweep of this experiment sets it too; ",
         ),
-        ("experiments.figure1.variants", {"a b": {}}, "experiments.figure1.variants.'a b': not a name; use at most"),
+        (
+            "experiments.figure1.variants",
+            {"a b": {}},
+            "experiments.figure1.variants.'a b': not a valid name; use at most",
+        ),
     ],
 )
 def test_each_problem_is_one_line_that_begins_with_its_key(key: str, value: Any, message: str) -> None:
@@ -514,12 +522,9 @@ def problem_of_plugin(content: str, folder: Path) -> str:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("perturbations", "is one that all methods share; use that, or choose another name"),
-        *(
-            (name, "has a name that means something else; choose another name")
-            for name in ("seed", "threads", "cost", "of")
-        ),
-        ("inner_steps", "is one of reptile with another type, range or default; choose another name"),
+        ("perturbations", "is one that all methods share; use the shared one, or choose another name"),
+        *((name, "has a reserved name; choose another") for name in ("seed", "threads", "cost", "of")),
+        ("inner_steps", "exists in reptile with another type, range or default; choose another name"),
     ],
 )
 def test_settings_of_a_plugin_have_names_of_their_own(name: str, reason: str, forgotten: None, tmp_path: Path) -> None:
@@ -572,8 +577,8 @@ def test_families_may_differ_in_a_setting_of_the_same_name(forgotten: None, tmp_
         ("\nraise ValueError('one\\ntwo')", "line 2: ValueError: one two; correct the file"),
         ("import sys\nsys.exit(3)", "line 2: SystemExit: 3; correct the file"),
         (OWN.replace('"own"', '"reptile"'), "there is another method 'reptile'; choose"),
-        (OWN.replace('"own"', '"../own"'), "'../own' is no name of a method; use at most"),
-        (OWN.replace("(MeanCost)", ""), "the method 'own' is no class derived from Method"),
+        (OWN.replace('"own"', '"../own"'), "'../own' is not a valid method name; use at most"),
+        (OWN.replace("(MeanCost)", ""), "the method 'own' is not a class derived from Method"),
         (OWN.replace("(settings.Settings)", ""), "Settings of the method 'own' is not derived from metalqr.config"),
     ],
 )

@@ -195,10 +195,10 @@ def test_the_name_of_a_new_figure_is_reserved(own: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ('reads = "dataset"', "the figure mine reads 'dataset', which is no kind of result; did you mean datasets"),
+        ('reads = "dataset"', "the figure mine reads 'dataset', which is not a kind of result; did you mean datasets"),
         (
             'file = "{name}"',
-            "the figures learning_curves and mine would both write to results/figures/figure1.*; give one another file",
+            "the figures learning_curves and mine would both write to results/figures/figure1.*; give one of",
         ),
     ],
 )

@@ -73,17 +73,17 @@ def test_anchors_and_merges_are_possible(tmp_path: Path) -> None:
     [
         ("a:\n- x: 1\n  x: 2\n", "line 3, column 3: x: given twice; keep one"),
         ("a: b: c\n", "line 1, column 5: not YAML: mapping values are not allowed here"),
-        ("a: !!int x\n", "line 1, column 4: not YAML: 'x' is not a possible int; correct it, or put"),
-        ("a: !!bool x\n", "line 1, column 4: not YAML: 'x' is not a possible bool"),
+        ("a: !!int x\n", "line 1, column 4: not YAML: 'x' is not a valid int; correct it, or put"),
+        ("a: !!bool x\n", "line 1, column 4: not YAML: 'x' is not a valid bool"),
         ("a: {<<: 3}\n", "line 1, column 9: not YAML: expected a mapping or list of mappings for merging, but found"),
-        (f"a: {'9' * 5000}\n", f"line 1, column 4: not YAML: '{'9' * 59}... is not a possible int"),
+        (f"a: {'9' * 5000}\n", f"line 1, column 4: not YAML: '{'9' * 59}... is not a valid int"),
         ("a: !<tag:x,2000:y> 1\n", "line 1, column 4: the tag tag:x,2000:y is refused"),
-        ("yes: 1\n", "config: the key 'yes' is not text to YAML; put it into quotes"),
+        ("yes: 1\n", "config: YAML does not read the key 'yes' as text; put it into quotes"),
         (
             "a: {b: yes}\n",
-            "a.b: Snakemake reads True (YAML 1.1), but YAML 1.2 reads 'yes'; write the one that you mean",
+            "a.b: Snakemake reads True (YAML 1.1), but YAML 1.2 reads 'yes'; write the one you mean",
         ),
-        ("a: 0o17\n", "a: Snakemake reads '0o17' (YAML 1.1), but YAML 1.2 reads 15; write the one that you mean"),
+        ("a: 0o17\n", "a: Snakemake reads '0o17' (YAML 1.1), but YAML 1.2 reads 15; write the one you mean"),
         ("a: " + "[" * 600 + "]" * 600, "nested more than 20 levels deep"),
         ("a: " + "[" * 30 + "]" * 30, "a[0][0]: nested more than 20 levels deep"),
     ],
@@ -102,7 +102,7 @@ def test_a_few_lines_that_stand_for_more_than_a_memory_holds(tmp_path: Path) -> 
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 15)]
     assert problems(tmp_path / "mine.yaml", "\n".join(lines)) == (
-        "its anchors and aliases stand for more than 1,000,000 entries; write fewer",
+        "its anchors and aliases expand to more than 1,000,000 entries; write fewer",
     )
 
 
@@ -234,7 +234,7 @@ def test_json_is_read_as_json(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ('{"a": {"b": 1, "b": 2}}', "mine.json: b: given twice; keep one"),
-        ('{"__use_yte__": true}', "mine.json: __use_yte__: templates are refused, they run code"),
+        ('{"__use_yte__": true}', "mine.json: __use_yte__: templates are refused because they run code"),
         ("[1]", "mine.json: a list at the top level; write keys, such as seed: 2025"),
     ],
 )

@@ -22,7 +22,7 @@ TABLES = {"theory_audit": "theory", "theory_vs_practice": "theory", "stability":
 @pytest.mark.parametrize(
     ("overlay", "message"),
     [
-        ("{theory: {cases: 1}}", "theory.cases: 1 is not a list or text"),
+        ("{theory: {cases: 1}}", "theory.cases: 1 is neither a list nor text"),
         ("{theory: {audit: 3}}", "theory.audit: 3 is not a mapping (key: value)"),
         ("{theory: {audit: {sublevel_factor: .inf}}}", "theory.audit.sublevel_factor: inf is not a finite number"),
         ("{theory: {requirements: {failure_probability: 1}}}", "theory.requirements.failure_probability: 1 is not < 1"),

@@ -178,7 +178,7 @@ def test_a_batch_of_tasks_has_fewer_perturbed_policies() -> None:
     [
         ({"K": np.zeros((2, 1))}, "K has shape (2, 1), expected (n + 1, 1, 1): the gains of a run"),
         ({"K": np.full((2, 1, 1), np.nan)}, "K holds a value that is not finite"),
-        ({"K": np.full((2, 1, 1), 0.1)}, "the run began at another gain than K0"),
+        ({"K": np.full((2, 1, 1), 0.1)}, "the run started from a gain other than K0"),
         ({"unstable": [0]}, "unstable_perturbations has shape (1,), expected (2,): one for each gain"),
         ({"norm": [1.0] * 3}, "gradient_norm has shape (3,), expected (2,): one for each gain"),
         ({"unstable": [0, 11]}, "unstable_perturbations is from 0 to 11, but an estimate with these settings has 10"),

@@ -28,7 +28,7 @@ def test_one_bit_that_flipped_is_noticed(share: float, files: dict[str, Path]) -
     content = bytearray(files["runs"].read_bytes())
     content[int(share * len(content))] ^= 1
     files["runs"].write_bytes(content)
-    with pytest.raises(results.StorageError, match=r"it is damaged: its content is not the one that was written; del"):
+    with pytest.raises(results.StorageError, match=r"it is damaged: its content differs from what was written; del"):
         results.load_run(files["runs"])
 
 

@@ -184,7 +184,7 @@ def test_run_of_another_place_is_refused(
     ("iterations", "count", "error", "message"),
     [
         (6, 1, results.StorageError, "it holds 7 iterations where its settings allow 6"),
-        (5, 2, ValueError, "one: more files of runs than the experiment has runs"),
+        (5, 2, ValueError, "one: more run files than the experiment has runs"),
     ],
 )
 def test_too_much_is_refused(

@@ -223,8 +223,8 @@ Change = Callable[[xr.Dataset], xr.Dataset]
 PARAMETERS = "perturbations, smoothing_radius, rollout_length"
 CHANGES: list[tuple[str, Change, str]] = [
     ("tasks", lambda data: data.assign(Q=-data["Q"]), "impossible tasks (task 0: Q is not positive definite"),
-    ("meta_optima", with_value("J_meta", np.nan), "it holds a part of an optimum in K_meta, J_meta, objective_meta;"),
-    ("meta_optima", with_value("objective_K0", np.nan), "its variable objective_K0 is not a number;"),
+    ("meta_optima", with_value("J_meta", np.nan), "it holds only some of K_meta, J_meta, objective_meta;"),
+    ("meta_optima", with_value("objective_K0", np.nan), "its variable objective_K0 is NaN;"),
     (
         "meta_optima",
         with_value("largest_adaptation_rate", -np.inf),
@@ -240,7 +240,7 @@ CHANGES: list[tuple[str, Change, str]] = [
     (
         "estimation_error",
         with_value("error_mean_perturbations", np.nan),
-        "its variable error_mean_perturbations is not a number at target 0, perturbations 0;",
+        "its variable error_mean_perturbations is NaN at target 0, perturbations 0;",
     ),
     (
         "estimation_error",
@@ -267,16 +267,16 @@ CHANGES: list[tuple[str, Change, str]] = [
         lambda data: data.isel(descent=slice(0, 1)),
         f"its variable descent is gradient_descent, not {', '.join(METHODS)};",
     ),
-    ("exact_methods", with_value("gap", np.nan), "its variable gap is not a number at descent 0, task 0, iteration 0;"),
+    ("exact_methods", with_value("gap", np.nan), "its variable gap is NaN at descent 0, task 0, iteration 0;"),
     ("exact_methods", with_value("meta_step", np.inf), "its variable meta_step is infinite; delete it"),
-    ("stability", with_value("mean_cost_rise", np.nan), "its variable mean_cost_rise is not a number at seed 0;"),
+    ("stability", with_value("mean_cost_rise", np.nan), "its variable mean_cost_rise is NaN at seed 0;"),
     ("stability", with_value("kept", np.inf), "its variable kept is infinite at seed 0, promise 0;"),
     ("stability", with_value("promise", "kept"), "its variable promise holds 'kept', not stabilising, perturbed_stab"),
     ("stability", lambda data: data.isel(promise=[0]), "its variable promise is stabilising, not stabilising, pertur"),
     (
         "stability",
         lambda data: data.isel(iteration=slice(0, 2)),
-        "it holds 2 iterations where its longest run has 6;",
+        "it holds 2 iterations, but its longest run has 6;",
     ),
 ]
 

@@ -143,7 +143,7 @@ def test_a_step_without_a_gradient_norm_is_refused_at_once() -> None:
 
     tasks = similar_tasks(seed=11, count=2, state_dim=1, action_dim=1)
     method = Stepper(Problem(tasks, np.zeros((1, 1)), SETTINGS))
-    with pytest.raises(ValueError, match="the method stepper gives no gradient_norm; set it in the State"):
+    with pytest.raises(ValueError, match="the method stepper sets no gradient_norm; set it in the State"):
         run(method, Stream(0), 3)
 
 

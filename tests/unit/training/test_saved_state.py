@@ -144,9 +144,9 @@ def test_a_state_that_cannot_go_on_is_refused() -> None:
     state = training.train(TASKS, K0, SETTINGS, 3, [Stopper()])
     heavier = LQRTasks(TASKS.A, TASKS.B, 2 * TASKS.Q, TASKS.R, TASKS.Psi, TASKS.Sigma0, TASKS.p)
     for resume, tasks, gain, settings, message in [
-        (whole(), TASKS, K0, SETTINGS, "the run is completed; only an interrupted one"),
-        (state, TASKS, 2 * K0, SETTINGS, "began at another gain than K0"),
-        (state, heavier, K0, SETTINGS, "began with other costs than these tasks have at K0"),
+        (whole(), TASKS, K0, SETTINGS, "the run is completed; only an interrupted run"),
+        (state, TASKS, 2 * K0, SETTINGS, "started from a gain other than K0"),
+        (state, heavier, K0, SETTINGS, "first costs are not those of these tasks at K0"),
         (state, TASKS, K0, SETTINGS.replace(iterations=0), "has reached iteration 1, but iterations is 0"),
         (state, random_tasks(1, count=3, state_dim=2, action_dim=1, radius=0.6), K0, SETTINGS, r"cost has the shape"),
         (dataclasses.replace(state, status_iteration=2), TASKS, K0, SETTINGS, r"K has the shape \(2, 1, 2\), not"),
@@ -309,7 +309,7 @@ def test_saving_takes_a_twentieth_of_the_time_at_most(
 def test_it_goes_on_where_saving_fails(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "states").write_text("a file in place of the folder")
     assert_same(train(state_in(tmp_path)), whole())
-    assert "the state of iteration 1 is not saved" in caplog.text
+    assert "the state of iteration 1 could not be saved" in caplog.text
 
 
 # --- signals ---------------------------------------------------------------------------------------------------------
@@ -330,7 +330,7 @@ def test_a_signal_saves_and_stops_and_the_next_run_goes_on(
         train(file, watcher, seconds=1e9)
     assert signal.getsignal(kind) is before
     assert_same(train(state_in(tmp_path), seconds=1e9), whole())
-    assert "going on from iteration 2, saved in" in caplog.text
+    assert "resuming from iteration 2, saved in" in caplog.text
 
 
 def test_a_signal_at_the_end_changes_nothing(tmp_path: Path) -> None:

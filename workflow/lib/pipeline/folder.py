@@ -21,8 +21,8 @@ def require_writable(folder: Path) -> None:
     """
     if not (folder / ".snakemake").exists() and not os.access(folder, os.W_OK | os.X_OK):
         raise FolderError(
-            f"{folder}: nothing can be written there, and Snakemake keeps its records in the folder it runs in; make "
-            "it writable, or name another folder with --directory"
+            f"{folder}: not writable, but Snakemake keeps its records in the folder it runs in; make it writable, or "
+            "choose another with --directory"
         )
 
 

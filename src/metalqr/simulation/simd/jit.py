@@ -73,8 +73,8 @@ def _load_or_compile(function: Callable[..., Any], types: tuple[Any, ...], paral
         if folder is not None:  # perhaps a damaged file; the next process begins anew
             shutil.rmtree(folder, ignore_errors=True)
         warnings.warn(
-            f"compiled code cannot be cached ({error}), so every process spends half a minute to compile it again; "
-            "set NUMBA_CACHE_DIR to a folder that can be written",
+            f"compiled code cannot be cached ({error}), so every process spends half a minute compiling it again; "
+            "set NUMBA_CACHE_DIR to a writable folder",
             RuntimeWarning,
             stacklevel=3,
         )
