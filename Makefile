@@ -2,9 +2,9 @@
 
 PYTHON ?= python3
 UV ?= uv
-# Test processes at once. Each keeps to one thread, see tests/conftest.py.
+# Parallel test processes, each with one thread; see tests/conftest.py.
 WORKERS ?= 2
-# The same for make test-cluster: each has a cluster of its own, and mostly waits for it.
+# The same for make test-cluster: each process has its own cluster, and mostly waits for it.
 CLUSTER_WORKERS ?= 4
 SLURM_PACKAGES := slurmctld slurmd slurm-client munge
 
@@ -13,7 +13,7 @@ PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
 # Written last, so an interrupted installation never passes for a finished one.
 STAMP := .venv/.installed
 BENCH_STAMP := .venv/.installed-bench
-# Wheels only, so that nothing is compiled by surprise. connection-pool, a dependency of Snakemake, has no wheel on PyPI:
+# Wheels only, so that nothing is compiled. connection-pool, a dependency of Snakemake, has no wheel on PyPI:
 # it is built from its hashed source with the lock's own setuptools.
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input
 WHEELS_ONLY := --only-binary :all: --no-binary connection-pool
@@ -31,7 +31,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[.a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo "PYTHON=python3.12 chooses the Python that .venv is made with (3.11 to 3.13)."
 
-paper: .venv ## Rebuild results/figures/figure1.pdf and everything else with the default config, then results/report.html
+paper: .venv ## Reproduce results/figures/figure1.pdf and all other results of the paper, then results/report.html
 	$(BIN)/snakemake --cores all
 	$(BIN)/snakemake --report results/report.html
 	@echo
@@ -41,12 +41,12 @@ paper: .venv ## Rebuild results/figures/figure1.pdf and everything else with the
 check: lint ## Lint, types and the fast tests (two minutes)
 	$(PYTEST) --dist worksteal -m "not slow" --doctest-modules src/metalqr tests/unit docs
 
-# The workflow's tests share what they make by file, and start with code that the unit tests have compiled.
-test: lint ## Lint, types and all tests, those of the workflow too (twelve minutes)
+# The workflow tests share results within a file, and use the code that the unit tests have compiled.
+test: lint ## Lint, types and all tests except the cluster tests (twelve minutes)
 	$(PYTEST) --dist worksteal --doctest-modules src/metalqr tests/unit docs
 	$(PYTEST) --dist loadfile tests/workflow
 
-test-cluster: .venv slurm ## The profiles for clusters, on a throw-away Slurm that runs on this machine alone (some minutes)
+test-cluster: .venv slurm ## Test the cluster profiles on a temporary Slurm on this machine (some minutes)
 	$(PYTEST) -n $(CLUSTER_WORKERS) tests/cluster
 
 # Installs Debian's Slurm where it is missing. The tests start its daemons themselves and stop them again.
@@ -70,10 +70,10 @@ lint: .venv ## Check style, formatting, types and docstrings; changes nothing
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
-schema: .venv ## Write the JSON schema of the config and the tables of docs/configuration.md, after a change of a setting
+schema: .venv ## Write the config's JSON schema and the tables of docs/configuration.md; run it after changing a setting
 	$(BIN)/python -m metalqr.config.schema
 
-bench: .venv $(BENCH_STAMP) ## Time metalqr beside NumPy, JAX and a plain loop, into results/benchmarks/ (some minutes)
+bench: .venv $(BENCH_STAMP) ## Time metalqr against NumPy, JAX and a plain loop, into results/benchmarks/ (some minutes)
 	$(BIN)/python -m benchmarks
 
 .venv: $(STAMP) ## Install the versions of requirements.lock into .venv, if it is missing or older than the lock
@@ -93,7 +93,7 @@ $(STAMP): requirements.lock
 	$(PIP_INSTALL) --quiet --no-build-isolation --no-deps --no-index --editable .
 	@touch $(STAMP)
 
-# JAX, which nothing but the benchmarks uses, goes into the same folder: the versions in both locks are the same.
+# JAX, used only by the benchmarks, goes into the same folder: both locks have the same versions.
 $(BENCH_STAMP): $(STAMP) requirements-bench.lock
 	@echo "Installing the versions of requirements-bench.lock into .venv"
 	$(PIP_INSTALL) --require-hashes --only-binary :all: -r requirements-bench.lock

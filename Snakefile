@@ -1,4 +1,4 @@
-"""The paper's numerical section: config.yaml - tasks - runs, optima - datasets - figures, tables; beside them theory.
+"""The paper's numerical section: config.yaml - tasks - runs, optima - datasets - figures, tables; theory is a separate branch.
 
 Targets: all (default), and each stage's name.
 """
@@ -26,7 +26,7 @@ from pipeline import (
     require_writable,
 )
 
-# Before Snakemake reads config.yaml: it would take the second of two equal keys without a word.
+# Before Snakemake reads config.yaml, because it would silently use the second of two equal keys.
 try:
     require_writable(Path.cwd())
     folder = plugin_folder([ROOT / "config.yaml", *workflow.overwrite_configfiles])
@@ -49,8 +49,8 @@ try:
     plan = Plan(config, folder)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
-# For the captions of the report and the scripts: without an overlay's `key: null`, with every default, and with the places of
-# the plug-ins. A job's Snakemake comes here too. Nothing of it makes a result stale.
+# For the captions of the report and the scripts: without an overlay's `key: null`, with every default, and with the paths of
+# the plug-ins. A job's Snakemake also runs this. None of it makes a result stale.
 config.clear()
 config.update(plan.config)
 sources = Sources(ROOT)
@@ -73,7 +73,7 @@ include: "workflow/rules/tables.smk"
 include: "workflow/rules/theory.smk"
 
 
-# Whoever starts runs should read these; so they are the last lines, whatever was made.
+# Shown last after every successful call, because they matter before any run is started.
 onsuccess:
     if workflow.is_main_process:
         for warning in learnability.warnings(
@@ -82,8 +82,8 @@ onsuccess:
             logger.warning(f"Warning: {warning}")
 
 
-# Each stage's target has the files of the stages before it as well: otherwise Snakemake does not make a deleted run
-# again while everything made from it is still there.
+# Each target rule also requests the files of the stages before it: otherwise Snakemake does not recreate a deleted
+# intermediate file while everything made from it still exists.
 rule all:
     default_target: True
     input:

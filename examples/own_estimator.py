@@ -31,7 +31,7 @@ class RunningBaseline(Estimator):
             0.9,
             symbol=r"\beta",
             label="baseline share",
-            about="weight of the past in the baseline",
+            about="weight of the previous baseline in the running mean",
             at_least=0,
             below=1,
         )

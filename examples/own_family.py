@@ -33,7 +33,7 @@ class Oscillators(Family):
         """Settings of the family; they stand beside ``family`` in the config."""
 
         count: Count = setting(5, symbol="I", label="tasks", about="number of tasks", size=True)
-        stiffness_low: Real = setting(0.5, symbol="s", label="lower stiffness", about="least stiffness", above=0)
+        stiffness_low: Real = setting(0.5, symbol="s", label="lower stiffness", about="smallest stiffness", above=0)
         stiffness_high: Real = setting(1.5, symbol="s", label="upper stiffness", about="largest stiffness", below=2)
 
     def tasks(self, state_dim: int, action_dim: int, seed: int) -> "LQRTasks":

@@ -15,7 +15,7 @@ rule collect_dataset:
         "results/logs/datasets/{experiment}.log",
     benchmark:
         "results/timings/datasets/{experiment}.tsv"
-    # Seconds of work: on a cluster it runs where Snakemake runs.
+    # Takes seconds, so even with a cluster profile it runs where Snakemake runs.
     localrule: True
     conda:
         "../../envs/compute.yaml"

@@ -4,7 +4,7 @@ rule figures:
         plan.figures.files("datasets"),
 
 
-# Every figure: the plug-in in src/metalqr/reporting/figures says what it reads and how the report shows it.
+# Every figure: the plug-in in src/metalqr/reporting/figures declares its inputs and its entry in the report.
 rule draw:
     input:
         plan.figures.of("inputs"),
@@ -23,7 +23,7 @@ rule draw:
         "results/timings/figures/{figure}.tsv"
     wildcard_constraints:
         figure=plan.figures.pattern,
-    # Seconds of work: on a cluster it runs where Snakemake runs.
+    # Takes seconds, so even with a cluster profile it runs where Snakemake runs.
     localrule: True
     conda:
         "../../envs/figures.yaml"

@@ -27,7 +27,7 @@ rule solve_optima:
         "../scripts/solve_optima.py"
 
 
-# A target for them alone as well.
+# A target rule for these files alone.
 rule meta_optima:
     input:
         rules.tasks.input,

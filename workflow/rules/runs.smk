@@ -21,9 +21,9 @@ rule train_policy:
     resources:
         **plan.resources("train_policy"),
     params:
-        # Without those at their defaults, so that a new setting starts nothing again.
+        # Without those at their defaults, so that a new setting reruns nothing.
         settings=quick(plan.settings),
-        # No output: Snakemake removes the outputs of a job before it starts it again.
+        # Not an output: Snakemake removes the outputs of a job before it reruns it.
         saved_state="results/checkpoints/{case}.{configuration}.seed-{seed}.nc",
         sources=quick(
             lambda wildcards: sources.of("train_policy", plan.run_plugins(wildcards))

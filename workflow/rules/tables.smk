@@ -4,7 +4,7 @@ rule tables:
         plan.tables.files("datasets"),
 
 
-# Every table: the plug-in in src/metalqr/reporting/tables says what it reads and how the report shows it.
+# Every table: the plug-in in src/metalqr/reporting/tables declares its inputs and its entry in the report.
 rule tabulate:
     input:
         plan.tables.of("inputs"),
@@ -22,7 +22,7 @@ rule tabulate:
         "results/timings/tables/{table}.tsv"
     wildcard_constraints:
         table=plan.tables.pattern,
-    # Seconds of work: on a cluster it runs where Snakemake runs.
+    # Takes seconds, so even with a cluster profile it runs where Snakemake runs.
     localrule: True
     conda:
         "../../envs/compute.yaml"

@@ -8,7 +8,7 @@ rule theory:
         plan.tables.files("theory"),
 
 
-# A target for each kind of file as well.
+# A target rule for each kind of file.
 rule estimation_error:
     input:
         rules.tasks.input,

@@ -61,21 +61,24 @@ class MetaSettings(Settings):
     model_config = ConfigDict(extra="allow")
 
     learning_rate: Real = setting(
-        symbol=r"\alpha", label="learning rate", about="step of the outer loop, Algorithm 3", above=0
+        symbol=r"\alpha", label="learning rate", about="step size of the outer loop, Algorithm 3", above=0
     )
     adaptation_rate: Real = setting(
-        symbol=r"\eta", label="adaptation rate", about="step of the adaptation, Algorithm 2, equation (6)", at_least=0
+        symbol=r"\eta",
+        label="adaptation rate",
+        about="step size of the adaptation, Algorithm 2, equation (6)",
+        at_least=0,
     )
-    method: str = setting("zeroth_order_maml", label="method", about="training method, one of the registry")
-    estimator: str = setting("one_point", label="estimator", about="estimate of a gradient, one of the registry")
+    method: str = setting("zeroth_order_maml", label="method", about="training method, a registered name")
+    estimator: str = setting("one_point", label="estimator", about="zeroth-order estimator, a registered name")
     perturbations: Count = setting(
-        100, symbol="M", label="perturbations", about="perturbed policies of a task, Algorithm 2", size=True
+        100, symbol="M", label="perturbations", about="perturbed policies per task, Algorithm 2", size=True
     )
     inner_perturbations: Count = setting(
         100,
         symbol="M",
         label="inner perturbations",
-        about="perturbations of each perturbed policy, Algorithm 1",
+        about="perturbations per perturbed policy, Algorithm 1",
         size=True,
     )
     smoothing_radius: Radius = setting(
@@ -84,12 +87,12 @@ class MetaSettings(Settings):
     rollout_length: Count = setting(
         50, symbol=r"\ell", label="rollout length", unit="steps", about="steps of a rollout", size=True
     )
-    iterations: Index = setting(1200, symbol="N", label="iterations", about="largest number of updates", size=True)
+    iterations: Index = setting(1200, symbol="N", label="iterations", about="maximum number of updates", size=True)
     tolerance: Real = setting(
         0.0,
         symbol=r"\varepsilon",
         label="tolerance",
-        about="training stops when the estimated gradient is no longer than this; 0 never stops early",
+        about="training stops when the norm of the estimated gradient is at most this; 0 never stops early",
         at_least=0,
     )
     task_batch: TaskBatch = setting(
@@ -100,7 +103,7 @@ class MetaSettings(Settings):
         size=True,
     )
     precision: Precision = setting(
-        "float64", label="precision", about="of the simulated rollouts; gains and exact costs are always double"
+        "float64", label="precision", about="of the rollouts; gains and exact costs are always double"
     )
 
     @model_validator(mode="after")

@@ -85,18 +85,18 @@ Cases = Annotated[
 class Audit(Settings):
     """Every inequality of the lemmas, checked at gains of the sub-level set of Definition 2."""
 
-    gains: Count = setting(1000, label="gains", about="gains of the sub-level set, for each case", size=True)
+    gains: Count = setting(1000, label="gains", about="random gains in the sub-level set, per case", size=True)
     perturbations: Count = setting(
-        2, label="perturbations", about="of each gain, for the inequalities that compare two gains", size=True
+        2, label="perturbations", about="per gain, for the inequalities that compare two gains", size=True
     )
     random_tasks: Count = setting(
-        100, label="random tasks", about="random sets of tasks beyond the case's own", size=True
+        100, label="random tasks", about="random sets of tasks in addition to the case's own", size=True
     )
     sublevel_factor: Real = setting(
         1.0,
         symbol=r"\gamma",
         label="sub-level factor",
-        about="of Definition 2: how far above the gap of K_0 the gap of a gain may be",
+        about="of Definition 2: largest gap of a gain, as a multiple of the gap at K_0",
         at_least=1,
     )
 
@@ -105,28 +105,37 @@ class Requirements(Settings):
     """The target of Theorems 1 and 2."""
 
     target: Real = setting(
-        0.1, symbol=r"\varepsilon_0", label="target", about="as a share of the gap at K_0", above=0, at_most=1
+        0.1,
+        symbol=r"\varepsilon_0",
+        label="target",
+        about="target accuracy, as a fraction of the gap at K_0",
+        above=0,
+        at_most=1,
     )
     failure_probability: Real = setting(
-        0.1, symbol=r"\delta", label="failure probability", about="of the theorems", above=0, below=1
+        0.1,
+        symbol=r"\delta",
+        label="failure probability",
+        about="failure probability of the theorems",
+        above=0,
+        below=1,
     )
 
 
 class ErrorSweeps(Settings):
-    """At what the true errors of Algorithms 1 and 2 are measured, each list by itself."""
+    """Values at which the true errors of Algorithms 1 and 2 are measured, one list at a time."""
 
     repeats: Annotated[int, Field(ge=2, le=MAX_COUNT)] = setting(
         40,
         label="repeats",
-        about="estimates for each value; Algorithm 2 makes fewer where one takes more steps than at the case's own "
-        "settings",
+        about="estimates per value; fewer of Algorithm 2 where one takes more steps than at the case's own settings",
         size=True,
     )
     perturbations: Distinct[Count] = setting(
-        (25, 50, 100, 200), symbol="M", label="perturbations", about="of both algorithms together"
+        (25, 50, 100, 200), symbol="M", label="perturbations", about="perturbations of both algorithms, swept together"
     )
     smoothing_radius: Distinct[Radius] = setting(
-        (0.0125, 0.025, 0.05, 0.1, 0.2), symbol="r", label="smoothing radius", about="norm of a perturbation"
+        (0.0125, 0.025, 0.05, 0.1, 0.2), symbol="r", label="smoothing radius", about="Frobenius norm of a perturbation"
     )
     rollout_length: Distinct[Count] = setting(
         (10, 25, 50, 100, 200), symbol=r"\ell", label="rollout length", about="steps of a rollout"
@@ -136,7 +145,7 @@ class ErrorSweeps(Settings):
 class ExactMethods(Settings):
     """The exact first-order methods from K_0."""
 
-    iterations: Count = setting(300, label="iterations", about="of each exact first-order method", size=True)
+    iterations: Count = setting(300, label="iterations", about="iterations of each exact first-order method", size=True)
 
 
 class Theory(Settings):
@@ -145,36 +154,39 @@ class Theory(Settings):
     cases: Cases = setting(
         "all",
         label="cases",
-        about="those that an experiment uses (all), or a list, of which no experiment need use any; [] leaves the "
-        "stage out",
+        about="all cases of the experiments, or a list of any cases; [] skips the stage",
     )
-    seed: Seed = setting(0, label="seed", about="of everything that is drawn: gains, perturbations, tasks, rollouts")
-    audit: Audit = setting(Audit(), label="audit", about="of every inequality")
-    requirements: Requirements = setting(Requirements(), label="requirements", about="of Theorems 1 and 2")
-    estimation_error: ErrorSweeps = setting(ErrorSweeps(), label="estimation error", about="of Algorithms 1 and 2")
-    exact_methods: ExactMethods = setting(ExactMethods(), label="exact methods", about="of first order")
+    seed: Seed = setting(0, label="seed", about="seed of the random gains, perturbations, tasks and rollouts")
+    audit: Audit = setting(Audit(), label="audit", about="check of every inequality")
+    requirements: Requirements = setting(Requirements(), label="requirements", about="requirements of Theorems 1 and 2")
+    estimation_error: ErrorSweeps = setting(
+        ErrorSweeps(), label="estimation error", about="error of Algorithms 1 and 2"
+    )
+    exact_methods: ExactMethods = setting(ExactMethods(), label="exact methods", about="exact first-order methods")
 
 
 class Execution(Settings):
     """Settings of how the jobs run, never of what they compute."""
 
     threads: Count = setting(
-        1, label="threads", about="of a training job; several jobs run at once, and more threads end one run sooner"
+        1,
+        label="threads",
+        about="per training job; jobs run in parallel, and more threads only finish a single run sooner",
     )
     checkpoint_seconds: Real = setting(
         30.0,
         label="checkpoint seconds",
         unit="s",
-        about="time between two saves of a training job's state; 0 saves as often as a twentieth of the time allows",
+        about="time between saves of a training job's state; 0 saves as often as a twentieth of the run time allows",
         at_least=0,
     )
     largest_memory_mb: Count = setting(
-        16000, label="largest memory", unit="MB", about="a config with a job that needs more is refused"
+        16000, label="largest memory", unit="MB", about="a config with a job that needs more memory is rejected"
     )
 
 
 class Case(Settings):
-    """A set of tasks, the first gain, and the settings that depend on them."""
+    """A set of tasks, the initial gain, and the settings that depend on them."""
 
     state_dim: Count = setting(symbol="d", label="state dimension", about="of all tasks", size=True)
     action_dim: Count = setting(symbol="k", label="action dimension", about="of all tasks", size=True)
@@ -201,7 +213,7 @@ class ExperimentBlock(Settings):
     cases: Distinct[str] = setting(label="cases", about="names of cases")
     seeds: Distinct[Seed] = setting(label="seeds", about="of the random numbers of a run")
     variants: dict[Name, dict[str, Any]] = setting(
-        {}, label="variants", about="an axis of named settings: a mapping of settings of the algorithm for each name"
+        {}, label="variants", about="an axis of named combinations of settings: algorithm settings for each name"
     )
     sweep: dict[str, Any] = setting(
         {},
@@ -212,7 +224,7 @@ class ExperimentBlock(Settings):
 
     @property
     def axes(self) -> dict[str, tuple[Any, ...]]:
-        """The values of every setting that is swept by itself."""
+        """The values of every setting that is not linked to another one."""
         return {name: values for name, values in self.sweep.items() if not isinstance(values, str)}
 
     @property
@@ -230,7 +242,9 @@ class Config(Settings):
     )
     algorithm: dict[str, Any] = setting({}, label="algorithm", about="settings that all cases share")
     cases: Annotated[dict[Name, Any], Field(min_length=1)] = setting(label="cases", about="sets of tasks by name")
-    experiments: Annotated[dict[Name, Any], Field(min_length=1)] = setting(label="experiments", about="by name")
+    experiments: Annotated[dict[Name, Any], Field(min_length=1)] = setting(
+        label="experiments", about="experiments by name"
+    )
     theory: Theory = setting(Theory(), label="theory", about="the stage theory")
     execution: Execution = setting(Execution(), label="execution", about="how the jobs run")
 

@@ -34,10 +34,10 @@ class Given(Family):
         R: Matrices = setting(label="input weights", symbol="R_i", about="a matrix for each task")
         Psi: Matrices = setting(label="noise covariances", symbol=r"\Psi_i", about="a matrix for each task")
         Sigma0: Matrices | None = setting(
-            None, label="initial covariances", symbol=r"\Sigma_0", about="a matrix for each task; without them, Psi"
+            None, label="initial covariances", symbol=r"\Sigma_0", about="a matrix for each task; by default, Psi"
         )
         p: Shares | None = setting(
-            None, label="probabilities", symbol="p_i", about="a number for each task; without them, all the same"
+            None, label="probabilities", symbol="p_i", about="a probability for each task; by default, uniform"
         )
 
     def problems(self, state_dim: int, action_dim: int) -> Iterator[tuple[str, str]]:

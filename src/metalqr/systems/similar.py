@@ -22,7 +22,7 @@ class Similar(Family):
        scaled to the spectral radius ``spectral_radius``; Q_0, R_0, Ψ_0 are adjusted (step 3).
     2. Every task changes a ``perturbed_share`` of the entries of each of its five matrices, chosen at random, by
        independent normal numbers of deviation ``perturbation_deviation``.
-    3. Then the same adjustment: an A_i with a spectral radius above ``largest_spectral_radius`` is scaled back to it,
+    3. Then the same adjustment: an A_i with a spectral radius above ``largest_spectral_radius`` is scaled down to it,
        others stay; Q_i, R_i, Ψ_i are replaced by their symmetric parts, plus the multiple of the identity that raises
        the smallest eigenvalue to ``smallest_eigenvalue`` if it is lower; Ψ_i is scaled to the trace ``noise_trace``.
 
@@ -43,7 +43,7 @@ class Similar(Family):
         )
         perturbed_share: Real = setting(
             label="perturbed share",
-            about="share of a matrix' entries that a task changes, at least one entry unless it is 0",
+            about="share of a matrix's entries that a task changes, at least one entry unless it is 0",
             at_least=0,
             at_most=1,
         )
@@ -57,16 +57,16 @@ class Similar(Family):
             1.0,
             symbol=r"\mathrm{Tr}\,\Psi_i",
             label="noise trace",
-            about="trace of the noise covariance of every task: costs, and with them step sizes, scale with it",
+            about="trace of the noise covariance of every task: costs scale with it, suitable step sizes depend on it",
             above=0,
         )
         largest_spectral_radius: Annotated[float, Field(gt=0, lt=1)] | None = setting(
             None,
             label="largest spectral radius",
-            about="an A_i above it is scaled back to it; without it, that is spectral_radius",
+            about="upper limit; an A_i above it is scaled down. By default, spectral_radius",
         )
         smallest_eigenvalue: Real = setting(
-            0.5, label="smallest eigenvalue", about="Q, R and Psi are lifted to at least this", above=0
+            0.5, label="smallest eigenvalue", about="lower bound on the eigenvalues of Q, R and Psi", above=0
         )
         uniform_low: Real = setting(0.0, label="lower end", about="of the uniform distribution of all common entries")
         uniform_high: Real = setting(1.0, label="upper end", about="of the uniform distribution of all common entries")

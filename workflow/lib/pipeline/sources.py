@@ -36,7 +36,7 @@ class Sources:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.scripts = root / "workflow" / "scripts"
-        # Thousands of jobs ask for the same.
+        # Thousands of jobs need the same digests.
         self._of = cache(self._reached)
         self._digest = cache(_digest)
         self.imports = cache(self._imports)

@@ -32,7 +32,7 @@ class Reptile(Method):
         """Settings of Reptile."""
 
         inner_steps: Count = setting(
-            5, symbol="s", label="inner steps", about="steps that each task takes from the common gain", size=True
+            5, symbol="s", label="inner steps", about="gradient steps of each task from the common gain", size=True
         )
 
     @classmethod
