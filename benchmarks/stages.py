@@ -36,7 +36,7 @@ def summary(jobs: pd.DataFrame) -> str:
     total = jobs["seconds"].sum()
     rows = [_row(str(stage), group, total) for stage, group in [*jobs.groupby("stage", sort=False), ("all", jobs)]]
     return (
-        markdown(["stage", "jobs", "seconds", "core seconds", "share of the seconds"], rows)
+        markdown(["stage", "jobs", "seconds", "core seconds", "share of seconds"], rows)
         + "\nSeconds are summed over jobs, of which several may run at once; core seconds are the time that processors "
         "worked. The installation and Snakemake itself are not part of them.\n"
     )

@@ -31,7 +31,14 @@ def timings(frame: pd.DataFrame, description: str, work: str) -> str:
         ]
         for row in frame.to_dict("records")
     ]
-    headings = ["(d, k)", "way", "s an iteration", "million steps/s", "times metalqr", "of the arithmetic limit"]
+    headings = [
+        "(d, k)",
+        "implementation",
+        "s per iteration",
+        "million steps/s",
+        "relative time",
+        "of the arithmetic limit",
+    ]
     return f"{description}.\n\n{work}\n\n{markdown(headings, rows, names=2)}"
 
 
@@ -45,7 +52,7 @@ def agreement(cases: Mapping[str, Mapping[str, Agreement]]) -> str:
     return (
         "The mean of the estimated meta-gradients along the exact one, from independent estimates, and its distance "
         f"from metalqr's in standard errors of the difference. From {BOUND} on, `make bench` fails.\n\n"
-        + markdown(["(d, k)", "way", "mean", "standard error", "distance"], rows, names=2)
+        + markdown(["(d, k)", "implementation", "mean", "standard error", "distance"], rows, names=2)
     )
 
 

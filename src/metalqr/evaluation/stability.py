@@ -138,14 +138,14 @@ def _violation(dataset: xr.Dataset) -> str | None:
 #: The words of the variables are those of the files that exist: a guarantee is a promise there.
 STABILITY = Layout(
     "stability",
-    "What the theory promises of the runs at a case's own settings",
+    "Guarantees of the theory along the runs at a case's own settings",
     {
         **_COURSES,
         **_RISES,
-        "checked": Variable(_PER_GUARANTEE, "iterations at which the promise could be looked at", kind=Kind.WHOLE),
-        "kept": Variable(_PER_GUARANTEE, "share of these iterations at which it was kept", "1", may_be=NonFinite.NAN),
+        "checked": Variable(_PER_GUARANTEE, "iterations at which the guarantee can be checked", kind=Kind.WHOLE),
+        "kept": Variable(_PER_GUARANTEE, "share of these iterations at which it holds", "1", may_be=NonFinite.NAN),
         "first_broken": Variable(
-            _PER_GUARANTEE, "first iteration at which it was not kept; -1 if there is none", kind=Kind.WHOLE
+            _PER_GUARANTEE, "first iteration at which it does not hold; -1 if there is none", kind=Kind.WHOLE
         ),
         "last_iteration": Variable(("seed",), "last iteration of the run", kind=Kind.WHOLE),
     },
@@ -153,7 +153,9 @@ STABILITY = Layout(
     {
         "seed": SEEDS,
         "iteration": ITERATION,
-        "promise": Variable(("promise",), "what is promised", kind=Kind.TEXT, choices=tuple(Guarantee), has_all=True),
+        "promise": Variable(
+            ("promise",), "name of the guarantee", kind=Kind.TEXT, choices=tuple(Guarantee), has_all=True
+        ),
     },
     _violation,
 )

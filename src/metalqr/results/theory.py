@@ -41,7 +41,7 @@ _AUDIT = {
 }
 THEORY = Layout(
     "theory",
-    "Audit of the theory, its constants, and what its theorems ask for",
+    "Audit of the theory, its constants, and the requirements of its theorems",
     {
         **_AUDIT,
         "statement": Variable(("inequality",), "the inequality, in LaTeX", kind=Kind.TEXT),
@@ -51,8 +51,8 @@ THEORY = Layout(
             ("constant", "form"), "bound of the constant over the sub-level set of Definition 2", may_be=_ANY
         ),
         "symbol": Variable(("constant",), "symbol of the constant, in LaTeX", kind=Kind.TEXT),
-        "required": Variable(("setting", "form"), "what Theorems 1 and 2 ask for", may_be=_ANY),
-        "used": Variable(("setting",), "what the case uses"),
+        "required": Variable(("setting", "form"), "value that Theorems 1 and 2 require", may_be=_ANY),
+        "used": Variable(("setting",), "value that the case uses"),
     },
     OF_CASE,
     {

@@ -81,7 +81,7 @@ def test_markdown_and_csv_of_the_stability(stability: dict[str, xr.Dataset], tmp
     assert len({len(line) for line in lines}) == 1
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
     assert rows[0] == [
-        "case", "promise", "kept at", "least of a run", "runs that kept it", "first broken at", "largest rise",
+        "case", "guarantee", "holds at", "worst run", "runs without violation", "first violated at", "largest increase",
     ]  # fmt: skip
     assert rows[2] == ["one", "`K_n` stabilises every task", "100 %", "100 %", "1 of 1", "–", "–"]
     assert rows[8][1:] == ["the mean cost falls (Theorem 1)", "100 %", "100 %", "1 of 1", "–", "0 %"]

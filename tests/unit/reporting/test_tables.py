@@ -64,11 +64,11 @@ def test_markdown_of_a_summary() -> None:
     frame["wall_time"] = ["3 min | slow"]
     assert markdown_of(frame).splitlines() == [
         "| case | perturbations | state dim | action dim | first ratio | final ratio | range over seeds "
-        "| best single gain | unstable perturbations | rollout steps a run | diverged runs | wall time     |",
+        "| best single gain | unstable perturbations | rollout steps per run | diverged runs | wall time     |",
         "| ---- | ------------: | --------: | ---------: | ----------: | ----------: | ---------------: "
-        "| ---------------: | ---------------------: | ------------------: | ------------: | ------------- |",
+        "| ---------------: | ---------------------: | --------------------: | ------------: | ------------- |",
         "| tiny |             4 |         1 |          1 |        1.00 |       0.400 |       0.200 to ∞ "
-        "|            0.200 |            26.8 % (15) |                  20 |        1 of 3 | 3 min \\| slow |",
+        "|            0.200 |            26.8 % (15) |                    20 |        1 of 3 | 3 min \\| slow |",
     ]
 
 

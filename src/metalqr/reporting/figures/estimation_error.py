@@ -58,7 +58,7 @@ class EstimationError(Figure):
         repeats = config["theory"]["estimation_error"]["repeats"]
         own = ("perturbations", "inner_perturbations", "smoothing_radius", "rollout_length", "adaptation_rate")
         cases = [captions.case_line(config, case, own) for case in names]
-        return [f"means over {repeats} estimates, of Algorithm 2 fewer where they take longer", *cases]
+        return [f"means over {repeats} estimates, fewer of Algorithm 2 where an estimate simulates more steps", *cases]
 
     def draw(self, datasets: Mapping[str, xr.Dataset]) -> matplotlib.figure.Figure:
         """Six panels of all cases, from files of the stage ``estimation_error``."""

@@ -68,10 +68,10 @@ BOUND: dict[str, Any] = {"linestyle": ":", "linewidth": 1.2}
 class ExactMethods(Figure):
     """The exact first-order methods of Section 3.1 from K_0: gaps to the optimum and rates, a column for each case.
 
-    The methods are gradient descent, natural gradient and Gauss-Newton on every task by itself, and exact gradient
-    descent on the meta-objective, the process that Theorem 2 is about. Drawn is the gap relative to the first,
+    The methods are gradient descent, natural gradient and Gauss-Newton on each task, and exact gradient
+    descent on the meta-objective, the process that Theorem 2 is about. The curves are the gap relative to the first,
     ``(J_i(K_n) - J_i*) / (J_i(K_0) - J_i*)``: all iterations above, the first twelve below. The thick line is the task
-    with the median rate of gradient descent; the table has its measured rates beside the predicted ones. The dotted
+    with the median rate of gradient descent; the table compares its measured rates with the predicted ones. The dotted
     line is the guaranteed bound from the first gap on. The dashed line has the slope of the limit and starts where the
     measurement starts. Gaps below 1e-12 are left out.
     """

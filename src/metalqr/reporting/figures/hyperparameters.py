@@ -44,7 +44,7 @@ class Hyperparameters(Figure):
     Lines and large points are medians over seeds, bands and bars the range, small points the runs. Diverged runs count
     as infinite in the medians. They are crosses where their learning curves end, crosses at the top edge of the final
     ratios with their number, and crosses among the shares. The dashed line is the best single gain, which differs from
-    value to value where the setting moves the tasks. The dotted line is the value that the setting has in the other
+    value to value if the setting changes the tasks. The dotted line is the value that the setting has in the other
     rows of the same case, where they agree: in the default config, the paper's value.
     """
 
@@ -68,7 +68,7 @@ class Hyperparameters(Figure):
     def draw(self, datasets: Mapping[str, xr.DataTree]) -> matplotlib.figure.Figure:
         """A row for each experiment, or for each of its cases if it holds several; each has exactly one axis.
 
-        Outer and inner perturbations that move together are one axis. Ratios have the same scale in all rows,
+        Linked settings, such as outer and inner perturbations, are one axis. Ratios have the same scale in all rows,
         logarithmic unless a floor of zero forbids it.
         """
         from matplotlib.layout_engine import ConstrainedLayoutEngine

@@ -40,10 +40,11 @@ OFFSETS = {"printed": 0.15, "corrected": -0.15}
 
 @figures.register("theory_vs_practice")
 class TheoryVsPractice(Figure):
-    """The settings that Theorems 1 and 2 require, beside those of the runs, as powers of ten.
+    """The settings that Theorems 1 and 2 require, next to those of the runs, as powers of ten.
 
-    A panel for each case, a row for each setting. A square is what the case uses; a circle and a diamond are what the
-    theorems require, as printed and as corrected. The number beside them is the power of ten between the two.
+    A panel for each case, a row for each setting. A square is the value of the case; a circle and a diamond are the
+    values that the theorems require, as printed and as corrected. The number beside them is the power of ten between
+    the two.
     """
 
     reads = "theory"

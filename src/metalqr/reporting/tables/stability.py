@@ -1,4 +1,4 @@
-"""Promises of Definitions 1 and 2 and of Theorem 1 along the runs of each case."""
+"""Guarantees of Definitions 1 and 2 and of Theorem 1 along the runs of each case."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from metalqr.reporting.tables.table import Table
 if TYPE_CHECKING:
     import xarray as xr
 
-#: What is promised, in words; the keys are those of the files.
+#: The guarantees in words; the keys are those of the files.
 PROMISES = {
     "stabilising": "`K_n` stabilises every task",
     "perturbed_stabilising": "every `K_n + U_m` stabilises its task",
@@ -35,25 +35,25 @@ def _first_broken(row: Mapping[Any, Any]) -> str:
 
 @tables.register("stability")
 class StabilityAlongRuns(Table):
-    """Stability along the runs: the promises of Definitions 1 and 2 and of Theorem 1 in experiments without a sweep.
+    """Stability along the runs: the guarantees of Definitions 1 and 2 and of Theorem 1 in experiments without a sweep.
 
-    A row for each case and promise. ``kept_share`` is the share of the iterations of all runs at which it was kept,
-    ``kept_share_min`` that of the run with the lowest; ``runs_kept`` of the ``runs`` kept it throughout.
-    ``first_broken`` is the earliest iteration at which a run broke it, missing if none did. ``largest_rise`` is, of
-    what should fall, the largest rise in one step relative to the value before it (for the costs of single tasks, the
-    largest of all), and missing for promises of another kind.
+    A row for each case and guarantee. ``kept_share`` is the share of the iterations of all runs at which it holds,
+    ``kept_share_min`` that of the worst run; it holds throughout in ``runs_kept`` of the ``runs``. ``first_broken`` is
+    the earliest iteration at which a run violates it, missing if none does. For quantities that should fall,
+    ``largest_rise`` is the largest relative increase in one step (for the costs of single tasks, the largest of all
+    tasks); it is missing for the other guarantees.
     """
 
     reads = "stability"
     category = "Theory"
     columns: ClassVar[Columns] = {
-        "promise": Column("promise", lambda row: PROMISES[row["promise"]], text=True),
-        "kept_share": Column("kept at", lambda row: percent(row["kept_share"])),
-        "kept_share_min": Column("least of a run", lambda row: percent(row["kept_share_min"])),
-        "runs_kept": Column("runs that kept it", lambda row: f"{row['runs_kept']} of {row['runs']}"),
+        "promise": Column("guarantee", lambda row: PROMISES[row["promise"]], text=True),
+        "kept_share": Column("holds at", lambda row: percent(row["kept_share"])),
+        "kept_share_min": Column("worst run", lambda row: percent(row["kept_share_min"])),
+        "runs_kept": Column("runs without violation", lambda row: f"{row['runs_kept']} of {row['runs']}"),
         "runs": None,
-        "first_broken": Column("first broken at", _first_broken),
-        "largest_rise": Column("largest rise", lambda row: percent(row["largest_rise"])),
+        "first_broken": Column("first violated at", _first_broken),
+        "largest_rise": Column("largest increase", lambda row: percent(row["largest_rise"])),
     }
 
     def tabulate(self, datasets: Mapping[str, xr.Dataset]) -> Iterator[dict[str, Any]]:

@@ -52,7 +52,7 @@ class Summary(Table):
         "floor_ratio": Column("best single gain", lambda row: number(row["floor_ratio"])),
         "unstable_perturbations": None,
         "unstable_share": Column("unstable perturbations", _unstable),
-        "rollout_steps": Column("rollout steps a run", lambda row: f"{row['rollout_steps']:,}"),
+        "rollout_steps": Column("rollout steps per run", lambda row: f"{row['rollout_steps']:,}"),
         "diverged_runs": Column("diverged runs", _diverged),
         "runs": None,
     }

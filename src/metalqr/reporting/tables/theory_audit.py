@@ -38,9 +38,9 @@ class TheoryAudit(Table):
     category = "Theory"
     columns: ClassVar[Columns] = {
         "worst_ratio_printed": Column("worst ratio, printed", lambda row: power(row["worst_ratio_printed"])),
-        "broken_printed": Column("broken, printed", lambda row: _broken(row, "printed")),
+        "broken_printed": Column("violated, printed", lambda row: _broken(row, "printed")),
         "worst_ratio_corrected": Column("worst ratio, corrected", lambda row: power(row["worst_ratio_corrected"])),
-        "broken_corrected": Column("broken, corrected", lambda row: _broken(row, "corrected")),
+        "broken_corrected": Column("violated, corrected", lambda row: _broken(row, "corrected")),
         # Of the worst ratio: in the CSV and the file, not in the Markdown, which has room for what broke.
         **dict.fromkeys(f"{name}_{form}" for name in ("checked", "left", "right") for form in ("printed", "corrected")),
         "origin_printed": Column("counterexample", _counterexample, text=True),
