@@ -1,1 +1,1 @@
-"""How fast metalqr is, beside the ways one would write the same work without it: ``make bench``."""
+"""The benchmarks of ``make bench``: metalqr against other implementations of the same work."""

@@ -1,4 +1,4 @@
-"""Do all contestants estimate the same meta-gradient? Faster and wrong must not win."""
+"""Check that all contestants estimate the same meta-gradient: a fast but wrong one must not win."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The figure of the results folder: how the time of a step depends on the work, and the speed on the threads."""
+"""The benchmark figure: the time of a step against the work, and the speed-up over threads."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What the numbers were measured on, and the least time that its arithmetic leaves."""
+"""The machine of the measurements, and the lower bound on the time from its arithmetic."""
 
 import importlib.metadata
 import os

@@ -1,6 +1,6 @@
 """Start-up time and memory of a training job, each measured in a process of its own.
 
-``python -m benchmarks.resources`` is that process: it trains once and prints when it was how far, and its memory.
+``python -m benchmarks.resources`` is that process: it trains once and prints the times of its steps, and its memory.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The course of ``make bench``: check that all estimate the same, time them, and write results/benchmarks/."""
+"""The steps of ``make bench``: check that all estimate the same, time them, and write results/benchmarks/."""
 
 import sys
 import time

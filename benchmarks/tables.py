@@ -43,7 +43,7 @@ def timings(frame: pd.DataFrame, description: str, work: str) -> str:
 
 
 def agreement(cases: Mapping[str, Mapping[str, Agreement]]) -> str:
-    """How well the means agree."""
+    """The agreement of the means."""
     rows = [
         [case, name, significant(found.mean), significant(found.standard_error), f"{found.distance:+.1f}"]
         for case, contestants in cases.items()

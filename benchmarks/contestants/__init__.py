@@ -1,4 +1,4 @@
-"""Algorithm 2 written in several ways, each as well as one would with its library and with its own random numbers."""
+"""Implementations of Algorithm 2, each idiomatic for its library and with its own random numbers."""
 
 import math
 from abc import ABC, abstractmethod

@@ -1,7 +1,7 @@
 """JAX: ``lax.scan`` over the steps, thousands of rollouts at once, all in one compiled program in double precision.
 
-On processors JAX runs one program on one core, apart from large operations. So every core is made a device of its own,
-and chunks of one shape are shared out between them; the last of a task may have policies too many, which do not count.
+On processors JAX runs one program on one core, apart from large operations. So every core is a device of its own, and
+chunks of one shape are distributed over them. The last chunk of a task may have surplus policies, which do not count.
 As in NumPy, the rollout is the last dimension of every array.
 """
 
@@ -73,7 +73,7 @@ def _program(inner: int, length: int) -> Any:
 def _chunk(
     system: list[Traced], weight: Traced, key: Traced, K: Traced, radius: Traced, rate: Traced, inner: int, length: int
 ) -> Traced:
-    """What some of the perturbed policies of one task, as many as weights, add to the estimate."""
+    """The contribution of some perturbed policies of one task, as many as weights, to the estimate."""
     keys, size = jax.random.split(key, 4), weight.size
     scale = K.size / radius**2
     directions = _directions(keys[0], (*K.shape, size), radius)

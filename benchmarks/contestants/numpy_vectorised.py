@@ -80,7 +80,7 @@ class _System(NamedTuple):
 
 
 def _chunk(work: tuple[_System, int], seed: np.random.SeedSequence, K: Array, settings: MetaSettings) -> Array:
-    """What some of the perturbed policies of one task add to the estimate."""
+    """The contribution of some perturbed policies of one task to the estimate."""
     system, size = work
     rng = np.random.Generator(np.random.SFC64(seed))
     radius, inner, length = settings.smoothing_radius, settings.inner_perturbations, settings.rollout_length

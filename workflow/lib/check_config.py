@@ -1,6 +1,6 @@
-"""Check config.yaml with overlays laid over it, without Snakemake: `python workflow/lib/check_config.py mine.yaml`.
+"""Check config.yaml with overlays, without Snakemake: `python workflow/lib/check_config.py mine.yaml`.
 
-Snakemake reads an overlay before the Snakefile, and says of some files only that they are not valid. This says where.
+Snakemake reads an overlay before the Snakefile, and reports some files only as not valid. This program gives the place.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Gather the runs of an experiment into one dataset."""
+"""Collect the runs of an experiment in one dataset."""
 
 from stage import snakemake
 

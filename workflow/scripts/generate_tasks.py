@@ -1,4 +1,4 @@
-"""Make a set of tasks, drawn from a family or as the config gives them, with the gain that training starts from."""
+"""Generate a set of tasks, drawn from a family or given in the config, with its initial gain."""
 
 from stage import snakemake
 

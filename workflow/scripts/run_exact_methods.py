@@ -1,4 +1,4 @@
-"""The exact first-order methods of a case, on every task by itself and on the meta-objective, from its initial gain."""
+"""Run the exact first-order methods of a case from its initial gain, on each task and on the meta-objective."""
 
 from stage import snakemake
 

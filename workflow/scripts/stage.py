@@ -1,8 +1,8 @@
 """Set up a script before it imports `metalqr`: the path, the thread counts, the log. Import it first.
 
 A script of Snakemake finds neither `src/` (PYTHONPATH is dropped in conda jobs) nor Numba's thread count. Importing
-this module settles both, and sends log records, warnings and the traceback of an uncaught error to the rule's log file;
-the terminal gets one line. It also removes what a killed job before this one left of its outputs.
+this module sets both, and sends log records, warnings and the traceback of an uncaught error to the rule's log file;
+the terminal gets one line. It also removes temporary files that an earlier, killed job left for the same outputs.
 """
 
 import logging

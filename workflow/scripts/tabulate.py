@@ -1,4 +1,4 @@
-"""Make a table: Markdown to read, CSV to compute with."""
+"""Write a table: Markdown to read, CSV to compute with."""
 
 from stage import snakemake
 

@@ -1,4 +1,4 @@
-"""One training run."""
+"""Train one policy: a run."""
 
 from stage import snakemake
 

@@ -43,8 +43,8 @@ class MetaSettings(Settings):
     r"""Settings of model-agnostic meta-policy optimisation, with the names of ``config.yaml``.
 
     The defaults are those of Section 6 of the paper; the two step sizes have none, because they depend on the case.
-    What ``method`` and ``estimator`` name may have settings of its own, such as ``inner_steps`` of ``reptile``: they
-    are given, and read as attributes, like those below.
+    The method and the estimator may have further settings, such as ``inner_steps`` of ``reptile``. They are given, and
+    read as attributes, like those below.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def all_declarations() -> Iterator[Declaration]:
 
 
 def require_free_names() -> None:
-    """Refuse a setting of a plug-in whose name means something else: a run could not be told from others.
+    """Reject settings of plug-ins whose names are taken, because runs could not be distinguished.
 
     Raises
     ------
@@ -228,13 +228,13 @@ def setting_declaration(name: str) -> Declaration | None:
 
 
 def applicable(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of some settings that the method and the estimator named among them have."""
+    """The settings that the method and the estimator named among them have."""
     own = {name for plugin in plugins_named(values) for name in plugin.Settings.names()}
     return {name: value for name, value in values.items() if name in MetaSettings.model_fields or name in own}
 
 
 def not_applicable(name: str, values: Mapping[str, Any]) -> str:
-    """Why a setting is none that the method and the estimator named have, with what to do."""
+    """The message for a setting that neither the chosen method nor the chosen estimator has."""
     for key, registry in CHOICES.items():
         owners = [plugin.name for plugin in registry if name in plugin.Settings.names()]
         if owners:

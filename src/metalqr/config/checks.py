@@ -1,4 +1,4 @@
-"""Checking a config: its model, then what one key says of another, and one clear line for each problem."""
+"""Checks of a config: its model, then the consistency of its keys; each problem is one line."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path

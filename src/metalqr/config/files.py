@@ -1,4 +1,4 @@
-"""The names of the files that one stage makes and another reads."""
+"""Names of the files that one stage writes and another reads."""
 
 OPTIMA_FILE = "results/optima/{case}.nc"
 META_OPTIMUM_FILE = "results/optima/{case}/adaptation_rate-{rate}.nc"

@@ -1,4 +1,4 @@
-"""The identity of a run, without its defaults: so that a new setting with a neutral default makes no old run stale."""
+"""The identity of a run: the settings that differ from their defaults, so that a new setting makes no old run stale."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ def configuration_digest(settings: MetaSettings) -> str:
 
 
 def difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | None:
-    """Why a file is of another run than the one wanted, by all settings in full; None if it is of that one.
+    """The reason why a file belongs to another run, by all settings in full; None if it belongs to the one wanted.
 
     A setting that a file does not name is younger than the file, so the file has it at its default. One that is no
     setting any more does not count.

@@ -1,6 +1,6 @@
-"""The figures and tables that follow from a config: of each file what makes it, from which files, and its caption.
+"""The figures and tables of a config: for each file its plug-in, its inputs and its caption.
 
-The plug-ins say what they read and take (see :mod:`metalqr.reporting.product`); what there is to read is said here.
+The plug-ins declare what they read (see :mod:`metalqr.reporting.product`); the kinds of results are listed here.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class Outputs:
 
     @property
     def params(self) -> dict[str, Callable[[Any], Any]]:
-        """What a script needs of an output, and its caption."""
+        """The params of the script of an output, with its caption."""
         return {name: self.of(name) for name in ("plugin", "names", "reader", "caption")}
 
     def memory(self, wildcards: Any, attempt: int) -> int:

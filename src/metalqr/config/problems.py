@@ -1,4 +1,4 @@
-"""Problems of the config in words: one line each, which begins with the file or with the key's path."""
+"""Messages for the problems of a config: one line each, which begins with the file or with the key's path."""
 
 import difflib
 import math

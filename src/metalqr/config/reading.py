@@ -1,7 +1,7 @@
-"""Reading a config file strictly: what YAML would take in silence, or would run, is refused with its place.
+"""Strict reading of config files: content that YAML would silently accept or execute is rejected, with its line.
 
-Snakemake reads the same files for itself with PyYAML, which knows YAML 1.1, and there the second of two equal keys wins
-without a word. So each file is read here as well, as YAML 1.2, only to refuse it.
+Snakemake itself reads the same files with PyYAML, as YAML 1.1, where the second of two equal keys silently wins. So
+each file is also read here, as YAML 1.2, only to check it.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""The registries: every kind of thing that can be added as one file."""
+"""The registries, one for each kind of plug-in."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,10 +1,10 @@
-"""Registries: what can be added by dropping a file into a folder, or by naming a file of one's own in the config.
+"""Registries of plug-ins: files in a folder of metalqr, and files that the config names.
 
 A plug-in is one file. Its name in the config is the name under which it registers, and for the plug-ins of metalqr that
 is the name of the file as well, so the names are known without importing anything. The config's ``plugins`` adds files
 beside it, which may register under any name that is free.
 
-A file in the folder that registers nothing under its own name is shared by the plug-ins.
+A file in the folder that registers nothing under its own name is code that the plug-ins share.
 
 Planning imports all plug-ins. So a plug-in imports Numba, SciPy, xarray and Matplotlib inside its
 functions only, and whatever of metalqr imports these.
@@ -61,11 +61,11 @@ class Plugin:
     source: ClassVar[Path]
 
     class Settings(settings.Settings):
-        """No settings of its own."""
+        """No further settings."""
 
     @classmethod
     def refusals(cls, settings: Any) -> Iterator[tuple[str, str]]:
-        """Settings of a run that this plug-in cannot do: the name of each, and why, with what to do."""
+        """Settings of a run that this plug-in does not support: the name of each, and the reason with the next step."""
         yield from ()
 
 
@@ -80,7 +80,7 @@ class Registry(Generic[P]):
         The package whose modules are metalqr's own plug-ins.
     """
 
-    #: All registries by kind, for whoever looks at all plug-ins.
+    #: All registries by kind, for code that needs all plug-ins.
     all: ClassVar[dict[str, "Registry[Any]"]] = {}
 
     def __init__(self, kind: str, package: str) -> None:

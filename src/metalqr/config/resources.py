@@ -1,7 +1,7 @@
 """Memory and time of the jobs: upper bounds, computed from the sizes in the config before any job starts.
 
 A formula counts the doubles that are alive at the same time, and the seconds on the machine of the README. It exceeds
-the measured jobs of many sizes by not much more than two (results/benchmarks/demands.md compares). Nothing is
+the measurements of jobs of many sizes by little more than a factor of two (results/benchmarks/demands.md). Nothing is
 allocated, however large the sizes.
 """
 

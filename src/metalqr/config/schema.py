@@ -1,6 +1,6 @@
 """Files generated from the declared settings: the JSON schema for editors, and the tables of the documentation.
 
-``make schema`` runs this module as a program; a test says when that is due.
+``make schema`` runs this module as a program; a test fails when the files are out of date.
 """
 
 import json

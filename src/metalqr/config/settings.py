@@ -1,4 +1,4 @@
-"""Declaring a setting, once: type, default, range, symbol, label, unit, and whether it is a size.
+"""Declaration of a setting, in one place: type, default, range, symbol, label, unit, and whether it is a size.
 
 A class of settings is a frozen pydantic model whose fields are made by :func:`setting`. The check of a config, the JSON
 schema for editors, the sweeps, the coordinates of datasets, axis labels and the table in the docs are all derived from
@@ -271,7 +271,7 @@ def type_of(field: FieldInfo) -> Any:
 
 
 def refuse(key: str, reason: str) -> PydanticCustomError:
-    """The error of a validator that looks at several settings: it names the one to change.
+    """The error of a validator of several settings: it names the one to change.
 
     Examples
     --------

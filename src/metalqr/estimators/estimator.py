@@ -1,4 +1,4 @@
-"""The base of all estimators: the values of a few policies near a gain become an estimate of a gradient there."""
+"""The base of all estimators: a gradient from the costs of perturbed policies near a gain."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -19,14 +19,14 @@ Memory = Mapping[str, NDArray[Any]]
 
 
 class Estimator(Plugin):
-    r"""A zeroth-order estimate of the gradient of any function F that is seen through noisy values f, :math:`E f = F`.
+    r"""A zeroth-order estimate of the gradient of any function F observed through noisy values f, :math:`E f = F`.
 
     .. math:: g(K) = \frac{1}{M} \sum_{m=1}^M \frac{dk}{r^2} c_m U_m,
               \qquad c_m \text{ made from the values } f(K + s U_m), \; s \in \mathtt{signs}
 
-    with perturbations :math:`\|U_m\|_F = r`. An estimator says at which points near K it wants values, and which
-    coefficient they give a perturbation. Most are a weighted sum of the values: they set ``signs`` and ``weights`` and
-    need no code; and inside Algorithm 2 the compiled rollouts then add everything up. Others override
+    with perturbations :math:`\|U_m\|_F = r`. An estimator declares at which points near K it needs values, and computes
+    the coefficient of each perturbation from them. For a weighted sum of the values, ``signs`` and ``weights`` are
+    enough, and inside Algorithm 2 the compiled rollouts do the summation. Other estimators override
     :meth:`coefficients`.
 
     Parameters
@@ -56,7 +56,7 @@ class Estimator(Plugin):
 
     @classmethod
     def is_compiled(cls) -> bool:
-        """Whether compiled rollouts can add its estimates up: a weighted sum of values on both sides of a gain."""
+        """True if compiled rollouts can sum its estimates: a weighted sum of values on both sides of a gain."""
         own = {Estimator.coefficients, Estimator.points}
         return cls.weights is not None and set(cls.signs) <= {1, -1} and {cls.coefficients, cls.points} == own
 

@@ -1,4 +1,4 @@
-"""The optimum of every task by itself: the discrete algebraic Riccati equation."""
+"""The optimum of each single task: the discrete algebraic Riccati equation."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ RANK_TOLERANCE = 1e-10
 
 
 class NotStabilisableError(TasksError):
-    """No gain stabilises some task by itself; the message names the task and the mode that no input reaches."""
+    """Some task is not stabilisable; the message names the task and the mode that no input reaches."""
 
 
 class RiccatiError(ArithmeticError):

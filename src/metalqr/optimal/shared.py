@@ -1,4 +1,4 @@
-"""The best single gain for all tasks: the floor that no gain common to all tasks can pass."""
+"""The best single gain for all tasks: a lower bound on the cost of every common gain."""
 
 import functools
 

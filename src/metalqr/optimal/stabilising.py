@@ -76,7 +76,7 @@ def stabilising_gain(tasks: LQRTasks, start: ArrayLike | None = None) -> FloatAr
 
 
 def candidate_gains(tasks: LQRTasks) -> dict[str, FloatArray]:
-    """Gains worth a try, by their names: zero, every task's optimum, and the optima's two means, shape (k, d)."""
+    """Candidate gains by their names: zero, every task's optimum, and the optima's two means, shape (k, d)."""
     optima = optimal_gains(tasks).K
     return {
         "zero": np.zeros((tasks.action_dim, tasks.state_dim)),

@@ -1,4 +1,4 @@
-"""Words and symbols of the axes of datasets: those of settings as they are declared with the setting."""
+"""Labels and symbols of the axes of datasets; those of a setting come from its declaration."""
 
 from metalqr.config.algorithm import setting_declaration
 from metalqr.config.settings import Declaration

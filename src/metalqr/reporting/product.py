@@ -1,4 +1,4 @@
-"""The base of figures and tables: classes that say what they read and show, and draw or tabulate it.
+"""The base of figures and tables: classes that declare what they read, and draw or tabulate it.
 
 A new one is one file with one class. Planning imports it, so it imports Matplotlib, pandas, xarray and SciPy inside its
 functions only; annotations may name them with imports under ``if TYPE_CHECKING:``.

@@ -27,7 +27,7 @@ def first_violation(layout: Layout, dataset: xr.Dataset) -> str | None:
 
 
 def wrong_size(dataset: xr.Dataset, sizes: Mapping[str, int], place: str) -> str | None:
-    """Name the first dimension that has not the size that it has in another place; None if there is none."""
+    """Name the first dimension whose size differs from that in another place; None if there is none."""
     for dim, size in sizes.items():
         if dataset.sizes[dim] != size:
             return f"its dimension {dim} is {dataset.sizes[dim]}, but {size} in {place}"

@@ -1,1 +1,1 @@
-"""Everything that is random: streams of random numbers, and rollouts of noisy linear systems."""
+"""Everything random: streams of random numbers, and rollouts of noisy linear systems."""

@@ -21,7 +21,7 @@ class _LogFile:
             self._logger.info("%s", line)
 
     def flush(self) -> None:
-        """Do nothing: a log keeps nothing back."""
+        """Do nothing: a log does not buffer."""
 
 
 class Progress(Observer):

@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 
 class InterruptionError(RuntimeError):
-    """The run was told to stop by a signal; the message says what was saved."""
+    """A signal stopped the run; the message states what was saved."""
 
 
 class SavedState:

@@ -63,7 +63,7 @@ _PER_TASK = ("descent", "task")
 
 #: Of each method, under the names of ExactDescent.
 _OF_METHODS = {
-    "gap": Variable((*_PER_TASK, "iteration"), "gap J_i(K_n) - J_i* of the method on each task by itself"),
+    "gap": Variable((*_PER_TASK, "iteration"), "gap J_i(K_n) - J_i* of the method on each task"),
     "step": Variable(_PER_TASK, "step size eta"),
     "curvature": Variable(_PER_TASK, "largest curvature of the cost met on the way"),
     "guaranteed_rate": Variable(

@@ -1,4 +1,4 @@
-"""Descent with a constant step, and the search for the longest step with which every iteration falls sufficiently."""
+"""Descent with a constant step, and the search for the longest step with sufficient decrease at every iteration."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

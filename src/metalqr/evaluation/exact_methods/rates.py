@@ -6,7 +6,7 @@ With E and Σ those of the gain K, :math:`M = R + B^\top P_K B`, and a star for 
     G = \eta M^{-1} \text{ (Gauss-Newton)}, \quad G = \eta I \text{ (natural gradient)},
 
 and the last one is gradient descent. With :math:`\kappa = \lambda_{\min}(\Sigma_*^{-1} \Psi)`, the gap shrinks by
-:math:`1 - c \kappa` or better, where c is the least of :math:`4 s (1 - s)` over the eigenvalues s in (0, 1] of
+:math:`1 - c \kappa` or better, where c is the minimum of :math:`4 s (1 - s)` over the eigenvalues s in (0, 1] of
 :math:`M^{1/2} G M^{1/2}` along the path, and for gradient descent by :math:`1 - \eta (1 - \frac{1}{2} \eta h) \lambda`
 with the measured curvature h. The proofs are in ``docs/theory.md``.
 """

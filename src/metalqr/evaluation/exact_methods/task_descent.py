@@ -1,4 +1,4 @@
-"""Gradient descent, natural gradient and Gauss-Newton on every task by itself (Section 3.1 of the paper)."""
+"""Gradient descent, natural gradient and Gauss-Newton on each task separately (Section 3.1 of the paper)."""
 
 from numpy.typing import ArrayLike
 

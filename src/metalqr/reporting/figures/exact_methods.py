@@ -142,7 +142,7 @@ def _median_task(case: xr.Dataset) -> int:
 
 
 def _lowest(paths: list[_Path]) -> float:
-    """Lower end of an axis for all that is not Gauss-Newton, which is below everything at once."""
+    """Lower end of an axis for all methods except Gauss-Newton, which drops below it within a few steps."""
     ends = [path.gaps[:, -1] for path in paths if path.method.key != "gauss_newton"]
     found = np.concatenate(ends)
     least = float(np.nanmin(found)) if np.isfinite(found).any() else MIN_GAP

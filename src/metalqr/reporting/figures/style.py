@@ -1,4 +1,4 @@
-"""One look for all figures, and files that are the same bytes every time."""
+"""One style for all figures, and files that are reproducible to the byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Learning curves of an experiment's variants, such as methods or estimators beside one another."""
+"""Learning curves of an experiment's variants, for example to compare methods or estimators."""
 
 from __future__ import annotations
 

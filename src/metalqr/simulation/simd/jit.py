@@ -36,7 +36,7 @@ def _build() -> str:
 
 
 def _places() -> Iterator[Path]:
-    """Where code may be cached: the user's choice, or beside Python's own cache, or for this user."""
+    """Folders where code may be cached: the user's choice, next to Python's own cache, or the user's cache folder."""
     if numba.config.CACHE_DIR:
         yield Path(numba.config.CACHE_DIR)
         return

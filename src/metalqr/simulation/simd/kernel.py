@@ -1,6 +1,6 @@
 """The compiled rollouts of many policies: how they share the vectors of ``vector.py``.
 
-Nothing is checked here: what does not fit would read foreign memory, so ``lqr_rollouts.py`` checks it first.
+Nothing is checked here: wrong shapes would read out of bounds, so ``lqr_rollouts.py`` checks them first.
 """
 
 import functools

@@ -1,6 +1,6 @@
 """Normal random numbers in compiled code: Philox 4x32-10, Box-Muller, and points of a sphere.
 
-:mod:`metalqr.simulation.streams` says what the counters mean. Counters 1 and 2 belong to a lane, and counters 0 and 3
+:mod:`metalqr.simulation.streams` defines the counters. Counters 1 and 2 belong to a lane, and counters 0 and 3
 are the same in all lanes; so most of the first two rounds is done once for a rollout, and not for each of its blocks.
 
 References

@@ -1,4 +1,4 @@
-"""The simulation of one vector of rollouts: where the time goes.
+"""The simulation of one vector of rollouts: the hot loop.
 
 A rollout is a lane of a vector (``lanes.py``); the lanes of one vector share a task and differ in gain and noise. A
 task is simulated in the coordinates of ``coordinates.py``. Everything works in double or in single precision, as the

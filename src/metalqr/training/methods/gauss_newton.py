@@ -1,4 +1,4 @@
-"""The exact Gauss-Newton method on every task by itself."""
+"""The exact Gauss-Newton method, on each task separately."""
 
 from typing import TYPE_CHECKING
 

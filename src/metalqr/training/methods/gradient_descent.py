@@ -1,4 +1,4 @@
-"""Exact gradient descent on every task by itself."""
+"""Exact gradient descent, on each task separately."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class GradientDescent(Method):
     r""":math:`K_i \leftarrow K_i - \alpha \nabla J_i(K_i)`, with :math:`\nabla J = 2 E \Sigma` from the model.
 
-    Every task has a gain of its own and goes to its own optimum.
+    Every task has its own gain, which converges to the task's optimum.
 
     Source: Section 3.1 of the paper; Fazel, Ge, Kakade, Mesbahi (2018).
     """

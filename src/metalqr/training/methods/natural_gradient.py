@@ -1,4 +1,4 @@
-"""The exact natural gradient on every task by itself."""
+"""The exact natural gradient, on each task separately."""
 
 from typing import TYPE_CHECKING
 

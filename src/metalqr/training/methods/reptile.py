@@ -1,4 +1,4 @@
-"""Reptile: towards the mean of the gains that each task reaches in a few steps of its own."""
+"""Reptile: towards the mean of the gains that the tasks reach in a few gradient steps each."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @methods.register("reptile")
 class Reptile(Method):
-    r"""Descent along the mean way that the tasks go in s steps of their own.
+    r"""Descent along the mean displacement of the tasks' gains after s gradient steps each.
 
     .. math:: g = \sum_i p_i \frac{K - K_i^s}{\eta} = \sum_i p_i \sum_{j < s} \hat g_i(K_i^j), \qquad
               K_i^0 = K, \quad K_i^{j+1} = K_i^j - \eta \hat g_i(K_i^j)
@@ -49,7 +49,7 @@ class Reptile(Method):
         return Work(policies, policies * steps, steps)
 
     def direction(self, state: State, stream: "Stream") -> Direction:
-        """The mean way of the tasks of the batch, divided by the adaptation rate."""
+        """The mean displacement over the batch, divided by the adaptation rate."""
         from metalqr.estimators.meta import draw_batch, estimate_task_gradients
 
         batch = draw_batch(self.tasks, self.settings, stream)
