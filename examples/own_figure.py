@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class SimulatedSteps(Figure):
     """The median ratio over the simulated steps, of every experiment without a sweep."""
 
-    # What it shows: the datasets of experiments, all in one figure. `file = "{name}-steps"` would make one for each.
+    # It shows the datasets of experiments, all in one figure. `file = "{name}-steps"` would make one for each.
     reads = "datasets"
 
     def takes(self, experiment: Any) -> bool:
@@ -35,7 +35,7 @@ class SimulatedSteps(Figure):
 
     def draw(self, datasets: Mapping[str, Any]) -> matplotlib.figure.Figure:
         """Draw a line for each case."""
-        # Import Matplotlib, pandas, xarray and SciPy here, not above: planning imports this file too.
+        # Import Matplotlib, pandas, xarray and SciPy here, not at module level, because planning imports this file.
         figure = new_figure(6.4, 4.2)  # inches
         axes = figure.add_subplot()
         for experiment, dataset in datasets.items():

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class BestRuns(Table):
     """The smallest final ratio of all runs, for each experiment and case."""
 
-    # Headings in Markdown, and how a row's entry looks there; None leaves a column out. The others keep their names.
+    # Headings and formats in Markdown; None leaves a column out. Other columns keep their names.
     columns: ClassVar[Columns] = {
         "best": Column("smallest final ratio", lambda row: number(row["best"])),
         "runs": Column("of so many runs"),

@@ -23,14 +23,14 @@ from metalqr.config.settings import (
     type_of,
 )
 
-#: Smoothing radii of which the rounding of K + U in single precision leaves enough.
+#: Smoothing radii for which K + U is accurate enough in single precision.
 SINGLE_PRECISION_RADII = (1.0e-3, 1.0e3)
-#: Of the simulated rollouts.
+#: Floating-point precision of the rollouts.
 Precision = Literal["float64", "float32"]
-#: The settings that name a plug-in, with the registry of the names.
+#: The settings that name a plug-in, each with its registry.
 CHOICES: dict[str, Registry[Any]] = {"method": methods, "estimator": estimators}
-#: Names beside those of the shared settings that no setting of a method or an estimator may have: they mean something
-#: else in a config, in the sizes of a job, or in a dataset.
+#: Names that no setting of a method or an estimator may have, besides those of the shared settings: they have another
+#: meaning in a config, in the sizes of a job, or in a dataset.
 RESERVED_NAMES = {
     *("seed", "variant", "iteration", "task", "action", "state", "case", "settings", "algorithm", "experiment"),
     *("tasks", "threads", "runs", "state_dim", "action_dim"),

@@ -22,7 +22,7 @@ from metalqr.config.registry import PluginError, load_plugins
 from metalqr.config.resources import memory_problems
 from metalqr.config.settings import Settings
 
-#: Runs of an experiment. Snakemake takes minutes to plan a tenth of these.
+#: Maximum number of runs of an experiment. Snakemake takes minutes to plan a tenth of these.
 MAX_RUNS = 100_000
 
 
@@ -92,7 +92,7 @@ def _cross_problems(config: Config) -> Iterator[str]:
 
 
 def _name_problems(kind: str, names: Iterable[str]) -> Iterator[str]:
-    """Names that share their files where the file system does not tell capitals from small letters, as on macOS."""
+    """Names that share their files where the file system does not distinguish capitals, as on macOS."""
     known: dict[str, str] = {}
     for name in names:
         other = known.setdefault(name.lower(), name)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 #: The axis of the variants; no setting has this name.
 VARIANT = "variant"
-#: What the keys of a sweep begin with that are settings of the task family.
+#: Prefix of the keys of a sweep that are settings of the task family.
 TASKS = "tasks."
 
 

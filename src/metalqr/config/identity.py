@@ -32,7 +32,7 @@ def difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | Non
     found, wanted : mapping of str to value
         Every setting, as the file says it, and as the config gives it.
     """
-    # As a file has them, where a tuple is a list.
+    # As stored in a file, where a tuple is a list.
     defaults = json.loads(json.dumps({each.name: each.default for each in all_declarations()}))
     wanted = json.loads(json.dumps(wanted))
     for name, value in wanted.items():

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from metalqr.config.plan import Plan
     from metalqr.config.registry import Registry
 
-#: Of a figure.
+#: File formats of a figure.
 FIGURE_FORMATS = ("pdf", "svg", "png")
-#: Of a table.
+#: File formats of a table.
 TABLE_FORMATS = ("md", "csv")
-#: In the name of a file: one for each experiment or case.
+#: In the name of a file, the placeholder for an experiment or case.
 EACH = "{name}"
-#: What figures and tables can read, with the function that reads one of its files: ``module:function``.
+#: The kinds of results that figures and tables can read, with the function that reads one file: ``module:function``.
 READERS = {
     "datasets": "metalqr.results.datasets:load_experiment",
     "meta_optima": "metalqr.results.meta_optima:load_meta_optimum_at",
@@ -33,14 +33,14 @@ READERS = {
     "exact_methods": "metalqr.evaluation.exact_methods.dataset:load_exact_methods",
     "stability": "metalqr.evaluation.stability:load_stability",
 }
-#: The target that makes what is drawn of a result, where that is not `theory`.
+#: The target that makes the figures and tables of a kind of result, if it is not `theory`.
 _STAGES = {"datasets": "datasets", "meta_optima": "optima"}
 
 
 def reserved_by(experiment: str) -> str | None:
-    """The figure or table whose files an experiment of this name would write to, in words; None if it is free.
+    """The figure or table whose files an experiment of this name would write to, for a message; None if there is none.
 
-    Capitals do not count: there are file systems that do not tell them from small letters.
+    Case is ignored, because some file systems do not distinguish capitals from small letters.
     """
     for registry in (figures, tables):
         for product in registry:
@@ -121,7 +121,7 @@ class Outputs:
     def __init__(self, plan: Plan, registry: Registry[Any], folder: str, formats: tuple[str, ...]) -> None:
         self.plan, self.registry, self.folder, self.formats = plan, registry, folder, formats
         self.by_name: dict[str, Output] = {}
-        # Capitals do not tell files apart everywhere.
+        # Some file systems do not distinguish capitals.
         owners: dict[str, str] = {}
         for plugin in registry:
             for name, output in self._outputs_of(plugin()):

@@ -136,7 +136,7 @@ class Plan:
         """The origin of a set of tasks: dimensions, family, initial gain, and the seed where that counts."""
         case, family = self.task_sets[wildcards.case]
         block = self.checked.cases[case]
-        # Without defaults, which stand in the file of the family: that is among the sources.
+        # Without defaults, which are in the file of the family, and that file is among the sources.
         chosen: dict[str, Any] = {
             "state_dim": block.state_dim,
             "action_dim": block.action_dim,
@@ -170,7 +170,7 @@ class Plan:
     # Resources, by rule.
 
     def resources(self, rule: str) -> dict[str, Callable[[Any, int], int]]:
-        """Memory and run time of a rule's jobs. Snakemake tries a job again with more of both, if --retries allows."""
+        """Memory and run time of a rule's jobs. A retry gets more of both."""
 
         def mem_mb(wildcards: Any, attempt: int) -> int:
             return math.ceil(attempt * (SNAKEMAKE + self._needs(rule, wildcards)[0]))
@@ -179,7 +179,7 @@ class Plan:
             return attempt * minutes(self._needs(rule, wildcards)[1])
 
         for function in (mem_mb, runtime):
-            # Snakemake looks it up several times a job, and to make it anew is slow.
+            # Snakemake looks it up several times per job, and computing it is slow.
             function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
         return {"mem_mb": mem_mb, "runtime": runtime}
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, Tag, ValidationError
 
-#: Characters of a value that a message shows in full.
+#: Maximum length of a value that a message shows in full.
 MAX_SHOWN = 120
-#: Characters of the names that a message lists.
+#: Maximum length of the list of names in a message.
 MAX_LISTED = 250
 
 _COMPARISONS = {
@@ -117,14 +117,14 @@ def _inside(kind: Any, part: int | str) -> Any:
 def _out_of_range(value: Any, kind: str, context: dict[str, Any]) -> str:
     sign, key = _COMPARISONS[kind]
     bound = context[key]
-    # The smallest number whose square is one: for a number that is not positive, that is not what is wrong.
+    # A bound such as 1e-100 exists only so that the square does not vanish: a number <= 0 is simply not positive.
     if sign == ">=" and 0 < bound < 1 and value <= 0:
         sign, bound = ">", 0
     return f"{short_repr(value)} is not {sign} {bound if isinstance(bound, int) else format(bound, 'g')}"
 
 
 def wrong_type(value: Any, kind: str) -> str:
-    """The problem with a value of another type, with what to write instead where that can be told."""
+    """The problem with a value of the wrong type, with the correct spelling if it can be guessed."""
     found, wanted = short_repr(value), _KINDS[kind]
     if wanted not in ("a number", "a whole number"):
         return f"{found} is not {wanted}"
@@ -164,7 +164,7 @@ def shortened(text: str) -> str:
 
 
 def key_path(path: Iterable[Any]) -> str:
-    """The path of a key as a reader would write it: `cases.d1k1.tasks.A[0]`; a key that is no word is quoted."""
+    """The path of a key as a reader would write it: `cases.d1k1.tasks.A[0]`; a key that is not a word is quoted."""
     text = ""
     for key in path:
         word = shortened(str(key) if re.fullmatch(r"[\w-]+", str(key)) else repr(key))
@@ -173,7 +173,7 @@ def key_path(path: Iterable[Any]) -> str:
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """The known word that was probably meant, or all of them."""
+    """The known word that was probably meant, or a list of all."""
     close = difflib.get_close_matches(word, known, n=1) or [name for name in known if len(word) > 2 and word in name]
     if close:
         return f"did you mean {close[0]}?"

@@ -21,13 +21,13 @@ from ruamel.yaml.reader import ReaderError
 
 from metalqr.config.problems import ConfigError, key_path, short_repr, shortened
 
-#: Entries of a file: a few anchors can stand for more than a memory holds.
+#: Maximum number of entries of a file: a few anchors can expand to more than fits into memory.
 MAX_ENTRIES = 1_000_000
-#: A config has 7 levels; far more would end Python's stack.
+#: A config has 7 levels; far more would overflow Python's stack.
 MAX_LEVELS = 20
 
 _OPEN_ERRORS = {FileNotFoundError: "there is no such file", IsADirectoryError: "this is a folder, not a file"}
-#: Snakemake hands a file with this key to a template engine, which evaluates Python.
+#: Snakemake passes a file with this key to a template engine, which evaluates Python.
 _TEMPLATE_KEY = "__use_yte__"
 _PLAIN = "a config holds plain numbers, text, lists and keys only, so put text into quotes"
 
@@ -88,7 +88,7 @@ def read_config(file: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         text = _text(name)
         with contextlib.suppress(json.JSONDecodeError, RecursionError):
-            # Snakemake reads JSON as such: there tabs may indent, and 1e-3 is a number.
+            # Snakemake reads JSON with a JSON parser: tabs may indent, and 1e-3 is a number.
             config = json.loads(text, object_pairs_hook=_mapping)
             return _checked(config, config)
         return _checked(*_read_yaml(text))
@@ -191,7 +191,7 @@ def _problems(value: Any, older: Any, path: tuple[Any, ...], visited: Iterator[i
             yield from _problems(entry, other, (*path, place), visited)
     elif not isinstance(value, str | int | float | None):
         yield f"{key_path(path)}: YAML reads {shortened(str(value))} as a {type(value).__name__}; {_PLAIN}"
-    # Text that looks like a number, 1e-3, is refused where a number is wanted, with the number to write.
+    # Text that looks like a number, 1e-3, is rejected later, where a number is expected, with the number to write.
     elif repr(value) != repr(older) and not (isinstance(older, str) and isinstance(value, float)):
         both = f"Snakemake reads {short_repr(older)} (YAML 1.1), but YAML 1.2 reads {short_repr(value)}"
         yield f"{key_path(path)}: {both}; write the one you mean, or put text into quotes"

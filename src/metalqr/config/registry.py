@@ -27,7 +27,7 @@ from metalqr.config.problems import nearest
 P = TypeVar("P", bound="Plugin")
 Q = TypeVar("Q", bound="Plugin")
 
-#: A name, which becomes a folder or a file; in words what a message says of another.
+#: The pattern of a name, which becomes a folder or a file, and the rule in words for messages.
 NAME = "[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 NAME_RULE = "use at most 64 letters, digits, '-' and '_', the first a letter or digit"
 
@@ -153,7 +153,7 @@ class Registry(Generic[P]):
         spec = importlib.util.find_spec(self._package)
         folders = [] if spec is None else [Path(folder) for folder in spec.submodule_search_locations or ()]
         files = (path for folder in folders for path in folder.glob("[a-z]*.py"))
-        # The others in the folder are what plug-ins share.
+        # The other files in the folder are shared code.
         return tuple(sorted(path.stem for path in files if f'.register("{path.stem}")' in path.read_text("utf-8")))
 
     def _own_module(self, name: str) -> str | None:

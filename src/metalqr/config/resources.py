@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 # Megabytes.
 #: Python with the libraries, before anything is computed.
 PROCESS = 250
-#: The libraries that draw and tabulate, beside those of every process.
+#: The libraries that draw and tabulate, in addition to those of every process.
 DRAWING = 250
 #: Snakemake itself: on a cluster, the plugin for Slurm starts two around every job.
 SNAKEMAKE = 350
-#: Numba's compiler at work on rollouts that nobody has compiled yet.
+#: Numba's compiler, for rollouts that are not in the cache.
 COMPILER = 150
 #: A thread: its stack, and its arrays of the rollouts of small tasks.
 THREAD = 40
@@ -36,7 +36,7 @@ SAFETY = 4
 
 #: Squarings in the solution of a Lyapunov equation, each of which is kept: 25 for a spectral radius of 1 - 1e-6.
 _POWERS = 25
-#: Share of a job's memory that a size must stand for to be named in a message.
+#: Minimum share of a job's memory that depends on a size for a message to name it.
 _NOTABLE_SHARE = 0.1
 _UNITS = ("MB", "GB", "TB", "PB", "EB")
 #: The lists of `estimation_error`, each with the settings that take its values.

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SCHEMA_FILE = ROOT / "workflow" / "schemas" / "config.schema.json"
 DOCS_PAGE = ROOT / "docs" / "configuration.md"
 
-#: Upper limits of all whole numbers, which are no matter of a setting.
+#: Upper limits of all whole numbers, which are not specific to a setting.
 _LIMITS = (MAX_COUNT, MAX_SEED)
 _HEADING = "| setting | symbol | default | range | meaning |\n|---|---|---|---|---|\n"
 

@@ -41,15 +41,15 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, numbers.Integral) else float(value)
 
 
-#: A finite real number; a whole number is one too.
+#: A finite real number; whole numbers are allowed.
 Real = Annotated[float, BeforeValidator(_plain)]
 #: A whole number of at least 1.
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT), BeforeValidator(_plain)]
 #: A whole number of at least 0.
 Index = Annotated[int, Field(ge=0, le=MAX_COUNT), BeforeValidator(_plain)]
-#: Of random numbers.
+#: Seed of random numbers.
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED), BeforeValidator(_plain)]
-#: Of perturbations; beyond these the square vanishes or overflows.
+#: Radius of perturbations; outside this range the square underflows or overflows.
 Radius = Annotated[float, Field(ge=1.0e-100, le=1.0e100), BeforeValidator(_plain)]
 
 
@@ -72,7 +72,7 @@ def no_twins(values: tuple[T, ...]) -> tuple[T, ...]:
     return values
 
 
-#: A list, in a config; a tuple afterwards.
+#: A list in a config, converted to a tuple.
 Listed = Annotated[tuple[T, ...], Strict(False)]
 #: A list with at least one entry, none of them twice.
 Distinct = Annotated[tuple[T, ...], Strict(False), Field(min_length=1), AfterValidator(no_twins)]

@@ -183,7 +183,7 @@ class _Rollouts:
         inner = self._estimator.gradients(self._simulator, policies, count, self._stream, tasks)
         return self.cost(policies - self._settings.adaptation_rate * inner)
 
-    # A rollout of an unstable policy may overflow: the result shows it, so a warning would say nothing new.
+    # A rollout of an unstable policy may overflow. The result shows it, so no warning is needed.
     @np.errstate(over="ignore", invalid="ignore")
     def estimate(
         self, gains: Array, value: Callable[[Array], Array], memory: Memory | None, weights: Array | None = None

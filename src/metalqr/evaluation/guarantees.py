@@ -160,7 +160,7 @@ def _falls(values: FloatArray) -> FloatArray:
 
 def _largest_rise(values: FloatArray) -> Any:
     """Largest rise of values (n, ...) in one step, relative to the value before it."""
-    # From infinite to infinite is no rise; a run ends at its first unstable gain, but adapted ones may be between.
+    # From infinite to infinite is not a rise; a run ends at its first unstable gain, but adapted ones may be between.
     with np.errstate(invalid="ignore"):
         rises = values[1:] / values[:-1] - 1.0
     return np.max(np.nan_to_num(rises, nan=0.0, posinf=np.inf), axis=0, initial=0.0)

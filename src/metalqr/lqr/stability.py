@@ -19,7 +19,7 @@ ACCURACY = 1e-10
 STEP_FRACTION = 0.999
 #: Fewer than 150 are usual; more where the boundary is touched and not crossed.
 MAX_STEPS = 1_000
-#: How far a ray is followed, in units of (1 + |F|) / |C|.
+#: Maximum distance along a ray, in units of (1 + |F|) / |C|.
 MAX_DISTANCE = 1e6
 #: Relative change of a characteristic polynomial that is rounding.
 POLYNOMIAL_ROUNDING = 1e-12
@@ -82,7 +82,7 @@ def is_stabilising(tasks: LQRTasks, K: ArrayLike) -> NDArray[np.bool_]:
 
 def spectral_radii(loops: FloatArray) -> FloatArray:
     """Spectral radius of every matrix, shape (n,); infinite where an entry is not finite."""
-    # The product of finite matrices can overflow, and LAPACK refuses what is not finite.
+    # The product of finite matrices can overflow, and LAPACK rejects values that are not finite.
     finite = np.asarray(np.isfinite(loops).all(axis=(-2, -1)))
     found = np.abs(np.linalg.eigvals(np.where(finite[:, np.newaxis, np.newaxis], loops, 0.0))).max(axis=-1)
     return np.where(finite, found, np.inf)

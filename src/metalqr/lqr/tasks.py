@@ -12,7 +12,7 @@ FloatArray = NDArray[np.float64]
 
 #: Relative asymmetry up to which a matrix counts as symmetric; it is then made exactly symmetric.
 SYMMETRY_TOLERANCE = 1e-10
-#: How far the sum of the task distribution may be from one.
+#: Tolerance for the sum of the task distribution, which must be one.
 PROBABILITY_TOLERANCE = 1e-9
 
 

@@ -15,7 +15,7 @@ from metalqr.optimal.scalar import Intervals, adaptable_intervals, common_interv
 from metalqr.optimal.shared import shared_gain
 from metalqr.optimal.stabilising import candidate_gains, stabilising_gain
 
-#: Accuracy and length of the descent of one round: a start is wanted, not an optimum.
+#: Accuracy and length of the descent of one round: a starting point is needed, not an optimum.
 RAISING_TOLERANCE = 1e-4
 RAISING_ITERATIONS = 5
 RAISING_PRODUCTS = 30

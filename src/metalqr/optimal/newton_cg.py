@@ -16,7 +16,7 @@ MAX_GRADIENT_NORM = 1e-8
 MAX_STARTS = 3
 #: Sufficient decrease of the line search, as a fraction of the decrease that the slope predicts (Armijo).
 SUFFICIENT_DECREASE = 1e-4
-#: Relative size of a predicted decrease that drowns in the rounding of the value.
+#: Relative size below which a predicted decrease is lost in the rounding of the value.
 ROUNDING = 1e-12
 MAX_HALVINGS = 60
 
@@ -192,7 +192,7 @@ def _line_search(
         candidate_value = objective.value(candidate)
         if candidate_value <= value + SUFFICIENT_DECREASE * step * slope:
             return candidate, candidate_value
-        # So close to the optimum the values agree in all their digits while the gradient still has some to give.
+        # So close to the optimum the values agree in all digits, while the gradient still has significant ones.
         if -step * slope <= ROUNDING * value:
             smaller = np.isfinite(candidate_value) and np.linalg.norm(
                 objective.at(candidate).gradient

@@ -34,7 +34,7 @@ def scalar_intervals(tasks: LQRTasks) -> FloatArray:
     intervals = np.empty((tasks.count, 2))
     for task, (a, b) in enumerate(zip(tasks.A[:, 0, 0], tasks.B[:, 0, 0], strict=True)):
         if b != 0:
-            # Adding zero turns -0 into 0, for the reader of a message.
+            # Adding zero turns -0 into 0, for messages.
             intervals[task] = sorted(((a - 1) / b + 0.0, (a + 1) / b + 0.0))
         elif abs(a) < 1:
             intervals[task] = -np.inf, np.inf

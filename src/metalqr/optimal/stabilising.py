@@ -14,7 +14,7 @@ ANNEALING_FRACTION = 0.9
 MAX_ANNEALING_ROUNDS = 60
 #: A round that raises the discount by a smaller relative amount than this has stalled.
 MIN_ANNEALING_GAIN = 1e-4
-#: Accuracy and length of the descent of one round: a start is wanted, not an optimum.
+#: Accuracy and length of the descent of one round: a starting point is needed, not an optimum.
 ANNEALING_TOLERANCE = 1e-4
 ANNEALING_ITERATIONS = 50
 

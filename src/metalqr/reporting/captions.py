@@ -28,7 +28,7 @@ def case_line(config: Mapping[str, Any], case: str, settings: Sequence[str] | No
     """
     block = config["cases"][case]
     given = {**config["algorithm"], **block.get("algorithm", {})}
-    # In the order of the declarations: that of the config means nothing.
+    # In the order of the declarations: the order in the config has no meaning.
     names = [each.name for each in all_declarations() if each.name in given] if settings is None else settings
     shown = [f"{name} {plain(given[name])}" for name in names]
     return ", ".join([f"{case}: d = {block['state_dim']}", f"k = {block['action_dim']}", *shown])

@@ -13,9 +13,9 @@ from metalqr.common.validation import positive
 from metalqr.lqr import FloatArray, LQRTasks, common_gain
 from metalqr.objectives import meta
 
-#: Least number of directions over which the ball is averaged where there is no closed form.
+#: Minimum number of directions for the average over the ball where there is no closed form.
 DIRECTIONS = 400
-#: Greatest number of them that are orthonormal to one another.
+#: Maximum number of directions that are mutually orthonormal.
 MAX_FRAME = 200
 #: Dimension of the space of gains from which one length stands for all in the ball, where they are nearly equal.
 _ONE_LENGTH_FROM = 64
@@ -155,7 +155,7 @@ def _orthonormal_frames(shape: tuple[int, ...], seed: int) -> FloatArray:
     """Random sets of orthonormal gains, distributed without preference, shape (frames, directions, k, d)."""
     size = shape[0] * shape[1]
     directions = min(size, MAX_FRAME)
-    # Three at least, or their scatter would say little.
+    # At least three, for a meaningful standard error.
     count = max(3, -(-DIRECTIONS // directions))
     normals = np.random.default_rng(seed).standard_normal((count, size, directions))
     # Of uniform distribution up to the signs of the columns, which pairs V and -V do not see.

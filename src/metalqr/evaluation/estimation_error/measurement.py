@@ -123,7 +123,7 @@ def _scatter(
     return _Scatter(*map(np.array, zip(*map(_statistics, targets, exact), strict=True)))
 
 
-# An estimate may have overflowed: the result shows it, so a warning would say nothing new.
+# An estimate may have overflowed. The result shows it, so no warning is needed.
 @np.errstate(over="ignore", invalid="ignore")
 def _statistics(estimates: FloatArray, exact: FloatArray) -> tuple[float, ...]:
     """The entries of a `_Scatter` for one target, from its estimates (repeats, k, d)."""
@@ -161,7 +161,7 @@ def _sweep(name: str, values: Sequence[float], scatters: list[_Scatter], biases:
     columns = _Scatter(*(np.stack(column, axis=1) for column in zip(*scatters, strict=True)))
     norm, standard_error = (np.stack(column, axis=1) for column in zip(*biases, strict=True))
     slopes = PREDICTED_SLOPES[name]
-    # Where perturbed policies are unstable, and the smoothed cost infinite, theory predicts no slope of anything.
+    # Where perturbed policies are unstable and the smoothed cost is infinite, theory predicts no slope.
     used = np.isfinite(norm) & np.isfinite(columns.error) & np.isfinite(columns.noise)
     return Sweep(
         parameter=name,

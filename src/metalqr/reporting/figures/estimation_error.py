@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from metalqr.lqr import FloatArray
 
-#: The columns: settings, and what their axes say beside label and symbol.
+#: The columns: settings, with the addition to the label and symbol of their axes.
 PARAMETERS = {"perturbations": " (outer and inner)", "smoothing_radius": "", "rollout_length": ""}
 #: The rows: titles, by the number of the algorithm.
 ALGORITHMS = {1: "Algorithm 1: gradient of one task (mean over tasks)", 2: "Algorithm 2: meta-gradient"}
@@ -162,7 +162,7 @@ def _set_value_axis(axes: Axes, values: FloatArray) -> None:
     pad = max(1.1, (values.max() / values.min()) ** 0.05)
     low, high = values.min() / pad, values.max() * pad
     places = np.log(values / low) / np.log(high / low)
-    # Limits first: Matplotlib would choose some of its own for a new scale, which a single value does not allow.
+    # Limits first: otherwise Matplotlib computes limits for a new scale, which fails for a single value.
     axes.set_xlim(low, high)
     axes.set_xscale("log")
     label_ticks(axes, values, [f"{value:g}" for value in values], places, 190.0)
