@@ -10,7 +10,7 @@ from benchmarks.contestants import Contestant
 from benchmarks.work import Work
 from metalqr import lqr, meta
 
-#: Standard errors up to which two means count as the same.
+#: Maximum distance, in standard errors, of two means that count as equal.
 BOUND = 4.5
 REPEATS = 60
 

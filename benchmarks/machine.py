@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.work import Work
 
-#: Seconds for a normal number on one core: of the arithmetic limit, not measured.
+#: Seconds for a normal number on one core: an assumption of the arithmetic limit, not a measurement.
 NORMAL_SECONDS = 0.9e-9
 _PRODUCT_SIZE = 768
 

@@ -47,7 +47,7 @@ def summary(timings: Path, plan: Plan) -> str:
 
 
 def _largest(jobs: pd.DataFrame) -> list[str]:
-    # Snakemake's memory is in MiB, and a mark where it took no measurement.
+    # Snakemake gives memory in MiB, or a dash without a measurement.
     memory = pd.to_numeric(jobs["max_rss"], errors="coerce").max() * 2**20 / 1e6
     return [str(len(jobs)), f"{jobs['s'].max():.1f}", "" if pd.isna(memory) else f"{memory:.0f}"]
 

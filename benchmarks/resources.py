@@ -37,7 +37,7 @@ class Memory(NamedTuple):
 
 
 def startup(work: Work) -> Startup:
-    """Start-up of a job whose compiled code is stored: the least of three."""
+    """Start-up of a job whose compiled code is stored: the minimum of three."""
     times = []
     for _ in range(3):
         start = time.monotonic()
@@ -54,7 +54,7 @@ def memory(work: Work, threads: int) -> Memory:
 
 
 def _train(work: Work) -> dict[str, Any]:
-    """Run this module in a process of its own, with the threads of this one."""
+    """Run this module in a separate process, with the threads of this one."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tasks.nc"
         results.save_tasks(path, work.tasks, work.gain, {}, case=work.name)

@@ -25,7 +25,7 @@ class RunningBaseline(Estimator):
     weights = None  # not a weighted sum of the values alone
 
     class Settings(declared.Settings):
-        """Settings of this estimator; they stand among those of the algorithm."""
+        """Settings of this estimator, given in ``algorithm`` like the shared ones."""
 
         baseline_share: Real = setting(
             0.9,

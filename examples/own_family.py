@@ -30,7 +30,7 @@ class Oscillators(Family):
     r"""Euler steps of 0.2 for :math:`\ddot y = -s y - 0.6 \dot y + u`, with a random stiffness s."""
 
     class Settings(settings.Settings):
-        """Settings of the family; they stand beside ``family`` in the config."""
+        """Settings of the family, given next to ``family`` in the config."""
 
         count: Count = setting(5, symbol="I", label="tasks", about="number of tasks", size=True)
         stiffness_low: Real = setting(0.5, symbol="s", label="lower stiffness", about="smallest stiffness", above=0)

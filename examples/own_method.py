@@ -25,7 +25,7 @@ class ClippedMeanCost(MeanCost):
     r"""As ``mean_cost``, but no step is longer than c: :math:`g \min(1, c / (\alpha \|g\|_F))`."""
 
     class Settings(declared.Settings):
-        """Settings of this method; they stand among those of the algorithm."""
+        """Settings of this method, given in ``algorithm`` like the shared ones."""
 
         longest_step: Real = setting(
             0.01, symbol="c", label="longest step", about="largest Frobenius norm of a step", above=0

@@ -17,7 +17,7 @@ from benchmarks.contestants import Contestant, chunks_per_task
 from benchmarks.work import Array
 from metalqr import LQRTasks, MetaSettings
 
-#: An array while JAX traces the program; JAX has no types for what it is made of.
+#: An array while JAX traces the program; JAX does not type its contents.
 Traced = Any
 
 

@@ -19,7 +19,7 @@ from benchmarks.contestants import Contestant, chunks_per_task
 from benchmarks.work import Array
 from metalqr import LQRTasks, MetaSettings
 
-#: One thread for each worker's matrix products, whichever library does them.
+#: One thread for each worker's matrix products, with any BLAS library.
 _THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from snakemake.utils import update_config
 
 ROOT = Path(__file__).resolve().parents[2]
-# This checkout's package, as in the jobs, not another one that is installed.
+# This checkout's package, as in the jobs, not an installed version.
 sys.path.insert(0, str(ROOT / "src"))
 
 from metalqr.config import ConfigError, check_config, plugin_folder, read_configs  # noqa: E402

@@ -14,7 +14,7 @@ tasks = plugin(settings).tasks(case["state_dim"], case["action_dim"], case.get("
 try:
     K0 = read_gain(tasks, case["initial_gain"])
 except UnstablePolicyError as error:
-    # In the handler: it words a message and makes no tasks, so an edit of it does not make them stale.
+    # Imported in the handler: it only makes a message, so an edit of it must not make the tasks stale.
     from metalqr.optimal import stabilising_gain
 
     raise InitialGainError(name, error, stabilising_gain(tasks)) from error

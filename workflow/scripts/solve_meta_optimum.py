@@ -18,7 +18,7 @@ known = assess(tasks, rate, K0)
 log = logging.getLogger("solve_meta_optimum")
 log.info("%s", known.summary)
 
-# A rate that is too large is no reason to fail: that a run diverges there is a result.
+# A rate that is too large is not an error: a run that diverges there is a result.
 certificate, K_meta = known.certificate, np.full_like(K0, np.nan)
 J_meta, objective_meta = np.full(tasks.count, np.nan), np.nan
 if known.gain is not None:

@@ -18,11 +18,11 @@ import __main__
 #: Snakemake puts this object into the script, which runs as `__main__`.
 snakemake: Any = __main__.snakemake
 
-# In front of everything: this checkout's package, not another version that happens to be installed.
+# First on the path: this checkout's package, not an installed version.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
 os.environ["NUMBA_NUM_THREADS"] = str(snakemake.threads)
-# One thread for BLAS, whatever the job has: its matrices are tiny, and sums split over threads round differently.
+# One thread for BLAS, regardless of the job's: matrices are tiny, and sums split over threads round differently.
 for variable in ("OMP_NUM", "OPENBLAS_NUM", "MKL_NUM", "VECLIB_MAXIMUM", "NUMEXPR_NUM"):
     os.environ[f"{variable}_THREADS"] = "1"
 
@@ -30,7 +30,7 @@ logging.basicConfig(
     filename=snakemake.log[0], filemode="w", level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
 )
 logging.captureWarnings(True)
-# On a full disk the log cannot be written either, which must not bury the message about it.
+# On a full disk the log cannot be written either, which must not hide the error message.
 logging.raiseExceptions = False
 
 
@@ -46,7 +46,7 @@ sys.excepthook = _report
 from metalqr.common.atomic import discard_leftovers  # noqa: E402
 from metalqr.config.registry import load_plugins  # noqa: E402
 
-# The user's plug-ins, whose places are in the config of the Snakemake that runs this job.
+# The user's plug-ins, whose paths are in the config of the Snakemake that runs this job.
 load_plugins(snakemake.config.get("plugins") or [], Path.cwd())
 for output in snakemake.output:
     discard_leftovers(output)

@@ -105,7 +105,7 @@ class Stability:
 
 _PER_RUN, _PER_TASK, _PER_GUARANTEE = ("seed", "iteration"), ("seed", "iteration", "task"), ("seed", "promise")
 
-#: Under the names of Stability; after its end a run is NaN.
+#: With the names of Stability; after its end a run is NaN.
 _COURSES = {
     name: Variable(dims, long_name, units, may_be=NonFinite.ANY)
     for name, dims, long_name, units in (
@@ -135,7 +135,7 @@ def _violation(dataset: xr.Dataset) -> str | None:
     return None if found == longest else f"it holds {found} iterations, but its longest run has {longest}"
 
 
-#: The words of the variables are those of the files that exist: a guarantee is a promise there.
+#: The variables keep the names of existing files, where a guarantee is called a promise.
 STABILITY = Layout(
     "stability",
     "Guarantees of the theory along the runs at a case's own settings",

@@ -58,7 +58,7 @@ class Attempt:
 
 
 class NoMamlStabilisingGainError(ValueError):
-    """No MAML-stabilising gain exists (d = k = 1), or none was found; the message says what was tried.
+    """No MAML-stabilising gain exists (d = k = 1), or none was found; the message lists what was tried.
 
     Attributes
     ----------

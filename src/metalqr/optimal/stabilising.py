@@ -20,7 +20,7 @@ ANNEALING_ITERATIONS = 50
 
 
 class NoCommonStabilisingGainError(ValueError):
-    """No gain that stabilises every task exists (d = k = 1), or none was found; the message says what was tried."""
+    """No gain that stabilises every task exists (d = k = 1), or none was found; the message lists what was tried."""
 
 
 def stabilising_gain(tasks: LQRTasks, start: ArrayLike | None = None) -> FloatArray:

@@ -35,7 +35,7 @@ def cases(dataset: xr.DataTree, axes: int | None = None) -> dict[str, xr.Dataset
 
 
 def swept_settings(case: xr.Dataset) -> tuple[str, ...]:
-    """Names of the settings that the experiment sweeps: the dimensions of ``ratio`` beside seed and iteration."""
+    """Names of the settings that the experiment sweeps: the dimensions of ``ratio`` other than seed and iteration."""
     return tuple(str(name) for name in case["ratio"].dims if name not in ("seed", "iteration"))
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from metalqr.results.layout import Attribute, Kind, Layout, NonFinite, Variable
 
-#: Characters of a value that a message shows.
+#: Maximum length of a value in a message.
 _MAX_SHOWN = 60
 
 _FITS: dict[Kind, Callable[[np.dtype[Any]], bool]] = {

@@ -18,7 +18,7 @@ from metalqr.results.layout import ITERATION, SEEDS, SIZES, Attribute, Kind, Lay
 from metalqr.results.optima import TASK_COSTS, load_optima
 from metalqr.results.runs import ENDED, PER_RUN, load_run
 
-#: What each run adds, without the dimensions of the experiment. After its end a run is NaN, counts too.
+#: The variables of each run, without the dimensions of the experiment. After its end a run is NaN, including counts.
 RUN_PARTS = {
     **{name: spec._replace(kind=Kind.REAL, may_be=NonFinite.ANY) for name, spec in PER_RUN.items()},
     "ratio": Variable(

@@ -22,7 +22,7 @@ from metalqr.results.layout import CONVENTIONS, Layout
 PathLike = str | os.PathLike[str]
 
 _LIBRARIES = ("numpy", "scipy", "numba", "xarray", "netCDF4")
-#: Bytes of a file beside the values: names, attributes, the format's own tables.
+#: Bytes of a file in addition to the values: names, attributes, the format's own tables.
 _OVERHEAD = 100_000
 _COMPRESSION = {"zlib": True, "complevel": 4, "shuffle": True}
 

@@ -9,7 +9,7 @@ from metalqr.results.files import PathLike, dataset_of, load
 from metalqr.results.layout import OF_CASE, Kind, Layout, NonFinite, Variable
 from metalqr.theory import Audit, Form, Quantities
 
-#: What the theorems require and a run uses, by the names of the config.
+#: The settings that the theorems bound, with the names of the config.
 THEOREM_SETTINGS = (
     "learning_rate",
     "adaptation_rate",

@@ -92,7 +92,7 @@ class LQRSimulator(CompiledSimulator):
             simulation_tasks(self._tasks, self._precision), task_of_slot, checked, settings
         )
 
-    # The compiled code checks nothing: what does not fit would read foreign memory.
+    # The compiled code checks nothing: wrong shapes would read out of bounds.
 
     def _task_of_slot(self, tasks: ArrayLike | None) -> Tasks:
         """The task of each entry of the leading dimension."""

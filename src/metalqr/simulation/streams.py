@@ -119,7 +119,7 @@ class Stream:
 
 def round_keys(key_0: int, key_1: int) -> list[int]:
     """The two key words of each round of Philox, round by round."""
-    # Python's own integers: for twenty numbers every call of NumPy takes longer than all of them.
+    # Python integers: for twenty numbers, one NumPy call takes longer than the whole loop.
     steps = ((key_0, _WEYL_0), (key_1, _WEYL_1))
     return [(key + round_ * weyl) & LOW_HALF for round_ in range(ROUNDS) for key, weyl in steps]
 

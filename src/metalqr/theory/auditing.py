@@ -104,7 +104,7 @@ class Audit:
                 self.K[place], self.change[place] = batch.K[worst[0]], batch.given_change[worst[0]]
 
     def count(self, form: Form | str) -> tuple[int, int, int]:
-        """Count the inequalities checked in a form, the places at which they are broken, and all places checked."""
+        """Count the inequalities checked in a form, the places at which they are violated, and all places checked."""
         column = FORMS.index(Form(form))
         checked = self.checked[:, column]
         return int(np.count_nonzero(checked)), int(self.broken[:, column].sum()), int(checked.sum())

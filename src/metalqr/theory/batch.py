@@ -183,7 +183,7 @@ class AuditBatch:
 
     @cached_property
     def least_objective(self) -> float:
-        """Least value of the meta-objective; NaN where the tasks are not learnable or it is not found."""
+        """Minimum of the meta-objective; NaN where the tasks are not learnable or it is not found."""
         try:
             return meta_gain(self.tasks, self.eta).objective
         except (NoMamlStabilisingGainError, DescentError):

@@ -123,7 +123,7 @@ class Formulas:
     def add(
         self, symbol: str, source: str, note: str = "", *, name: str | None = None
     ) -> Callable[[Function], Function]:
-        """Decorate the function that computes a quantity, by default that of its own name."""
+        """Decorate the function that computes a quantity, by default the one with the function's name."""
 
         def register(function: Function) -> Function:
             inputs = tuple(inspect.signature(function).parameters)
@@ -149,7 +149,7 @@ class Formulas:
         if name not in found:
             formula = self._table[name]
             arguments = [self._compute(wanted, found) for wanted in formula.inputs]
-            # A bound may pass the range of doubles: infinite is then the honest upper bound.
+            # A bound may exceed the range of doubles; infinity is then a valid upper bound.
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 value = np.asarray(formula.function(*arguments), dtype=np.float64)
             found[name] = Quantity(name, formula.symbol, formula.source, value, formula.inputs, formula.note)

@@ -11,7 +11,7 @@ from metalqr.optimal import OptimalGains, optimal_gains
 
 #: Gains on one chord of the set, including its two ends.
 GAINS_ON_A_CHORD = 10
-#: Rounds of chords, each through gains of the round before.
+#: Rounds of chords, each through gains of the previous round.
 MAX_GENERATIONS = 5
 #: First distance tried along a chord, and numbers of times that it is doubled and then halved.
 FIRST_REACH, MAX_DOUBLINGS, BISECTIONS = 0.01, 20, 8

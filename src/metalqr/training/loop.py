@@ -101,7 +101,7 @@ def run(
             break
         # Skip the first iteration, so that every call makes progress.
         snapshot = functools.partial(recorder.history, Status.INTERRUPTED)
-        # Every observer is asked: one may have to save what another stops.
+        # Every observer is called: one may have to save the state when another stops the run.
         stops = [observer.stops(snapshot) for observer in observers] if iteration > first else []
         if any(stops):
             return recorder.history(Status.INTERRUPTED)

@@ -69,7 +69,7 @@ class State:
     K : array, shape (k, d) or (I, k, d)
         The gain of all tasks, or one for each.
     memory : mapping of str to array
-        State of the method beside the gain; saved with the state of a run.
+        State of the method in addition to the gain; saved with the state of a run.
     gradient_norm : float
         Frobenius norm of the direction followed; infinite where rollouts overflowed. Every step must give it.
     rollout_steps : int
@@ -117,7 +117,7 @@ class Method(Plugin):
         :math:`\alpha`; an array that broadcasts to the gain gives every task one of its own.
     """
 
-    #: True if every task has a gain of its own: K is then (I, k, d).
+    #: True if every task has its own gain; K is then (I, k, d).
     gain_per_task: ClassVar[bool] = False
     #: True if it uses the model instead of rollouts.
     is_exact: ClassVar[bool] = False
@@ -155,7 +155,7 @@ class Method(Plugin):
     def step(self, state: State, stream: "Stream") -> State:
         """The state after one iteration. Override it where a step is more than a multiple of a direction."""
         found = self.direction(state, stream)
-        # Where unstable rollouts overflowed, the direction is not finite; that is seen and kept here.
+        # Where unstable rollouts overflowed, the direction is not finite, and the state records that.
         with np.errstate(over="ignore", invalid="ignore"):
             norm = float(np.linalg.norm(found.gradient))
             K = state.K - self.learning_rate * found.gradient

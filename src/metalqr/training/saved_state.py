@@ -150,7 +150,7 @@ class StateSaver(Observer):
     def __enter__(self) -> "StateSaver":
         if threading.current_thread() is threading.main_thread():  # no other may listen to signals
             for kind in (signal.SIGTERM, signal.SIGINT):
-                # A signal that is ignored stays so: a script's `snakemake &` is not to hear its Ctrl-C.
+                # An ignored signal stays ignored: Ctrl-C in a script must not reach its `snakemake &`.
                 if signal.getsignal(kind) is not signal.SIG_IGN:
                     self._handlers[kind] = signal.signal(kind, self._receive)
         return self

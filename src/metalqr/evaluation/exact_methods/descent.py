@@ -25,7 +25,7 @@ MIN_CHANGE = 1e-13
 
 
 class StepSizeError(ArithmeticError):
-    """No step was found whose path falls as fast as its gradient promises; the message says what was tried."""
+    """No step with sufficient decrease was found; the message lists what was tried."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,7 +42,7 @@ METHODS = (
     _Method("gauss_newton", "Gauss–Newton", "Gauss–Newton", "#228833"),
     _Method(None, "MAML gradient descent", "MAML descent", "#aa3377"),
 )
-#: Columns of the table: heading, variable in a file, and where they end, as a part of the width.
+#: Columns of the table: heading, variable in a file, and right edge as a fraction of the width.
 COLUMNS = (
     ("step", "step", 0.32),
     ("measured", "measured_rate", 0.53),
@@ -54,10 +54,10 @@ COLUMNS = (
 RATES_START, NAMES_START = 0.35, -0.2
 #: Iterations of the lower panels, enough to see the quadratic convergence of Gauss-Newton.
 FIRST_ITERATIONS = 12
-#: Relative gaps below this are not shown: soon after it, they are rounding.
+#: Relative gaps below this are not shown, because they are soon only rounding.
 MIN_GAP = 1e-12
 MAX_COLUMNS = 3
-#: The task that the table is about, and the others.
+#: The median task, which the table shows, and the others.
 MEDIAN: dict[str, Any] = {"linewidth": 1.6, "zorder": 3}
 OTHERS: dict[str, Any] = {"linewidth": 0.6, "alpha": 0.45}
 LIMIT: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 3)), "linewidth": 0.8, "zorder": 4}

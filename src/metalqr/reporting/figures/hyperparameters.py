@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from metalqr.config.experiments import Experiment
     from metalqr.lqr import FloatArray
 
-#: A ratio of values from which a logarithmic axis reads better than a linear one.
+#: Minimum ratio of values for a logarithmic axis.
 LOGARITHMIC_FROM = 5.0
-#: A ratio of limits from which only powers of ten are labelled.
+#: Minimum ratio of limits for labels at powers of ten only.
 MANY_DECADES = 300.0
-#: A smaller floor or final ratio reads as zero: a logarithmic axis down to it would hide the rest.
+#: A smaller floor or final ratio counts as zero: a logarithmic axis down to it would hide the rest.
 NO_FLOOR = 1e-4
 MIN_SHARE_TOP = 1e-3
 
@@ -99,7 +99,7 @@ class Hyperparameters(Figure):
 
 
 class _Sweep(NamedTuple):
-    """A swept setting, in words and colours."""
+    """A swept setting, with its labels and colours."""
 
     setting: str
     symbol: str

@@ -8,7 +8,7 @@ Item = TypeVar("Item")
 
 #: Blue, orange and green as in the paper, then the rest of Matplotlib's cycle.
 CASE_COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown", "tab:pink", "tab:gray")
-#: A second way to tell the curves apart, for grey print and colour-blind readers.
+#: A second distinction of the curves, for grey print and colour-blind readers.
 CASE_MARKERS = ("o", "s", "^", "D", "v", "P", "*")
 CASE_MARK: dict[str, Any] = {"markersize": 4.5, "markeredgecolor": "white", "markeredgewidth": 0.5}
 CROSS: dict[str, Any] = {"marker": "X", "markersize": 8, "markeredgecolor": "black", "markeredgewidth": 0.7}
@@ -20,5 +20,5 @@ REFERENCE: dict[str, Any] = {"color": "0.35", "linestyle": ":", "linewidth": 1.1
 
 
 def with_styles(items: Iterable[Item]) -> Iterable[tuple[Item, str, str]]:
-    """Each item with a colour and a marker of its own, as far as these go."""
+    """Each item with its own colour and marker; both repeat when they run out."""
     return zip(items, itertools.cycle(CASE_COLOURS), itertools.cycle(CASE_MARKERS), strict=False)

@@ -37,13 +37,13 @@ _STYLE: dict[str, Any] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "metalqr",
 }
-#: What would differ between two runs or machines is left out of the files.
+#: Metadata that would differ between two runs or machines is left out of the files.
 _METADATA: dict[str, dict[str, None]] = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {}}
 
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Matplotlib's own defaults and the house style, whatever the user's matplotlibrc says; undone at the end."""
+    """Matplotlib's defaults and the house style, regardless of the user's matplotlibrc; undone at the end."""
     import matplotlib
     import seaborn
 

@@ -57,7 +57,7 @@ class Learnability(Table):
 
 
 def warnings(table: Path) -> Iterator[str]:
-    """Warnings to read before the runs: a line for each row of the CSV whose runs may diverge at once."""
+    """Warnings to read before the runs: a line for each row of the CSV whose runs may diverge immediately."""
     if not table.exists():
         return
     with table.open(encoding="utf-8", newline="") as file:

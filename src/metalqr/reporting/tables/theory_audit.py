@@ -41,7 +41,7 @@ class TheoryAudit(Table):
         "broken_printed": Column("violated, printed", lambda row: _broken(row, "printed")),
         "worst_ratio_corrected": Column("worst ratio, corrected", lambda row: power(row["worst_ratio_corrected"])),
         "broken_corrected": Column("violated, corrected", lambda row: _broken(row, "corrected")),
-        # Of the worst ratio: in the CSV and the file, not in the Markdown, which has room for what broke.
+        # Of the worst ratio: in the CSV and the file, but not in the Markdown, which shows only violations.
         **dict.fromkeys(f"{name}_{form}" for name in ("checked", "left", "right") for form in ("printed", "corrected")),
         "origin_printed": Column("counterexample", _counterexample, text=True),
         "origin_corrected": None,

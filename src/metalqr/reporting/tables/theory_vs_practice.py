@@ -21,7 +21,7 @@ def _decades(value: float) -> str:
 
 @tables.register("theory_vs_practice")
 class TheoryVsPractice(Table):
-    """The settings that Theorems 1 and 2 require, beside those of the cases.
+    """The settings that Theorems 1 and 2 require, next to those of the cases.
 
     A row for each case and setting, with the value ``used``, and for each form the value that is required and its
     ``decades``, the decimal logarithm of the value over that used.

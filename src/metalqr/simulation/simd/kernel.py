@@ -115,7 +115,7 @@ def _next_rollouts(work, perturbations, gains, first_policy):
             while work.perturbation_of_lane[lane] >= perturbations:
                 work.perturbation_of_lane[lane] -= perturbations
                 work.policy_of_lane[lane] += 1
-            # Lanes past the end go on with the last gain; their costs are not used.
+            # Lanes past the end repeat the last gain; their costs are not used.
             _set_lane(work.base, lane, gains[min(work.policy_of_lane[lane], len(gains) - 1)])
         work.counters[0, lane] = work.perturbation_of_lane[lane]
         work.counters[1, lane] = first_policy + work.policy_of_lane[lane]

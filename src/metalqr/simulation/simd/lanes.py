@@ -33,7 +33,7 @@ from numba.core.typing.templates import ConcreteTemplate, infer_global, signatur
 from numba.extending import intrinsic, lower_builtin, models, register_model
 from numpy.typing import DTypeLike
 
-#: Whether registers hold 64 bytes and there are 32 of them. Numba can be told to do without; that is correct, but slow.
+#: True with 32 registers of 64 bytes. Numba can be configured not to use them, which is correct but slow.
 AVX512 = bool(binding.get_host_cpu_features().get("avx512f", False))
 
 #: Bytes of a vector.
@@ -134,7 +134,7 @@ def _row_pointer(context: Any, builder: Any, array_type: Any, array: Any, row: A
 
 @intrinsic
 def unowned(typing: Any, value: Any) -> Any:
-    """The same arrays without an owner, alone or in (nested) tuples with whatever else.
+    """The same arrays without an owner, alone or in (nested) tuples with other values.
 
     Numba counts the references to an array in every function that it inlines, with atomic instructions for which the
     processor waits until all stores are done. In the loop over the steps that took as long as the arithmetic. Without

@@ -103,7 +103,7 @@ def work_rows(rows, like):
 @inlined
 def philox_start(counter_1, counter_2, address):
     """The part of the first two rounds of Philox that depends on counters 1 and 2, for :func:`philox`."""
-    # The masks tell LLVM that a 32-bit multiplication will do. The high halves of all words are left as they come.
+    # The masks tell LLVM that a 32-bit multiplication suffices. The high halves of the words are not cleared.
     product_1 = (counter_2 & LOW_HALF) * MULTIPLIER_1
     counter_0 = (product_1 >> 32) ^ counter_1 ^ broadcast_element(address, 1)
     product_0 = (counter_0 & LOW_HALF) * MULTIPLIER_0

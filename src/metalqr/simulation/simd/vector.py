@@ -36,8 +36,8 @@ from metalqr.simulation.simd.normals import BLOCK, fill_normals, work_rows
 # loaded number more often, and AVX-512 has registers for ten. Measured on Zen 3 (AVX2) and Emerald Rapids (AVX-512).
 TILES = tuple((0,) * rows for rows in ((10, 4, 1) if AVX512 else (5, 2, 1)))
 
-# Normals are made for as many steps at a time as fit in these rows (5 KB), and for a block's worth of steps at least:
-# long enough loops, and still in the cache.
+# Normals are drawn for as many steps at a time as fit in these rows (5 KB), and for at least one block of steps: the
+# loops are long enough, and the rows stay in the cache.
 _NOISE_ROWS = 5 * 1024 // VECTOR
 
 
@@ -146,7 +146,7 @@ def _simulate_generate(shape, simulated, task, gains, length, start, address, wo
 
 @numba.njit
 def _simulate_in_memory(simulated, task, gains, length, start, address, work):
-    # A state replaces its noise. Before the states of a batch stands the last one of the batch before.
+    # A state replaces its noise. The row before the states of a batch holds the last state of the previous batch.
     simulated, gains, address, (states, action) = unowned((simulated, gains, address, work))
     state_dim = simulated.state_cost.shape[1]
     batch = _noise_steps(state_dim)

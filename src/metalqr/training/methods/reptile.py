@@ -57,7 +57,7 @@ class Reptile(Method):
         way, steps, unstable = np.zeros(gains.shape), 0, 0
         with np.errstate(over="ignore", invalid="ignore"):
             for step in range(self.own.inner_steps):
-                # An address of its own for every inner step of every iteration.
+                # A separate address for every inner step of every iteration.
                 address = stream.at(stream.iteration * self.own.inner_steps + step)
                 found = estimate_task_gradients(self.tasks, gains, self.settings, address, batch)
                 way = way + found.gradient
