@@ -80,7 +80,7 @@ def spoil(kind: str, stage: str, path: Path, good: Mapping[str, Path]) -> None:
     name = FIRST[stage]
     if kind == "empty":
         path.write_bytes(b"")
-    elif kind == "cut off":
+    elif kind == "truncated":
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     elif kind == "damaged":
         content = bytearray(path.read_bytes())
@@ -99,14 +99,14 @@ def spoil(kind: str, stage: str, path: Path, good: Mapping[str, Path]) -> None:
     else:
         changes: dict[str, Callable[[xr.Dataset], xr.Dataset]] = {
             "incomplete": lambda dataset: dataset.drop_vars(name),
-            "with a dimension of another name": lambda dataset: dataset.assign(
+            "with a renamed dimension": lambda dataset: dataset.assign(
                 {name: dataset[name].rename({dataset[name].dims[-1]: "other"})}
             ),
             "of another shape": shorten(stage),
-            "with what is not a number": with_value(name, np.nan),
+            "with NaN": with_value(name, np.nan),
             "with infinite numbers": with_value(name, np.inf),
-            "with text for numbers": with_value(name, "x"),
+            "with text instead of numbers": with_value(name, "x"),
             "in single precision": lambda dataset: dataset.assign({name: dataset[name].astype(np.float32)}),
-            "with an impossible attribute": lambda dataset: dataset.assign_attrs(ATTRIBUTES[stage]),
+            "with an invalid attribute": lambda dataset: dataset.assign_attrs(ATTRIBUTES[stage]),
         }
         with_dataset(path, changes[kind])

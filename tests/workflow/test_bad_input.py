@@ -147,8 +147,8 @@ FOLDERS = {
     "a read-only `--directory`": (".", 0o555),
     "a read-only `results/`": ("results", 0o555),
     "a read-only folder under `results/`": ("results/tasks", 0o555),
-    "a file that may not be read": ("results/tasks/d1k1.nc", 0),
-    "an overlay that may not be read": ("mine.yaml", 0),
+    "an unreadable file": ("results/tasks/d1k1.nc", 0),
+    "an unreadable overlay": ("mine.yaml", 0),
 }
 
 

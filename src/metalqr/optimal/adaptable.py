@@ -87,7 +87,7 @@ def maml_stabilising_gain(
 
     The first of these that is one: ``start``; zero; a gain that stabilises every task; the best single gain; every
     task's own optimum and their means; for d = k = 1 the middle of the longest common interval, which decides the
-    question; the end of a raise. That minimises the meta-objective at an adaptation rate for which the gain reached so
+    question; the end of a continuation. It minimises the meta-objective at an adaptation rate for which the gain reached so
     far is MAML-stabilising, and raises the rate as far as the last gain allows, at most to halfway where it cannot take
     the whole of the rest: the meta-objective is a barrier, infinite at the boundary of the MAML-stabilising set.
 
@@ -128,7 +128,9 @@ def maml_stabilising_gain(
         reached = None
     else:
         gain, reached = _raise_rate(tasks, attempts, adaptation_rate)
-        attempts.append(_attempt(tasks, "the end of a raise of the adaptation rate from 0", gain, adaptation_rate))
+        attempts.append(
+            _attempt(tasks, "the end of a continuation in the adaptation rate from 0", gain, adaptation_rate)
+        )
     if attempts[-1].works:
         return attempts[-1]
     tried = "".join(f"\n  {attempt}" for attempt in attempts)

@@ -116,8 +116,8 @@ def find_minimum(
         raise DescentError(
             f"the descent of {objective} stopped after {best.iterations} steps at {best.objective:.6g} with the "
             f"relative gradient norm {best.gradient_norm:.3g} > {MAX_GRADIENT_NORM}: the minimum lies too close to "
-            "instability, or the tasks are too badly scaled; lower the adaptation rate, if there is one, give another "
-            "start or rescale the tasks"
+            "instability, or the tasks are too badly scaled; lower the adaptation rate, if there is one, start from "
+            "another gain, or rescale the tasks"
         )
     K = best.K.copy()
     found = Minimum(**{**vars(best), "K": K}, cost=costs(K))

@@ -402,7 +402,7 @@ def test_bad_input_is_named(
 
 def test_a_search_for_a_step_that_fails_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("metalqr.evaluation.exact_methods.descent.MAX_HALVINGS", 1)
-    with pytest.raises(StepSizeError, match=r"no step among 1 halvings of \[.*\] makes the objective fall as fast"):
+    with pytest.raises(StepSizeError, match=r"no step among 1 halvings of \[.*\] gives a sufficient decrease"):
         descend_tasks(SCALAR, [[-0.49]], "gradient_descent", 3)
 
 

@@ -147,7 +147,7 @@ def test_where_nothing_is_found_nothing_is_claimed_but_what_was_tried_is_told() 
         "MAML-stabilising for all 3 tasks at the adaptation rate 50. Tried:\n  zero: largest spectral radius 0.9, ",
         "\n  the best single gain: largest spectral radius ",
         "\n  the optimum of task 2: largest spectral radius ",
-        "\n  the end of a raise of the adaptation rate from 0: largest spectral radius ",
+        "\n  the end of a continuation in the adaptation rate from 0: largest spectral radius ",
     ):
         assert part in found.certificate
     assert "\n" not in found.summary

@@ -109,7 +109,7 @@ def test_a_start_is_found_where_every_gain_at_hand_overshoots() -> None:
     gains = [optimal.shared_gain(tasks).K, *candidate_gains(tasks).values()]
     assert not any(meta.is_maml_stabilising(tasks, gain, rate) for gain in gains)
     start = optimal.maml_stabilising_gain(tasks, rate)
-    assert start.name == "the end of a raise of the adaptation rate from 0"
+    assert start.name == "the end of a continuation in the adaptation rate from 0"
     assert meta.is_maml_stabilising(tasks, start.K, rate)
     found = optimal.meta_gain(tasks, rate)
     assert found.gradient_norm <= 1e-8

@@ -216,8 +216,8 @@ def _search(
             return step, path
         step = np.where(too_long, 0.5 * step, step)
     raise StepSizeError(
-        f"no step among {MAX_HALVINGS} halvings of {longest.tolist()} makes the objective fall as fast as its "
-        "gradient promises: the start lies too close to instability; start from another gain, or give the step"
+        f"no step among {MAX_HALVINGS} halvings of {longest.tolist()} gives a sufficient decrease at every "
+        "iteration: the start lies too close to instability; start from another gain, or give the step"
     )
 
 
