@@ -103,7 +103,9 @@ class MetaSettings(Settings):
         size=True,
     )
     precision: Precision = setting(
-        "float64", label="precision", about="of the rollouts; gains and exact costs are always double"
+        "float64",
+        label="precision",
+        about="floating-point type of the rollouts; gains and exact costs are always double",
     )
 
     @model_validator(mode="after")

@@ -87,7 +87,7 @@ class Audit(Settings):
 
     gains: Count = setting(1000, label="gains", about="random gains in the sub-level set, per case", size=True)
     perturbations: Count = setting(
-        2, label="perturbations", about="per gain, for the inequalities that compare two gains", size=True
+        2, label="perturbations", about="perturbations per gain, for the inequalities that compare two gains", size=True
     )
     random_tasks: Count = setting(
         100, label="random tasks", about="random sets of tasks in addition to the case's own", size=True
@@ -96,7 +96,7 @@ class Audit(Settings):
         1.0,
         symbol=r"\gamma",
         label="sub-level factor",
-        about="of Definition 2: largest gap of a gain, as a multiple of the gap at K_0",
+        about="of Definition 2: maximum gap of a gain, as a multiple of the gap at K_0",
         at_least=1,
     )
 
@@ -171,7 +171,7 @@ class Execution(Settings):
     threads: Count = setting(
         1,
         label="threads",
-        about="per training job; jobs run in parallel, and more threads only finish a single run sooner",
+        about="threads per training job; jobs run in parallel, more threads only finish a single run sooner",
     )
     checkpoint_seconds: Real = setting(
         30.0,
@@ -211,7 +211,7 @@ class ExperimentBlock(Settings):
     """Runs for every case, variant, value of the sweep and seed, which become one dataset."""
 
     cases: Distinct[str] = setting(label="cases", about="names of cases")
-    seeds: Distinct[Seed] = setting(label="seeds", about="of the random numbers of a run")
+    seeds: Distinct[Seed] = setting(label="seeds", about="seeds of the random numbers of a run")
     variants: dict[Name, dict[str, Any]] = setting(
         {}, label="variants", about="an axis of named combinations of settings: algorithm settings for each name"
     )
@@ -236,7 +236,7 @@ class ExperimentBlock(Settings):
 class Config(Settings):
     """A config, checked."""
 
-    seed: Seed = setting(label="seed", about="of the random task families")
+    seed: Seed = setting(label="seed", about="seed of the random task families")
     plugins: Listed[str] = setting(
         (), label="plug-ins", about="Python files with your own estimators, methods, task families, figures or tables"
     )

@@ -87,9 +87,10 @@ def maml_stabilising_gain(
 
     The first of these that is one: ``start``; zero; a gain that stabilises every task; the best single gain; every
     task's own optimum and their means; for d = k = 1 the middle of the longest common interval, which decides the
-    question; the end of a continuation. It minimises the meta-objective at an adaptation rate for which the gain reached so
-    far is MAML-stabilising, and raises the rate as far as the last gain allows, at most to halfway where it cannot take
-    the whole of the rest: the meta-objective is a barrier, infinite at the boundary of the MAML-stabilising set.
+    question; the end of a continuation in the adaptation rate. Each round minimises the meta-objective at a rate for
+    which the gain reached so far is MAML-stabilising, and raises the rate as far as the last gain allows, at most to
+    halfway where it cannot take the whole of the rest. The meta-objective is a barrier, infinite at the boundary of the
+    MAML-stabilising set.
 
     ``name`` is what ``start``, shape (k, d), is called in the attempts and in messages.
 

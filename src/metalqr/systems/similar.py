@@ -68,8 +68,12 @@ class Similar(Family):
         smallest_eigenvalue: Real = setting(
             0.5, label="smallest eigenvalue", about="lower bound on the eigenvalues of Q, R and Psi", above=0
         )
-        uniform_low: Real = setting(0.0, label="lower end", about="of the uniform distribution of all common entries")
-        uniform_high: Real = setting(1.0, label="upper end", about="of the uniform distribution of all common entries")
+        uniform_low: Real = setting(
+            0.0, label="lower end", about="lower end of the uniform distribution of the common entries"
+        )
+        uniform_high: Real = setting(
+            1.0, label="upper end", about="upper end of the uniform distribution of the common entries"
+        )
 
         @model_validator(mode="after")
         def _range_is_not_empty(self) -> Self:
