@@ -155,7 +155,7 @@ def test_report_shows_figure_caption_and_settings(finished: Project) -> None:
     assert "figure1.svg" in page
     assert "hyperparameters.svg" in page
     assert "learning_rate.csv" in page
-    assert "Figure 1 of the paper." in page
+    assert "Figure 1 of the paper" in page
     assert "smoothing_radius 0.05" in page
 
 
