@@ -226,7 +226,7 @@ def test_more_policies_than_fit_are_named_with_what_they_take() -> None:
     command = [sys.executable, "-c", TOO_LARGE]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.stdout == (
-        "an iteration with 1 tasks and perturbations: 1000000000 takes about 40 GB, more than there is; lower "
+        "an iteration with 1 tasks and perturbations: 1000000000 takes about 40 GB, more than is available; lower "
         "perturbations or task_batch\n"
     ), done.stderr
 
