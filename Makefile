@@ -38,7 +38,7 @@ paper: .venv ## Reproduce results/figures/figure1.pdf and all other results of t
 	@echo "Report:   $(CURDIR)/results/report.html"
 	@echo "Figure 1: $(CURDIR)/results/figures/figure1.pdf"
 
-check: lint ## Lint, types and the fast tests (two minutes)
+check: lint ## Lint, types and the fast tests (three minutes; five in a fresh clone)
 	$(PYTEST) --dist worksteal -m "not slow" --doctest-modules src/metalqr tests/unit docs
 
 # The workflow tests share results within a file, and use the code that the unit tests have compiled.
