@@ -1,5 +1,6 @@
 """Random systems, published systems and finite differences for the tests of the exact layer."""
 
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -36,6 +37,10 @@ def random_tasks(
         definite(rng, count, state_dim),
         weights / weights.sum(),
     )
+
+
+#: Similar and well damped, so that one gain serves all and small steps stay stable.
+similar_tasks = functools.partial(random_tasks, radius=0.6, spread=0.2)
 
 
 def stable_gain(tasks: LQRTasks, seed: int, per_task: bool = False) -> Array:

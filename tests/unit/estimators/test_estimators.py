@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import twins
 from numpy.testing import assert_allclose, assert_array_equal
-from systems import random_tasks
+from systems import random_tasks, similar_tasks
 
 from metalqr import estimators, lqr, meta, rollout
 from metalqr.config.algorithm import MetaSettings
@@ -22,9 +22,6 @@ from metalqr.estimators.two_point import TwoPoint
 from metalqr.lqr import LQRTasks
 from metalqr.simulation.lqr_rollouts import LQRSimulator
 from metalqr.simulation.streams import Purpose, Stream, perturbations
-
-# Similar and well damped, so that one gain serves all and small steps stay stable.
-similar_tasks = functools.partial(random_tasks, radius=0.6, spread=0.2)
 
 SETTINGS = MetaSettings(
     learning_rate=1.0e-3,

@@ -1,12 +1,11 @@
 """The true error of Algorithms 1 and 2: biases in closed form, noise within its confidence, statistics by hand."""
 
-import functools
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import twins
-from systems import Array, random_tasks
+from systems import Array, similar_tasks
 
 from metalqr import estimators, lqr, meta, rollout
 from metalqr.config.algorithm import MetaSettings
@@ -16,8 +15,6 @@ from metalqr.evaluation.estimation_error import bias, curves, measurement
 from metalqr.lqr import LQRTasks, UnstablePolicyError
 from metalqr.simulation.streams import Stream
 
-# Similar and well damped, so that one gain serves all and small steps stay stable.
-similar_tasks = functools.partial(random_tasks, radius=0.6, spread=0.2)
 SETTINGS = MetaSettings(
     learning_rate=1.0e-3,
     adaptation_rate=0.01,

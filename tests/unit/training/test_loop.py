@@ -1,14 +1,13 @@
 """Algorithm 3: its steps, its history and its three endings."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 
 import numba
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from systems import random_tasks
+from systems import similar_tasks
 
 from metalqr import estimators, lqr, meta, optimal
 from metalqr.config.algorithm import MetaSettings
@@ -17,9 +16,6 @@ from metalqr.simulation.simulator import Array
 from metalqr.simulation.streams import Stream
 from metalqr.training import History, Method, Observer, Problem, State
 from metalqr.training.loop import run
-
-# Similar and well damped, so that one gain serves all and small steps stay stable.
-similar_tasks = functools.partial(random_tasks, radius=0.6, spread=0.2)
 
 SETTINGS = MetaSettings(
     learning_rate=1.0e-3,

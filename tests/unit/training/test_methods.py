@@ -1,13 +1,11 @@
 """Training methods: their directions against exact expectations, step by step, and what they say of their work."""
 
-import functools
-
 import numpy as np
 import pytest
 import twins
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import ArrayLike
-from systems import random_tasks
+from systems import random_tasks, similar_tasks
 
 from metalqr import MetaSettings, Stream, meta, optimal, training
 from metalqr.config.problems import SettingsError
@@ -17,8 +15,6 @@ from metalqr.estimators.meta import draw_batch, estimate_task_gradients
 from metalqr.evaluation import guarantees
 from metalqr.lqr import LQRTasks
 from metalqr.training import Direction, Problem, State
-
-similar_tasks = functools.partial(random_tasks, radius=0.6, spread=0.2)
 
 SETTINGS = MetaSettings(
     learning_rate=1.0e-3,
