@@ -42,7 +42,7 @@ check: lint ## Lint, types and the fast tests (three minutes; five in a fresh cl
 	$(PYTEST) --dist worksteal -m "not slow" --doctest-modules src/metalqr tests/unit docs
 
 # The workflow tests share results within a file, and use the code that the unit tests have compiled.
-test: lint ## Lint, types and all tests except the cluster tests (thirteen minutes)
+test: lint ## Lint, types and all tests except the cluster tests (twelve minutes)
 	$(PYTEST) --dist worksteal --doctest-modules src/metalqr tests/unit docs
 	$(PYTEST) --dist loadfile tests/workflow
 
