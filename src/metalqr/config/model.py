@@ -38,7 +38,7 @@ from metalqr.config.settings import (
     Real,
     Seed,
     Settings,
-    is_text,
+    TextOr,
     no_twins,
     refuse,
     setting,
@@ -58,7 +58,7 @@ def _is_name(name: str) -> str:
 
 Name = Annotated[str, AfterValidator(_is_name)]
 #: The zero gain, or its rows.
-Gain = Annotated[Annotated[Literal["zero"], Tag("<text>")] | Annotated[Matrix, Tag("<other>")], Discriminator(is_text)]
+Gain = TextOr[Literal["zero"], Matrix]
 
 
 def _list_or_text(value: Any) -> Any:
@@ -75,9 +75,10 @@ def _all_cases(value: str) -> str:
 
 #: Some cases, or all that an experiment uses.
 Cases = Annotated[
-    Annotated[str, AfterValidator(_all_cases), WithJsonSchema({"const": "all"}), Tag("<text>")]
-    | Annotated[Listed[str], AfterValidator(no_twins), Tag("<other>")],
-    Discriminator(is_text),
+    TextOr[
+        Annotated[str, AfterValidator(_all_cases), WithJsonSchema({"const": "all"})],
+        Annotated[Listed[str], AfterValidator(no_twins)],
+    ],
     BeforeValidator(_list_or_text),
 ]
 
@@ -374,11 +375,7 @@ def _only_given(value: Any, check: Callable[[Any], Settings]) -> dict[str, Any]:
 
 def _values(kind: Any) -> Any:
     """The type of what a sweep gives a setting."""
-    return Annotated[
-        Annotated[str, Tag("<text>")] | Annotated[Distinct[kind], Tag("<other>")],
-        Discriminator(is_text),
-        BeforeValidator(_list_or_text),
-    ]
+    return Annotated[TextOr[str, Distinct[kind]], BeforeValidator(_list_or_text)]
 
 
 def _families() -> Any:

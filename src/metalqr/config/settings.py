@@ -5,9 +5,9 @@ schema for editors, the sweeps, the coordinates of datasets, axis labels and the
 these fields; no other place repeats them.
 """
 
+import math
 import numbers
 from collections.abc import Iterator
-from operator import attrgetter
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import (
@@ -27,6 +27,7 @@ from pydantic_core import PydanticCustomError
 from metalqr.config.problems import SettingsError, described, key_path, short_repr
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 #: Largest value of a count: it goes into a 32-bit word of the random counters (see :mod:`metalqr.simulation.streams`).
 MAX_COUNT = 2**31 - 1
@@ -53,15 +54,14 @@ Seed = Annotated[int, Field(ge=0, le=MAX_SEED), BeforeValidator(_plain)]
 Radius = Annotated[float, Field(ge=1.0e-100, le=1.0e100), BeforeValidator(_plain)]
 
 
-def is_text(value: Any) -> str:
-    """Tell text from anything else, for a setting that may be either: see :data:`TaskBatch`."""
+def _tag(value: Any) -> str:
     return "<text>" if isinstance(value, str) else "<other>"
 
 
+#: One type for text, another for anything else.
+TextOr = Annotated[Annotated[T, Tag("<text>")] | Annotated[U, Tag("<other>")], Discriminator(_tag)]
 #: A number of tasks, or ``"all"`` of them.
-TaskBatch = Annotated[
-    Annotated[Literal["all"], Tag("<text>")] | Annotated[Count, Tag("<other>")], Discriminator(is_text)
-]
+TaskBatch = TextOr[Literal["all"], Count]
 
 
 def no_twins(values: tuple[T, ...]) -> tuple[T, ...]:
@@ -81,26 +81,9 @@ Matrix = Annotated[list[Annotated[list[Real], Field(min_length=1)]], Field(min_l
 
 
 class Declaration(NamedTuple):
-    """The declaration of a setting, beside its type and its range.
+    """The declaration of a setting, as :func:`setting` makes it, beside its type and its range.
 
-    Attributes
-    ----------
-    name : str
-        In the config, in files and in code.
-    label : str
-        Words for an axis or a table.
-    symbol : str
-        Of the paper, in LaTeX; empty where there is none.
-    unit : str
-        Empty for a number without one.
-    about : str
-        What it is, in a sentence without its full stop.
-    is_size : bool
-        Whether memory and time of a run grow with it.
-    is_required : bool
-        Whether it has no default, so that it must be given.
-    default : Any
-        None where it is required.
+    Without a symbol or a unit these are empty; the default of a required setting is None.
     """
 
     name: str
@@ -162,7 +145,6 @@ def setting(
     Traceback (most recent call last):
     metalqr.config.problems.SettingsError: clip: 0 is not > 0
     """
-    declared: dict[str, Any] = {"symbol": symbol, "unit": unit, "size": size}
     return Field(
         default,
         title=label,
@@ -171,7 +153,7 @@ def setting(
         lt=below,
         ge=at_least,
         le=at_most,
-        json_schema_extra=declared,
+        json_schema_extra={"symbol": symbol, "unit": unit, "size": size},
     )
 
 
@@ -218,13 +200,10 @@ class Settings(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        # Of the range of a type and that of a setting, pydantic would take the type's.
-        ranges = {name: _tightest(field.metadata) for name, field in cls.model_fields.items()}
-        looser = [name for name, metadata in ranges.items() if metadata != cls.model_fields[name].metadata]
-        for name in looser:
-            cls.model_fields[name].metadata = ranges[name]
-        if looser:
-            cls.model_rebuild(force=True)
+        # Of the range of a type and that of a setting, pydantic takes the last, which is not the narrower one.
+        for field in cls.model_fields.values():
+            field.metadata.sort(key=_tightness)
+        cls.model_rebuild(force=True)
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -238,28 +217,24 @@ class Settings(BaseModel):
             yield declaration(name, field)
 
 
-def _tightest(metadata: list[Any]) -> list[Any]:
-    """The metadata of a field with one bound of each kind, the tightest."""
-    kept: list[Any] = []
-    for each in metadata:
-        for bound, pick in (("ge", max), ("gt", max), ("le", min), ("lt", min)):
-            if hasattr(each, bound):
-                each = pick((other for other in metadata if hasattr(other, bound)), key=attrgetter(bound))
-        if each not in kept:
-            kept.append(each)
-    return kept
+def _tightness(constraint: Any) -> float:
+    """A key that sorts the bounds of a range, the tightest of a kind last, and validators after all of them."""
+    for bound, sign in (("ge", 1), ("gt", 1), ("le", -1), ("lt", -1)):
+        if hasattr(constraint, bound):
+            return float(sign * getattr(constraint, bound))
+    return math.inf
 
 
 def declaration(name: str, field: FieldInfo) -> Declaration:
     """The declaration that :func:`setting` has made of a field."""
-    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    extra: Any = field.json_schema_extra or {}
     return Declaration(
         name=name,
         label=field.title or name.replace("_", " "),
-        symbol=str(extra.get("symbol", "")),
-        unit=str(extra.get("unit", "")),
+        symbol=extra.get("symbol", ""),
+        unit=extra.get("unit", ""),
         about=field.description or "",
-        is_size=bool(extra.get("size", False)),
+        is_size=extra.get("size", False),
         is_required=field.is_required(),
         default=None if field.is_required() else field.default,
     )
