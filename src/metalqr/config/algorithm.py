@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Self
 
-from pydantic import ConfigDict, ValidationError, model_validator
+from pydantic import ConfigDict, model_validator
 from pydantic.fields import FieldInfo
 
-from metalqr.config.problems import described, nearest, short_repr
+from metalqr.config.problems import nearest, short_repr
 from metalqr.config.registries import estimators, families, methods
-from metalqr.config.registry import Plugin, PluginError, Registry, UnknownNameError
+from metalqr.config.registry import Plugin, Registry, UnknownNameError
 from metalqr.config.settings import (
     Count,
     Declaration,
@@ -135,19 +135,12 @@ class MetaSettings(Settings):
             return values
         own: dict[str, Any] = {}
         for plugin in plugins_named(values):
-            names = plugin.Settings.names()
-            try:
-                own |= plugin.Settings.model_validate(
-                    {name: values[name] for name in names if name in values}
-                ).as_dict()
-            except ValidationError as error:
-                path, text = next(described(error, plugin.Settings))
-                raise refuse(".".join(map(str, path)), text) from None
-        shared = {name: value for name, value in values.items() if name in cls.model_fields}
+            given = {name: value for name, value in values.items() if name in plugin.Settings.names()}
+            own |= plugin.Settings.model_validate(given).as_dict()
         for name in values:
-            if name not in shared and name not in own:
+            if name not in cls.model_fields and name not in own:
                 raise refuse(name, not_applicable(name, values))
-        return {**shared, **own}
+        return {**{name: value for name, value in values.items() if name not in own}, **own}
 
     def of(self, plugin: type[Plugin]) -> Any:
         """The own settings of a plug-in that these settings name, as an instance of its ``Settings``."""
@@ -158,69 +151,52 @@ class MetaSettings(Settings):
         """The plug-ins that these settings name."""
         return [registry.get(getattr(self, key)) for key, registry in CHOICES.items()]
 
-    def sizes(self) -> list[str]:
-        """The names of the settings that are sizes, those of the plug-ins included."""
+    def _declared(self) -> Iterator[Declaration]:
         owners: list[type[Settings]] = [MetaSettings, *(plugin.Settings for plugin in self.plugins())]
-        return [each.name for owner in owners for each in owner.declarations() if each.is_size]
+        return (each for owner in owners for each in owner.declarations())
 
-    def _is_default(self, name: str, value: Any) -> bool:
-        if name in type(self).model_fields:
-            return super()._is_default(name, value)
-        return any(
-            name in plugin.Settings.names() and value == plugin.Settings.model_fields[name].default
-            for plugin in self.plugins()
-        )
+
+def _fields(owners: list[type[Settings]]) -> dict[str, FieldInfo]:
+    """All settings by name; of those with the same name the first."""
+    return {name: field for owner in reversed(owners) for name, field in owner.model_fields.items()}
 
 
 def all_fields() -> dict[str, FieldInfo]:
-    """Every setting of a run by name: the shared ones, then those of each plug-in."""
-    owners = [plugin.Settings for registry in CHOICES.values() for plugin in registry]
-    return {name: field for model in [*reversed(owners), MetaSettings] for name, field in model.model_fields.items()}
+    """Every setting of a run by name: those of each plug-in, then the shared ones."""
+    return _fields([MetaSettings, *(plugin.Settings for registry in CHOICES.values() for plugin in registry)])
+
+
+def family_fields() -> dict[str, FieldInfo]:
+    """Every setting of every task family; of those with the same name the first."""
+    return _fields([plugin.Settings for plugin in families])
 
 
 def all_declarations() -> Iterator[Declaration]:
     """The declaration of every setting of a run: the shared ones, then those of each plug-in, each name once."""
     fields = all_fields()
-    shared = MetaSettings.names()
-    return (declaration(name, fields[name]) for name in [*shared, *(name for name in fields if name not in shared)])
+    return (declaration(name, fields[name]) for name in dict.fromkeys([*MetaSettings.names(), *fields]))
 
 
-def require_free_names() -> None:
-    """Reject settings of plug-ins whose names are taken, because runs could not be distinguished.
-
-    Raises
-    ------
-    PluginError
-        The message names the file, the setting and its other owner.
-    """
+def taken_names() -> Iterator[str]:
+    """Settings of plug-ins whose names are taken, so that runs could not be distinguished, in words."""
     owners: dict[str, tuple[type[Plugin], FieldInfo]] = {}
     for kind, registry in CHOICES.items():
         for plugin in registry:
             for name, field in plugin.Settings.model_fields.items():
-                where = f"plugins: {plugin.source.name}: {kind} {plugin.name}: its setting {name}"
-                if name in MetaSettings.model_fields:
-                    raise PluginError(
-                        f"{where} is one that all methods share; use the shared one, or choose another name"
-                    )
-                if name in RESERVED_NAMES or hasattr(MetaSettings, name):
-                    raise PluginError(f"{where} has a reserved name; choose another")
                 other, same = owners.setdefault(name, (plugin, field))
-                if (type_of(same), same.default) != (type_of(field), field.default):
-                    raise PluginError(
-                        f"{where} exists in {other.name} with another type, range or default; choose another name"
-                    )
+                if name in MetaSettings.model_fields:
+                    reason = "is one that all methods share; use the shared one, or choose another name"
+                elif name in RESERVED_NAMES or hasattr(MetaSettings, name):
+                    reason = "has a reserved name; choose another"
+                elif (type_of(same), same.default) != (type_of(field), field.default):
+                    reason = f"exists in {other.name} with another type, range or default; choose another name"
+                else:
+                    continue
+                yield f"plugins: {plugin.source.name}: {kind} {plugin.name}: its setting {name} {reason}"
     for family in families:
         if "family" in family.Settings.model_fields:
-            raise PluginError(
-                f"plugins: {family.source.name}: task family {family.name}: its setting family has the name of the "
-                "key that selects the family; choose another name"
-            )
-
-
-def family_fields() -> dict[str, FieldInfo]:
-    """Every setting of every task family; of those with the same name the first."""
-    owners = [plugin.Settings for plugin in families]
-    return {name: field for model in reversed(owners) for name, field in model.model_fields.items()}
+            place = f"plugins: {family.source.name}: {families.kind} {family.name}"
+            yield f"{place}: its setting family has the name of the key that selects the family; choose another name"
 
 
 def setting_declaration(name: str) -> Declaration | None:

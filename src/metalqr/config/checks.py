@@ -11,7 +11,7 @@ from metalqr.config.algorithm import (
     applicable,
     not_applicable,
     plugins_named,
-    require_free_names,
+    taken_names,
 )
 from metalqr.config.experiments import TASKS, VARIANT, Base, Experiment
 from metalqr.config.model import Config, ExperimentBlock, config_model, sweepable
@@ -67,9 +67,10 @@ def _load_plugins(config: Mapping[str, Any], folder: Path) -> None:
         return  # which the model says
     try:
         load_plugins(files, folder)
-        require_free_names()
     except PluginError as error:
         raise ConfigError([str(error)]) from None
+    if taken := list(taken_names()):
+        raise ConfigError(taken)
 
 
 def _cross_problems(config: Config) -> Iterator[str]:

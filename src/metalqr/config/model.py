@@ -5,9 +5,10 @@ so their models are made when a config is checked and the plug-ins are known: :f
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
-from functools import cache, cached_property
+from functools import cache, cached_property, reduce
+from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -251,8 +252,7 @@ class Config(Settings):
 
     def given(self, case: str) -> dict[str, Any]:
         """Every setting that the config gives a case, or that all settings share a default of."""
-        defaults = {each.name: each.default for each in MetaSettings.declarations() if not each.is_required}
-        return {**defaults, **self.algorithm, **self.cases[case].algorithm}
+        return {**_defaults(), **self.algorithm, **self.cases[case].algorithm}
 
     @cached_property
     def own_settings(self) -> dict[str, MetaSettings]:
@@ -272,10 +272,8 @@ class Config(Settings):
     @property
     def theory_cases(self) -> list[str]:
         """The cases of the stage ``theory``, in the order of the config's cases."""
-        wanted: Iterable[str] = self.theory.cases
-        if self.theory.cases == "all":
-            wanted = {case for block in self.experiments.values() for case in block.cases}
-        return [case for case in self.cases if case in wanted]
+        used = {case for block in self.experiments.values() for case in block.cases}
+        return [case for case in self.cases if case in (used if self.theory.cases == "all" else self.theory.cases)]
 
     def seeds_without_axes(self, case: str) -> list[int]:
         """The seeds of a case in experiments without an axis, each once: of its runs at its own settings.
@@ -289,9 +287,11 @@ class Config(Settings):
 
     def plain(self) -> dict[str, Any]:
         """The config in plain values, every default filled in: what the jobs and the captions of the report read."""
-        plain = self.model_dump(mode="json")
-        defaults = {each.name: each.default for each in MetaSettings.declarations() if not each.is_required}
-        return {**plain, "algorithm": {**defaults, **self.algorithm}}
+        return {**self.model_dump(mode="json"), "algorithm": {**_defaults(), **self.algorithm}}
+
+
+def _defaults() -> dict[str, Any]:
+    return {each.name: each.default for each in MetaSettings.declarations() if not each.is_required}
 
 
 def config_model() -> type[Config]:
@@ -302,63 +302,44 @@ def config_model() -> type[Config]:
 @cache
 def _model_with(plugins: tuple[type, ...]) -> type[Config]:
     """The model for these plug-ins, which only serve as the key: whoever registers another gets another model."""
-    fields = {name: _with_choices(name, field) for name, field in all_fields().items()}
-    algorithm = _partial("Algorithm", {name: (type_of(field), field) for name, field in fields.items()})
-    swept = {name: (_values(kind), _plain_field(field)) for name, (kind, field) in sweepable().items()}
-    sweep = _partial("Sweep", swept)
-    case = create_model(
-        "Case", __base__=Case, tasks=(_families(), _of(Case, "tasks")), algorithm=(algorithm, _of(Case, "algorithm"))
-    )
-    block = create_model(
-        "Experiment",
-        __base__=ExperimentBlock,
-        variants=(dict[Name, algorithm], _of(ExperimentBlock, "variants")),  # type: ignore[valid-type]
-        sweep=(sweep, _of(ExperimentBlock, "sweep")),
-    )
-    cases: Any = Annotated[dict[Name, case], Field(min_length=1)]  # type: ignore[valid-type]
-    experiments: Any = Annotated[dict[Name, block], Field(min_length=1)]  # type: ignore[valid-type]
-    return create_model(
-        "Config",
-        __base__=Config,
-        algorithm=(algorithm, _of(Config, "algorithm")),
-        cases=(cases, _of(Config, "cases")),
-        experiments=(experiments, _of(Config, "experiments")),
-    )
+    algorithm = _partial("Algorithm", _settings_of_runs())
+    swept = {name: (_values(kind), field) for name, (kind, field) in sweepable().items()}
+    sweep = _partial("Sweep", swept, with_defaults=False)
+    case = _with_types(Case, "Case", tasks=_families(), algorithm=algorithm)
+    block = _with_types(ExperimentBlock, "Experiment", variants=_by_name(algorithm), sweep=sweep)
+    return _with_types(Config, "Config", algorithm=algorithm, cases=_by_name(case), experiments=_by_name(block))
+
+
+def _by_name(kind: Any) -> Any:
+    return dict[Name, kind]
+
+
+def _with_types(base: type[Settings], name: str, **types: Any) -> Any:
+    """A model like its base, with narrower types of some fields."""
+    fields: dict[str, Any] = {key: (kind, copy(base.model_fields[key])) for key, kind in types.items()}
+    return create_model(name, __base__=base, **fields)
 
 
 def sweepable() -> dict[str, tuple[Any, FieldInfo]]:
     """Every name in a sweep with the type of a value: any, where families differ, since each point is checked too."""
-    found = {name: (type_of(_with_choices(name, field)), field) for name, field in all_fields().items()}
+    found = _settings_of_runs()
     for name, field in family_fields().items():
         kinds = [type_of(each.Settings.model_fields[name]) for each in families if name in each.Settings.model_fields]
         found[f"{TASKS}{name}"] = (kinds[0] if all(kind == kinds[0] for kind in kinds) else Any, field)
     return found
 
 
-def _of(model: type[Settings], name: str) -> FieldInfo:
-    return copy(model.model_fields[name])
+def _settings_of_runs() -> dict[str, tuple[Any, FieldInfo]]:
+    """Every setting of a run with its type: of one that names a plug-in, the names that are known."""
+    choices = {name: Literal[tuple(registry.names())] for name, registry in CHOICES.items()}
+    return {name: (choices.get(name, type_of(field)), field) for name, field in all_fields().items()}
 
 
-def _with_choices(name: str, field: FieldInfo) -> FieldInfo:
-    """The field of a setting that names a plug-in, with the names that are known."""
-    if name not in CHOICES:
-        return field
-    field = copy(field)
-    field.annotation = Literal[tuple(CHOICES[name].names())]  # type: ignore[assignment]
-    return field
-
-
-def _plain_field(field: FieldInfo) -> Any:
-    """The words of a declaration, without type, range and default."""
-    described: Any = Field(None, title=field.title, description=field.description)
-    return described
-
-
-def _partial(name: str, fields: Mapping[str, tuple[Any, FieldInfo]]) -> Any:
+def _partial(name: str, fields: Mapping[str, tuple[Any, FieldInfo]], with_defaults: bool = True) -> Any:
     """The type of a mapping with any of the fields; its value has those that are given, in the order they are given."""
     optional: dict[str, Any] = {}
     for key, (kind, field) in fields.items():
-        default = None if field.is_required() else field.default
+        default = field.default if with_defaults and not field.is_required() else None
         optional[key] = (kind, Field(default, title=field.title, description=field.description, validate_default=False))
     model = create_model(name, __base__=Settings, **optional)
     return Annotated[model, WrapValidator(_only_given), PlainSerializer(_in_lists)]
@@ -375,7 +356,7 @@ def _only_given(value: Any, check: Callable[[Any], Settings]) -> dict[str, Any]:
 
 def _values(kind: Any) -> Any:
     """The type of what a sweep gives a setting."""
-    return Annotated[TextOr[str, Distinct[kind]], BeforeValidator(_list_or_text)]
+    return Annotated[TextOr[str, Distinct[kind]], BeforeValidator(_list_or_text)]  # type: ignore[misc]
 
 
 def _families() -> Any:
@@ -385,11 +366,8 @@ def _families() -> Any:
         name: Any = Literal[plugin.name]
         model = create_model(plugin.name, __base__=plugin.Settings, family=(name, ...))
         members.append(Annotated[model, Tag(f"<{plugin.name}>")])
-    union: Any = members[0]
-    for member in members[1:]:
-        union = union | member
     return Annotated[
-        union,
+        reduce(or_, members),
         Discriminator(lambda value: f"<{value['family']}>"),
         BeforeValidator(_of_known_family),
         AfterValidator(_made),

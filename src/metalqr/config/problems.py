@@ -61,8 +61,7 @@ def described(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[
         elif kind == "invalid_key":  # a number, say
             path, text = (*path[:-1], value), "unknown key; keys are text"
         elif kind == "extra_forbidden":
-            known = _keys(model, each["loc"][:-1])
-            text = f"unknown key; {nearest(str(path[-1]), known)}"
+            text = f"unknown key; {nearest(str(path[-1]), _keys(model, each['loc'][:-1]))}"
         elif kind in _COMPARISONS:
             text = _out_of_range(value, kind, context)
         elif kind == "literal_error":
@@ -81,37 +80,30 @@ def described(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[
         yield path, text
 
 
-def _keys_of(place: Sequence[int | str], kind: str) -> tuple[int | str, ...]:
+def _keys_of(place: tuple[int | str, ...], kind: str) -> tuple[int | str, ...]:
     """The path of keys in a place of pydantic's, which also has tags, such as ``<text>``, and marks wrong keys."""
     is_key_wrong = kind in ("extra_forbidden", "invalid_key")
-    if place and place[-1] == _KEY:
+    if place[-1:] == (_KEY,) and not is_key_wrong:
         place, is_key_wrong = place[:-1], True
     # A wrong key may look like a tag.
     last = len(place) - 1 if is_key_wrong else -1
     return tuple(part for index, part in enumerate(place) if index == last or not _TAG.fullmatch(str(part)))
 
 
-def _keys(model: Any, place: Sequence[int | str]) -> list[str]:
-    """The keys that are possible at a place, which is given as pydantic gives it."""
-    kind = model
-    for part in place:
-        kind = _inside(_bare(kind), part)
-    own = _bare(kind).__annotations__
-    return sorted(_bare(kind).model_fields, key=lambda name: name not in own)
-
-
-def _bare(kind: Any) -> Any:
-    return _bare(get_args(kind)[0]) if get_origin(kind) is Annotated else kind
-
-
-def _inside(kind: Any, part: int | str) -> Any:
-    """The type behind a part of a place."""
+def _keys(kind: Any, place: Sequence[int | str]) -> list[str]:
+    """The keys that are possible at a place inside a type, which is given as pydantic gives it."""
     origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _keys(arguments[0], place)
+    if not place:
+        return sorted(kind.model_fields, key=lambda name: name not in kind.__annotations__)
     if origin in (Union, types.UnionType):
-        return next(each for each in arguments if Tag(str(part)) in getattr(each, "__metadata__", ()))
-    if origin is not None:
-        return arguments[1] if origin is dict else arguments[0]
-    return kind.model_fields[part].annotation
+        inner = next(each for each in arguments if Tag(str(place[0])) in getattr(each, "__metadata__", ()))
+    elif origin is None:
+        inner = kind.model_fields[place[0]].annotation
+    else:
+        inner = arguments[1] if origin is dict else arguments[0]
+    return _keys(inner, place[1:])
 
 
 def _out_of_range(value: Any, kind: str, context: dict[str, Any]) -> str:

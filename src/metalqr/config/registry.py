@@ -35,9 +35,6 @@ NAME_RULE = "use at most 64 letters, digits, '-' and '_', the first a letter or 
 class UnknownNameError(LookupError):
     """No plug-in has that name; the message names those that exist."""
 
-    def __str__(self) -> str:
-        return str(self.args[0])
-
 
 class PluginError(ValueError):
     """A file of plug-ins cannot be used; the message names it and the reason."""
@@ -70,15 +67,7 @@ class Plugin:
 
 
 class Registry(Generic[P]):
-    """The plug-ins of one kind.
-
-    Parameters
-    ----------
-    kind : str
-        What they are, for messages: ``"estimator"``.
-    package : str
-        The package whose modules are metalqr's own plug-ins.
-    """
+    """The plug-ins of one kind, such as ``"estimator"``; those of metalqr itself are modules of a package."""
 
     #: All registries by kind, for code that needs all plug-ins.
     all: ClassVar[dict[str, "Registry[Any]"]] = {}
@@ -101,32 +90,30 @@ class Registry(Generic[P]):
 
         def decorate(plugin: type[Q]) -> type[Q]:
             source = Path(getattr(sys.modules[plugin.__module__], "__file__", None) or "")  # a notebook has none
+            named = f"the {self.kind} {name!r}"
             if not isinstance(name, str) or not re.fullmatch(NAME, name):
-                raise PluginError(f"{source}: {name!r} is not a valid {self.kind} name; {NAME_RULE}")
-            if not isinstance(plugin, type) or not issubclass(plugin, Plugin):
+                problem = f"{name!r} is not a valid {self.kind} name; {NAME_RULE}"
+            elif not isinstance(plugin, type) or not issubclass(plugin, Plugin):
                 base = self.kind.split()[-1].capitalize()
-                raise PluginError(
-                    f"{source}: the {self.kind} {name!r} is not a class derived from {base}; derive it from that"
-                )
-            if not issubclass(plugin.Settings, settings.Settings):
-                raise PluginError(
-                    f"{source}: Settings of the {self.kind} {name!r} is not derived from "
-                    "metalqr.config.settings.Settings; derive it from that"
-                )
-            known = self._registered.get(name)
-            own = self._own_module(name)
-            if (known is not None and known.source != source) or (own is not None and plugin.__module__ != own):
-                raise PluginError(f"{source}: there is another {self.kind} {name!r}; choose another name")
-            plugin.name, plugin.source = name, source
-            self._registered[name] = plugin  # type: ignore[assignment] # of the kind, or its first use fails
-            return plugin
+                problem = f"{named} is not a class derived from {base}; derive it from that"
+            elif not issubclass(plugin.Settings, settings.Settings):
+                base = "metalqr.config.settings.Settings"
+                problem = f"Settings of {named} is not derived from {base}; derive it from that"
+            elif (name in self._registered and self._registered[name].source != source) or (
+                name in self._own_names and plugin.__module__ != f"{self._package}.{name}"
+            ):
+                problem = f"there is another {self.kind} {name!r}; choose another name"
+            else:
+                plugin.name, plugin.source = name, source
+                self._registered[name] = plugin  # type: ignore[assignment] # of the kind, or its first use fails
+                return plugin
+            raise PluginError(f"{source}: {problem}")
 
         return decorate
 
     def names(self) -> tuple[str, ...]:
         """All names: metalqr's own, then those that were registered by other files."""
-        own = self._own_names
-        return (*own, *(name for name in self._registered if name not in own))
+        return tuple(dict.fromkeys([*self._own_names, *self._registered]))
 
     def get(self, name: str) -> type[P]:
         """The class of a plug-in.
@@ -136,9 +123,8 @@ class Registry(Generic[P]):
         UnknownNameError
             If there is none of that name.
         """
-        module = self._own_module(name)
-        if name not in self._registered and module is not None:
-            importlib.import_module(module)
+        if name not in self._registered and name in self._own_names:
+            importlib.import_module(f"{self._package}.{name}")
         try:
             return self._registered[name]
         except KeyError:
@@ -156,19 +142,9 @@ class Registry(Generic[P]):
         # The other files in the folder are shared code.
         return tuple(sorted(path.stem for path in files if f'.register("{path.stem}")' in path.read_text("utf-8")))
 
-    def _own_module(self, name: str) -> str | None:
-        return f"{self._package}.{name}" if name in self._own_names else None
-
 
 def load_plugins(files: Iterable[str | Path], folder: Path) -> None:
-    """Import files of plug-ins that a user has written, each once.
-
-    Parameters
-    ----------
-    files : iterable of path
-        Relative to the folder.
-    folder : Path
-        That of the config that names them.
+    """Import files of plug-ins that a user has written, each once; their paths are relative to the folder.
 
     Raises
     ------
@@ -190,12 +166,11 @@ def load_plugins(files: Iterable[str | Path], folder: Path) -> None:
         sys.modules[module] = importlib.util.module_from_spec(spec)
         try:
             spec.loader.exec_module(sys.modules[module])
-        except PluginError as error:
-            del sys.modules[module]
-            raise PluginError(f"plugins: {file}: {str(error).removeprefix(f'{path}: ')}") from error
         except (Exception, SystemExit) as error:
             del sys.modules[module]
-            lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            place = f"line {lines[-1]}: " if lines else ""
-            raise PluginError(f"plugins: {file}: {place}{reason}; correct the file") from error
+            reason = str(error).removeprefix(f"{path}: ")
+            if not isinstance(error, PluginError):
+                frames = traceback.extract_tb(error.__traceback__)
+                place = [f"line {frame.lineno}: " for frame in frames if frame.filename == str(path)][-1:]
+                reason = " ".join(f"{''.join(place)}{type(error).__name__}: {error}; correct the file".split())
+            raise PluginError(f"plugins: {file}: {reason}") from error

@@ -184,7 +184,12 @@ class Settings(BaseModel):
 
     def changed(self) -> dict[str, Any]:
         """The values that differ from their defaults, and those of settings without a default."""
-        return {name: value for name, value in self.as_dict().items() if not self._is_default(name, value)}
+        values = self.as_dict()
+        return {
+            each.name: values[each.name]
+            for each in self._declared()
+            if each.is_required or values[each.name] != each.default
+        }
 
     def replace(self, **changes: Any) -> Self:
         """The same settings with some values changed, checked again."""
@@ -192,11 +197,10 @@ class Settings(BaseModel):
 
     def sizes(self) -> list[str]:
         """The names of the settings that are sizes."""
-        return [each.name for each in self.declarations() if each.is_size]
+        return [each.name for each in self._declared() if each.is_size]
 
-    def _is_default(self, name: str, value: Any) -> bool:
-        field = type(self).model_fields.get(name)
-        return field is not None and not field.is_required() and value == field.default
+    def _declared(self) -> Iterator[Declaration]:
+        return self.declarations()
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:

@@ -200,6 +200,7 @@ def require_accepted_or_clear(config: dict[Any, Any]) -> None:
 @fuzzed
 @given(config=st.dictionaries(keys, values, max_size=5))
 @example(config={"<": []})
+@example(config={"[key]": []})
 def test_any_mapping_is_a_config_or_refused_with_its_keys(config: dict[Any, Any]) -> None:
     require_accepted_or_clear(config)
 
