@@ -29,11 +29,7 @@ MAX_RUNS = 100_000
 def check_config(config: Mapping[str, Any], folder: Path | None = None) -> Config:
     """Check the whole config, without the keys that an overlay removed (`key: null`).
 
-    Parameters
-    ----------
-    config : mapping
-    folder : Path, optional
-        To which the paths of ``plugins`` are relative; by default the working directory.
+    The paths of ``plugins`` are relative to the folder, by default the working directory.
 
     Raises
     ------
@@ -74,20 +70,18 @@ def _load_plugins(config: Mapping[str, Any], folder: Path) -> None:
 
 
 def _cross_problems(config: Config) -> Iterator[str]:
-    for kind, names in (("cases", config.cases), ("experiments", config.experiments)):
-        yield from _name_problems(kind, names)
-    incomplete = {}
-    for case in config.cases:
-        incomplete[case] = list(_case_problems(config, case))
-        yield from incomplete[case]
-    unknown = [problem for name in config.experiments for problem in _block_problems(config, name)]
-    unknown += _theory_problems(config)
-    yield from unknown
-    if unknown or any(incomplete.values()):
+    yield from _name_problems("cases", config.cases)
+    yield from _name_problems("experiments", config.experiments)
+    incomplete = [problem for case in config.cases for problem in _case_problems(config, case)]
+    incomplete += [problem for name in config.experiments for problem in _block_problems(config, name)]
+    if config.theory.cases != "all":
+        incomplete += _unknown_cases(config, "theory.cases", config.theory.cases)
+    yield from incomplete
+    if incomplete:
         return  # the runs cannot be listed
     impossible = [problem for experiment in config.resolved.values() for problem in _point_problems(config, experiment)]
     yield from impossible
-    yield from _theory_settings_problems(config)
+    yield from _theory_problems(config)
     if not impossible:
         yield from _unused_settings(config)
 
@@ -159,19 +153,18 @@ def _point_problems(config: Config, experiment: Experiment) -> Iterator[str]:
         yield f"{key}: {count} runs are too many, more than {MAX_RUNS}; shorten its lists, or make several experiments"
         return
     for case, base in experiment.bases.items():
+        family = base.tasks["family"]
+        known = families.get(family).Settings.names()
         for axis in (*experiment.sweep, *experiment.linked):
-            known = list(families.get(base.tasks["family"]).Settings.names())
             name = axis.removeprefix(TASKS)
             if name != axis and name not in known:
-                yield (
-                    f"{key_path(['experiments', experiment.name, 'sweep', axis])}: no setting of the family "
-                    f"{base.tasks['family']} of {case}; {nearest(name, known)}"
-                )
+                path = key_path(["experiments", experiment.name, "sweep", axis])
+                yield f"{path}: no setting of the family {family} of {case}; {nearest(name, list(known))}"
                 return
         try:
             moved = experiment.families(case)
         except SettingsError as error:
-            yield f"{key}: {str(error).replace(': ', ' ', 1)}"
+            yield _of_several(key, error)
             continue
         block = config.cases[case]
         for family in moved.values():
@@ -180,25 +173,20 @@ def _point_problems(config: Config, experiment: Experiment) -> Iterator[str]:
 
 
 def _theory_problems(config: Config) -> Iterator[str]:
-    if config.theory.cases != "all":
-        yield from _unknown_cases(config, "theory.cases", config.theory.cases)
-
-
-def _theory_settings_problems(config: Config) -> Iterator[str]:
     """Settings of the cases themselves, and radii of the estimation error, that are impossible together."""
+    radii = config.theory.estimation_error.smoothing_radius
     for case in config.theory_cases:
-        for key, changes in (
-            (f"cases.{case}", [{}]),
-            (
-                "theory.estimation_error",
-                [{"smoothing_radius": r} for r in config.theory.estimation_error.smoothing_radius],
-            ),
-        ):
-            for change in changes:
-                try:
-                    Base(config.given(case), {}).settings(change)
-                except SettingsError as error:
-                    yield f"{key}: {str(error).replace(': ', ' ', 1)}"
+        changes = [(f"cases.{case}", {}), *(("theory.estimation_error", {"smoothing_radius": each}) for each in radii)]
+        for key, change in changes:
+            try:
+                Base(config.given(case), {}).settings(change)
+            except SettingsError as error:
+                yield _of_several(key, error)
+
+
+def _of_several(key: str, error: SettingsError) -> str:
+    """A problem of several settings together, below a key that has all of them."""
+    return f"{key}: {str(error).replace(': ', ' ', 1)}"
 
 
 def _unused_settings(config: Config) -> Iterator[str]:
