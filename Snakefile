@@ -17,14 +17,9 @@ ROOT = Path(workflow.basedir)
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "workflow" / "lib")]
 
 from metalqr.config import ConfigError, Plan, plugin_folder
+from metalqr.config.plan import quick
 from metalqr.reporting.tables import learnability
-from pipeline import (
-    FolderError,
-    Sources,
-    quick,
-    remove_stale_locks,
-    require_writable,
-)
+from pipeline import FolderError, Sources, remove_stale_locks, require_writable
 
 # Before Snakemake reads config.yaml, because it would silently use the second of two equal keys.
 try:

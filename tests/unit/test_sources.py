@@ -111,7 +111,7 @@ def test_every_rule_has_the_versions_of_its_environment() -> None:
     for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
         text = path.read_text(encoding="utf-8")
         environments = re.findall(r'envs/(\w+)\.yaml"', text)
-        assert re.findall(r'versions=sources\.versions\("(\w+)"\)', text) == environments, path.name
+        assert re.findall(r'sources\.params\(\s*"(\w+)"', text) == environments, path.name
         found += environments
     assert len(found) == len(SCRIPTS)
 

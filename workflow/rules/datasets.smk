@@ -22,8 +22,7 @@ rule collect_dataset:
     resources:
         **plan.resources("collect_dataset"),
     params:
+        **sources.params("compute", "collect_dataset"),
         experiment=lambda wildcards: plan.experiments[wildcards.experiment].block,
-        sources=sources.of("collect_dataset"),
-        versions=sources.versions("compute"),
     script:
         "../scripts/collect_dataset.py"

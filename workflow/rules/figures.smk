@@ -32,9 +32,6 @@ rule draw:
         runtime=10,
     params:
         **plan.figures.params,
-        sources=lambda wildcards: sources.of(
-            "draw", plan.figures.of("sources")(wildcards)
-        ),
-        versions=sources.versions("figures"),
+        **sources.params("figures", "draw", plan.figures.of("sources")),
     script:
         "../scripts/draw.py"

@@ -21,8 +21,7 @@ rule solve_optima:
     resources:
         **plan.resources("solve_optima"),
     params:
-        sources=sources.of("solve_optima"),
-        versions=sources.versions("compute"),
+        **sources.params("compute", "solve_optima"),
     script:
         "../scripts/solve_optima.py"
 
@@ -50,7 +49,6 @@ rule solve_meta_optimum:
     resources:
         **plan.resources("solve_meta_optimum"),
     params:
-        sources=sources.of("solve_meta_optimum"),
-        versions=sources.versions("compute"),
+        **sources.params("compute", "solve_meta_optimum"),
     script:
         "../scripts/solve_meta_optimum.py"

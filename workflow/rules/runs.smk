@@ -21,13 +21,10 @@ rule train_policy:
     resources:
         **plan.resources("train_policy"),
     params:
+        **sources.params("compute", "train_policy", plan.run_plugins),
         # Without those at their defaults, so that a new setting reruns nothing.
         settings=quick(plan.settings),
         # Not an output: Snakemake removes the outputs of a job before it reruns it.
         saved_state="results/checkpoints/{case}.{configuration}.seed-{seed}.nc",
-        sources=quick(
-            lambda wildcards: sources.of("train_policy", plan.run_plugins(wildcards))
-        ),
-        versions=sources.versions("compute"),
     script:
         "../scripts/train_policy.py"

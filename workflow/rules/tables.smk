@@ -31,9 +31,6 @@ rule tabulate:
         runtime=10,
     params:
         **plan.tables.params,
-        sources=lambda wildcards: sources.of(
-            "tabulate", plan.tables.of("sources")(wildcards)
-        ),
-        versions=sources.versions("compute"),
+        **sources.params("compute", "tabulate", plan.tables.of("sources")),
     script:
         "../scripts/tabulate.py"

@@ -15,10 +15,7 @@ rule generate_tasks:
     resources:
         **plan.resources("generate_tasks"),
     params:
+        **sources.params("compute", "generate_tasks", plan.task_plugins),
         case=plan.task_block,
-        sources=lambda wildcards: sources.of(
-            "generate_tasks", plan.task_plugins(wildcards)
-        ),
-        versions=sources.versions("compute"),
     script:
         "../scripts/generate_tasks.py"

@@ -44,12 +44,11 @@ rule audit_theory:
     resources:
         **plan.resources("audit_theory"),
     params:
+        **sources.params("compute", "audit_theory"),
         settings=plan.theory.settings,
-        audit=plan.theory.block("audit"),
-        requirements=plan.theory.block("requirements"),
-        seed=plan.theory.seed,
-        sources=sources.of("audit_theory"),
-        versions=sources.versions("compute"),
+        audit=plan.checked.theory.audit.as_dict(),
+        requirements=plan.checked.theory.requirements.as_dict(),
+        seed=plan.checked.theory.seed,
     script:
         "../scripts/audit_theory.py"
 
@@ -70,13 +69,10 @@ rule measure_estimation_error:
     resources:
         **plan.resources("measure_estimation_error"),
     params:
+        **sources.params("compute", "measure_estimation_error", plan.theory.plugins),
         settings=plan.theory.settings,
-        estimation_error=plan.theory.block("estimation_error"),
-        seed=plan.theory.seed,
-        sources=lambda wildcards: sources.of(
-            "measure_estimation_error", plan.theory.plugins(wildcards)
-        ),
-        versions=sources.versions("compute"),
+        estimation_error=plan.checked.theory.estimation_error.as_dict(),
+        seed=plan.checked.theory.seed,
     script:
         "../scripts/measure_estimation_error.py"
 
@@ -84,7 +80,7 @@ rule measure_estimation_error:
 rule run_exact_methods:
     input:
         tasks="results/tasks/{case}.nc",
-        meta_optimum=plan.theory.meta_optimum_of,
+        meta_optimum=lambda wildcards: plan.theory.meta_optima[wildcards.case],
     output:
         "results/exact_methods/{case}.nc",
     log:
@@ -97,10 +93,9 @@ rule run_exact_methods:
     resources:
         **plan.resources("run_exact_methods"),
     params:
+        **sources.params("compute", "run_exact_methods"),
         settings=plan.theory.settings,
-        iterations=plan.theory.block("exact_methods")["iterations"],
-        sources=sources.of("run_exact_methods"),
-        versions=sources.versions("compute"),
+        iterations=plan.checked.theory.exact_methods.iterations,
     script:
         "../scripts/run_exact_methods.py"
 
@@ -124,10 +119,7 @@ rule check_stability:
     resources:
         **plan.resources("check_stability"),
     params:
+        **sources.params("compute", "check_stability", plan.theory.plugins),
         settings=plan.theory.settings,
-        sources=lambda wildcards: sources.of(
-            "check_stability", plan.theory.plugins(wildcards)
-        ),
-        versions=sources.versions("compute"),
     script:
         "../scripts/check_stability.py"

@@ -54,31 +54,17 @@ def _pattern(product: Any) -> str:
 
 
 class Output(NamedTuple):
-    """One figure or table.
-
-    Attributes
-    ----------
-    plugin : str
-        What makes it.
-    reads : str
-        The kind of result that it reads, a key of :data:`READERS`.
-    names, inputs : list of str
-        The experiments or cases that it shows, and the file of each.
-    sources : list of Path
-        The source files that a script imports by name: those of the plug-in and of the reader.
-    category : str
-        Where the report lists it.
-    labels : dict of str to str
-        The columns of the report's list.
-    caption : str
-        The text in the report.
-    """
+    """One figure or table: its files from some results, with what the rules and the report need to know of them."""
 
     plugin: str
+    #: The kind of result that it reads, a key of :data:`READERS`.
     reads: str
+    #: The experiments or cases that it shows, and the file of each.
     names: list[str]
     inputs: list[str]
+    #: The source files that a script imports by name: those of the plug-in and of the reader.
     sources: list[Path]
+    #: The section and the columns of the report's list, and the text there.
     category: str
     labels: dict[str, str]
     caption: str
@@ -95,22 +81,9 @@ class Output(NamedTuple):
 
 
 class Outputs:
-    """All figures of a plan, or all tables.
+    """All figures of a plan, or all tables, by the name of their files without suffix.
 
-    Parameters
-    ----------
-    plan : Plan
-    registry : Registry
-        Of the plug-ins; its kind is the name of the rule's wildcard.
-    folder : str
-        That of the files.
-    formats : tuple of str
-        Their suffixes.
-
-    Attributes
-    ----------
-    by_name : dict of str to Output
-        The outputs by the name of their files, without suffix.
+    The kind of the registry is the name of the rules' wildcard.
 
     Raises
     ------
@@ -118,16 +91,17 @@ class Outputs:
         If a plug-in reads what does not exist, or two would write to the same files.
     """
 
-    def __init__(self, plan: Plan, registry: Registry[Any], folder: str, formats: tuple[str, ...]) -> None:
-        self.plan, self.registry, self.folder, self.formats = plan, registry, folder, formats
+    def __init__(self, plan: Plan, registry: Registry[Any], formats: tuple[str, ...]) -> None:
+        self.plan, self.registry, self.formats = plan, registry, formats
+        self.folder = f"results/{registry.kind}s"
         self.by_name: dict[str, Output] = {}
         # Some file systems do not distinguish capitals.
         owners: dict[str, str] = {}
         for plugin in registry:
             for name, output in self._outputs_of(plugin()):
-                owner = owners.setdefault(name.lower(), output.plugin)
-                if owner != output.plugin:
-                    both = f"the {registry.kind}s {owner} and {output.plugin} would both write to {folder}/{name}.*"
+                owner = owners.setdefault(name.lower(), plugin.name)
+                if owner != plugin.name:
+                    both = f"the {registry.kind}s {owner} and {plugin.name} would both write to {self.folder}/{name}.*"
                     raise ConfigError([f"plugins: {both}; give one of them another file name"])
                 self.by_name[name] = output
 
@@ -140,22 +114,12 @@ class Outputs:
             files = {name: file for name, file in files.items() if product.takes(self.plan.experiments[name])}
         pattern = _pattern(product)
         groups = [{name: file} for name, file in files.items()] if EACH in pattern else [files] if files else []
-        for group in groups:
-            name = pattern.replace(EACH, next(iter(group)))
-            yield name, self._output(name, product, group)
-
-    def _output(self, name: str, product: Any, files: dict[str, str]) -> Output:
         reader = READERS[product.reads].partition(":")[0].split(".")
-        return Output(
-            product.name,
-            product.reads,
-            list(files),
-            list(files.values()),
-            [product.source, Path(__file__).parents[2].joinpath(*reader).with_suffix(".py")],
-            product.category,
-            product.labels(name),
-            product.caption(self.plan.config, list(files)),
-        )
+        sources = [product.source, Path(__file__).parents[2].joinpath(*reader).with_suffix(".py")]
+        for group in groups:
+            name, names = pattern.replace(EACH, next(iter(group))), list(group)
+            listed = product.category, product.labels(name), product.caption(self.plan.config, names)
+            yield name, Output(product.name, product.reads, names, list(group.values()), sources, *listed)
 
     # For the rules. Without an output, the pattern matches nothing.
 
@@ -186,13 +150,3 @@ class Outputs:
 
     def _find(self, wildcards: Any) -> Output:
         return self.by_name[getattr(wildcards, self.registry.kind)]
-
-
-def figure_outputs(plan: Plan) -> Outputs:
-    """The figures of a plan."""
-    return Outputs(plan, figures, "results/figures", FIGURE_FORMATS)
-
-
-def table_outputs(plan: Plan) -> Outputs:
-    """The tables of a plan."""
-    return Outputs(plan, tables, "results/tables", TABLE_FORMATS)

@@ -32,16 +32,6 @@ class TheoryPlan:
 
     # Params.
 
-    @property
-    def seed(self) -> int:
-        """The seed of all that is drawn."""
-        return self.config.theory.seed
-
-    def block(self, name: str) -> dict[str, Any]:
-        """One of the blocks of settings, in full."""
-        block: dict[str, Any] = getattr(self.config.theory, name).as_dict()
-        return block
-
     def settings(self, wildcards: Any) -> dict[str, Any]:
         """The algorithm's settings of a case that are not at their defaults."""
         return self.config.own_settings[wildcards.case].changed()
@@ -51,10 +41,6 @@ class TheoryPlan:
         return [estimators.get(self.config.own_settings[wildcards.case].estimator).source]
 
     # Files.
-
-    def meta_optimum_of(self, wildcards: Any) -> str:
-        """The optimum of the meta-objective at the case's own adaptation rate."""
-        return self.meta_optima[wildcards.case]
 
     @property
     def meta_optima(self) -> dict[str, str]:

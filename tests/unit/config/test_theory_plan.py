@@ -121,7 +121,7 @@ def test_meta_optimum_is_named_by_the_rate(rate: str, name: str) -> None:
     """As `repr` writes the number, however the config does."""
     plan = planned(f"{{cases: {{d1k1: {{algorithm: {{adaptation_rate: {rate}}}}}}}}}")
     file = f"results/optima/d1k1/adaptation_rate-{name}.nc"
-    assert plan.theory.meta_optimum_of(SimpleNamespace(case="d1k1")) == file
+    assert plan.theory.meta_optima["d1k1"] == file
     assert plan.results("meta_optima")[f"d1k1/{name}"] == file
     assert re.fullmatch(re.findall(r'rate="(.*)"', (ROOT / "Snakefile").read_text(encoding="utf-8"))[0], name), (
         "the constraint of the wildcard"
@@ -153,7 +153,9 @@ def test_spelling_and_order_of_a_block_change_no_params() -> None:
     other["theory"]["estimation_error"]["smoothing_radius"] = [1.0, 2.0, 0.5]
     for name in ("audit", "requirements", "estimation_error", "exact_methods"):
         # Snakemake compares params by their text.
-        assert repr(Plan(other).theory.block(name)) == repr(plan.theory.block(name))
+        assert repr(getattr(Plan(other).checked.theory, name).as_dict()) == repr(
+            getattr(plan.checked.theory, name).as_dict()
+        )
 
 
 def test_settings_are_without_defaults() -> None:

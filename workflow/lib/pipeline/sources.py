@@ -7,30 +7,31 @@ These are digests of contents, not times, so a fresh checkout or a moved folder 
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 import metalqr
+from metalqr.config.plan import quick
 
 DIGEST_LENGTH = 12
+#: The files of the plug-ins of a job, from its wildcards.
+Plugins = Callable[[Any], Iterable[Path]]
 
 
 class Sources:
     """The packages under `src/`, and the scripts with the module they share.
+
+    `root` is the folder of the Snakefile.
 
     A package's `__init__.py` holds names from its modules and no code, so it does not count: a name imported from a
     package counts as the module that defines it, and a package imported as a whole as all that it names. Imports under
     `if TYPE_CHECKING:` do not count elsewhere, since they never run, nor do those in an exception handler, which word
     the message of a job that fails. Nor does `metalqr.config`, which checks and plans: what it finds reaches a job as
     params.
-
-    Parameters
-    ----------
-    root : Path
-        Folder of the Snakefile.
     """
 
     def __init__(self, root: Path) -> None:
@@ -42,20 +43,19 @@ class Sources:
         self.imports = cache(self._imports)
         self._names = cache(_names)
 
+    def params(self, environment: str, script: str, plugins: Plugins | None = None) -> dict[str, Any]:
+        """The params of a rule that say what its results depend on; the plug-ins are those of a job's wildcards."""
+
+        def of_job(wildcards: Any) -> dict[str, str]:
+            return self.of(script, plugins(wildcards) if plugins else ())
+
+        return {"sources": quick(of_job), "versions": self.versions(environment)}
+
     def of(self, script: str, plugins: Iterable[Path] = ()) -> dict[str, str]:
-        """Digest of each file that a script depends on, by the file's path; a file elsewhere by its name alone.
+        """Digest of each file that `workflow/scripts/SCRIPT.py` depends on, itself included, sorted by the file's path.
 
-        Parameters
-        ----------
-        script : str
-            `workflow/scripts/SCRIPT.py`; it is among the files.
-        plugins : iterable of Path
-            Files of the plug-ins that the script looks up by name, which no import statement says.
-
-        Returns
-        -------
-        dict
-            Sorted by path. Files elsewhere of the same name share an entry.
+        The files of plug-ins are those that the script looks up by name, which no import statement says. A file outside
+        the project has its name alone; those of the same name share an entry.
         """
         return self._of(script, tuple(plugins))
 
