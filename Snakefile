@@ -16,7 +16,7 @@ min_version("9.20")
 ROOT = Path(workflow.basedir)
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "workflow" / "lib")]
 
-from metalqr.config import ConfigError, Plan, plugin_folder
+from metalqr.config import ConfigError, Plan, read_configs
 from metalqr.config.plan import quick
 from metalqr.reporting.tables import learnability
 from pipeline import FolderError, Sources, remove_stale_locks, require_writable
@@ -24,7 +24,7 @@ from pipeline import FolderError, Sources, remove_stale_locks, require_writable
 # Before Snakemake reads config.yaml, because it would silently use the second of two equal keys.
 try:
     require_writable(Path.cwd())
-    folder = plugin_folder([ROOT / "config.yaml", *workflow.overwrite_configfiles])
+    _, folder = read_configs([ROOT / "config.yaml", *workflow.overwrite_configfiles])
 except (ConfigError, FolderError) as error:
     raise WorkflowError(str(error)) from None
 

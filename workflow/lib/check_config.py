@@ -12,16 +12,15 @@ ROOT = Path(__file__).resolve().parents[2]
 # This checkout's package, as in the jobs, not an installed version.
 sys.path.insert(0, str(ROOT / "src"))
 
-from metalqr.config import ConfigError, check_config, plugin_folder, read_configs  # noqa: E402
+from metalqr.config import ConfigError, check_config, read_configs  # noqa: E402
 
 
 def main(overlays: list[str]) -> None:
     try:
-        files = [ROOT / "config.yaml", *map(Path, overlays)]
-        config, *changes = read_configs(files)
+        (config, *changes), folder = read_configs([ROOT / "config.yaml", *overlays])
         for change in changes:
             update_config(config, change)
-        check_config(config, plugin_folder(files))
+        check_config(config, folder)
     except ConfigError as error:
         sys.exit(str(error))
     print("The config can be used.")

@@ -60,52 +60,33 @@ class MetaSettings(Settings):
 
     model_config = ConfigDict(extra="allow")
 
-    learning_rate: Real = setting(
-        symbol=r"\alpha", label="learning rate", about="step size of the outer loop, Algorithm 3", above=0
-    )
+    learning_rate: Real = setting(symbol=r"\alpha", about="step size of the outer loop, Algorithm 3", above=0)
     adaptation_rate: Real = setting(
-        symbol=r"\eta",
-        label="adaptation rate",
-        about="step size of the adaptation, Algorithm 2, equation (6)",
-        at_least=0,
+        symbol=r"\eta", about="step size of the adaptation, Algorithm 2, equation (6)", at_least=0
     )
-    method: str = setting("zeroth_order_maml", label="method", about="training method, a registered name")
-    estimator: str = setting("one_point", label="estimator", about="zeroth-order estimator, a registered name")
-    perturbations: Count = setting(
-        100, symbol="M", label="perturbations", about="perturbed policies per task, Algorithm 2", size=True
-    )
+    method: str = setting("zeroth_order_maml", about="training method, a registered name")
+    estimator: str = setting("one_point", about="zeroth-order estimator, a registered name")
+    perturbations: Count = setting(100, symbol="M", about="perturbed policies per task, Algorithm 2", size=True)
     inner_perturbations: Count = setting(
-        100,
-        symbol="M",
-        label="inner perturbations",
-        about="perturbations per perturbed policy, Algorithm 1",
-        size=True,
+        100, symbol="M", about="perturbations per perturbed policy, Algorithm 1", size=True
     )
-    smoothing_radius: Radius = setting(
-        0.05, symbol="r", label="smoothing radius", about="Frobenius norm of every perturbation"
-    )
-    rollout_length: Count = setting(
-        50, symbol=r"\ell", label="rollout length", unit="steps", about="steps of a rollout", size=True
-    )
-    iterations: Index = setting(1200, symbol="N", label="iterations", about="maximum number of updates", size=True)
+    smoothing_radius: Radius = setting(0.05, symbol="r", about="Frobenius norm of every perturbation")
+    rollout_length: Count = setting(50, symbol=r"\ell", unit="steps", about="steps of a rollout", size=True)
+    iterations: Index = setting(1200, symbol="N", about="maximum number of updates", size=True)
     tolerance: Real = setting(
         0.0,
         symbol=r"\varepsilon",
-        label="tolerance",
         about="training stops when the norm of the estimated gradient is at most this; 0 never stops early",
         at_least=0,
     )
     task_batch: TaskBatch = setting(
         "all",
         symbol=r"|\mathcal{T}_n|",
-        label="task batch",
         about="tasks that an iteration uses: all, or a number drawn from their distribution with replacement",
         size=True,
     )
     precision: Precision = setting(
-        "float64",
-        label="precision",
-        about="floating-point type of the rollouts; gains and exact costs are always double",
+        "float64", about="floating-point type of the rollouts; gains and exact costs are always double"
     )
 
     @model_validator(mode="after")

@@ -87,13 +87,11 @@ Cases = Annotated[
 class Audit(Settings):
     """Every inequality of the lemmas, checked at gains of the sub-level set of Definition 2."""
 
-    gains: Count = setting(1000, label="gains", about="random gains in the sub-level set, per case", size=True)
+    gains: Count = setting(1000, about="random gains in the sub-level set, per case", size=True)
     perturbations: Count = setting(
-        2, label="perturbations", about="perturbations per gain, for the inequalities that compare two gains", size=True
+        2, about="perturbations per gain, for the inequalities that compare two gains", size=True
     )
-    random_tasks: Count = setting(
-        100, label="random tasks", about="random sets of tasks in addition to the case's own", size=True
-    )
+    random_tasks: Count = setting(100, about="random sets of tasks in addition to the case's own", size=True)
     sublevel_factor: Real = setting(
         1.0,
         symbol=r"\gamma",
@@ -107,20 +105,10 @@ class Requirements(Settings):
     """The target of Theorems 1 and 2."""
 
     target: Real = setting(
-        0.1,
-        symbol=r"\varepsilon_0",
-        label="target",
-        about="target accuracy, as a fraction of the gap at K_0",
-        above=0,
-        at_most=1,
+        0.1, symbol=r"\varepsilon_0", about="target accuracy, as a fraction of the gap at K_0", above=0, at_most=1
     )
     failure_probability: Real = setting(
-        0.1,
-        symbol=r"\delta",
-        label="failure probability",
-        about="failure probability of the theorems",
-        above=0,
-        below=1,
+        0.1, symbol=r"\delta", about="failure probability of the theorems", above=0, below=1
     )
 
 
@@ -129,55 +117,43 @@ class ErrorSweeps(Settings):
 
     repeats: Annotated[int, Field(ge=2, le=MAX_COUNT)] = setting(
         40,
-        label="repeats",
         about="estimates per value; fewer of Algorithm 2 where one takes more steps than at the case's own settings",
         size=True,
     )
     perturbations: Distinct[Count] = setting(
-        (25, 50, 100, 200), symbol="M", label="perturbations", about="perturbations of both algorithms, swept together"
+        (25, 50, 100, 200), symbol="M", about="perturbations of both algorithms, swept together"
     )
     smoothing_radius: Distinct[Radius] = setting(
-        (0.0125, 0.025, 0.05, 0.1, 0.2), symbol="r", label="smoothing radius", about="Frobenius norm of a perturbation"
+        (0.0125, 0.025, 0.05, 0.1, 0.2), symbol="r", about="Frobenius norm of a perturbation"
     )
-    rollout_length: Distinct[Count] = setting(
-        (10, 25, 50, 100, 200), symbol=r"\ell", label="rollout length", about="steps of a rollout"
-    )
+    rollout_length: Distinct[Count] = setting((10, 25, 50, 100, 200), symbol=r"\ell", about="steps of a rollout")
 
 
 class ExactMethods(Settings):
     """The exact first-order methods from K_0."""
 
-    iterations: Count = setting(300, label="iterations", about="iterations of each exact first-order method", size=True)
+    iterations: Count = setting(300, about="iterations of each exact first-order method", size=True)
 
 
 class Theory(Settings):
     """The stage ``theory``."""
 
-    cases: Cases = setting(
-        "all",
-        label="cases",
-        about="all cases of the experiments, or a list of any cases; [] skips the stage",
-    )
-    seed: Seed = setting(0, label="seed", about="seed of the random gains, perturbations, tasks and rollouts")
-    audit: Audit = setting(Audit(), label="audit", about="check of every inequality")
-    requirements: Requirements = setting(Requirements(), label="requirements", about="requirements of Theorems 1 and 2")
-    estimation_error: ErrorSweeps = setting(
-        ErrorSweeps(), label="estimation error", about="error of Algorithms 1 and 2"
-    )
-    exact_methods: ExactMethods = setting(ExactMethods(), label="exact methods", about="exact first-order methods")
+    cases: Cases = setting("all", about="all cases of the experiments, or a list of any cases; [] skips the stage")
+    seed: Seed = setting(0, about="seed of the random gains, perturbations, tasks and rollouts")
+    audit: Audit = setting(Audit(), about="check of every inequality")
+    requirements: Requirements = setting(Requirements(), about="requirements of Theorems 1 and 2")
+    estimation_error: ErrorSweeps = setting(ErrorSweeps(), about="error of Algorithms 1 and 2")
+    exact_methods: ExactMethods = setting(ExactMethods(), about="exact first-order methods")
 
 
 class Execution(Settings):
     """Settings of how the jobs run, never of what they compute."""
 
     threads: Count = setting(
-        1,
-        label="threads",
-        about="threads per training job; jobs run in parallel, more threads only finish a single run sooner",
+        1, about="threads per training job; jobs run in parallel, more threads only finish a single run sooner"
     )
     checkpoint_seconds: Real = setting(
         30.0,
-        label="checkpoint seconds",
         unit="s",
         about="time between saves of a training job's state; 0 saves as often as a twentieth of the run time allows",
         at_least=0,
@@ -192,11 +168,9 @@ class Case(Settings):
 
     state_dim: Count = setting(symbol="d", label="state dimension", about="of all tasks", size=True)
     action_dim: Count = setting(symbol="k", label="action dimension", about="of all tasks", size=True)
-    tasks: Any = setting(label="tasks", about="a task family with its settings")
-    initial_gain: Gain = setting(
-        symbol="K_0", label="initial gain", about="zero, or its rows; it must stabilise every task"
-    )
-    algorithm: dict[str, Any] = setting({}, label="algorithm", about="the case's own settings of the algorithm")
+    tasks: Any = setting(about="a task family with its settings")
+    initial_gain: Gain = setting(symbol="K_0", about="zero, or its rows; it must stabilise every task")
+    algorithm: dict[str, Any] = setting({}, about="the case's own settings of the algorithm")
 
     @property
     def family(self) -> "Family":
@@ -212,14 +186,13 @@ class Case(Settings):
 class ExperimentBlock(Settings):
     """Runs for every case, variant, value of the sweep and seed, which become one dataset."""
 
-    cases: Distinct[str] = setting(label="cases", about="names of cases")
-    seeds: Distinct[Seed] = setting(label="seeds", about="seeds of the random numbers of a run")
+    cases: Distinct[str] = setting(about="names of cases")
+    seeds: Distinct[Seed] = setting(about="seeds of the random numbers of a run")
     variants: dict[Name, dict[str, Any]] = setting(
-        {}, label="variants", about="an axis of named combinations of settings: algorithm settings for each name"
+        {}, about="an axis of named combinations of settings: algorithm settings for each name"
     )
     sweep: dict[str, Any] = setting(
         {},
-        label="sweep",
         about="an axis for each setting with a list of values; the name of another setting in place of a list links "
         'it to that one; "tasks.NAME" is a setting of the task family',
     )
@@ -238,17 +211,15 @@ class ExperimentBlock(Settings):
 class Config(Settings):
     """A config, checked."""
 
-    seed: Seed = setting(label="seed", about="seed of the random task families")
+    seed: Seed = setting(about="seed of the random task families")
     plugins: Listed[str] = setting(
         (), label="plug-ins", about="Python files with your own estimators, methods, task families, figures or tables"
     )
-    algorithm: dict[str, Any] = setting({}, label="algorithm", about="settings that all cases share")
-    cases: Annotated[dict[Name, Any], Field(min_length=1)] = setting(label="cases", about="sets of tasks by name")
-    experiments: Annotated[dict[Name, Any], Field(min_length=1)] = setting(
-        label="experiments", about="experiments by name"
-    )
-    theory: Theory = setting(Theory(), label="theory", about="the stage theory")
-    execution: Execution = setting(Execution(), label="execution", about="how the jobs run")
+    algorithm: dict[str, Any] = setting({}, about="settings that all cases share")
+    cases: Annotated[dict[Name, Any], Field(min_length=1)] = setting(about="sets of tasks by name")
+    experiments: Annotated[dict[Name, Any], Field(min_length=1)] = setting(about="experiments by name")
+    theory: Theory = setting(Theory(), about="the stage theory")
+    execution: Execution = setting(Execution(), about="how the jobs run")
 
     def given(self, case: str) -> dict[str, Any]:
         """Every setting that the config gives a case, or that all settings share a default of."""
@@ -364,7 +335,7 @@ def _families() -> Any:
     members = []
     for plugin in families:
         name: Any = Literal[plugin.name]
-        model = create_model(plugin.name, __base__=plugin.Settings, family=(name, ...))
+        model = create_model(plugin.name, __base__=plugin.Settings, family=(name, Field(title="Family")))
         members.append(Annotated[model, Tag(f"<{plugin.name}>")])
     return Annotated[
         reduce(or_, members),

@@ -32,8 +32,15 @@ _TEMPLATE_KEY = "__use_yte__"
 _PLAIN = "a config holds plain numbers, text, lists and keys only, so put text into quotes"
 
 
-def read_configs(files: Iterable[str | os.PathLike[str]]) -> list[dict[str, Any]]:
-    """Read config files one after the other.
+def read_configs(files: Iterable[str | os.PathLike[str]]) -> tuple[list[dict[str, Any]], Path]:
+    """Read config files, of which the last one counts most.
+
+    Returns
+    -------
+    configs : list of dict
+    folder : Path
+        That of the last file that names ``plugins``, whose paths are relative to it; without one, the working
+        directory.
 
     Raises
     ------
@@ -42,37 +49,17 @@ def read_configs(files: Iterable[str | os.PathLike[str]]) -> list[dict[str, Any]
     """
     configs: list[dict[str, Any]] = []
     problems: list[str] = []
+    folder = Path.cwd()
     for file in files:
         try:
             configs.append(read_config(file))
         except ConfigError as error:
             problems += error.problems
+        else:
+            folder = Path(file).resolve().parent if "plugins" in configs[-1] else folder
     if problems:
         raise ConfigError(problems)
-    return configs
-
-
-def plugin_folder(files: Iterable[str | os.PathLike[str]]) -> Path:
-    """Read config files, and return the folder of the one that names ``plugins``: their paths are relative to it.
-
-    Parameters
-    ----------
-    files : iterable of path
-        The last one counts most.
-
-    Returns
-    -------
-    Path
-        The working directory, where none of the files names any.
-
-    Raises
-    ------
-    ConfigError
-        With the problems of all files.
-    """
-    paths = [Path(file) for file in files]
-    naming = [path for path, config in zip(paths, read_configs(paths), strict=True) if "plugins" in config]
-    return naming[-1].resolve().parent if naming else Path.cwd()
+    return configs, folder
 
 
 def read_config(file: str | os.PathLike[str]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from metalqr.config import model
 from metalqr.config.algorithm import CHOICES, MetaSettings
 from metalqr.config.registries import families
 from metalqr.config.registry import Registry
-from metalqr.config.settings import MAX_COUNT, MAX_SEED, Settings, declaration, type_of
+from metalqr.config.settings import MAX_COUNT, MAX_SEED, declaration, type_of
 
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA_FILE = ROOT / "workflow" / "schemas" / "config.schema.json"
@@ -28,20 +28,11 @@ _HEADING = "| setting | symbol | default | range | meaning |\n|---|---|---|---|-
 
 def schema_text() -> str:
     """The JSON schema of the config, as its file holds it."""
-    schema = _without_null_defaults(model.config_model().model_json_schema())
+    text = json.dumps(model.config_model().model_json_schema())
+    # In a config a null removes a key, so it is no default.
+    schema = json.loads(text, object_hook=lambda found: {k: v for k, v in found.items() if (k, v) != ("default", None)})
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
-
-
-def _without_null_defaults(value: Any) -> Any:
-    """Without ``default: null``: in a config a null removes a key."""
-    if isinstance(value, dict):
-        return {
-            key: _without_null_defaults(entry)
-            for key, entry in value.items()
-            if not (key == "default" and entry is None)
-        }
-    return [_without_null_defaults(entry) for entry in value] if isinstance(value, list) else value
 
 
 def with_tables(page: str) -> str:
@@ -58,20 +49,25 @@ def with_tables(page: str) -> str:
 
 def tables() -> dict[str, str]:
     """The tables in Markdown by name."""
-    theory = [("", each) for each in _leaves(model.Theory)]
-    blocks = [(f"{name}.", field.annotation) for name, field in _blocks(model.Theory)]
-    rows = [_row(f"{prefix}{name}", field) for prefix, (name, field) in theory]
-    rows += [_row(f"{prefix}{name}", field) for prefix, block in blocks for name, field in _leaves(block)]
     return {
         "the settings of the algorithm": _table(MetaSettings) + "".join(_of_plugins(CHOICES.values())),
         "the task families": "".join(_of_plugins([families])).lstrip(),
-        "the theory": _HEADING + "".join(rows),
+        "the theory": _table(model.Theory),
         "the execution": _table(model.Execution),
     }
 
 
-def _table(settings: type[Settings]) -> str:
-    return _HEADING + "".join(_row(name, field) for name, field in settings.model_fields.items())
+def _table(settings: Any) -> str:
+    return _HEADING + "".join(_rows(settings))
+
+
+def _rows(settings: Any, prefix: str = "") -> Iterator[str]:
+    """The rows of all settings, those of nested blocks with the block's name before theirs."""
+    for name, field in settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _rows(field.annotation, f"{prefix}{name}.")
+        else:
+            yield _row(f"{prefix}{name}", field)
 
 
 def _of_plugins(registries: Iterable[Registry[Any]]) -> Iterator[str]:
@@ -81,25 +77,10 @@ def _of_plugins(registries: Iterable[Registry[Any]]) -> Iterator[str]:
                 yield f"\nThe {registry.kind} `{plugin.name}` has settings of its own:\n\n{_table(plugin.Settings)}"
 
 
-def _leaves(settings: Any) -> Iterator[tuple[str, FieldInfo]]:
-    blocks = dict(_blocks(settings))
-    return ((name, field) for name, field in settings.model_fields.items() if name not in blocks)
-
-
-def _blocks(settings: Any) -> Iterator[tuple[str, FieldInfo]]:
-    """The fields that are mappings with settings of their own."""
-    for name, field in settings.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield name, field
-
-
 def _row(name: str, field: FieldInfo) -> str:
     declared = declaration(name, field)
-    if declared.is_required:
-        default = "none"
-    elif declared.default is None:
-        default = ""
-    else:
+    default = "none" if declared.is_required else ""
+    if declared.default is not None:
         default = f"`{json.dumps(declared.default).strip(chr(34))}`"
     if name in CHOICES:
         kind = ", ".join(f"`{choice}`" for choice in CHOICES[name].names())

@@ -104,8 +104,8 @@ class Declaration(NamedTuple):
 def setting(
     default: Any = ...,
     *,
-    label: str,
     about: str,
+    label: str | None = None,
     symbol: str = "",
     unit: str = "",
     above: float | None = None,
@@ -120,10 +120,10 @@ def setting(
     ----------
     default : Any, optional
         Without one, the setting must be given.
-    label : str
-        Words for an axis or a table, such as ``"smoothing radius"``.
     about : str
         What it is, in a sentence without its full stop.
+    label : str, optional
+        Words for an axis or a table, by default those of the name: ``"smoothing radius"``.
     symbol : str
         Of the paper, in LaTeX, such as ``r"\eta"``.
     unit : str
@@ -205,8 +205,9 @@ class Settings(BaseModel):
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
         # Of the range of a type and that of a setting, pydantic takes the last, which is not the narrower one.
-        for field in cls.model_fields.values():
+        for name, field in cls.model_fields.items():
             field.metadata.sort(key=_tightness)
+            field.title = field.title or name.replace("_", " ")
         cls.model_rebuild(force=True)
 
     @classmethod
@@ -234,7 +235,7 @@ def declaration(name: str, field: FieldInfo) -> Declaration:
     extra: Any = field.json_schema_extra or {}
     return Declaration(
         name=name,
-        label=field.title or name.replace("_", " "),
+        label=field.title or name,
         symbol=extra.get("symbol", ""),
         unit=extra.get("unit", ""),
         about=field.description or "",
