@@ -103,7 +103,7 @@ rule run_exact_methods:
 rule check_stability:
     input:
         tasks="results/tasks/{case}.nc",
-        runs=plan.theory.runs_of,
+        runs=lambda wildcards: plan.theory.runs_of(wildcards.case),
     output:
         "results/stability/{case}.nc",
     log:

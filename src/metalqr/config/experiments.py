@@ -21,17 +21,11 @@ TASKS = "tasks."
 
 
 class Base(NamedTuple):
-    """The part of a case in all points of an experiment.
+    """The part of a case in all points of an experiment."""
 
-    Attributes
-    ----------
-    given : mapping
-        Settings of the algorithm.
-    tasks : mapping
-        The name of the task family, ``family``, and its settings.
-    """
-
+    #: Settings of the algorithm.
     given: Mapping[str, Any]
+    #: The name of the task family, ``family``, and its settings.
     tasks: Mapping[str, Any]
 
     def settings(self, change: Mapping[str, Any] | None = None) -> MetaSettings:
@@ -42,52 +36,33 @@ class Base(NamedTuple):
     def family(self, change: Mapping[str, Any]) -> "Family":
         """The task family, with some of its settings changed."""
         own = {name.removeprefix(TASKS): value for name, value in change.items() if name.startswith(TASKS)}
-        values = {name: value for name, value in {**self.tasks, **own}.items() if name != "family"}
-        plugin = families.get(self.tasks["family"])
+        values = {**self.tasks, **own}
+        plugin = families.get(values.pop("family"))
         return plugin(plugin.Settings(**values))
 
 
 class Point(NamedTuple):
-    """One place on the axes of an experiment, for one case.
-
-    Attributes
-    ----------
-    settings : MetaSettings
-        Of its runs.
-    tasks : str
-        Name of its set of tasks: that of the case, or with a digest where the sweep changes the task family.
-    values : mapping
-        What the point changes, by the names of the config.
-    """
+    """One place on the axes of an experiment, for one case."""
 
     settings: MetaSettings
+    #: The name of its set of tasks: that of the case, or with a digest where the sweep changes the task family.
     tasks: str
+    #: The values that the point changes, by the names of the config.
     values: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment of the config.
-
-    Attributes
-    ----------
-    name : str
-    bases : mapping of str to Base
-        By case.
-    seeds : sequence of int
-    variants : mapping of str to mapping
-        Named settings: the first axis, where there are any.
-    sweep : mapping of str to sequence
-        Values of each setting that is swept by itself: the further axes.
-    linked : mapping of str to str
-        Settings that are linked to an axis, with its name.
-    """
+    """An experiment of the config, by case."""
 
     name: str
     bases: Mapping[str, Base]
     seeds: Sequence[int]
+    #: Named settings: the first axis, where there are any.
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    #: Values of each setting that is swept by itself: the further axes.
     sweep: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    #: Settings that are linked to an axis, with its name.
     linked: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -156,9 +131,5 @@ class Experiment:
 
 def _name_of_tasks(case: str, base: Base, change: Mapping[str, Any]) -> str:
     """The name of a set of tasks."""
-    if not change:
-        return case
-    changed = base.family(change).settings.changed()
-    if changed == base.family({}).settings.changed():
-        return case
-    return f"{case}-{digest({'family': base.tasks['family'], **changed})}"
+    own, changed = (base.family(each).settings.changed() for each in ({}, change))
+    return case if changed == own else f"{case}-{digest({'family': base.tasks['family'], **changed})}"

@@ -25,12 +25,7 @@ def difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | Non
     """The reason why a file belongs to another run, by all settings in full; None if it belongs to the one wanted.
 
     A setting that a file does not name is younger than the file, so the file has it at its default. One that is no
-    setting any more does not count.
-
-    Parameters
-    ----------
-    found, wanted : mapping of str to value
-        Every setting, as the file says it, and as the config gives it.
+    setting any more does not count. Both mappings have every setting, as the file says it and as the config gives it.
     """
     # As stored in a file, where a tuple is a list.
     defaults = json.loads(json.dumps({each.name: each.default for each in all_declarations()}))

@@ -49,18 +49,7 @@ ESTIMATION_SWEEPS = {
 
 @dataclass(frozen=True)
 class Sizes:
-    """The sizes behind a job, or behind a part of it.
-
-    Attributes
-    ----------
-    case : str
-    state_dim, action_dim, tasks : int
-    settings : Settings
-        Those of a run, or of a block of ``theory``.
-    threads : int
-    runs : int
-        That the job reads.
-    """
+    """The sizes behind a job, or behind a part of it: with the settings of a run, or of a block of ``theory``."""
 
     case: str
     state_dim: int
@@ -68,7 +57,7 @@ class Sizes:
     tasks: int
     settings: Any = None
     threads: int = 1
-    runs: int = 1
+    runs: int = 1  # that the job reads
 
     def values(self) -> dict[str, int]:
         """All sizes by name."""
@@ -78,11 +67,11 @@ class Sizes:
 
     def with_one(self, name: str) -> "Sizes":
         """The same with one size set to 1, which shows how much memory depends on it."""
+        changes: dict[str, Any] = {name: 1}
         if name in type(self).__dataclass_fields__:
-            changes: dict[str, Any] = {name: 1}
             return replace(self, **changes)
         # Not checked again: 1 may be out of the range of the setting.
-        return replace(self, settings=self.settings.model_copy(update={name: 1}))
+        return replace(self, settings=self.settings.model_copy(update=changes))
 
     @property
     def matrices(self) -> int:
@@ -213,23 +202,12 @@ def _check_stability(s: Sizes) -> Need:
     return Need(numbers, s.runs * (0.1 + gains * (steps * s.step_seconds / s.threads + s.exact_seconds)))
 
 
+_OF_THEORY = (_audit_theory, _measure_estimation_error, _run_exact_methods, _check_stability)
+_OF_OTHERS = (_generate_tasks, _solve_optima, _solve_meta_optimum, _train_policy, _collect_dataset)
 #: The formulas of the rules that compute.
-RULES: dict[str, Callable[[Sizes], Need]] = {
-    formula.__name__.removeprefix("_"): formula
-    for formula in (
-        _generate_tasks,
-        _solve_optima,
-        _solve_meta_optimum,
-        _train_policy,
-        _collect_dataset,
-        _audit_theory,
-        _measure_estimation_error,
-        _run_exact_methods,
-        _check_stability,
-    )
-}
+RULES: dict[str, Callable[[Sizes], Need]] = {each.__name__[1:]: each for each in (*_OF_OTHERS, *_OF_THEORY)}
 #: The rules of the stage `theory`.
-THEORY = ("audit_theory", "measure_estimation_error", "run_exact_methods", "check_stability")
+THEORY = tuple(each.__name__[1:] for each in _OF_THEORY)
 _SIMULATING = ("train_policy", "measure_estimation_error", "check_stability")
 
 
@@ -318,7 +296,7 @@ def memory_problems(config: "Config") -> Iterator[str]:
             "tasks": f"{case}.tasks.{config.cases[part.case].family.count_setting}",
             "threads": "execution.threads",
             "runs": "the number of runs",
-            **({"iterations": "repeats"} if rule == "measure_estimation_error" else {}),
+            "iterations": "repeats" if rule == "measure_estimation_error" else "iterations",
         }
         leave = f", leave {part.case} out of theory.cases" if block == "theory" else ""
         lower = f"lower {keys.get(name, name)}, which is {values[name]}{leave}"
@@ -342,6 +320,6 @@ def _jobs(config: "Config") -> Iterator[tuple[str, str, list[Sizes]]]:
 
 def readable(memory: float) -> str:
     """Megabytes in the unit that a reader would choose, with two digits."""
-    power = max(0, min(len(_UNITS) - 1, math.floor(math.log10(memory) / 3)))
+    power = min(len(_UNITS) - 1, math.floor(math.log10(memory) / 3))
     value = memory / 1000**power
     return f"{format(value, '.2g' if value < 100 else '.0f')} {_UNITS[power]}"

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from metalqr.config.files import RUN_FILE, meta_optimum_file
@@ -48,9 +47,8 @@ class TheoryPlan:
         own = self.config.own_settings
         return {case: meta_optimum_file(case, own[case].adaptation_rate) for case in self.cases}
 
-    def runs_of(self, wildcards: Any) -> list[str]:
+    def runs_of(self, case: str) -> list[str]:
         """The runs of a case at its own settings, of the experiments without an axis."""
-        case = wildcards.case
         configuration = configuration_digest(self.config.own_settings[case])
         seeds = self.config.seeds_without_axes(case)
         return [RUN_FILE.format(case=case, configuration=configuration, seed=seed) for seed in seeds]
@@ -63,7 +61,7 @@ class TheoryPlan:
     @property
     def run_files(self) -> list[str]:
         """All runs whose stability is checked."""
-        return [file for case in self.trained_cases for file in self.runs_of(SimpleNamespace(case=case))]
+        return [file for case in self.trained_cases for file in self.runs_of(case)]
 
     @property
     def files(self) -> list[str]:

@@ -101,7 +101,7 @@ def test_runs_are_those_at_the_cases_own_settings() -> None:
         "{experiments: {more: {cases: [d1k1, d2k2], seeds: [4, 7], sweep: {}},"
         " swept: {cases: [d1k1], seeds: [9], sweep: {smoothing_radius: [0.05]}}}}"
     )
-    runs = plan.theory.runs_of(SimpleNamespace(case="d1k1"))
+    runs = plan.theory.runs_of("d1k1")
     assert set(runs) == {file for name in ("figure1", "more") for file in plan.run_files(name) if "/d1k1/" in file}
     assert [re.findall(r"seed-(\d+)", run) for run in runs] == [[str(seed)] for seed in (0, 1, 2, 3, 4, 7)]
 

@@ -27,22 +27,13 @@ def require_writable(folder: Path) -> None:
 
 
 def remove_stale_locks(folder: Path) -> bool:
-    """Remove the lock files of a Snakemake that was killed, so that nobody needs --unlock.
+    """Remove the lock files of a Snakemake that was killed, so that nobody needs --unlock; True if there were any.
 
     Snakemake locks its folder with files that outlive it and do not say whose they are. So every Snakemake here also
     shares a lock of the operating system, which ends with its process. One that gets it alone knows that no other lives
     on this host. If Snakemake has run in the folder on another host as well, whose locks may not be visible here, the
-    files stay: Snakemake then refuses the folder and says how to unlock it.
-
-    Parameters
-    ----------
-    folder : Path
-        `.snakemake` in the working directory.
-
-    Returns
-    -------
-    bool
-        Whether lock files were removed.
+    files stay: Snakemake then refuses the folder and says how to unlock it. The folder is `.snakemake` in the working
+    directory.
     """
     try:
         folder.mkdir(exist_ok=True)
