@@ -17,7 +17,7 @@ rule train_policy:
     priority: quick(plan.priority("train_policy"))
     conda:
         "../../envs/compute.yaml"
-    threads: plan.threads
+    threads: plan.checked.execution.threads
     resources:
         **plan.resources("train_policy"),
     params:

@@ -65,7 +65,7 @@ rule measure_estimation_error:
     priority: plan.priority("measure_estimation_error")
     conda:
         "../../envs/compute.yaml"
-    threads: plan.threads
+    threads: plan.checked.execution.threads
     resources:
         **plan.resources("measure_estimation_error"),
     params:
@@ -115,7 +115,7 @@ rule check_stability:
     priority: plan.priority("check_stability")
     conda:
         "../../envs/compute.yaml"
-    threads: plan.threads
+    threads: plan.checked.execution.threads
     resources:
         **plan.resources("check_stability"),
     params:

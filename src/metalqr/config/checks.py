@@ -6,13 +6,7 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from metalqr.config.algorithm import (
-    MetaSettings,
-    applicable,
-    not_applicable,
-    plugins_named,
-    taken_names,
-)
+from metalqr.config.algorithm import MetaSettings, applicable, not_applicable, plugins_named, taken_names
 from metalqr.config.experiments import TASKS, VARIANT, Base, Experiment
 from metalqr.config.model import Config, ExperimentBlock, config_model, sweepable
 from metalqr.config.outputs import reserved_by
@@ -38,7 +32,12 @@ def check_config(config: Mapping[str, Any], folder: Path | None = None) -> Confi
         of the jobs comes last, since it is computed from values that are possible.
     """
     cleaned = _without_nulls(config)
-    _load_plugins(cleaned, folder or Path.cwd())
+    try:
+        load_plugins(_plugins_of(cleaned), folder or Path.cwd())
+    except PluginError as error:
+        raise ConfigError([str(error)]) from None
+    if taken := list(taken_names()):
+        raise ConfigError(taken)
     model = config_model()
     try:
         checked = model.model_validate(cleaned)
@@ -57,16 +56,10 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-def _load_plugins(config: Mapping[str, Any], folder: Path) -> None:
+def _plugins_of(config: Mapping[str, Any]) -> list[str]:
+    """The files of plug-ins; none where the model will refuse what stands there."""
     files = config.get("plugins", [])
-    if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
-        return  # which the model says
-    try:
-        load_plugins(files, folder)
-    except PluginError as error:
-        raise ConfigError([str(error)]) from None
-    if taken := list(taken_names()):
-        raise ConfigError(taken)
+    return files if isinstance(files, list) and all(isinstance(file, str) for file in files) else []
 
 
 def _cross_problems(config: Config) -> Iterator[str]:

@@ -233,12 +233,11 @@ class Config(Settings):
     @cached_property
     def resolved(self) -> dict[str, Experiment]:
         """All experiments by name."""
-        return {name: self._experiment(name) for name in self.experiments}
-
-    def _experiment(self, name: str) -> Experiment:
-        block: ExperimentBlock = self.experiments[name]
-        bases = {case: Base(self.given(case), self.cases[case].family_settings) for case in block.cases}
-        return Experiment(name, bases, block.seeds, block.variants, block.axes, block.linked)
+        found = {}
+        for name, block in self.experiments.items():
+            bases = {case: Base(self.given(case), self.cases[case].family_settings) for case in block.cases}
+            found[name] = Experiment(name, bases, block.seeds, block.variants, block.axes, block.linked)
+        return found
 
     @property
     def theory_cases(self) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from metalqr.config import resources as needs
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.checks import check_config
 from metalqr.config.experiments import Experiment
@@ -17,19 +18,6 @@ from metalqr.config.identity import configuration_digest
 from metalqr.config.outputs import FIGURE_FORMATS, TABLE_FORMATS, Outputs
 from metalqr.config.problems import ConfigError
 from metalqr.config.registries import figures, tables
-from metalqr.config.resources import (
-    PROCESS,
-    SNAKEMAKE,
-    THEORY,
-    Sizes,
-    case_sizes,
-    dataset_sizes,
-    megabytes,
-    minutes,
-    priority,
-    seconds,
-    theory_sizes,
-)
 from metalqr.config.theory_plan import TheoryPlan
 
 if TYPE_CHECKING:
@@ -85,10 +73,11 @@ class Plan:
         self.checked = check_config(raw_config, self.folder)
         self.config = self.checked.plain()
         self.config["plugins"] = [str(self.folder / file) for file in self.checked.plugins]
+        self.experiments = self.checked.resolved
+        self.theory = TheoryPlan(self.checked)
         self._runs: dict[tuple[str, str], Run] = {}
         self._run_files: dict[str, list[str]] = {}
-        cases = self.checked.cases
-        self.task_sets = {case: TaskSet(case, cases[case].family) for case in self.theory.cases}
+        self.task_sets = {case: TaskSet(case, self.checked.cases[case].family) for case in self.theory.cases}
         for experiment in self.experiments.values():
             self._list_runs(experiment)
         self._known_needs: dict[tuple[str, ...], tuple[float, float]] = {}
@@ -108,21 +97,11 @@ class Plan:
                 pattern = RUN_FILE.format(case=point.tasks, configuration=configuration, seed="{}")
                 files += [pattern.format(seed) for seed in experiment.seeds]
 
-    @property
-    def experiments(self) -> dict[str, Experiment]:
-        """All experiments by name, in the config's order."""
-        return self.checked.resolved
-
     @cached_property
     def cases(self) -> tuple[str, ...]:
         """The cases that an experiment or the stage `theory` uses, in the config's order."""
         used = {each.case for each in self.task_sets.values()}
         return tuple(case for case in self.checked.cases if case in used)
-
-    @cached_property
-    def theory(self) -> TheoryPlan:
-        """Params and files of the stage `theory`."""
-        return TheoryPlan(self.checked)
 
     # Params, by wildcards.
 
@@ -164,46 +143,41 @@ class Plan:
         """Memory and run time of a rule's jobs. A retry gets more of both."""
 
         def mem_mb(wildcards: Any, attempt: int) -> int:
-            return math.ceil(attempt * (SNAKEMAKE + self._needs(rule, wildcards)[0]))
+            return math.ceil(attempt * (needs.SNAKEMAKE + self._needs(rule, wildcards)[0]))
 
         def runtime(wildcards: Any, attempt: int) -> int:
-            return attempt * minutes(self._needs(rule, wildcards)[1])
+            return attempt * needs.minutes(self._needs(rule, wildcards)[1])
 
         return {"mem_mb": quick(mem_mb), "runtime": quick(runtime)}
 
     def priority(self, rule: str) -> Callable[[Any], int]:
         """The priority of a rule's jobs: the longest first, on one scale for all rules."""
-        return quick(lambda wildcards: priority(self._needs(rule, wildcards)[1]))
+        return quick(lambda wildcards: needs.priority(self._needs(rule, wildcards)[1]))
 
     def megabytes_of(self, kind: str, name: str) -> float:
         """Memory that holds a result; no file of the stage `theory` holds more than the largest job of its case."""
         if kind == "meta_optima":  # a gain and a few numbers
             return 0.1
         wildcards = SimpleNamespace(case=name, experiment=name)
-        rules = ("collect_dataset",) if kind == "datasets" else THEORY
-        return max(self._needs(rule, wildcards)[0] for rule in rules) - PROCESS
+        rules = ("collect_dataset",) if kind == "datasets" else needs.THEORY
+        return max(self._needs(rule, wildcards)[0] for rule in rules) - needs.PROCESS
 
     def _needs(self, rule: str, wildcards: Any) -> tuple[float, float]:
         """Megabytes and seconds of a job, the same for all seeds."""
         key = rule, *(getattr(wildcards, name, "") for name in ("case", "configuration", "experiment"))
         if key not in self._known_needs:
             parts = self._parts(rule, wildcards)
-            self._known_needs[key] = megabytes(rule, parts), seconds(rule, parts)
+            self._known_needs[key] = needs.megabytes(rule, parts), needs.seconds(rule, parts)
         return self._known_needs[key]
 
-    def _parts(self, rule: str, wildcards: Any) -> list[Sizes]:
+    def _parts(self, rule: str, wildcards: Any) -> list[needs.Sizes]:
         if rule == "collect_dataset":
-            return dataset_sizes(self.checked, self.experiments[wildcards.experiment])
-        if rule in THEORY:
-            return theory_sizes(self.checked, wildcards.case)[rule]
+            return needs.dataset_sizes(self.checked, self.experiments[wildcards.experiment])
+        if rule in needs.THEORY:
+            return needs.theory_sizes(self.checked, wildcards.case)[rule]
         case, family = self.task_sets[wildcards.case]
         settings = self.run(wildcards).settings if rule == "train_policy" else None
-        return [replace(case_sizes(self.checked, case), tasks=family.count, settings=settings)]
-
-    @property
-    def threads(self) -> int:
-        """Threads of a training job."""
-        return self.checked.execution.threads
+        return [replace(needs.case_sizes(self.checked, case), tasks=family.count, settings=settings)]
 
     def configurations_of(self, tasks: str) -> list[str]:
         """The digests of all configurations that a set of tasks is trained with."""
