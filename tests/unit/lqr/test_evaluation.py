@@ -49,10 +49,8 @@ def test_lyapunov_agrees_with_the_closed_form_of_a_scalar_near_instability() -> 
 
 def test_lyapunov_sums_a_strongly_nonnormal_matrix() -> None:
     """A nilpotent matrix with a huge entry: the series has two terms, although the norm of F is 1e8."""
-    F = np.array([[[0.0, 1e8], [0.0, 0.0]]])
-    np.testing.assert_array_equal(
-        LyapunovSolver(F).solve(np.eye(2)[np.newaxis])[0], np.array([[1.0 + 1e16, 0.0], [0.0, 1.0]])
-    )
+    found = LyapunovSolver(np.array([[[0.0, 1e8], [0.0, 0.0]]])).solve(np.eye(2)[np.newaxis])
+    np.testing.assert_array_equal(found[0], [[1.0 + 1e16, 0.0], [0.0, 1.0]])
 
 
 def test_lyapunov_says_when_it_does_not_converge() -> None:
@@ -126,49 +124,12 @@ def test_third_derivative_of_a_scalar_task() -> None:
         assert lqr.third_derivative(tasks, [[K]], [[2.0]], [[0.5]])[0, 0, 0] == pytest.approx(expected, rel=1e-12)
 
 
-@given(tasks_and_gains(), st.floats(0.01, 100.0))
-def test_cost_scales_with_the_weights_and_with_the_noise(case: tuple[LQRTasks, Array], factor: float) -> None:
-    tasks, K = case
-    for scaled in (tasks.replace(Q=factor * tasks.Q, R=factor * tasks.R), tasks.replace(Psi=factor * tasks.Psi)):
-        np.testing.assert_allclose(lqr.cost(scaled, K), factor * lqr.cost(tasks, K), rtol=1e-11)
-        gradient = lqr.gradient(tasks, K)
-        np.testing.assert_allclose(
-            lqr.gradient(scaled, K), factor * gradient, rtol=1e-7, atol=1e-10 * factor * np.abs(gradient).max()
-        )
-
-
-@given(tasks_and_gains(), st.integers(0, 1000))
-def test_cost_does_not_depend_on_the_coordinates(case: tuple[LQRTasks, Array], seed: int) -> None:
-    """With x' = T x and u' = S u the same policy K' = S K T⁻¹ has the same cost."""
-    tasks, K = case
-    rng = np.random.default_rng(seed)
-    T = np.eye(tasks.state_dim) + 0.3 * rng.uniform(-1, 1, (tasks.state_dim,) * 2) / tasks.state_dim
-    S = np.eye(tasks.action_dim) + 0.3 * rng.uniform(-1, 1, (tasks.action_dim,) * 2) / tasks.action_dim
-    T_inverse, S_inverse = np.linalg.inv(T), np.linalg.inv(S)
-    moved = LQRTasks(
-        T @ tasks.A @ T_inverse,
-        T @ tasks.B @ S_inverse,
-        T_inverse.T @ tasks.Q @ T_inverse,
-        S_inverse.T @ tasks.R @ S_inverse,
-        T @ tasks.Psi @ T.T,
-    )
-    np.testing.assert_allclose(lqr.cost(moved, S @ K @ T_inverse), lqr.cost(tasks, K), rtol=1e-8)
-
-
 def test_one_gain_for_all_equals_the_same_gain_per_task() -> None:
     tasks = random_tasks(5)
     K = stable_gain(tasks, 5)
     repeated = np.stack([K] * tasks.count)
     for function in (lqr.cost, lqr.gradient, lqr.state_covariance, lqr.value_matrix, lqr.spectral_radius):
         np.testing.assert_array_equal(function(tasks, K), function(tasks, repeated))
-
-
-def test_a_task_does_not_feel_its_neighbours() -> None:
-    tasks = random_tasks(6, count=4)
-    K = stable_gain(tasks, 6, per_task=True)
-    alone = tasks.subset([2])
-    np.testing.assert_allclose(lqr.cost(tasks, K)[2:3], lqr.cost(alone, K[2:3]), rtol=1e-13)
-    np.testing.assert_allclose(lqr.gradient(tasks, K)[2:3], lqr.gradient(alone, K[2:3]), rtol=1e-10, atol=1e-12)
 
 
 # --- instability

@@ -46,16 +46,6 @@ def test_the_step_ends_where_an_eigenvalue_first_meets_the_circle(seed: int, dim
     np.testing.assert_allclose(steps, exact, rtol=1e-9)
 
 
-def test_scalar_step_is_the_distance_over_the_speed() -> None:
-    """The closed loop a - b(K + sX) reaches 1 or -1, whichever it goes to, at s = (1 - c)/v or (1 + c)/(-v)."""
-    tasks = scalar_tasks([0.9, -0.5, 0.2], [2.0, -1.0, 3.0])
-    K, X = 0.1, 0.25
-    loops = np.array([0.9 - 0.2, -0.5 + 0.1, 0.2 - 0.3])
-    speeds = np.array([-0.5, 0.25, -0.75])
-    expected = np.where(speeds > 0, (1 - loops) / speeds, (1 + loops) / -speeds)
-    np.testing.assert_allclose(lqr.largest_stable_step(tasks, [[K]], [[X]]), expected, rtol=1e-10)
-
-
 def test_rays_that_never_leave() -> None:
     """Without a direction, where no input acts, and where F + sC stays triangular with the same diagonal."""
     assert lqr.largest_stable_step(scalar_tasks(0.5, 0.0), [[0.0]], [[1.0]])[0] == np.inf
