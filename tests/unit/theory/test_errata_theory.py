@@ -37,11 +37,9 @@ def fails_as_printed(name: str, *arguments: object, **keywords: object) -> float
 def test_mu_belongs_to_the_process_noise() -> None:
     """With Σ0 = 100 Ψ, what is printed with μ of Σ0 fails; the cost does not depend on Σ0."""
     tasks = scalar_tasks(0.5, Sigma0=[[[100.0]]])
-    for name in ("domination_from_below", "advantage_norm", "lyapunov_norm", "twice_advantage_norm"):
-        if name == "twice_advantage_norm":
-            fails_as_printed(name, tasks, np.array([[0.1]]))
-        else:
-            fails_as_printed(name, tasks)
+    for name in ("domination_from_below", "advantage_norm", "lyapunov_norm"):
+        fails_as_printed(name, tasks)
+    fails_as_printed("twice_advantage_norm", tasks, np.array([[0.1]]))
     assert lqr.cost(tasks, ZERO) == pytest.approx(lqr.cost(scalar_tasks(0.5), ZERO), rel=1e-15)
 
 
@@ -93,12 +91,10 @@ def test_h_h_fails_with_a_positive_xi() -> None:
 def test_h_delta_needs_the_least_of_the_tasks() -> None:
     """Task 2 (a = 0.99, q = 0.001) is nearly unstable and costs little; the printed limit is that of task 1."""
     tasks = scalar_tasks([0.0, 0.99], q=[1.0, 0.001])
-    printed, corrected = (theory.constants(tasks, ZERO, form) for form in Form)
-    assert lqr.spectral_radius(tasks, -np.full((1, 1), float(printed.h_Delta))).max() > 1.05
-    left, right = both_sides("stays_stabilising", "printed", tasks, ZERO, np.full((1, 1), -float(printed.h_Delta)))
-    assert left > right
-    left, right = both_sides("stays_stabilising", "corrected", tasks, ZERO, np.full((1, 1), -float(corrected.h_Delta)))
-    assert left < right
+    printed, corrected = (np.full((1, 1), -float(theory.constants(tasks, ZERO, form).h_Delta)) for form in Form)
+    assert lqr.spectral_radius(tasks, printed).max() > 1.05
+    assert np.subtract(*both_sides("stays_stabilising", "printed", tasks, ZERO, printed)) > 0
+    assert np.subtract(*both_sides("stays_stabilising", "corrected", tasks, ZERO, corrected)) < 0
 
 
 def test_h_cost_fails_and_h_3_with_it() -> None:
@@ -149,8 +145,6 @@ def test_gradient_domination_is_by_the_tasks_own_optimum() -> None:
     own, shared = (lqr.state_covariance(tasks, K)[0, 0, 0] for K in (best.K[0], meta_gain(tasks, 0.0).K))
     assert gap > shared / 100.0 * square
     assert gap <= own / 100.0 * square
-    strengths = [theory.gradient_domination(tasks, form).value for form in Form]
-    np.testing.assert_allclose(strengths[1], 4 * strengths[0], rtol=1e-12)
 
 
 def test_meta_gradient_bound_inherits_h_g() -> None:
@@ -204,7 +198,6 @@ def test_averages_of_gradients_are_not_gradients_of_averages() -> None:
         left, right = both_sides(name, "printed", tasks, K, rate=rate)
         assert left > 1e-4
         assert right < 1e-12
-    for name in ("adaptation_bias", "meta_gradient_by_gradient"):
         left, right = both_sides(name, "corrected", tasks, K, rate=rate)
         assert 0 < left <= right
 

@@ -76,14 +76,10 @@ def test_lemma_6_holds_for_algorithm_1() -> None:
     """The one corner where the lemma's numbers can be simulated: an error of 40 where the gradient is about 1."""
     error, failure = 40.0, 0.05
     found = theory.gradient_estimation(wide_constants(MILD, K0), error, failure)
-    M, length = math.ceil(float(found.h_M_1)), math.ceil(float(found.h_l_1))
+    M, length, radius = math.ceil(float(found.h_M_1)), math.ceil(float(found.h_l_1)), float(found.h_r_1)
     assert M * length < 1e8
     how = MetaSettings(
-        learning_rate=1.0,
-        adaptation_rate=0.0,
-        inner_perturbations=M,
-        rollout_length=length,
-        smoothing_radius=float(found.h_r_1),
+        learning_rate=1.0, adaptation_rate=0.0, inner_perturbations=M, rollout_length=length, smoothing_radius=radius
     )
     estimate = estimators.estimate_gradient(MILD, K0, how, Stream(1))
     assert np.linalg.norm(estimate - lqr.gradient(MILD, K0)) <= error
