@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -82,20 +83,15 @@ def tasks_and_gains(per_task: bool = False) -> st.SearchStrategy[tuple[LQRTasks,
         return tasks, stable_gain(tasks, seed, per_task)
 
     return st.builds(
-        build,
-        st.integers(0, 2**32 - 1),
-        st.integers(1, 3),
-        st.integers(1, 4),
-        st.integers(1, 3),
-        st.floats(0.1, 0.95),
+        build, st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(1, 4), st.integers(1, 3), st.floats(0.1, 0.95)
     )
 
 
-def central_difference(function: Callable[[Array], Array], point: Array, direction: Array, step: float) -> Array:
+def central_difference(function: Callable[[Array], Any], point: Array, direction: Array, step: float) -> Array:
     """Fourth-order central difference of ``function`` along ``direction``."""
     near = function(point + step * direction) - function(point - step * direction)
     far = function(point + 2 * step * direction) - function(point - 2 * step * direction)
-    return (8.0 * near - far) / (12.0 * step)
+    return np.asarray((8.0 * near - far) / (12.0 * step))
 
 
 def check_derivative(

@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
-from systems import random_tasks
+from systems import scalar_tasks, similar_tasks
+from twins import circle_average
 
 from benchmarks import agreement, figures, machine, measure, requests, run, stages, tables
 from benchmarks.contestants import Contestant, chunks_per_task
@@ -25,46 +26,20 @@ from benchmarks.work import CASES, Work, of_case
 from metalqr import LQRTasks, MetaSettings, lqr
 
 Array = NDArray[np.float64]
-#: A, B, Q, R, Psi and Sigma0 of a scalar task.
-Scalars = tuple[float, float, float, float, float, float]
-
 #: So well damped that neither a perturbation nor a noisy step of adaptation makes a policy much worse.
-SCALAR_TASKS = LQRTasks(
-    A=[[[0.5]], [[0.3]]],
-    B=[[[1.0]], [[0.7]]],
-    Q=[[[1.0]], [[0.5]]],
-    R=[[[1.0]], [[2.0]]],
-    Psi=[[[0.5]], [[1.0]]],
-    Sigma0=[[[1.0]], [[0.4]]],
-    p=[0.6, 0.4],
+SCALAR_TASKS = scalar_tasks(
+    [0.5, 0.3], [1.0, 0.7], [1.0, 0.5], [1.0, 2.0], [0.5, 1.0], Sigma0=[[[1.0]], [[0.4]]], p=[0.6, 0.4]
 )
 
 
-def small_work(
-    tasks: LQRTasks, gain: list[float], adaptation_rate: float, inner_perturbations: int, rollout_length: int
-) -> Work:
-    settings = MetaSettings(
-        learning_rate=1.0e-3,
-        adaptation_rate=adaptation_rate,
-        perturbations=1,
-        inner_perturbations=inner_perturbations,
-        smoothing_radius=0.4,
-        rollout_length=rollout_length,
-    )
-    return Work("small", tasks, np.array([gain]), settings)
+def small_work(tasks: LQRTasks, gain: list[float], rate: float, inner: int, length: int) -> Work:
+    settings = MetaSettings(learning_rate=1.0e-3, adaptation_rate=rate, perturbations=1, smoothing_radius=0.4)
+    return Work("small", tasks, np.array([gain]), settings).at(inner_perturbations=inner, rollout_length=length)
 
 
-def mean_cost(scalars: Scalars, gain: Array, length: int) -> Array:
-    a, b, q, r, psi, sigma0 = scalars
-    variance, cost = np.full_like(gain, sigma0), np.zeros_like(gain)
-    for _ in range(length):
-        variance = (a - b * gain) ** 2 * variance + psi
-        cost = cost + (q + r * gain**2) * variance
-    return cost / length
-
-
-def noisy_cost(scalars: Scalars, gain: float, noise: Array) -> Array:
-    a, b, q, r, psi, sigma0 = scalars
+def noisy_cost(tasks: LQRTasks, gain: float, noise: Array) -> Array:
+    """Of a single scalar task."""
+    a, b, q, r, psi, sigma0 = (getattr(tasks, name).item() for name in ("A", "B", "Q", "R", "Psi", "Sigma0"))
     x, cost = math.sqrt(sigma0) * noise[0], np.zeros_like(noise[0])
     for w in noise[1:]:
         x = (a - b * gain) * x + math.sqrt(psi) * w
@@ -81,14 +56,14 @@ def exact_expectation(work: Work) -> float:
     axes = np.meshgrid(*[nodes] * (inner * (length + 1)), indexing="ij")
     noise = np.reshape(axes, (inner, length + 1, -1))
     weight = functools.reduce(np.multiply.outer, [weights / weights.sum()] * len(axes)).ravel()
-    scalars = np.stack([tasks.A, tasks.B, tasks.Q, tasks.R, tasks.Psi, tasks.Sigma0], axis=-1)[:, 0, 0].tolist()
     signs = list(itertools.product((-radius, radius), repeat=inner))
     total = 0.0
-    for (p, task), U, directions in itertools.product(zip(tasks.p, scalars, strict=True), (-radius, radius), signs):
-        gain = float(work.gain[0, 0]) + U
+    for i, U, directions in itertools.product(range(tasks.count), (-radius, radius), signs):
+        task, gain = tasks.subset([i]), float(work.gain[0, 0]) + U
         costs = [noisy_cost(task, gain + V, z) * V for V, z in zip(directions, noise, strict=True)]
         adapted = gain - settings.adaptation_rate * np.sum(costs, axis=0) / radius**2 / inner
-        total += p * U / radius**2 * (weight @ mean_cost(task, adapted, length)) / 2 / len(signs)
+        means = lqr.finite_horizon_cost(lqr.tiled(task, len(adapted)), adapted.reshape(-1, 1, 1), length)
+        total += tasks.p[i] * U / radius**2 * (weight @ means) / 2 / len(signs)
     return total
 
 
@@ -125,13 +100,10 @@ def test_contestants_estimate_the_exact_expectation_of_algorithm_2(
 @pytest.mark.parametrize(("contestant", "perturbations"), [(VectorisedNumpy(), 10_000), (PlainLoop(), 60)])
 def test_contestants_estimate_the_gradient_in_two_dimensions(contestant: Contestant, perturbations: int) -> None:
     """Without adaptation the mean is that of the smoothed cost: the trapezoidal rule on the circle. 4.5 sigma."""
-    tasks = random_tasks(7, count=2, state_dim=2, action_dim=1, radius=0.6, spread=0.2)
+    tasks = similar_tasks(7, count=2, state_dim=2, action_dim=1)
     work = small_work(tasks, [0.8, -0.6], 0.0, 1, 3)
-    angles = 2 * np.pi * np.arange(64) / 64
-    radius = work.settings.smoothing_radius
-    U = radius * np.stack([np.cos(angles), np.sin(angles)], axis=-1).reshape(-1, 1, 2)
-    costs = np.array([tasks.p @ lqr.finite_horizon_cost(tasks, work.gain + u, 3) for u in U])
-    exact = 2 / radius**2 * np.einsum("m,mkd->kd", costs, U) / len(U)
+    smoothed = circle_average(functools.partial(lqr.finite_horizon_cost, tasks, length=3), work.gain, 0.4)
+    exact = np.tensordot(tasks.p, smoothed, 1)
     values = estimates(contestant, work, perturbations)
     assert np.all(within(values, exact))
     assert not np.any(within(values, 0.0))
@@ -292,28 +264,15 @@ def test_jobs_against_their_requests(tmp_path: Path) -> None:
         assert row[5:] == [str(resources[name](wildcards, 1)) for name in ("runtime", "mem_mb")]
 
 
-def test_without_timings_the_requests_say_so(tmp_path: Path) -> None:
+def test_without_timings_the_tables_say_so(tmp_path: Path) -> None:
     assert "make paper" in requests.summary(tmp_path, requests.default_plan())
-
-
-def test_without_timings_the_stages_say_so(tmp_path: Path) -> None:
     assert "make paper" in stages.summary(stages.read(tmp_path))
 
 
 def test_the_table_of_timings() -> None:
-    frame = pd.DataFrame(
-        [
-            {
-                "state_dim": 20,
-                "action_dim": 10,
-                "contestant": name,
-                "seconds": seconds,
-                "steps_per_second": 2_525_000 / seconds,
-                "times_metalqr": seconds / 0.1,
-                "limit_share": 0.05 / seconds,
-            }
-            for name, seconds in (("metalqr", 0.1), ("plain loop", 30.0))
-        ]
+    seconds = np.array([0.1, 30.0])
+    frame = pd.DataFrame({"state_dim": 20, "action_dim": 10, "contestant": ["metalqr", "plain loop"]}).assign(
+        seconds=seconds, steps_per_second=2_525_000 / seconds, times_metalqr=seconds / 0.1, limit_share=0.05 / seconds
     )
     assert tables.timings(frame, "A processor", "Some work.").splitlines() == [
         "A processor.",

@@ -70,11 +70,10 @@ def test_a_name_of_a_package_counts_as_its_module(code: str, expected: set[str],
 
 
 def test_contents_alone_change_a_digest(project: Path) -> None:
-    before = Sources(project).of("draw")
-    (project / "src/metalqr/figures.py").touch()
+    before, path = Sources(project).of("draw"), project / "src/metalqr/figures.py"
+    path.touch()
     assert Sources(project).of("draw") == before
-    with (project / "src/metalqr/figures.py").open("a") as file:
-        file.write("# changed\n")
+    path.write_text("# changed\n" + path.read_text())
     after = Sources(project).of("draw")
     assert {name for name in before if before[name] != after[name]} == {"src/metalqr/figures.py"}
 
