@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -111,38 +111,21 @@ class Project:
     def command(self, *arguments: str) -> list[str]:
         """The command line of Snakemake for this project."""
         # configargparse takes all that follows a list option, so the targets come before it.
-        command = [
-            *self.prefix,
-            sys.executable,
-            "-m",
-            "snakemake",
-            *arguments,
-            "--snakefile",
-            str(self.root / "Snakefile"),
-        ]
-        return [*command, "--directory", str(self.directory), "--configfile", *map(str, self.configs)]
+        places = ("--snakefile", str(self.root / "Snakefile"), "--directory", str(self.directory))
+        command = [*self.prefix, sys.executable, "-m", "snakemake", *arguments, *places]
+        return [*command, "--configfile", *map(str, self.configs)]
 
     def snakemake(self, *arguments: str, succeeds: bool = True) -> str:
         """Run Snakemake from a folder that is neither, and return all it printed."""
-        returncode, printed = self._run(*arguments)
+        command, folder = self.command(*arguments), self.root.parent
+        if self.prefix:
+            run = partial(subprocess.run, capture_output=True, text=True, timeout=SECONDS)
+            done = run(command, cwd=folder, env=environment())
+            returncode, printed = done.returncode, done.stdout + done.stderr
+        else:
+            returncode, printed = _served(command[3:], folder)
         assert (returncode == 0) == succeeds, printed
         return printed
-
-    def _run(self, *arguments: str) -> tuple[int, str]:
-        """How a Snakemake ended, and all it printed."""
-        command = self.command(*arguments)
-        if not self.prefix:
-            return _served(command[3:], self.root.parent)
-        done = subprocess.run(
-            command,
-            cwd=self.root.parent,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-        return done.returncode, done.stdout + done.stderr
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start Snakemake and its jobs as a process group of their own; what lives at the end of the test is killed."""
@@ -183,7 +166,7 @@ class Project:
         path = self.directory / "overlay.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-        return Project(self.root, self.directory, [*self.configs, path])
+        return replace(self, configs=[*self.configs, path])
 
     @contextmanager
     def edited(self, name: str) -> Iterator[None]:
@@ -196,11 +179,15 @@ class Project:
         finally:
             path.write_bytes(before)
 
-    def moved(self, folder: Path) -> "Project":
-        """A copy elsewhere; of the results the times stay, as they do when a folder is moved."""
-        shutil.copytree(self.root, folder / "project")
+    def copied(self, folder: Path) -> "Project":
+        """The same project with a copy of the results, whose times stay as they do when a folder is moved."""
         shutil.copytree(self.directory, folder / "made")
-        return Project(folder / "project", folder / "made", self.configs)
+        return elsewhere(self, folder)
+
+    def moved(self, folder: Path) -> "Project":
+        """A copy elsewhere, of the project too."""
+        shutil.copytree(self.root, folder / "project")
+        return replace(self.copied(folder), root=folder / "project")
 
 
 def copy_sources(folder: Path) -> None:

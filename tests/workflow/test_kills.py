@@ -79,8 +79,7 @@ def test_killed_five_times_while_training(undisturbed: Project, tmp_path: Path) 
 
 
 def test_killed_three_times_while_gathering_and_drawing(undisturbed: Project, tmp_path: Path) -> None:
-    project = elsewhere(undisturbed, tmp_path)
-    shutil.copytree(undisturbed.directory, project.directory)
+    project = undisturbed.copied(tmp_path)
     logs = project.directory / "results" / "logs" / "datasets"
     for moment in moments(3, 5.0, seed=2):
         for stage in ("datasets", "figures", "tables"):

@@ -1,7 +1,6 @@
 """The stage `theory` on a tiny config: what it makes, what starts it again, and what the report shows of it."""
 
 import csv
-import shutil
 from pathlib import Path
 
 import pytest
@@ -34,10 +33,7 @@ AUDIT = {
     **figure("theory_vs_practice"),
     "tabulate": tables("theory_audit", "theory_vs_practice"),
 }
-ESTIMATION_ERROR = {
-    "measure_estimation_error": ["results/estimation_error/d1k1.nc"],
-    **figure("estimation_error"),
-}
+ESTIMATION_ERROR = {"measure_estimation_error": ["results/estimation_error/d1k1.nc"], **figure("estimation_error")}
 EXACT_METHODS = {"run_exact_methods": ["results/exact_methods/d1k1.nc"], **figure("exact_methods")}
 STABILITY = {"check_stability": ["results/stability/d1k1.nc"], "tabulate": tables("stability")}
 
@@ -85,66 +81,53 @@ def test_cores_and_threads_change_nothing(made: Project, tmp_path: Path) -> None
 # --- what it makes again ---------------------------------------------------------------------------------------------
 
 
-def test_nothing_for_how_it_runs_and_how_a_number_is_written(made: Project) -> None:
-    other = made.overlay("execution: {threads: 2}\ntheory: {cases: [d1k1], audit: {sublevel_factor: 1}}\n")
-    assert other.planned("theory") == {}
+#: It has no run, so no stability; figures and tables show it beside the others.
+A_CASE_MORE = {
+    "generate_tasks": ["results/tasks/d2k2.nc"],
+    "solve_optima": ["results/optima/d2k2.nc"],
+    "solve_meta_optimum": ["results/optima/d2k2/adaptation_rate-1e-05.nc"],
+    "audit_theory": ["results/theory/d2k2.nc"],
+    "measure_estimation_error": ["results/estimation_error/d2k2.nc"],
+    "run_exact_methods": ["results/exact_methods/d2k2.nc"],
+    **together(*map(figure, FIGURES)),
+    "tabulate": tables("learnability", "theory_audit", "theory_vs_practice"),
+}
 
 
 @pytest.mark.parametrize(
     ("overlay", "expected"),
     [
-        ("audit: {gains: 5}", AUDIT),
-        ("requirements: {target: 0.2}, exact_methods: {iterations: 6}", together(AUDIT, EXACT_METHODS)),
-        ("estimation_error: {smoothing_radius: [0.1, 0.2]}", ESTIMATION_ERROR),
-        ("seed: 1", together(AUDIT, ESTIMATION_ERROR)),
+        ("execution: {threads: 2}", {}),
+        ("theory: {cases: [d1k1], audit: {sublevel_factor: 1}}", {}),  # all and 1.0, written in another way
+        ("theory: {audit: {gains: 5}}", AUDIT),
+        ("theory: {requirements: {target: 0.2}, exact_methods: {iterations: 6}}", together(AUDIT, EXACT_METHODS)),
+        ("theory: {estimation_error: {smoothing_radius: [0.1, 0.2]}}", ESTIMATION_ERROR),
+        ("theory: {seed: 1}", together(AUDIT, ESTIMATION_ERROR)),
+        ("theory: {cases: [d1k1, d2k2]}", A_CASE_MORE),
     ],
 )
-def test_a_changed_value_makes_its_part_again(overlay: str, expected: dict[str, list[str]], made: Project) -> None:
-    assert made.overlay(f"theory: {{{overlay}}}\n").planned("theory") == expected
-
-
-def test_a_case_more_needs_no_experiment(made: Project) -> None:
-    """It has no run, so no stability; figures and tables show it beside the others."""
-    assert made.overlay("theory: {cases: [d1k1, d2k2]}\n").planned("theory") == {
-        "generate_tasks": ["results/tasks/d2k2.nc"],
-        "solve_optima": ["results/optima/d2k2.nc"],
-        "solve_meta_optimum": ["results/optima/d2k2/adaptation_rate-1e-05.nc"],
-        "audit_theory": ["results/theory/d2k2.nc"],
-        "measure_estimation_error": ["results/estimation_error/d2k2.nc"],
-        "run_exact_methods": ["results/exact_methods/d2k2.nc"],
-        **together(*map(figure, FIGURES)),
-        "tabulate": tables("learnability", "theory_audit", "theory_vs_practice"),
-    }
+def test_changed_value_makes_its_part_again(overlay: str, expected: dict[str, list[str]], made: Project) -> None:
+    assert made.overlay(f"{overlay}\n").planned("theory") == expected
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("figures/exact_methods", figure("exact_methods")),
-        ("tables/learnability", {"tabulate": tables("learnability")}),
+        ("reporting/figures/exact_methods", figure("exact_methods")),
+        ("reporting/tables/learnability", {"tabulate": tables("learnability")}),
+        ("theory/inequalities", AUDIT),
     ],
 )
-def test_edited_figure_or_table_makes_its_own_files_again(
-    name: str, expected: dict[str, list[str]], made: Project
-) -> None:
-    with made.edited(f"src/metalqr/reporting/{name}.py"):
+def test_edited_source_makes_its_own_files_again(name: str, expected: dict[str, list[str]], made: Project) -> None:
+    with made.edited(f"src/metalqr/{name}.py"):
         assert made.planned("theory") == expected
 
 
-def test_edited_theory_makes_the_audit_again(made: Project) -> None:
-    with made.edited("src/metalqr/theory/inequalities.py"):
-        assert made.planned("theory") == AUDIT
-
-
 def test_one_deleted_run_makes_the_stability_again(made: Project, tmp_path: Path) -> None:
-    shutil.copytree(made.directory, tmp_path / "made")
-    other = Project(made.root, tmp_path / "made", made.configs)
+    other = made.copied(tmp_path)
     (run,) = (other.directory / "results/runs/d1k1").rglob("seed-1.nc")
     run.unlink()
-    assert other.planned("theory") == {
-        "train_policy": [run.relative_to(other.directory).as_posix()],
-        **STABILITY,
-    }
+    assert other.planned("theory") == {"train_policy": [run.relative_to(other.directory).as_posix()], **STABILITY}
 
 
 def test_without_cases_the_stage_is_empty(made: Project) -> None:
