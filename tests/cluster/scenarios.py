@@ -15,15 +15,8 @@ GENERIC = ("--default-resources", "mem_mb=1000", "runtime=30", "--seconds-betwee
 
 #: Several runs in one job, one after another: the block that profiles/slurm has commented out, of three runs.
 GROUPS = (
-    *("--groups", "train_policy=runs", "--group-components", "runs=3"),
-    *(
-        "--set-resources",
-        "train_policy:at_once=1",
-        "--resources",
-        "at_once=1",
-        "--set-resource-scopes",
-        "at_once=local",
-    ),
+    *("--groups", "train_policy=runs", "--group-components", "runs=3", "--set-resources", "train_policy:at_once=1"),
+    *("--resources", "at_once=1", "--set-resource-scopes", "at_once=local"),
 )
 
 #: One run that lasts long enough to be disturbed, some ten seconds on a free core, and saves its state every second.

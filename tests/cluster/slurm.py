@@ -109,12 +109,9 @@ class ThrowAwayCluster:
         # Short, because the path of a socket has at most 107 bytes; the sticky /tmp satisfies munge's checks.
         self.folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
         self.daemons: list[subprocess.Popen[bytes]] = []
+        foreign = ("SLURM_", "SBATCH_", "PYTHONPATH")
         self.environment = {
-            **{
-                key: value
-                for key, value in os.environ.items()
-                if not key.startswith(("SLURM_", "SBATCH_", "PYTHONPATH"))
-            },
+            **{key: value for key, value in os.environ.items() if not key.startswith(foreign)},
             "SLURM_CONF": str(self.folder / "slurm.conf"),
             "PATH": f"{self.folder / 'commands'}:{os.environ['PATH']}:/usr/sbin:/sbin",
         }

@@ -52,13 +52,7 @@ def with_value(name: str, value: Any) -> Callable[[xr.Dataset], xr.Dataset]:
     return set_first
 
 
-FIRST = {
-    "tasks": "B",
-    "optima": "J_star",
-    "meta_optima": "K_meta",
-    "runs": "cost",
-    "datasets": "K_last",
-}
+FIRST = {"tasks": "B", "optima": "J_star", "meta_optima": "K_meta", "runs": "cost", "datasets": "K_last"}
 ATTRIBUTES: dict[str, dict[str, Any]] = {
     "tasks": {"settings": "{"},
     "optima": {"settings": "3"},

@@ -17,46 +17,30 @@ from metalqr.evaluation.estimation_error.curves import ESTIMATION_ERROR, load_es
 from metalqr.evaluation.exact_methods.dataset import EXACT_METHODS, METHODS, exact_methods_dataset, load_exact_methods
 from metalqr.evaluation.stability import STABILITY, load_stability, stability_dataset
 from metalqr.lqr import LQRTasks
+from metalqr.results.layout import Layout
 from metalqr.training import History, Status
 
 COUNT, STATE_DIM, ACTION_DIM = 3, 2, 1
-GIVEN: dict[str, Any] = {
-    "learning_rate": 0.001,
-    "adaptation_rate": 0.1,
-    "perturbations": 4,
-    "inner_perturbations": 4,
-    "iterations": 5,
-}
+GIVEN: dict[str, Any] = {"learning_rate": 0.001, "adaptation_rate": 0.1, "iterations": 5}
+GIVEN |= {"perturbations": 4, "inner_perturbations": 4}
 SETTINGS = MetaSettings(**GIVEN).as_dict()
 FAMILY = {"family": "similar", "spectral_radius": 0.8, "perturbed_share": 0.1, "perturbation_deviation": 0.25}
 
-#: The stages that docs/bad-input.md has, then the others.
-LAYOUTS = {
-    layout.stage: layout
-    for layout in (
-        results.TASKS,
-        results.OPTIMA,
-        results.META_OPTIMA,
-        results.RUNS,
-        results.DATASETS,
-        results.THEORY,
-        ESTIMATION_ERROR,
-        EXACT_METHODS,
-        STABILITY,
-    )
-}
+#: What each stage's file holds, and what reads it: the stages that docs/bad-input.md has, then the others.
+_STAGES: list[tuple[Layout, Callable[..., Any]]] = [
+    (results.TASKS, results.load_tasks),
+    (results.OPTIMA, results.load_optima),
+    (results.META_OPTIMA, results.load_meta_optimum),
+    (results.RUNS, results.load_run),
+    (results.DATASETS, results.load_experiment),
+    (results.THEORY, results.load_theory),
+    (ESTIMATION_ERROR, load_estimation_error),
+    (EXACT_METHODS, load_exact_methods),
+    (STABILITY, load_stability),
+]
+LAYOUTS = {layout.stage: layout for layout, _ in _STAGES}
+LOADERS = {layout.stage: load for layout, load in _STAGES}
 PAGE = tuple(LAYOUTS)[:5]
-LOADERS: dict[str, Callable[..., Any]] = {
-    "tasks": results.load_tasks,
-    "optima": results.load_optima,
-    "meta_optima": results.load_meta_optimum,
-    "runs": results.load_run,
-    "datasets": results.load_experiment,
-    "theory": results.load_theory,
-    "estimation_error": load_estimation_error,
-    "exact_methods": load_exact_methods,
-    "stability": load_stability,
-}
 
 
 def make_tasks() -> LQRTasks:

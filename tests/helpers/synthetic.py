@@ -7,20 +7,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-SETTINGS: dict[str, Any] = {
-    "learning_rate": 1.0e-3,
-    "adaptation_rate": 1.0e-5,
-    "perturbations": 100,
-    "inner_perturbations": 100,
-    "smoothing_radius": 0.05,
-    "rollout_length": 50,
-    "iterations": 1200,
-    "tolerance": 0.0,
-    "task_batch": "all",
-    "precision": "float64",
-}
+from metalqr.config.algorithm import MetaSettings
 
-
+SETTINGS = MetaSettings(learning_rate=1.0e-3, adaptation_rate=1.0e-5).as_dict()
 #: The course of a run.
 COURSE = {"first": 1.0, "last": 0.04, "time_constant": 20.0, "noise": 0.02, "unstable": 0.5}
 TASK_COSTS = np.array([1.0, 1.5, 0.8, 1.2, 0.9])
