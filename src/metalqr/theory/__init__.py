@@ -10,7 +10,7 @@ from metalqr.theory.concentration import bernstein_sample_size, noise_horizon
 from metalqr.theory.result import Form, Quantities, Quantity
 from metalqr.theory.sample_sizes import gradient_estimation, horizons, meta_gradient_estimation
 from metalqr.theory.sublevel import SublevelSet
-from metalqr.theory.theorems import largest_step_sizes, requirements, theorem_constants
+from metalqr.theory.theorems import largest_step_sizes, requirements
 
 __all__ = [
     "Audit",
@@ -32,5 +32,4 @@ __all__ = [
     "random_task_set",
     "requirements",
     "sublevel_constants",
-    "theorem_constants",
 ]

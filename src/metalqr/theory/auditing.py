@@ -30,14 +30,10 @@ FORMS = tuple(Form)
 class Audit:
     """Result of the audit for every inequality, in each form.
 
-    Arrays have the shape (inequality, form), in the order of ``inequalities`` and of :class:`Form`.
+    Arrays have the shape (inequality, form), in the order of ``inequalities``, their names, and of :class:`Form`.
 
     Attributes
     ----------
-    inequalities : tuple of str
-    statements, sources : tuple of str
-    errata : tuple of int
-        Entries of ``docs/errata.md``.
     worst_ratio : array
         Largest left side over right side; infinite where the right side is not positive, NaN where the inequality
         could not be checked in that form.
@@ -53,10 +49,11 @@ class Audit:
         Adaptation rate there.
     """
 
-    inequalities: tuple[str, ...]
-    statements: tuple[str, ...]
-    sources: tuple[str, ...]
-    errata: tuple[int, ...]
+    inequalities = tuple(each.name for each in INEQUALITIES)
+    statements = tuple(each.statement for each in INEQUALITIES)
+    sources = tuple(each.source for each in INEQUALITIES)
+    errata = tuple(each.erratum for each in INEQUALITIES)
+
     worst_ratio: FloatArray
     checked: NDArray[np.int64]
     broken: NDArray[np.int64]
@@ -71,23 +68,10 @@ class Audit:
     def empty(cls, tasks: LQRTasks) -> "Audit":
         """Return the audit of no gain, with room for gains of the tasks' dimensions."""
         shape = (len(INEQUALITIES), len(FORMS))
-        unknown = np.full(shape, np.nan)
-        gains = np.full((*shape, tasks.action_dim, tasks.state_dim), np.nan)
-        return cls(
-            inequalities=tuple(each.name for each in INEQUALITIES),
-            statements=tuple(each.statement for each in INEQUALITIES),
-            sources=tuple(each.source for each in INEQUALITIES),
-            errata=tuple(each.erratum for each in INEQUALITIES),
-            worst_ratio=unknown,
-            checked=np.zeros(shape, dtype=np.int64),
-            broken=np.zeros(shape, dtype=np.int64),
-            left=unknown.copy(),
-            right=unknown.copy(),
-            origin=np.full(shape, OWN_TASKS),
-            K=gains,
-            change=gains.copy(),
-            eta=unknown.copy(),
-        )
+        checked, broken = np.zeros((2, *shape), dtype=np.int64)
+        worst_ratio, left, right, eta = np.full((4, *shape), np.nan)
+        K, change = np.full((2, *shape, tasks.action_dim, tasks.state_dim), np.nan)
+        return cls(worst_ratio, checked, broken, left, right, np.full(shape, OWN_TASKS), K, change, eta)
 
     def add(self, batch: AuditBatch, origin: int) -> None:
         """Check every inequality at the gains of a batch, drawn for the tasks of that origin."""
@@ -139,25 +123,9 @@ def audit(
 ) -> Audit:
     r"""Compare both sides of every inequality at gains drawn in the sub-level set, and on further random tasks.
 
-    Parameters
-    ----------
-    tasks : LQRTasks
-    K0 : array_like, shape (k, d)
-        Gain that defines the sub-level set.
-    adaptation_rate : float
-    gains : int
-        Number of gains drawn in the sub-level set.
-    perturbations : int
-        Number of perturbations of each gain.
-    random_tasks : int
-        Number of further sets of random tasks of the same dimensions, with ten gains each.
-    sublevel_factor : float
-        :math:`\gamma` of Definition 2.
-    seed : int
-
-    Returns
-    -------
-    Audit
+    K0, shape (k, d), and the factor :math:`\gamma` of Definition 2 define the set. Each of the ``gains`` has as many
+    ``perturbations``. ``random_tasks`` is the number of further sets of tasks of the same dimensions, with ten gains
+    each.
 
     Raises
     ------
@@ -226,9 +194,8 @@ def compare(
     sublevel, generator = SublevelSet.around(tasks, K0, sublevel_factor), np.random.default_rng(0)
     batch = AuditBatch(sublevel, gain[np.newaxis], perturbation[np.newaxis], Form(form), adaptation_rate, generator)
     found = []
-    for inequality in INEQUALITIES:
-        sides = _sides(inequality, batch)
+    for each in INEQUALITIES:
+        sides = _sides(each, batch)
         left, right, ratio = (float(values[_worst(sides[2])]) for values in sides)
-        of_inequality = inequality.name, inequality.statement, inequality.source
-        found.append(Comparison(*of_inequality, batch.form, left, right, ratio))
+        found.append(Comparison(each.name, each.statement, each.source, batch.form, left, right, ratio))
     return tuple(found)

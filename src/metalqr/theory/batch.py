@@ -45,27 +45,17 @@ def perturbation_limits(sublevel: SublevelSet, K: FloatArray, form: Form) -> Flo
 
 @dataclass(eq=False)
 class AuditBatch:
-    """Gains of a sub-level set with perturbations, the constants there, and the exact values that they bound.
-
-    Attributes
-    ----------
-    sublevel : SublevelSet
-    K : array, shape (n, k, d)
-        Gains in the set.
-    given_change : array, shape (n, k, d)
-        Their perturbations; the lemmas do not apply to those above :func:`perturbation_limits`.
-    form : Form
-    adaptation_rate : float
-        Lowered, for the corrected form, to what its lemmas assume.
-    generator : numpy.random.Generator
-        Of the random directions to which operators are applied.
-    """
+    """Gains of a sub-level set with perturbations, the constants there, and the exact values that they bound."""
 
     sublevel: SublevelSet
+    #: Gains in the set, shape (n, k, d).
     K: FloatArray
+    #: Their perturbations; the lemmas do not apply to those above :func:`perturbation_limits`.
     given_change: FloatArray
     form: Form
+    #: Lowered, for the corrected form, to what its lemmas assume.
     adaptation_rate: float
+    #: Of the random directions to which operators are applied.
     generator: np.random.Generator
 
     def __post_init__(self) -> None:
@@ -118,25 +108,21 @@ class AuditBatch:
     @cached_property
     def size(self) -> FloatArray:
         """Spectral norm of the perturbations, shape (n, 1); NaN of those that are excluded."""
-        return self._measured(spectral(self.change))
+        return self.measured(spectral(self.change))
 
     @cached_property
     def frobenius(self) -> FloatArray:
         """Frobenius norm of the perturbations, shape (n, 1)."""
-        return self._measured(frobenius(self.change))
+        return self.measured(frobenius(self.change))
 
-    def _measured(self, norms: FloatArray) -> FloatArray:
+    def measured(self, norms: FloatArray) -> FloatArray:
+        """Norms (n,) of perturbations, NaN of those that are excluded, shape (n, 1)."""
         return np.where(self.excluded, np.nan, norms)[:, np.newaxis]
 
     @cached_property
     def pair(self) -> PolicyChange:
         """Policies before and after the perturbation."""
         return PolicyChange(self.batch, self.spread(self.K), self.spread(self.change))
-
-    @cached_property
-    def meta_frobenius(self) -> FloatArray:
-        """Frobenius norm of the perturbations of Lemma 12, shape (n, 1)."""
-        return self._measured(frobenius(self.meta_change))
 
     @cached_property
     def meta_pair(self) -> PolicyChange:

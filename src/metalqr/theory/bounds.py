@@ -23,23 +23,9 @@ def constants(
 
     :math:`h_G, h_H, h_c, \tilde\xi` (Lemma 8), :math:`h_\Delta, h_{cost}, h_{grad}, h_{hess}, \nu` and :math:`h_0` to
     :math:`h_9` (Lemma 9; there is no :math:`h_5`), :math:`h_{G,\mathcal L}` (Lemma 11),
-    :math:`h_{\mathcal L,cost}, h_{\mathcal L,grad}` (Lemma 12), with everything that they are computed from.
-
-    Parameters
-    ----------
-    tasks : LQRTasks
-    K : array_like, shape (k, d) or (n, k, d)
-        One gain for all tasks, or n of them.
-    form : {"printed", "corrected"}
-    adaptation_rate : float
-        :math:`\eta`; Lemmas 11 and 12 need it.
-    K0 : array_like, shape (k, d), optional
-        Initial gain, at which the paper evaluates :math:`\tilde\xi`. Default: zero.
-
-    Returns
-    -------
-    Quantities
-        Of shape (n,), or scalars for one gain.
+    :math:`h_{\mathcal L,cost}, h_{\mathcal L,grad}` (Lemma 12, which needs the adaptation rate, as Lemma 11 does), with
+    everything that they are computed from: scalars for one gain K, (k, d), and of shape (n,) for n of them, (n, k, d).
+    The paper evaluates :math:`\tilde\xi` at the initial gain ``K0``, by default zero.
     """
     gains = np.asarray(K, dtype=np.float64)
     initial = np.zeros((tasks.action_dim, tasks.state_dim)) if K0 is None else K0

@@ -1,5 +1,7 @@
 r"""Lemmas 1, 2, 4 to 9, 11, 12 and 14 and Theorems 1 and 2 as they hold; ``docs/errata.md`` proves every formula.
 
+:mod:`metalqr.theory.inequalities` states what the constants bound; a docstring here says what is not in the statement.
+
 Throughout :math:`M = R + B^\top P_K B`, :math:`A_K = A - BK`, :math:`\mu = \min_i \sigma_{\min}(\Psi_i)` and
 :math:`q = \min_i \sigma_{\min}(Q_i)`. Perturbations satisfy :math:`\|\Delta\| \le h_\Delta` in the spectral norm.
 Lemmas 6 and 7 and the theorems use the constants of the *widened* set, with twice the levels, which contains the
@@ -67,13 +69,11 @@ def h_Delta_largest(q, mu, B_max, J_least, A_K_least):
 
 @CONSTANTS.add(r"h_{cost}", "Lemmas 2 and 9")
 def h_cost(q, h_0, M_max, h_Delta_largest):
-    r""":math:`|J(K + \Delta) - J(K)| \le h_{cost} J(K) \|\Delta\|_F`."""
     return 2 * (2 * h_0 + M_max * h_Delta_largest) / q
 
 
 @CONSTANTS.add(r"h_3", "Lemma 9")
 def h_3(nu, h_0, M_max, h_Delta_largest):
-    r""":math:`\|P_{K+\Delta} - P_K\| \le h_3 \|\Delta\|`."""
     return 2 * nu * (2 * h_0 + M_max * h_Delta_largest)
 
 
@@ -85,7 +85,6 @@ def h_4(nu, J_max, q, B_max, A_K):
 
 @CONSTANTS.add(r"h_{grad}", "Lemmas 2 and 9")
 def h_grad(J_max, q, M_max, B_max, h_3, h_0, h_4):
-    r""":math:`\|\nabla J(K + \Delta) - \nabla J(K)\|_F \le h_{grad} \|\Delta\|_F`."""
     return 4 * J_max / q * (M_max + B_max * h_3) + 2 * h_0 * h_4
 
 
@@ -97,7 +96,6 @@ def h_6(xi):
 
 @CONSTANTS.add(r"h_8", "Lemma 9")
 def h_8(M_max, B_max, A_K, h_3):
-    r""":math:`\|E_{K+\Delta} - E_K\| \le h_8 \|\Delta\|`."""
     return M_max + B_max * (A_K + 1) * h_3
 
 
@@ -127,7 +125,6 @@ def h_2(B_max, h_7, J_max, q, nu, h_9, A_K, h_4):
 
 @CONSTANTS.add(r"h_{hess}", "Lemmas 2 and 9")
 def h_hess(h_1, h_2):
-    r""":math:`\|\nabla^2 J(K + \Delta) - \nabla^2 J(K)\| \le h_{hess} \|\Delta\|_F`."""
     return 2 * (h_1 + 2 * h_2)
 
 

@@ -16,7 +16,7 @@ MAX_KRYLOV_DIMENSION = 12
 
 
 class PolicyChange:
-    r"""Quantities of n policies at :math:`K` and at :math:`K + \Delta`, one task each, and their differences.
+    r"""Quantities of n policies (n, k, d) at :math:`K` and at :math:`K + \Delta`, one task each, and their differences.
 
     With :math:`M = R + B^\top P_K B` and a prime for what belongs to :math:`K + \Delta`,
 
@@ -25,12 +25,6 @@ class PolicyChange:
         P' - P &= A'^\top (P' - P) A' + \Delta^\top E + E^\top \Delta + \Delta^\top M \Delta, \\
         \Sigma' - \Sigma &= A' (\Sigma' - \Sigma) A'^\top + A' \Sigma A'^\top - A \Sigma A^\top, \\
         E' - E &= M \Delta - B^\top (P' - P) A' .
-
-    Parameters
-    ----------
-    tasks : LQRTasks
-        n tasks.
-    K, change : array, shape (n, k, d)
     """
 
     def __init__(self, tasks: LQRTasks, K: FloatArray, change: FloatArray) -> None:

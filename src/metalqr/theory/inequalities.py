@@ -26,25 +26,16 @@ MIN_GAP = 1e-9
 
 @dataclass(frozen=True)
 class Inequality:
-    """Statement left <= right for every gain, or every gain and task, of an :class:`AuditBatch`.
-
-    Attributes
-    ----------
-    name : str
-    statement : str
-        In LaTeX.
-    source : str
-        Lemma or theorem of the paper.
-    erratum : int
-        Entry of ``docs/errata.md`` that proves the corrected form.
-    sides : callable
-        From a batch to both sides, shape (n, I) or (n, 1). NaN where the statement does not apply.
-    """
+    """Statement left <= right for every gain, or every gain and task, of an :class:`AuditBatch`."""
 
     name: str
+    #: In LaTeX.
     statement: str
+    #: Lemma or theorem of the paper.
     source: str
+    #: Entry of ``docs/errata.md`` that proves the corrected form.
     erratum: int
+    #: From a batch to both sides, shape (n, I) or (n, 1). NaN where the statement does not apply.
     sides: SidesOf
 
 
@@ -204,7 +195,7 @@ def meta_gradient_change(s: AuditBatch) -> Sides:
 def _lemma_12(s: AuditBatch, name: str) -> FloatArray:
     """At the gain as printed; over the set as corrected, because the adapted gains are elsewhere."""
     constant = s.constant(name) if s.form is Form.PRINTED else float(s.bounds[name].value)
-    return np.asarray(constant * s.meta_frobenius)
+    return np.asarray(constant * s.measured(frobenius(s.meta_change)))
 
 
 # --- Lemmas 6, 7 and 14 ----------------------------------------------------------------------------------------------

@@ -106,12 +106,7 @@ class Formula:
 class Formulas:
     """Table of formulas, each a plain function whose parameters are the names of other quantities.
 
-    Parameters
-    ----------
-    form : Form, optional
-        Form of the statements; a table that others build on needs none.
-    *bases : Formulas
-        Tables whose formulas this one has, too; one of the same name replaces them.
+    It has the formulas of its bases, too; one of the same name replaces them. A table that is a base only has no form.
     """
 
     def __init__(self, form: Form | None = None, *bases: "Formulas") -> None:

@@ -26,17 +26,8 @@ class SublevelSet:
     .. math:: S = \{K : J_i(K) \le \bar J_i \text{ for all } i\}, \qquad
               \bar J_i = J_i^* + \gamma_i (J_i(K_0) - J_i^*).
 
-    Attributes
-    ----------
-    tasks : LQRTasks
-    K0 : array, shape (k, d)
-        A gain inside.
-    levels : array, shape (I,)
-        :math:`\bar J_i`.
-    initial_cost : array, shape (I,)
-        :math:`J_i(K_0)`.
-    optima : OptimalGains
-        Of the tasks.
+    ``K0``, shape (k, d), is a gain inside, ``initial_cost`` its :math:`J_i(K_0)`, and ``levels`` are the
+    :math:`\bar J_i`, both of shape (I,).
     """
 
     tasks: LQRTasks

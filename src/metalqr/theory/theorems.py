@@ -6,7 +6,7 @@ from metalqr.lqr import LQRTasks
 from metalqr.objectives.meta import objective
 from metalqr.optimal import meta_gain
 from metalqr.theory import corrected, printed
-from metalqr.theory.bounds import gradient_domination, sublevel_constants
+from metalqr.theory.bounds import gradient_domination
 from metalqr.theory.inputs import sublevel_inputs, task_inputs
 from metalqr.theory.result import Form, Quantities, quantity
 from metalqr.theory.sublevel import SublevelSet
@@ -17,13 +17,11 @@ REQUIREMENTS = {Form.PRINTED: printed.REQUIREMENTS, Form.CORRECTED: corrected.RE
 GAP_ROUNDING = 1e-12
 
 
-def theorem_constants(
-    tasks: LQRTasks, K0: ArrayLike, form: Form | str, *, adaptation_rate: float = 0.0, factor: float = 1.0
-) -> Quantities:
-    r"""Constants of the theorems: over S as printed, or over the widened set of the corrected proof.
+def largest_step_sizes(tasks: LQRTasks, K0: ArrayLike, form: Form | str, *, factor: float = 1.0) -> Quantities:
+    r"""Constants at the largest ``adaptation_rate`` of Theorem 1, that rate, and the largest ``learning_rate``.
 
-    Printed, S has the levels :math:`J_i^* + \gamma\Delta_0^i`. A task's own cost may rise while the average falls, so
-    no iterate is sure to stay in that set. The corrected proof uses the levels
+    Printed, they are those over S, with the levels :math:`J_i^* + \gamma\Delta_0^i`. A task's own cost may rise while
+    the average falls, so no iterate is sure to stay in that set. The corrected proof uses the levels
     :math:`\bar J_i = J_i^* + 2\gamma\bar\Delta_0/p_i` with :math:`\bar\Delta_0 = \sum_i p_i\Delta_0^i`, which the
     average does control, and widens them to :math:`2\bar J_i` for the perturbed gains.
 
@@ -32,28 +30,18 @@ def theorem_constants(
     ValueError
         If the factor is below one.
     """
-    sublevel = SublevelSet.around(tasks.likely(), K0, factor)
-    return sublevel_constants(_set_of_proof(sublevel, Form(form), factor), form, adaptation_rate=adaptation_rate)
-
-
-def _set_of_proof(sublevel: SublevelSet, form: Form, factor: float) -> SublevelSet:
-    if form is Form.PRINTED:
-        return sublevel
-    return sublevel.with_levels(2 * (sublevel.optima.cost + 2 * factor * sublevel.mean_gap / sublevel.tasks.p))
-
-
-def largest_step_sizes(tasks: LQRTasks, K0: ArrayLike, form: Form | str, *, factor: float = 1.0) -> Quantities:
-    """Constants at the largest ``adaptation_rate`` of Theorem 1, that rate, and the largest ``learning_rate``."""
     return _step_sizes(SublevelSet.around(tasks.likely(), K0, factor), Form(form), factor)
 
 
 def _step_sizes(sublevel: SublevelSet, form: Form, factor: float) -> Quantities:
+    tasks, gap = sublevel.tasks, sublevel.mean_gap
+    if form is Form.CORRECTED:
+        sublevel = sublevel.with_levels(2 * (sublevel.optima.cost + 2 * factor * gap / tasks.p))
     given = (
-        quantity("first_gap", r"\bar\Delta_0", "Theorem 1", sublevel.mean_gap),
-        quantity("p_max", r"p_{\max}", "the tasks", sublevel.tasks.p.max()),
+        quantity("first_gap", r"\bar\Delta_0", "Theorem 1", gap),
+        quantity("p_max", r"p_{\max}", "the tasks", tasks.p.max()),
     )
-    norms = (*task_inputs(sublevel.tasks), *sublevel_inputs(_set_of_proof(sublevel, form, factor)))
-    return STEP_SIZES[form].evaluate([*norms, *given])
+    return STEP_SIZES[form].evaluate([*task_inputs(tasks), *sublevel_inputs(sublevel), *given])
 
 
 def requirements(
@@ -75,31 +63,16 @@ def requirements(
               \epsilon^2 = \min\Big\{\frac{\lambda\epsilon_0}{6}, \frac{2\bar\Delta_0}{3\alpha N}\Big\},
 
     which promises :math:`\mathcal L(K_N) \le \sum_i p_i J_i^* + \epsilon_0 + \bar V/\lambda`, where :math:`\bar V` is
-    the variance of the tasks' meta-gradients: zero for equal tasks, and missing in the paper.
+    the variance of the tasks' meta-gradients: zero for equal tasks, and missing in the paper. Tasks of probability zero
+    take no part.
 
-    Parameters
-    ----------
-    tasks : LQRTasks
-    K0 : array_like, shape (k, d)
-        Initial gain.
-    form : {"printed", "corrected"}
-    target : float
-        :math:`\epsilon_0` as a share of the first gap :math:`\mathcal L(K_0) - \mathcal L(K^*)`.
-    failure_probability : float
-        :math:`\delta`, of the whole run.
-    factor : float
-        :math:`\gamma` of Definition 2.
+    ``target`` is :math:`\epsilon_0` as a share of the first gap :math:`\mathcal L(K_0) - \mathcal L(K^*)`,
+    ``failure_probability`` the :math:`\delta` of the whole run, and ``factor`` the :math:`\gamma` of Definition 2.
 
-    Returns
-    -------
-    Quantities
-        Among them ``learning_rate``, ``adaptation_rate``, ``smoothing_radius``, ``rollout_length``, ``perturbations``,
-        ``task_batch`` and ``iterations``, named as in the config. Sizes are NaN, with a note, where K0 is already
-        optimal for the meta-objective, or, printed, for a task, whose :math:`\varepsilon_i` is then zero.
-
-    Notes
-    -----
-    Tasks of probability zero take no part.
+    Among the result are ``learning_rate``, ``adaptation_rate``, ``smoothing_radius``, ``rollout_length``,
+    ``perturbations``, ``task_batch`` and ``iterations``, named as in the config. Sizes are NaN, with a note, where K0,
+    shape (k, d), is already optimal for the meta-objective, or, printed, for a task, so that its
+    :math:`\varepsilon_i` is zero.
     """
     form, tasks = Form(form), tasks.likely()
     if not 0 < target <= 1 or not 0 < failure_probability < 1:
