@@ -29,17 +29,9 @@ ROUNDING = 1e-7
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
-    """A gain that was tried.
+    """A gain (k, d) that was tried, named by its origin, with the spectral radius of every task's closed loop, (I,).
 
-    Attributes
-    ----------
-    name : str
-        Its origin.
-    K : array, shape (k, d)
-    radius : array, shape (I,)
-        Spectral radius of every task's closed loop.
-    adapted_radius : array, shape (I,)
-        The same after the adaptation; not a number where K does not stabilise every task.
+    The radius after the adaptation is not a number where K does not stabilise every task.
     """
 
     name: str
@@ -60,13 +52,7 @@ class Attempt:
 class NoMamlStabilisingGainError(ValueError):
     """No MAML-stabilising gain exists (d = k = 1), or none was found; the message lists what was tried.
 
-    Attributes
-    ----------
-    proven : bool
-        True if none exists.
-    attempts : tuple of Attempt
-    intervals : tuple of Intervals or None
-        Of scalar tasks: every task's own MAML-stabilising gains.
+    ``proven`` is true if none exists; then the intervals are every scalar task's own MAML-stabilising gains.
     """
 
     def __init__(

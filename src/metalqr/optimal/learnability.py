@@ -34,20 +34,12 @@ class Verdict(enum.StrEnum):
 class Learnability:
     """Verdict on the MAML-learnability of a set of tasks, with its reason.
 
-    Attributes
-    ----------
-    verdict : Verdict
-    adaptation_rate : float
-    gain : Attempt or None
-        The MAML-stabilising gain with its spectral radii before and after the adaptation, if the verdict is learnable.
-    certificate : str
-        Why: the gain and its radii; or the tasks' intervals without a common point (d = k = 1), or the task that no
-        gain stabilises; or what was tried.
-    attempts : tuple of Attempt
-        What was tried in vain, where a gain that stabilises every task before the adaptation is known.
-    intervals : tuple or None
-        Where they decided (d = k = 1): every task's own MAML-stabilising gains, or its stabilising gains if already
-        these have no point in common, as open intervals.
+    The certificate says why: the gain, which is known if the verdict is learnable, and its radii; or the tasks'
+    intervals without a common point (d = k = 1), or the task that no gain stabilises; or what was tried.
+
+    The attempts are what was tried in vain, where a gain that stabilises every task before the adaptation is known. The
+    intervals, where they decided (d = k = 1), are every task's own MAML-stabilising gains, or its stabilising gains if
+    already these have no point in common, as open intervals.
     """
 
     verdict: Verdict

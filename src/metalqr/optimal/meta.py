@@ -32,12 +32,8 @@ def meta_gain(tasks: LQRTasks, adaptation_rate: float, start: ArrayLike | None =
     ------
     UnstablePolicyError
         If ``start`` is given and is not MAML-stabilising.
-    NotStabilisableError
-        If some task has no stabilising gain at all.
-    NoCommonStabilisingGainError
-        If no gain that stabilises all tasks can be found.
-    NoMamlStabilisingGainError
-        If no MAML-stabilising gain can be found at this adaptation rate.
+    NotStabilisableError, NoCommonStabilisingGainError, NoMamlStabilisingGainError
+        If no MAML-stabilising gain is found to start from, see :func:`maml_stabilising_gain`.
     DescentError
         If no stationary point is reached, because the minimum lies too close to instability.
 

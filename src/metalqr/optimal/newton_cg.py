@@ -58,18 +58,9 @@ class Objective(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class NewtonResult:
-    """Last iterate of a minimisation.
+    """Last iterate of a minimisation: the gain, of shape (k, d), and the value of the objective there.
 
-    Attributes
-    ----------
-    K : array, shape (k, d)
-        The gain.
-    objective : float
-        Value of the objective.
-    gradient_norm : float
-        Norm of its gradient, relative to the terms that cancel in it.
-    iterations : int
-        Newton steps taken from the start.
+    The norm of the gradient is relative to the terms that cancel in it; iterations are Newton steps from the start.
     """
 
     K: FloatArray
@@ -80,13 +71,7 @@ class NewtonResult:
 
 @dataclass(frozen=True, eq=False)
 class Minimum(NewtonResult):
-    """The best single gain for all tasks, before or after an adaptation.
-
-    Attributes
-    ----------
-    cost : array, shape (I,)
-        Cost of every task, after its adaptation if there is one.
-    """
+    """The best single gain for all tasks, with every task's cost, shape (I,), after its adaptation if there is one."""
 
     cost: FloatArray
 

@@ -28,14 +28,8 @@ class RiccatiError(ArithmeticError):
 class OptimalGains:
     """Every task's own optimum.
 
-    Attributes
-    ----------
-    K : array, shape (I, k, d)
-        Optimal gains.
-    P : array, shape (I, d, d)
-        Stabilising solutions of the Riccati equations.
-    cost : array, shape (I,)
-        Optimal costs J_i* = Tr(P_i Ψ_i).
+    Optimal gains K (I, k, d), the stabilising solutions P of the Riccati equations (I, d, d), and the optimal costs
+    J_i* = Tr(P_i Ψ_i), shape (I,).
     """
 
     K: FloatArray

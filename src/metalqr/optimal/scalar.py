@@ -61,13 +61,7 @@ def adaptable_intervals(tasks: LQRTasks, adaptation_rate: float) -> tuple[Interv
     their roots between -1 and 1 cut that interval into pieces on which it is inside (-1, 1) or outside. Derived here.
 
     The optimum, which does not move, always lies in one of them. If doubles cannot resolve it, its two ends are equal.
-
-    Raises
-    ------
-    ValueError
-        If the tasks are not scalar.
-    NotStabilisableError
-        If a task has b = 0 and \|a\| >= 1.
+    Errors are those of :func:`scalar_intervals`.
 
     Examples
     --------

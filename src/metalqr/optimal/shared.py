@@ -28,10 +28,8 @@ def shared_gain(tasks: LQRTasks, start: ArrayLike | None = None) -> Minimum:
     ------
     UnstablePolicyError
         If ``start`` is given and does not stabilise the tasks.
-    NotStabilisableError
-        If some task has no stabilising gain at all.
-    NoCommonStabilisingGainError
-        If no gain that stabilises all tasks can be found.
+    NotStabilisableError, NoCommonStabilisingGainError
+        If no gain that stabilises all tasks is found, see :func:`stabilising_gain`.
     DescentError
         If no stationary point is reached, because the minimum lies too close to instability.
     """
