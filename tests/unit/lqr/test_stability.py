@@ -29,17 +29,12 @@ def first_crossing(F: Array, C: Array) -> float:
     return float(min(1.0 / inverse for inverse, radius in zip(real, radii, strict=True) if radius >= 1.0))
 
 
-def ray(seed: int, state_dim: int, action_dim: int) -> tuple[LQRTasks, Array, Array]:
-    """Tasks with a stable gain and a direction for each task."""
-    tasks = random_tasks(seed, 2, state_dim, action_dim)
-    direction = np.random.default_rng([seed, 2]).standard_normal((2, action_dim, state_dim))
-    return tasks, stable_gain(tasks, seed), direction
-
-
 @pytest.mark.parametrize("dims", [(1, 1), (2, 1), (2, 2), (4, 2), (6, 3)])
 @pytest.mark.parametrize("seed", range(5))
 def test_the_step_ends_where_an_eigenvalue_first_meets_the_circle(seed: int, dims: tuple[int, int]) -> None:
-    tasks, K, direction = ray(seed, *dims)
+    tasks = random_tasks(seed, 2, *dims)
+    K = stable_gain(tasks, seed)
+    direction = np.random.default_rng([seed, 2]).standard_normal((2, *K.shape))
     steps = lqr.largest_stable_step(tasks, K, direction)
     loops, changes = lqr.closed_loop(tasks, K), -tasks.B @ direction
     exact = [first_crossing(F, C) for F, C in zip(loops, changes, strict=True)]
