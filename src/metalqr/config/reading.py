@@ -33,14 +33,9 @@ _PLAIN = "a config holds plain numbers, text, lists and keys only, so put text i
 
 
 def read_configs(files: Iterable[str | os.PathLike[str]]) -> tuple[list[dict[str, Any]], Path]:
-    """Read config files, of which the last one counts most.
+    """Read config files, with the folder that the paths of ``plugins`` are relative to.
 
-    Returns
-    -------
-    configs : list of dict
-    folder : Path
-        That of the last file that names ``plugins``, whose paths are relative to it; without one, the working
-        directory.
+    It is that of the last file that names ``plugins``, which counts most; without one, the working directory.
 
     Raises
     ------

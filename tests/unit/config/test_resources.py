@@ -137,8 +137,7 @@ LARGER = [
     ("audit_theory", "{theory: {audit: {gains: 10000}}}"),
     ("audit_theory", "{theory: {audit: {perturbations: 20}}}"),
     ("audit_theory", "{theory: {audit: {random_tasks: 10000}}}"),
-    ("measure_estimation_error", "{theory: {estimation_error: {repeats: 400}}}"),
-    ("measure_estimation_error", "{theory: {estimation_error: {perturbations: [10, 400, 20]}}}"),
+    ("measure_estimation_error", "{theory: {estimation_error: {repeats: 400, perturbations: [10, 400, 20]}}}"),
     ("measure_estimation_error", "{cases: {d2k2: {algorithm: {perturbations: 1000}}}}"),
     ("run_exact_methods", "{theory: {exact_methods: {iterations: 3000}}}"),
     ("check_stability", "{cases: {d2k2: {algorithm: {iterations: 12000}}}}"),
@@ -243,24 +242,20 @@ def mine(**block: Any) -> dict[str, Any]:
 
 
 # docs/bad-input.md has the others.
-HUGE = [
-    ("{cases: {d2k2: {action_dim: 1000000}}}", "d2k2", "lower cases.d2k2.action_dim, which is 1000000, or"),
-    ("{algorithm: {task_batch: 1000000000}}", "d1k1", "lower task_batch, which is 1000000000, or"),
-    ("{execution: {threads: 1000000}}", "d1k1", "lower execution.threads, which is 1000000, or"),
+HUGE: list[tuple[str | dict[str, Any], str, str]] = [
+    ("{cases: {d2k2: {action_dim: 1000000}}}", "d2k2", "cases.d2k2.action_dim, which is 1000000, or"),
+    ("{algorithm: {task_batch: 1000000000}}", "d1k1", "task_batch, which is 1000000000, or"),
+    ("{execution: {threads: 1000000}}", "d1k1", "execution.threads, which is 1000000, or"),
     (
         {**mine(seeds=list(range(4000))), "execution": {"largest_memory_mb": 700}},
         "d1k1",
-        "lower the number of runs, which is 4000, or",
+        "the number of runs, which is 4000, or",
     ),
-    (
-        mine(variants={"small": {}, "large": {"perturbations": 10**9}}),
-        "d1k1",
-        "lower perturbations, which is 1000000000, or",
-    ),
-    (mine(sweep={"tasks.count": [5, 10**9]}), "d1k1", "lower cases.d1k1.tasks.count, which is 1000000000, or"),
-    ("{theory: {audit: {random_tasks: 1000000000}}}", "d1k1", "lower random_tasks, which is 1000000000, leave d1k1"),
-    ("{theory: {estimation_error: {repeats: 1000000000}}}", "d1k1", "lower repeats, which is 1000000000, leave"),
-    ("{theory: {exact_methods: {iterations: 1000000000}}}", "d1k1", "lower iterations, which is 1000000000, leave"),
+    (mine(variants={"large": {"perturbations": 10**9}}), "d1k1", "perturbations, which is 1000000000, or"),
+    (mine(sweep={"tasks.count": [5, 10**9]}), "d1k1", "cases.d1k1.tasks.count, which is 1000000000, or"),
+    ("{theory: {audit: {random_tasks: 1000000000}}}", "d1k1", "random_tasks, which is 1000000000, leave d1k1"),
+    ("{theory: {estimation_error: {repeats: 1000000000}}}", "d1k1", "repeats, which is 1000000000, leave"),
+    ("{theory: {exact_methods: {iterations: 1000000000}}}", "d1k1", "iterations, which is 1000000000, leave"),
 ]
 
 
@@ -273,8 +268,9 @@ def test_huge_values_are_refused_with_the_size_to_lower(overlay: str | dict[str,
         allocated = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+    limit = config["execution"]["largest_memory_mb"]
     assert f" of {case} would need about " in found[0]
-    assert f", more than execution.largest_memory_mb: {config['execution']['largest_memory_mb']}; {remedy}" in found[0]
+    assert f", more than execution.largest_memory_mb: {limit}; lower {remedy}" in found[0]
     assert allocated < 100e6
 
 
