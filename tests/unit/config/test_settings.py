@@ -12,24 +12,6 @@ from metalqr.config.problems import SettingsError
 STEPS: dict[str, Any] = {"learning_rate": 1.0e-3, "adaptation_rate": 1.0e-5}
 
 
-def test_the_defaults_are_the_papers() -> None:
-    settings = MetaSettings(**STEPS)
-    assert settings.as_dict() == {
-        **STEPS,
-        "method": "zeroth_order_maml",
-        "estimator": "one_point",
-        "perturbations": 100,
-        "inner_perturbations": 100,
-        "smoothing_radius": 0.05,
-        "rollout_length": 50,
-        "iterations": 1200,
-        "tolerance": 0.0,
-        "task_batch": "all",
-        "precision": "float64",
-    }
-    assert tuple(settings.as_dict()) == MetaSettings.names()
-
-
 # Those of the config are in test_config.py and docs/bad-input.md.
 @pytest.mark.parametrize(
     ("name", "value", "message"),
@@ -48,7 +30,8 @@ def test_impossible_values_are_refused_by_name(name: str, value: Any, message: s
 def test_the_smallest_values_are_accepted() -> None:
     counts: dict[str, Any] = dict.fromkeys(("perturbations", "inner_perturbations", "rollout_length", "task_batch"), 1)
     assert MetaSettings(learning_rate=5e-324, adaptation_rate=0, iterations=0, **counts).iterations == 0
-    assert MetaSettings(**STEPS, precision="float32", smoothing_radius=1e-3).smoothing_radius == 1e-3
+    for radius in (1e-3, 1e3):
+        assert MetaSettings(**STEPS, precision="float32", smoothing_radius=radius).smoothing_radius == radius
 
 
 def test_numbers_of_numpy_become_pythons_own() -> None:

@@ -8,7 +8,6 @@ from configs import DEFAULT, overlaid, planned, problems
 from places import ROOT
 
 from metalqr.config import Plan
-from metalqr.config.model import Execution, Theory
 from metalqr.config.outputs import FIGURE_FORMATS, TABLE_FORMATS
 from metalqr.config.theory_plan import FOLDERS
 
@@ -33,11 +32,6 @@ def test_names_of_figures_and_tables_are_reserved(name: str) -> None:
     assert problems(overlaid({"experiments": {name: {"cases": ["d1k1"], "seeds": [0]}}})) == (
         f"experiments.{name}: this name is reserved for the {kind} {name.lower()}; choose another",
     )
-
-
-def test_defaults_are_what_the_default_config_says() -> None:
-    assert Theory().model_dump(mode="json") == DEFAULT["theory"]
-    assert Execution().as_dict() == DEFAULT["execution"]
 
 
 @pytest.mark.parametrize(
