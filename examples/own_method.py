@@ -13,7 +13,7 @@ import numpy as np
 from metalqr.config import settings as declared
 from metalqr.config.registries import methods
 from metalqr.config.settings import Real, setting
-from metalqr.training.method import Direction, State
+from metalqr.training import Direction, State
 from metalqr.training.methods.mean_cost import MeanCost
 
 if TYPE_CHECKING:

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 from metalqr.common.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from metalqr.estimators.estimator import Estimate, Estimator
+    from metalqr.estimators.estimator import Estimator
     from metalqr.estimators.meta import estimate_gradient, estimate_meta_gradient, estimate_with_counts
 
 __all__ = [
-    "Estimate",
     "Estimator",
     "estimate_gradient",
     "estimate_meta_gradient",
@@ -19,7 +18,7 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        **dict.fromkeys(("Estimate", "Estimator"), "metalqr.estimators.estimator"),
+        "Estimator": "metalqr.estimators.estimator",
         **dict.fromkeys(
             ("estimate_gradient", "estimate_meta_gradient", "estimate_with_counts"), "metalqr.estimators.meta"
         ),

@@ -144,14 +144,15 @@ class Estimator(Plugin):
         return (scale * np.einsum("nm,nmkd->nkd", coefficients, U)).reshape(gains.shape)
 
 
-class Estimate(NamedTuple):
-    """An estimate of a gradient, with what it took.
+class Direction(NamedTuple):
+    """A gradient or an estimate of it, with what it took: the gain moves by -learning_rate times the gradient.
 
     Attributes
     ----------
     gradient : array
+        Of the shape of the gain.
     memory : mapping of str to array
-        Memory of the estimator for the next iteration.
+        Memory of the estimator or the method for the next iteration.
     rollout_steps : int
         Simulated steps, all rollouts together.
     unstable_perturbations : int
@@ -160,6 +161,6 @@ class Estimate(NamedTuple):
     """
 
     gradient: Array
-    memory: Memory
-    rollout_steps: int
-    unstable_perturbations: int
+    memory: Mapping[str, NDArray[Any]] = {}
+    rollout_steps: int = 0
+    unstable_perturbations: int = 0

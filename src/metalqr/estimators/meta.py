@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.registries import estimators
-from metalqr.estimators.estimator import Array, Estimate, Estimator, Memory
+from metalqr.estimators.estimator import Array, Direction, Estimator, Memory
 from metalqr.lqr import LQRTasks, common_gain, gains_per_task
 from metalqr.lqr.stability import count_unstable
 from metalqr.simulation import streams
@@ -114,7 +114,7 @@ def estimate_meta_gradient(
 
 def estimate_with_counts(
     tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, stream: Stream, memory: Memory | None = None
-) -> Estimate:
+) -> Direction:
     """:func:`estimate_meta_gradient` with what it took, and with what the estimator keeps from call to call."""
     rollouts = _Rollouts(tasks, settings, stream)
     return rollouts.estimate(common_gain(tasks, K), rollouts.adapted_cost, memory, rollouts.batch.weights)
@@ -122,7 +122,7 @@ def estimate_with_counts(
 
 def estimate_mean_gradient(
     tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, stream: Stream, memory: Memory | None = None
-) -> Estimate:
+) -> Direction:
     r"""Estimate the gradient of the mean cost, :math:`\sum_i p_i \nabla J_i(K)`, without any adaptation.
 
     Parameters and errors are those of :func:`estimate_meta_gradient`; ``memory`` is what the estimator kept from the
@@ -139,7 +139,7 @@ def estimate_task_gradients(
     stream: Stream,
     batch: "Batch",
     memory: Memory | None = None,
-) -> Estimate:
+) -> Direction:
     r"""Estimate :math:`\nabla J_i(K_i)` for each task of a batch at a gain of its own.
 
     Gains and gradients have the shape (n, k, d); the weights of the batch are not used.
@@ -187,7 +187,7 @@ class _Rollouts:
     @np.errstate(over="ignore", invalid="ignore")
     def estimate(
         self, gains: Array, value: Callable[[Array], Array], memory: Memory | None, weights: Array | None = None
-    ) -> Estimate:
+    ) -> Direction:
         """The gradient of the mean value at a gain (k, d); without weights, each task's own at gains (n, 1, k, d)."""
         tasks, batch, count = self._tasks, self.batch.tasks, self._settings.perturbations
         radius = self._settings.smoothing_radius
@@ -208,4 +208,4 @@ class _Rollouts:
             total = np.einsum("i,im,imkd->kd", weights, coefficients, U)
         scale = tasks.state_dim * tasks.action_dim / (radius**2 * count)
         unstable = count_unstable(tasks, policies, batch)
-        return Estimate(scale * total, kept, self._simulator.simulated_steps, unstable)
+        return Direction(scale * total, kept, self._simulator.simulated_steps, unstable)

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 from metalqr.common.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from metalqr.estimators.estimator import Direction
     from metalqr.results.runs import Status
     from metalqr.training.history import History
     from metalqr.training.loop import train
-    from metalqr.training.method import Direction, Method, Problem, State, Work
+    from metalqr.training.method import Method, Problem, State, Work
     from metalqr.training.observers import Observer
     from metalqr.training.progress import Progress
 
@@ -28,7 +29,8 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        **dict.fromkeys(("Direction", "Method", "Problem", "State", "Work"), "metalqr.training.method"),
+        "Direction": "metalqr.estimators.estimator",
+        **dict.fromkeys(("Method", "Problem", "State", "Work"), "metalqr.training.method"),
         "History": "metalqr.training.history",
         "Status": "metalqr.results.runs",
         "Observer": "metalqr.training.observers",

@@ -1,21 +1,18 @@
 """The base of all training methods: a direction at a gain, which the loop follows."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from metalqr.config.registries import estimators
 from metalqr.config.registry import Plugin
+from metalqr.estimators.estimator import Array, Direction, Memory
 
 if TYPE_CHECKING:
     from metalqr.config.algorithm import MetaSettings
     from metalqr.lqr import LQRTasks
     from metalqr.simulation.streams import Stream
-
-Array = NDArray[np.float64]
 
 
 class Work(NamedTuple):
@@ -79,25 +76,8 @@ class State:
     """
 
     K: Array
-    memory: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    memory: Memory = field(default_factory=dict)
     gradient_norm: float = np.nan
-    rollout_steps: int = 0
-    unstable_perturbations: int = 0
-
-
-class Direction(NamedTuple):
-    """The direction of a step: the gain moves by -learning_rate times the gradient.
-
-    Attributes
-    ----------
-    gradient : array
-        Of the shape of the gain.
-    memory, rollout_steps, unstable_perturbations
-        As in :class:`State`.
-    """
-
-    gradient: Array
-    memory: Mapping[str, NDArray[Any]] = {}
     rollout_steps: int = 0
     unstable_perturbations: int = 0
 

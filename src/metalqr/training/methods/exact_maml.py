@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metalqr.config.registries import methods
-from metalqr.training.method import Direction, Method, State
+from metalqr.estimators.estimator import Direction
+from metalqr.training.method import Method, State
 
 if TYPE_CHECKING:
     from metalqr.simulation.streams import Stream

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from metalqr.config.registries import methods
-from metalqr.training.method import Array, Direction, Method, State
+from metalqr.estimators.estimator import Array, Direction
+from metalqr.training.method import Method, State
 
 if TYPE_CHECKING:
     from metalqr.lqr import PolicyEvaluation

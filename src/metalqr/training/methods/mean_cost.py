@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from metalqr.config.registries import methods
-from metalqr.training.method import Direction, Method, State, Work, perturbed_policies
+from metalqr.estimators.estimator import Direction
+from metalqr.training.method import Method, State, Work, perturbed_policies
 
 if TYPE_CHECKING:
     from metalqr.config.algorithm import MetaSettings
@@ -30,4 +31,4 @@ class MeanCost(Method):
         """An estimate of the gradient of the mean cost."""
         from metalqr.estimators.meta import estimate_mean_gradient
 
-        return Direction(*estimate_mean_gradient(self.tasks, state.K, self.settings, stream, state.memory))
+        return estimate_mean_gradient(self.tasks, state.K, self.settings, stream, state.memory)

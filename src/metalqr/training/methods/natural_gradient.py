@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from metalqr.config.registries import methods
-from metalqr.training.method import Array
+from metalqr.estimators.estimator import Array
 from metalqr.training.methods.gradient_descent import GradientDescent
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ import numpy as np
 from metalqr.config import settings as declared
 from metalqr.config.registries import methods
 from metalqr.config.settings import Count, setting
-from metalqr.training.method import Direction, Method, State, Work, perturbed_policies
+from metalqr.estimators.estimator import Direction
+from metalqr.training.method import Method, State, Work, perturbed_policies
 
 if TYPE_CHECKING:
     from metalqr.config.algorithm import MetaSettings

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from metalqr.config.registries import estimators, methods
-from metalqr.training.method import Direction, Method, State, Work, perturbed_policies
+from metalqr.estimators.estimator import Direction
+from metalqr.training.method import Method, State, Work, perturbed_policies
 
 if TYPE_CHECKING:
     from metalqr.config.algorithm import MetaSettings
@@ -31,4 +32,4 @@ class ZerothOrderMAML(Method):
         """An estimate of the meta-gradient."""
         from metalqr.estimators.meta import estimate_with_counts
 
-        return Direction(*estimate_with_counts(self.tasks, state.K, self.settings, stream, state.memory))
+        return estimate_with_counts(self.tasks, state.K, self.settings, stream, state.memory)
