@@ -35,8 +35,6 @@ class EvaluatedGains:
     Attributes
     ----------
     K : array, shape (n, k, d)
-    gap : array, shape (n,)
-        The objective less its optimum.
     direction : array, shape (n, k, d)
         The next gain is K - step * direction.
     slope : array, shape (n,)
@@ -48,7 +46,6 @@ class EvaluatedGains:
     """
 
     K: FloatArray
-    gap: FloatArray
     direction: FloatArray
     slope: FloatArray
     adaptation: FloatArray
@@ -74,11 +71,11 @@ class DescentObjective(Protocol):
     def at(self, K: FloatArray, name: str) -> EvaluatedGains:
         """Evaluate gains, shape (n, k, d); ``name`` is that of an unstable one in the error."""
 
+    def gap(self, here: EvaluatedGains) -> FloatArray:
+        """Objective here less its optimum, shape (n,)."""
+
     def fall(self, here: EvaluatedGains, there: EvaluatedGains) -> FloatArray:
         """Objective here less the objective there, shape (n,)."""
-
-    def descents_of(self, tasks: Sequence[int]) -> list[int]:
-        """Indices of the objectives that these tasks belong to."""
 
     def longest_step(self, start: EvaluatedGains) -> FloatArray:
         """Default step, or the longest that is tried, shape (n,)."""
@@ -111,13 +108,10 @@ def descend(
         If no step is found.
     """
     start = objective.at(K0, "K0")
-    if step is not None:
-        steps = _checked(step, len(K0))
-        path = _follow(objective, method, start, steps, iterations)
-    elif objective.searches:
+    if step is None and objective.searches:
         steps, path = _search(objective, method, start, iterations)
     else:
-        steps = objective.longest_step(start)
+        steps = objective.longest_step(start) if step is None else _checked(step, len(K0))
         path = _follow(objective, method, start, steps, iterations)
     linearisation = objective.linearisation(steps)
     linearised, measured = measured_rates(path.K, path.gap, objective.optimum, objective.resolution, linearisation)
@@ -166,7 +160,8 @@ def _follow(
     # A gradient of zero ends a run: all further gains are the last one.
     missing = iterations - history.status_iteration if history.status is Status.TOLERANCE else 0
     points = watcher.points + watcher.points[-1:] * missing
-    return _Path(np.stack([point.K for point in points]), np.stack([point.gap for point in points]), watcher.curvature)
+    gaps = np.stack([objective.gap(point) for point in points])
+    return _Path(np.stack([point.K for point in points]), gaps, watcher.curvature)
 
 
 class _Watcher(Observer):
@@ -209,7 +204,8 @@ def _search(
         try:
             path = _follow(objective, method, start, step, iterations, monotone=True)
         except UnstablePolicyError as error:
-            too_long = np.isin(np.arange(step.size), objective.descents_of(error.task_indices))
+            # Each task has its own descent, or all have one together.
+            too_long = np.isin(np.arange(step.size), error.task_indices) | (step.size == 1)
         else:
             too_long = step * path.curvature > 1.0
         if not too_long.any():

@@ -1,14 +1,11 @@
 """Exact gradient descent on the meta-objective: what Algorithm 3 estimates, and the process that Theorem 2 is about."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr.config.algorithm import MetaSettings
 from metalqr.evaluation.exact_methods.dataset import ExactDescent
-from metalqr.evaluation.exact_methods.descent import EvaluatedGains, descend, require_finite
+from metalqr.evaluation.exact_methods.descent import DescentObjective, EvaluatedGains, descend, require_finite
 from metalqr.evaluation.exact_methods.linearisation import Linearisation
 from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, common_gain
 from metalqr.lqr.performance_difference import cost_change
@@ -100,13 +97,13 @@ def meta_hessian(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> Float
     return 0.5 * (hessian + hessian.T)
 
 
-class _MetaObjective:
+class _MetaObjective(DescentObjective):
     """The meta-objective over the common gain: a batch of one."""
 
     def __init__(self, tasks: LQRTasks, adaptation_rate: float, optimum: FloatArray) -> None:
         self._tasks, self._rate = tasks, adaptation_rate
         self.optimum, self.searches = optimum[np.newaxis], True
-        self.best = self._evaluate(self.optimum, "optimum")
+        self.best = self.at(self.optimum, "optimum")
         self.eigenvalues, vectors = np.linalg.eigh(meta_hessian(tasks, optimum, adaptation_rate))
         self.modes = vectors.T
         value = float(tasks.p @ self.best.evaluation.cost())
@@ -125,16 +122,23 @@ class _MetaObjective:
         self.resolution = np.array([max(RESOLUTION * value, SAFETY * rounding, SAFETY * error)])
 
     def at(self, K: FloatArray, name: str) -> EvaluatedGains:
-        point = self._evaluate(K, name)
-        return replace(point, gap=-self.fall(self.best, point))
+        tasks, gain = self._tasks, K[0]
+        require_finite(gain, range(tasks.count), name)
+        adaptation = self._rate * PolicyEvaluation(tasks, gain, policy=name).gradient()
+        name = f"{name}, after its adaptation,"
+        require_finite(adaptation, range(tasks.count), name)
+        evaluation = PolicyEvaluation(tasks, gain - adaptation, policy=name)
+        gradient = meta.gradient(tasks, gain, self._rate)[np.newaxis]
+        slope = np.array([float(np.vdot(gradient, gradient))])
+        return EvaluatedGains(K, gradient, slope, adaptation, evaluation)
+
+    def gap(self, here: EvaluatedGains) -> FloatArray:
+        return -self.fall(self.best, here)
 
     def fall(self, here: EvaluatedGains, there: EvaluatedGains) -> FloatArray:
         # The change of K is the same for all tasks; taken from the adapted gains, its rounding would differ.
         change = (there.K - here.K) - (there.adaptation - here.adaptation)
         return np.array([-float(self._tasks.p @ cost_change(here.evaluation, there.evaluation, change))])
-
-    def descents_of(self, tasks: Sequence[int]) -> list[int]:
-        return [0]
 
     def longest_step(self, start: EvaluatedGains) -> FloatArray:
         return np.asarray(1.0 / self.eigenvalues[-1:])
@@ -147,21 +151,4 @@ class _MetaObjective:
             modes=self.modes[np.newaxis],
             weights=0.5 * self.eigenvalues[np.newaxis],
             multipliers=1.0 - step[:, np.newaxis] * self.eigenvalues[np.newaxis],
-        )
-
-    def _evaluate(self, K: FloatArray, name: str) -> EvaluatedGains:
-        """A point that does not know its gap yet."""
-        tasks, gain = self._tasks, K[0]
-        require_finite(gain, range(tasks.count), name)
-        adaptation = self._rate * PolicyEvaluation(tasks, gain, policy=name).gradient()
-        require_finite(adaptation, range(tasks.count), f"{name}, after its adaptation,")
-        evaluation = PolicyEvaluation(tasks, gain - adaptation, policy=f"{name}, after its adaptation,")
-        gradient = meta.gradient(tasks, gain, self._rate)[np.newaxis]
-        return EvaluatedGains(
-            K=K,
-            gap=np.zeros(1),
-            direction=gradient,
-            slope=np.array([float(np.vdot(gradient, gradient))]),
-            adaptation=adaptation,
-            evaluation=evaluation,
         )

@@ -1,26 +1,44 @@
-"""Gradient descent, natural gradient and Gauss-Newton on each task separately (Section 3.1 of the paper)."""
+r"""Gradient descent, natural gradient and Gauss-Newton on each task separately (Section 3.1 of the paper).
 
+The rate of each has a bound that holds at every iteration, and a limit.
+
+With E and Σ those of the gain K, :math:`M = R + B^\top P_K B`, and a star for the optimum,
+
+.. math:: K_{n+1} = K_n - 2 G E \quad\text{or}\quad K_n - 2 \eta E \Sigma, \qquad
+    G = \eta M^{-1} \text{ (Gauss-Newton)}, \quad G = \eta I \text{ (natural gradient)},
+
+and the last one is gradient descent. With :math:`\kappa = \lambda_{\min}(\Sigma_*^{-1} \Psi)`, the gap shrinks by
+:math:`1 - c \kappa` or better, where c is the minimum of :math:`4 s (1 - s)` over the eigenvalues s in (0, 1] of
+:math:`M^{1/2} G M^{1/2}` along the path, and for gradient descent by :math:`1 - \eta (1 - \frac{1}{2} \eta h) \lambda`
+with the measured curvature h. The proofs are in ``docs/theory.md``.
+"""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr.config.algorithm import MetaSettings
 from metalqr.evaluation.exact_methods.dataset import METHODS, ExactDescent
-from metalqr.evaluation.exact_methods.descent import descend
-from metalqr.evaluation.exact_methods.rates import RATES
-from metalqr.lqr import LQRTasks, gains_per_task
+from metalqr.evaluation.exact_methods.descent import DescentObjective, EvaluatedGains, descend, require_finite
+from metalqr.evaluation.exact_methods.linearisation import Linearisation
+from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, gains_per_task
+from metalqr.lqr.performance_difference import cost_change, optimality_gap
+from metalqr.optimal import optimal_gains
 from metalqr.training.method import Problem
+from metalqr.training.methods.gauss_newton import GaussNewton
+from metalqr.training.methods.gradient_descent import GradientDescent
+from metalqr.training.methods.natural_gradient import NaturalGradient
+
+#: Gaps of this part of the optimal cost are rounding: the gains then agree in all but their last digits.
+RESOLUTION = 1e-22
 
 
 def descend_tasks(
     tasks: LQRTasks, K0: ArrayLike, method: str, iterations: int, step: ArrayLike | None = None
 ) -> ExactDescent:
-    r"""Run a first-order method on every task, all tasks at once, with exact gradients (Section 3.1).
-
-    .. math::
-
-        K_{n+1} &= K_n - \eta \nabla J_i(K_n) && \text{(gradient descent)} \\
-        K_{n+1} &= K_n - \eta \nabla J_i(K_n) \Sigma_{K_n}^{-1} && \text{(natural gradient)} \\
-        K_{n+1} &= K_n - \eta (R_i + B_i^\top P_{K_n} B_i)^{-1} \nabla J_i(K_n) \Sigma_{K_n}^{-1}
-        && \text{(Gauss-Newton)}
+    r"""Run a training method with exact gradients and a gain for each task, all tasks at once, and measure its rates.
 
     Parameters
     ----------
@@ -63,6 +81,135 @@ def descend_tasks(
     """
     if method not in METHODS:
         raise ValueError(f"method: {method!r} is not one of {', '.join(METHODS)}")
-    gains, objective = gains_per_task(tasks, K0, "K0"), RATES[method](tasks)
+    gains, objective = gains_per_task(tasks, K0, "K0"), _OBJECTIVES[method](tasks)
     settings = MetaSettings(method=method, learning_rate=1.0, adaptation_rate=0.0)
     return descend(objective, objective.method(Problem(tasks, gains, settings)), gains, iterations, step)
+
+
+class _TaskCosts(DescentObjective, ABC):
+    """The cost of every task over its own gain, with the rate of one method on it."""
+
+    #: Imported, not looked up: the build system follows imports.
+    method: ClassVar[type[GradientDescent]]
+    searches = False
+
+    def __init__(self, tasks: LQRTasks) -> None:
+        self._tasks = tasks
+        optimum = optimal_gains(tasks).K
+        nearly = PolicyEvaluation(tasks, optimum)
+        # One more step of policy iteration squares the error that the Riccati solver has left.
+        self.optimum = optimum - np.linalg.solve(nearly.input_curvature, nearly.advantage)
+        self._best = best = PolicyEvaluation(tasks, self.optimum)
+        self.resolution = RESOLUTION * best.cost()
+        self._input_values, self._input_vectors = np.linalg.eigh(best.input_curvature)
+        self._curvature_range = np.linalg.eigvalsh(best.input_curvature)[:, [0, -1]].T
+        root = np.linalg.cholesky(best.state_covariance)
+        whitened = np.linalg.solve(root, np.linalg.solve(root, tasks.Psi).swapaxes(-1, -2))
+        self._kappa = np.linalg.eigvalsh(whitened)[:, 0]
+
+    def at(self, K: FloatArray, name: str) -> EvaluatedGains:
+        require_finite(K, range(self._tasks.count), name)
+        evaluation = PolicyEvaluation(self._tasks, K, policy=name)
+        along = self.method.along(evaluation)
+        return EvaluatedGains(
+            K=K,
+            direction=along,
+            slope=np.einsum("iab,iab->i", evaluation.gradient(), along),
+            adaptation=np.zeros_like(K),
+            evaluation=evaluation,
+        )
+
+    def gap(self, here: EvaluatedGains) -> FloatArray:
+        return optimality_gap(self._best, here.evaluation, here.K - self.optimum)
+
+    def fall(self, here: EvaluatedGains, there: EvaluatedGains) -> FloatArray:
+        return -cost_change(here.evaluation, there.evaluation, there.K - here.K)
+
+    @abstractmethod
+    def _eigenvalues(self, products: FloatArray) -> FloatArray:
+        """Half of (1 - multiplier) / step of each mode, which belongs to one product of eigenvalues."""
+
+    def linearisation(self, step: FloatArray) -> Linearisation:
+        r"""Linearise the method at the optimum of every task.
+
+        As E vanishes at K*, so does the derivative of :math:`P_K`, and that of E in the direction X is
+        :math:`M_* X`. Hence the iteration maps the deviation X to
+
+        .. math::
+
+            X - 2 \eta M_* X \Sigma_* \text{ (gradient descent)}, \qquad
+            X - 2 \eta M_* X \text{ (natural gradient)}, \qquad
+            (1 - 2 \eta) X \text{ (Gauss-Newton)},
+
+        and the gap is :math:`\mathrm{Tr}(\Sigma_* X^\top M_* X)` to second order. All are diagonal in the products
+        :math:`v_a u_b^\top` of eigenvectors of :math:`M_*` and :math:`\Sigma_*`, with eigenvalues :math:`m_a` and
+        :math:`s_b`: the multipliers are :math:`1 - 2 \eta m_a s_b` (:math:`2 m_a s_b` being the eigenvalues of the
+        Hessian), :math:`1 - 2 \eta m_a` and :math:`1 - 2 \eta`. The last is zero for :math:`\eta = 1/2`: then the
+        convergence is quadratic (Hewer 1971).
+        """
+        state_values, state_vectors = np.linalg.eigh(self._best.state_covariance)
+        products = self._input_values[:, :, np.newaxis] * state_values[:, np.newaxis, :]
+        count, size = len(products), products[0].size
+        modes = np.einsum("ixa,iyb->iabxy", self._input_vectors, state_vectors)
+        eigenvalues = np.broadcast_to(self._eigenvalues(products), products.shape)
+        return Linearisation(
+            modes=modes.reshape(count, size, size),
+            weights=products.reshape(count, size),
+            multipliers=1.0 - 2.0 * step[:, np.newaxis] * eigenvalues.reshape(count, size),
+        )
+
+    def _bound(self, s: FloatArray) -> FloatArray:
+        """The bound for Gauss-Newton and natural gradient, from the two ends of the range of s, shape (2, I)."""
+        return np.where(s.max(axis=0) <= 1.0, 1.0 - self._kappa * (4.0 * s * (1.0 - s)).min(axis=0), np.nan)
+
+
+class _GradientDescent(_TaskCosts):
+    method = GradientDescent
+    searches = True
+
+    def longest_step(self, start: EvaluatedGains) -> FloatArray:
+        r""":math:`1 / \|\nabla^2 J(K^*)\| = 1 / (2 \|M_*\| \|\Sigma_*\|)`."""
+        state_norm = np.linalg.eigvalsh(self._best.state_covariance)[:, -1]
+        return np.asarray(0.5 / (self._curvature_range[1] * state_norm))
+
+    def guaranteed_rate(self, step: FloatArray, start: EvaluatedGains, curvature: FloatArray) -> FloatArray:
+        dominance = 4.0 * np.linalg.eigvalsh(self._tasks.Psi)[:, 0] * self._kappa * self._curvature_range[0]
+        share = step * (1.0 - 0.5 * step * curvature) * dominance
+        return np.where(share >= 0.0, 1.0 - share, np.nan)
+
+    def _eigenvalues(self, products: FloatArray) -> FloatArray:
+        return products
+
+
+class _NaturalGradient(_TaskCosts):
+    method = NaturalGradient
+
+    def longest_step(self, start: EvaluatedGains) -> FloatArray:
+        r""":math:`1 / (2 \|M_{K_0}\|)`, so that s <= 1/2; Fazel et al. use a bound on the norm, which is shorter."""
+        return np.asarray(0.5 / np.linalg.eigvalsh(start.evaluation.input_curvature)[:, -1])
+
+    def guaranteed_rate(self, step: FloatArray, start: EvaluatedGains, curvature: FloatArray) -> FloatArray:
+        first_norm = np.linalg.eigvalsh(start.evaluation.input_curvature)[:, -1]
+        return self._bound(step * np.stack([self._curvature_range[0], first_norm]))
+
+    def _eigenvalues(self, products: FloatArray) -> FloatArray:
+        return self._input_values[:, :, np.newaxis]
+
+
+class _GaussNewton(_TaskCosts):
+    method = GaussNewton
+
+    def longest_step(self, start: EvaluatedGains) -> FloatArray:
+        """1/2, which makes it policy iteration."""
+        return np.full(self._tasks.count, 0.5)
+
+    def guaranteed_rate(self, step: FloatArray, start: EvaluatedGains, curvature: FloatArray) -> FloatArray:
+        return self._bound(np.stack([step, step]))
+
+    def _eigenvalues(self, products: FloatArray) -> FloatArray:
+        return np.ones(1)
+
+
+_OBJECTIVES: dict[str, type[_TaskCosts]] = dict(
+    zip(METHODS, (_GradientDescent, _NaturalGradient, _GaussNewton), strict=True)
+)
