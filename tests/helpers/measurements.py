@@ -32,7 +32,7 @@ def estimation_error(
     norms = 1.0 + np.arange(tasks + 1, dtype=float)
     sweeps = {}
     for parameter, slopes in PREDICTED_SLOPES.items():
-        places = np.array(values[parameter], dtype=float)
+        places = np.array(values[parameter])
         relative = places / SETTINGS[parameter]
         noises = norms[:, np.newaxis] * noise * relative**slopes.noise
         biases = norms[:, np.newaxis] * bias * relative**slopes.bias

@@ -29,13 +29,10 @@ class Estimator(Plugin):
     enough, and inside Algorithm 2 the compiled rollouts do the summation. Other estimators override
     :meth:`coefficients`.
 
-    Parameters
-    ----------
-    settings : MetaSettings
-        All settings of the run; those of the estimator itself are ``self.own``.
-
     Attributes
     ----------
+    settings : MetaSettings
+        All settings of the run; those of the estimator itself are ``own``.
     signs : tuple of int
         The values of each perturbation are at K + s U for each s of these.
     weights : tuple of float or None
@@ -92,22 +89,10 @@ class Estimator(Plugin):
     def gradients(
         self, simulator: "Simulator", gains: Array, perturbations: int, stream: "Stream", tasks: NDArray[np.int64]
     ) -> Array:
-        r"""Estimates of the gradient of the rollout's cost at many gains at once: the inner layer of Algorithm 2.
+        """Estimates of the gradient of the rollout's cost at many gains at once: the inner layer of Algorithm 2.
 
-        Parameters
-        ----------
-        simulator : Simulator
-        gains : array, shape (n, P, k, d)
-            P gains for each entry of ``tasks``.
-        perturbations : int
-            Number M of perturbations of each estimate.
-        stream : Stream
-        tasks : array of int, shape (n,)
-
-        Returns
-        -------
-        array, shape (n, P, k, d)
-            Not finite where a rollout overflowed. Nothing is kept for the next iteration.
+        They are at P gains (n, P, k, d) for each of the tasks (n,), each from M perturbations, and of the shape of the
+        gains; not finite where a rollout overflowed. Nothing is kept for the next iteration.
         """
         radius, length = self.settings.smoothing_radius, self.settings.rollout_length
         compiled = getattr(simulator, "weighted_directions", None)

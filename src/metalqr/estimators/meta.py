@@ -37,19 +37,9 @@ def estimate_gradient(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, str
     With another ``estimator`` than ``one_point``, the same from its values. The expectation is the gradient at K of
     :func:`metalqr.lqr.finite_horizon_cost`, averaged over the ball of radius r.
 
-    Parameters
-    ----------
-    tasks : LQRTasks
-    K : ndarray, shape (k, d) or (I, k, d)
-        One gain for all tasks, or one for each.
-    settings : MetaSettings
-        Of these, ``estimator``, ``inner_perturbations`` (M), ``smoothing_radius`` (r), ``rollout_length``
-        (:math:`\ell`) and ``precision``.
-    stream : Stream
-
-    Returns
-    -------
-    ndarray, shape (I, k, d)
+    K is one gain for all tasks or one for each, (k, d) or (I, k, d), and the estimate is (I, k, d). Of the settings it
+    uses ``estimator``, ``inner_perturbations`` (M), ``smoothing_radius`` (r), ``rollout_length`` (:math:`\ell`) and
+    ``precision``.
 
     Raises
     ------
@@ -86,17 +76,7 @@ def estimate_meta_gradient(
     With ``task_batch: all`` every task counts once with its probability :math:`p_i` instead of :math:`1/|T_n|`; for a
     uniform p that is the same.
 
-    Parameters
-    ----------
-    tasks : LQRTasks
-    K : ndarray, shape (k, d)
-    settings : MetaSettings
-    stream : Stream
-
-    Returns
-    -------
-    ndarray, shape (k, d)
-        Not finite where a rollout of an unstable policy overflowed.
+    K and the estimate have the shape (k, d); it is not finite where a rollout of an unstable policy overflowed.
 
     Raises
     ------

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr import lqr
+from metalqr.common.validation import finite_array
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.registries import methods
 from metalqr.estimators import estimate_gradient
@@ -23,7 +24,7 @@ _MAX_BATCH = 400_000
 def check(
     tasks: LQRTasks,
     K0: ArrayLike,
-    K: ArrayLike,
+    K: FloatArray,
     unstable_perturbations: ArrayLike,
     gradient_norm: ArrayLike,
     settings: MetaSettings,
@@ -40,7 +41,7 @@ def check(
     tasks : LQRTasks
     K0 : array_like, shape (k, d)
         The initial gain, stabilising for every task.
-    K : array_like, shape (n + 1, k, d)
+    K : array, shape (n + 1, k, d)
         The gains of the run, as in :class:`metalqr.training.History`. The last may be unstable.
     unstable_perturbations, gradient_norm : array_like, shape (n + 1,)
         Of the run; where the norm is NaN the run made no estimate.
@@ -48,10 +49,6 @@ def check(
         Settings of the run.
     seed : int
         Seed of the run.
-
-    Returns
-    -------
-    Stability
 
     Raises
     ------
@@ -62,7 +59,11 @@ def check(
     """
     initial = common_gain(tasks, K0, "K0")
     initial_cost = lqr.evaluate(tasks, initial).cost()
-    gains = _gains(initial, K)
+    action_dim, state_dim = initial.shape
+    expected = f"(n + 1, {action_dim}, {state_dim}): the gains of a run"
+    gains = finite_array("K", K, expected, (max(1, len(K)), action_dim, state_dim))
+    if not np.array_equal(gains[0], initial):
+        raise ValueError("the run started from a gain other than K0; give the K0 that it was trained from")
     unstable, norms = np.asarray(unstable_perturbations), np.asarray(gradient_norm, dtype=float)
     for name, array in (("unstable_perturbations", unstable), ("gradient_norm", norms)):
         if array.shape != (len(gains),):
@@ -104,18 +105,6 @@ def check(
         cost_rise=_largest_rise(cost),
         checks=tuple(_check(guarantee, np.asarray(holds[guarantee], dtype=float)) for guarantee in Guarantee),
     )
-
-
-def _gains(initial: FloatArray, K: ArrayLike) -> FloatArray:
-    gains = np.asarray(K, dtype=np.float64)
-    if gains.ndim != 3 or gains.shape[1:] != initial.shape or not len(gains):
-        action_dim, state_dim = initial.shape
-        raise ValueError(f"K has shape {gains.shape}, expected (n + 1, {action_dim}, {state_dim}): the gains of a run")
-    if not np.isfinite(gains).all():
-        raise ValueError("K holds a value that is not finite; give the gains of a run")
-    if not np.array_equal(gains[0], initial):
-        raise ValueError("the run started from a gain other than K0; give the K0 that it was trained from")
-    return gains
 
 
 def _exact(

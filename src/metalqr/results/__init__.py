@@ -1,7 +1,9 @@
 """Files of the pipeline: xarray datasets in self-describing netCDF, written atomically.
 
 Every file names its stage, its settings and the versions of the libraries, and holds no time, host or path: building it
-again gives an identical dataset. Results of `metalqr.evaluation` have their layouts beside their classes.
+again gives an identical dataset. Readers check that a file is whole, of its stage, and of the case, the tasks or the
+settings that they are given; these and the writers raise a :class:`StorageError`. Results of `metalqr.evaluation` have
+their layouts beside their classes.
 """
 
 from metalqr.results.datasets import DATASETS, combine_runs, load_experiment, save_experiment

@@ -58,31 +58,15 @@ def coordinate(name: str) -> Variable | None:
 def combine_runs(
     runs: Iterable[PathLike], optima: Mapping[str, PathLike], experiment: Experiment, case: str
 ) -> xr.Dataset:
-    """Combine the runs of one case, with the experiment's axes and the seed as dimensions.
+    """Combine the files of the runs of one case, with the experiment's axes and the seed as dimensions.
+
+    The runs are in the order of the points, the last axis fastest, then of the seeds; the files of the optima are by
+    the name of the set of tasks.
 
     A run that ended early is NaN from its end on; that makes its counts real numbers. ``status`` and
     ``status_iteration`` say how and when each run ended. Every setting that differs between runs is a coordinate, along
     the axes on which it depends, and NaN or empty where a run's method does not have it. Where a method has a gain for
     each task, ``K_last`` has a dimension more, and a gain that all tasks share is repeated along it.
-
-    Parameters
-    ----------
-    runs : iterable of path
-        Files of the runs: by point, the last axis fastest, then by seed.
-    optima : mapping of str to path
-        Files of the optima by the name of the set of tasks.
-    experiment : Experiment
-    case : str
-
-    Returns
-    -------
-    xarray.Dataset
-
-    Raises
-    ------
-    StorageError
-        If a file is unusable, or is of other tasks, other settings, another seed or other dimensions than those of its
-        place.
     """
     points = experiment.points(case)
     exact = {name: load_optima(optima[name], name) for name in dict.fromkeys(point.tasks for point in points)}
@@ -219,25 +203,13 @@ def _setting_values(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def save_experiment(path: PathLike, experiment: str, cases: Mapping[str, xr.Dataset]) -> None:
-    """Write an experiment: a tree with one group for each case of :func:`combine_runs`.
-
-    Raises
-    ------
-    StorageError
-        If the file cannot be written.
-    """
+    """Write an experiment: a tree with one group for each case of :func:`combine_runs`."""
     root = xr.Dataset(attrs={**provenance(DATASETS), "experiment": experiment})
     save(path, xr.DataTree.from_dict({"/": root, **cases}))
 
 
 def load_experiment(path: PathLike, experiment: str | None = None) -> xr.DataTree:
-    """Read an experiment; with `experiment`, check that it is of this name.
-
-    Raises
-    ------
-    StorageError
-        If the file is missing, unreadable, foreign, wrong or of another experiment.
-    """
+    """Read an experiment."""
     tree = load_tree(path, DATASETS.stage, _layout_of)
     name = tree.attrs.get("experiment")
     if not isinstance(name, str) or (experiment is not None and name != experiment):

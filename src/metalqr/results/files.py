@@ -56,17 +56,8 @@ def provenance(layout: Layout) -> dict[str, str]:
 def dataset_of(layout: Layout, arrays: Mapping[str, Any], **attributes: Any) -> xr.Dataset:
     """Return the dataset that a file of this layout holds.
 
-    Parameters
-    ----------
-    layout : Layout
-    arrays : mapping of str to array
-        All variables and coordinates of the layout, and no others.
-    **attributes
-        Those of the layout; a mapping is kept as JSON.
-
-    Returns
-    -------
-    xarray.Dataset
+    The arrays are all variables and coordinates of the layout, and no others. An attribute that is a mapping is kept as
+    JSON.
     """
     declared = {**layout.variables, **layout.coordinates}
     if set(arrays) != set(declared):
@@ -89,13 +80,7 @@ def padded(arrays: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
 
 
 def save(path: PathLike, content: xr.Dataset | xr.DataTree) -> None:
-    """Write a file atomically.
-
-    Raises
-    ------
-    StorageError
-        If the file cannot be written; an older file is left as it was.
-    """
+    """Write a file atomically; if it cannot be written, an older file is left as it was."""
     try:
         with replaced(path) as temporary:
             if isinstance(content, xr.DataTree):
@@ -137,13 +122,7 @@ def _reason(error: Exception) -> str:
 
 
 def load(path: PathLike, layout: Layout, case: str | None = None, tasks: LQRTasks | None = None) -> xr.Dataset:
-    """Read a file of one group and check it against its layout; with `case` and `tasks`, that it is of these.
-
-    Raises
-    ------
-    StorageError
-        If the file is missing, unreadable, foreign, wrong, of another case, or of tasks of other dimensions.
-    """
+    """Read a file of one group and check it against its layout; with `case` and `tasks`, that it is of these."""
     stage = layout.stage
     dataset: xr.Dataset = _read(path, stage, lambda file: xr.load_dataset(file, engine="netcdf4", decode_times=False))
     _require_origin(path, stage, dataset.attrs)

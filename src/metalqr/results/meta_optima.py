@@ -57,14 +57,7 @@ def load_meta_optimum_at(path: PathLike, name: str) -> xr.Dataset:
 def load_meta_optimum(
     path: PathLike, case: str | None = None, tasks: LQRTasks | None = None, adaptation_rate: float | None = None
 ) -> xr.Dataset:
-    """Read the optimum; check that it is of the case, the tasks and the adaptation rate, if given.
-
-    Raises
-    ------
-    StorageError
-        If the file is missing, unreadable, foreign, wrong, of another case, of tasks of other dimensions, or of another
-        adaptation rate.
-    """
+    """Read the optimum of a case and an adaptation rate."""
     dataset = load(path, META_OPTIMA, case, tasks)
     found = json.loads(dataset.attrs["settings"]).get("adaptation_rate")
     if adaptation_rate is not None and found != adaptation_rate:

@@ -26,11 +26,5 @@ OPTIMA = Layout(
 
 
 def load_optima(path: PathLike, case: str | None = None, tasks: LQRTasks | None = None) -> xr.Dataset:
-    """Read the optima; with `case` and `tasks`, check that they are of these.
-
-    Raises
-    ------
-    StorageError
-        If the file is missing, unreadable, foreign, wrong, of another case, or of tasks of other dimensions.
-    """
+    """Read the optima."""
     return load(path, OPTIMA, case, tasks)

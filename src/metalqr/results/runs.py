@@ -66,15 +66,7 @@ RUNS = Layout(
 
 
 def load_run(path: PathLike, case: str | None = None, settings: Mapping[str, Any] | None = None) -> xr.Dataset:
-    """Read a run; its case, settings, seed and status are attributes.
-
-    With `case` and `settings`, check that it is of these.
-
-    Raises
-    ------
-    StorageError
-        If the file is missing, unreadable, foreign, wrong, of another case or of other settings.
-    """
+    """Read a run; its case, settings, seed and status are attributes."""
     dataset = load(path, RUNS, case)
     if settings is not None and (reason := difference(json.loads(dataset.attrs["settings"]), settings)):
         raise unusable(path, RUNS.stage, reason)

@@ -28,25 +28,13 @@ TASKS = Layout(
 
 
 def save_tasks(path: PathLike, tasks: LQRTasks, K0: ArrayLike, settings: Mapping[str, Any], *, case: str) -> None:
-    """Write the tasks and the initial gain K0 (k, d), with the settings that they were made from.
-
-    Raises
-    ------
-    StorageError
-        If the file cannot be written; an older file is left as it was.
-    """
+    """Write the tasks and the initial gain K0 (k, d), with the settings that they were made from."""
     arrays = {name: getattr(tasks, name) for name in _MATRICES} | {"K0": np.asarray(K0)}
     save(path, dataset_of(TASKS, arrays, case=case, settings=settings))
 
 
 def load_problem(path: PathLike, case: str | None = None) -> tuple[LQRTasks, FloatArray]:
-    """Read the tasks and the initial gain K0 (k, d); with `case`, check that they are of this case.
-
-    Raises
-    ------
-    StorageError
-        If the file is missing, unreadable, foreign, wrong or of another case, or if its matrices are not tasks.
-    """
+    """Read the tasks and the initial gain K0 (k, d)."""
     dataset = load(path, TASKS, case)
     try:
         return LQRTasks(**{name: dataset[name].values for name in _MATRICES}), dataset["K0"].values

@@ -68,16 +68,7 @@ class History:
 
 
 class Recorder:
-    """The arrays of a run in the making.
-
-    Parameters
-    ----------
-    entries : int
-        Gains at most: iterations + 1.
-    gain_shape : tuple of int
-    count : int
-        Number of tasks.
-    """
+    """The arrays of a run in the making, of so many entries (gains) at most and so many tasks."""
 
     def __init__(self, entries: int, gain_shape: tuple[int, ...], count: int) -> None:
         self._arrays: dict[str, NDArray[Any]] = {
@@ -112,13 +103,7 @@ class Recorder:
         return History(**arrays, status=status, status_iteration=self.iteration, memory=self.state.memory)
 
     def resume(self, history: History) -> State:
-        """Copy an interrupted run, which is the beginning of this one.
-
-        Raises
-        ------
-        ValueError
-            If it was not interrupted, has arrays of another shape or too many iterations.
-        """
+        """Copy an interrupted run, which is the beginning of this one; refuse one that cannot be."""
         if history.status is not Status.INTERRUPTED:
             raise ValueError(f"resume: the run is {history.status}; only an interrupted run can be resumed")
         count = history.status_iteration + 1

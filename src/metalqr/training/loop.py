@@ -13,7 +13,7 @@ from metalqr.lqr import cost as exact_cost
 from metalqr.results.runs import Status
 from metalqr.simulation.streams import Stream
 from metalqr.training.history import History, Recorder
-from metalqr.training.method import Method, Problem, State
+from metalqr.training.method import Method, Problem
 from metalqr.training.observers import Observer
 
 
@@ -46,10 +46,6 @@ def train(
     resume : History, optional
         An interrupted run with the same four arguments. Random numbers are addressed by iteration, so the result is
         that of a run without interruption, to the last bit.
-
-    Returns
-    -------
-    History
 
     Raises
     ------
@@ -87,8 +83,11 @@ def run(
     state, tasks, tolerance = method.init(), method.tasks, method.settings.tolerance
     recorder = Recorder(iterations + 1, state.K.shape, tasks.count)
     if resume is not None:
-        _require_same_start(resume, state, exact_cost(tasks, state.K))
-        state = recorder.resume(resume)
+        K0, state = state.K, recorder.resume(resume)
+        if not np.array_equal(resume.K[0], K0):
+            raise ValueError("resume: the run started from a gain other than K0")
+        if not np.array_equal(resume.cost[0], exact_cost(tasks, K0)):
+            raise ValueError("resume: its first costs are not those of these tasks at K0")
     first = recorder.iteration
     for iteration in range(first, iterations + 1):
         cost = exact_cost(tasks, state.K)
@@ -114,11 +113,3 @@ def run(
         if not np.all(np.isfinite(state.K)):
             return recorder.history(Status.DIVERGED)
     return recorder.history(Status.COMPLETED)
-
-
-def _require_same_start(resume: History, state: State, cost: np.ndarray) -> None:
-    """Refuse a history that cannot be the beginning of the run."""
-    if resume.K.shape[1:] == state.K.shape and not np.array_equal(resume.K[0], state.K):
-        raise ValueError("resume: the run started from a gain other than K0")
-    if resume.cost.shape[1:] == cost.shape and not np.array_equal(resume.cost[0], cost):
-        raise ValueError("resume: its first costs are not those of these tasks at K0")

@@ -42,15 +42,7 @@ class Work(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """The problem that a method solves.
-
-    Attributes
-    ----------
-    tasks : LQRTasks
-    K0 : array, shape (k, d)
-        A gain that stabilises every task.
-    settings : MetaSettings
-    """
+    """The problem that a method solves, from a gain K0 (k, d) that stabilises every task."""
 
     tasks: "LQRTasks"
     K0: Array
@@ -85,10 +77,6 @@ class State:
 class Method(Plugin):
     r"""A training method: :math:`K_{n+1} = K_n - \alpha g_n`, where :meth:`direction` gives :math:`g_n`.
 
-    Parameters
-    ----------
-    problem : Problem
-
     Attributes
     ----------
     settings : MetaSettings
@@ -118,18 +106,7 @@ class Method(Plugin):
         return State(np.broadcast_to(self.K0, shape) if self.gain_per_task else self.K0)
 
     def direction(self, state: State, stream: "Stream") -> Direction:
-        """The direction of the next step.
-
-        Parameters
-        ----------
-        state : State
-        stream : Stream
-            Address of the random numbers of this iteration.
-
-        Returns
-        -------
-        Direction
-        """
+        """The direction of the next step; the stream is the address of the random numbers of this iteration."""
         raise NotImplementedError(f"{type(self).__name__} overrides neither direction nor step")
 
     def step(self, state: State, stream: "Stream") -> State:
@@ -139,13 +116,8 @@ class Method(Plugin):
         with np.errstate(over="ignore", invalid="ignore"):
             norm = float(np.linalg.norm(found.gradient))
             K = state.K - self.learning_rate * found.gradient
-        return State(
-            K,
-            found.memory,
-            norm if np.isfinite(norm) else np.inf,
-            found.rollout_steps,
-            found.unstable_perturbations,
-        )
+        norm = norm if np.isfinite(norm) else np.inf
+        return State(K, found.memory, norm, found.rollout_steps, found.unstable_perturbations)
 
 
 def perturbed_policies(count: int, settings: "MetaSettings") -> int:

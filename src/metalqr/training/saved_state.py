@@ -49,15 +49,7 @@ class InterruptionError(RuntimeError):
 class SavedState:
     """The file of a run's state. It is loaded only for the run that it was saved by.
 
-    Parameters
-    ----------
-    path : path
-    tasks : LQRTasks
-    K0 : ndarray, shape (k, d)
-    settings : MetaSettings
-    seed : int
-    code : mapping
-        The version of the code, for example digests of its files by name. Versions of libraries are added.
+    ``code`` is the version of the code, for example digests of its files by name. Versions of libraries are added.
     """
 
     def __init__(
@@ -102,13 +94,7 @@ class SavedState:
         return History(**arrays, status=Status.INTERRUPTED, status_iteration=iteration, memory=memory)
 
     def save(self, history: History) -> None:
-        """Save the state of an interrupted run in place of an earlier one.
-
-        Raises
-        ------
-        StorageError
-            If the file cannot be written; an earlier state is left as it was.
-        """
+        """Save the state of an interrupted run in place of an earlier one, which stays where this fails."""
         memory = {
             f"{_MEMORY}{name}": xr.Variable([f"{_MEMORY}{name}_{axis}" for axis in range(np.ndim(array))], array)
             for name, array in history.memory.items()
@@ -127,17 +113,8 @@ class StateSaver(Observer):
     SIGTERM, which schedulers send before they kill, and SIGINT make it save and stop after the iteration in progress.
     A second SIGINT acts as usual; schedulers send SIGTERM more than once. It listens to signals only as a context.
 
-    Parameters
-    ----------
-    file : SavedState
-        State of the same tasks, gain, settings and seed. The caller removes it when the result is saved.
-    seconds : float
-        Time between two saves; longer where saving takes more than a twentieth of it.
-
-    Raises
-    ------
-    InterruptionError
-        By :meth:`require_end`, after SIGTERM or SIGINT.
+    ``seconds`` lie between two saves; more where saving takes more than a twentieth of it. The caller removes the file
+    when the result is saved.
     """
 
     def __init__(self, file: SavedState, seconds: float) -> None:

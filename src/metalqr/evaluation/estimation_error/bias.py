@@ -34,18 +34,8 @@ class Bias(NamedTuple):
 def exact_gradients(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float, length: int | None = None) -> FloatArray:
     r"""The targets of both algorithms: :math:`\nabla J_i(K)` of every task, then :math:`\nabla L(K)`.
 
-    Parameters
-    ----------
-    tasks : LQRTasks
-    K : array_like, shape (k, d)
-    adaptation_rate : float
-        :math:`\eta`.
-    length : int, optional
-        With it, all costs are those of rollouts of that many steps.
-
-    Returns
-    -------
-    array, shape (I + 1, k, d)
+    Their shape is (I + 1, k, d). K has the shape (k, d), the adaptation rate is :math:`\eta`. With a length, all costs
+    are those of rollouts of that many steps.
 
     Raises
     ------
@@ -104,22 +94,8 @@ def smoothing_bias(
     differs from the exact gradient it stands for: the smoothing of the inner gradient, of order :math:`\eta r^2`, and
     the effect of its noise through the curvature of the cost, of order :math:`\eta^2 / (M r^2)`.
 
-    Parameters
-    ----------
-    tasks, K, adaptation_rate
-        As for :func:`exact_gradients`.
-    radius : float
-        :math:`r > 0`.
-    seed : int
-        Of the random frames.
-    length : int, optional
-        :math:`\ell`; without it, infinite.
-
-    Returns
-    -------
-    Bias
-        Infinite where, without a length, some K + V is unstable and the smoothed cost therefore infinite, as far as the
-        random frames find it; with a length, where an unstable policy leaves the range of double precision.
+    The bias is infinite where, without a length, some K + V is unstable and the smoothed cost therefore infinite, as
+    far as the random frames find it; with a length, where an unstable policy leaves the range of double precision.
 
     Raises
     ------

@@ -159,7 +159,7 @@ class Sweep:
     """
 
     parameter: str
-    values: FloatArray
+    values: NDArray[Any]
     repeats: NDArray[np.int64]
     error: Curve
     error_quantile: FloatArray
@@ -199,11 +199,10 @@ class EstimationError:
             "parameter": list(PREDICTED_SLOPES),
             "curve": Slopes._fields,
         }
-        for name in ("slope", "slope_standard_error", "predicted_slope"):
-            values = np.array([[getattr(curve, name) for curve in row] for row in curves])
-            arrays[name] = values if name == "predicted_slope" else np.moveaxis(values, -1, 0)
+        for name in ("slope", "slope_standard_error"):
+            arrays[name] = np.moveaxis(np.array([[getattr(curve, name) for curve in row] for row in curves]), -1, 0)
+        arrays["predicted_slope"] = [[curve.predicted_slope for curve in row] for row in curves]
         for sweep in sweeps:
-            whole = ESTIMATION_ERROR.coordinates[sweep.parameter].kind is Kind.WHOLE
             along = {
                 "repeats": sweep.repeats,
                 "error_mean": sweep.error.values,
@@ -215,20 +214,13 @@ class EstimationError:
                 "bias_standard_error": sweep.bias.standard_error,
             }
             arrays |= {f"{name}_{sweep.parameter}": array for name, array in along.items()}
-            arrays[sweep.parameter] = sweep.values.astype(np.int64) if whole else sweep.values
-        return dataset_of(
-            ESTIMATION_ERROR,
-            arrays,
-            case=case,
-            settings=settings,
-            seed=seed,
-            state_dim=state_dim,
-            action_dim=action_dim,
-        )
+            arrays[sweep.parameter] = sweep.values
+        attributes = {"case": case, "settings": settings, "seed": seed}
+        return dataset_of(ESTIMATION_ERROR, arrays, **attributes, state_dim=state_dim, action_dim=action_dim)
 
 
 def fitted(
-    parameter: FloatArray,
+    parameter: NDArray[Any],
     values: FloatArray,
     standard_error: FloatArray,
     predicted_slope: float,
@@ -241,7 +233,7 @@ def fitted(
 
 
 def _slope(
-    parameter: FloatArray, values: FloatArray, standard_error: FloatArray, used: NDArray[np.bool_]
+    parameter: NDArray[Any], values: FloatArray, standard_error: FloatArray, used: NDArray[np.bool_]
 ) -> tuple[float, float]:
     if np.count_nonzero(used) < 2:
         return np.nan, np.nan

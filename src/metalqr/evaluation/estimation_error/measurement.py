@@ -30,20 +30,8 @@ def measure(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, sweeps: Error
     Algorithm 2 takes more rollout steps than at the case's own settings, it is repeated less often in proportion, but
     not less than ten times.
 
-    Parameters
-    ----------
-    tasks : LQRTasks
-    K : array_like, shape (k, d)
-        The gain, the same for all tasks.
-    settings : MetaSettings
-        Settings of the case; of these, everything that Algorithms 1 and 2 use.
-    sweeps : ErrorSweeps
-    seed : int
-        Of the estimates, and of the directions that the bias is averaged over.
-
-    Returns
-    -------
-    EstimationError
+    The gain K (k, d) is that of all tasks, the settings are those of the case, and the seed is that of the estimates
+    and of the directions that the bias is averaged over.
 
     Raises
     ------
@@ -157,7 +145,7 @@ def _biases(name: str, tasks: LQRTasks, gain: FloatArray, swept: list[MetaSettin
 
 
 def _sweep(name: str, values: Sequence[float], scatters: list[_Scatter], biases: list[Bias]) -> Sweep:
-    parameter = np.array(values, dtype=float)
+    parameter = np.array(values)
     columns = _Scatter(*(np.stack(column, axis=1) for column in zip(*scatters, strict=True)))
     norm, standard_error = (np.stack(column, axis=1) for column in zip(*biases, strict=True))
     slopes = PREDICTED_SLOPES[name]

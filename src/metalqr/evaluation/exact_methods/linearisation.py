@@ -47,25 +47,12 @@ class Linearisation:
 def measured_rates(
     K: FloatArray, gap: FloatArray, optimum: FloatArray, resolution: FloatArray, linearisation: Linearisation
 ) -> tuple[FloatArray, FloatArray]:
-    """Measure the rates of n descents near their ends, and predict them.
+    """The linearised and the measured rates of n descents, each of shape (n,).
 
-    Parameters
-    ----------
-    K : array, shape (N + 1, n, k, d)
-    gap : array, shape (N + 1, n)
-    optimum : array, shape (n, k, d)
-    resolution : array, shape (n,)
-        Gaps of this size and below are rounding.
-    linearisation : Linearisation
-
-    Returns
-    -------
-    linearised : array, shape (n,)
-        The measurement for the gaps that the linearisation predicts from the first gain of that half. NaN where nothing
-        is measured, or where the linear iteration leaves the range of double precision.
-    measured : array, shape (n,)
-        Ratio of successive gaps: regression of their logarithms over the second half of the iterations before the gap
-        is rounding. NaN where there is none, because the start is optimal already.
+    The measured rate is the ratio of successive gaps, by regression of their logarithms over the second half of the
+    iterations before the gap is rounding, that is, of the size of the resolution; NaN where there is none, because the
+    start is optimal already. The linearised rate is the same for the gaps that the linearisation predicts from the
+    first gain of that half; NaN also where the linear iteration leaves the range of double precision.
     """
     measured, linearised = np.full(gap.shape[1], np.nan), np.full(gap.shape[1], np.nan)
     for descent in range(gap.shape[1]):

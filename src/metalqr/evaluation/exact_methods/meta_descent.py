@@ -29,7 +29,7 @@ def descend_meta(
     iterations: int,
     step: float | None = None,
 ) -> ExactDescent:
-    r"""Run exact gradient descent on the meta-objective (Section 3.2, equation (4)).
+    r"""Run one descent, n = 1, along the exact gradient of the meta-objective (Section 3.2, equation (4)).
 
     .. math:: K_{n+1} = K_n - \alpha \nabla L(K_n), \qquad L(K) = \sum_i p_i J_i(K - \eta \nabla J_i(K)) .
 
@@ -52,11 +52,6 @@ def descend_meta(
         Learning rate :math:`\alpha > 0`. Default: the first of :math:`h^{-1}, h^{-1}/2, h^{-1}/4, \dots`, with h the
         norm of the Hessian of L at the optimum, with which L falls by at least
         :math:`\frac{1}{2} \alpha \|\nabla L\|_F^2` at each of the N iterations.
-
-    Returns
-    -------
-    ExactDescent
-        One descent, n = 1.
 
     Raises
     ------

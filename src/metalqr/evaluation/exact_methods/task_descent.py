@@ -38,7 +38,7 @@ RESOLUTION = 1e-22
 def descend_tasks(
     tasks: LQRTasks, K0: ArrayLike, method: str, iterations: int, step: ArrayLike | None = None
 ) -> ExactDescent:
-    r"""Run a training method with exact gradients and a gain for each task, all tasks at once, and measure its rates.
+    r"""Run I descents with exact gradients, by a method with a gain for each task, and measure their rates.
 
     Parameters
     ----------
@@ -55,11 +55,6 @@ def descend_tasks(
         :math:`h^{-1}, h^{-1}/2, h^{-1}/4, \dots`, with h the norm of the Hessian at the optimum, with which the cost
         falls by at least :math:`\frac{1}{2} \eta \|\nabla J_i\|_F^2` at each of the N iterations. The first two are
         proved to stay in the stabilising set and to let the cost fall; the third is checked.
-
-    Returns
-    -------
-    ExactDescent
-        n = I descents.
 
     Raises
     ------
