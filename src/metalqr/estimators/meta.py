@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.registries import estimators
-from metalqr.estimators.estimator import Array, Direction, Estimator, Memory
+from metalqr.estimators.estimator import Array, Direction, Memory
 from metalqr.lqr import LQRTasks, common_gain, gains_per_task
 from metalqr.lqr.stability import count_unstable
 from metalqr.simulation import streams
@@ -20,12 +20,6 @@ from metalqr.simulation.streams import Purpose, Stream
 
 # Arrays that an iteration holds for each policy: perturbation, perturbed and adapted gain, estimate, and one copy.
 _COPIES = 5
-
-
-def make_estimator(settings: MetaSettings) -> Estimator:
-    """The estimator that the settings name."""
-    estimator: Estimator = estimators.get(settings.estimator)(settings)
-    return estimator
 
 
 def estimate_gradient(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, stream: Stream) -> NDArray[np.float64]:
@@ -58,7 +52,8 @@ def estimate_gradient(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, str
     """
     gains = gains_per_task(tasks, K)[:, np.newaxis]
     simulator, every = LQRSimulator(tasks, settings.precision), np.arange(tasks.count)
-    return make_estimator(settings).gradients(simulator, gains, settings.inner_perturbations, stream, every)[:, 0]
+    estimator = estimators.get(settings.estimator)(settings)
+    return estimator.gradients(simulator, gains, settings.inner_perturbations, stream, every)[:, 0]
 
 
 def estimate_meta_gradient(
@@ -150,7 +145,7 @@ class _Rollouts:
         self._tasks, self._settings, self._stream = tasks, settings, stream
         self.batch = draw_batch(tasks, settings, stream) if batch is None else batch
         self._simulator = LQRSimulator(tasks, settings.precision)
-        self._estimator = make_estimator(settings)
+        self._estimator = estimators.get(settings.estimator)(settings)
 
     def cost(self, policies: Array) -> Array:
         """Cost of one rollout of each policy (n, P, k, d)."""

@@ -41,62 +41,36 @@ class Guarantee(enum.StrEnum):
 class GuaranteeCheck:
     """The check of one guarantee along a run.
 
-    Attributes
-    ----------
-    guarantee : Guarantee
-    checked : int
-        Number of iterations at which it could be checked: a fall not at the first, perturbed policies not where the run
-        made no estimate.
-    share : float
-        Share of these at which it holds; NaN if there are none.
-    first_violation : int or None
-        The first iteration at which it does not hold.
+    It cannot be checked at every iteration: a fall not at the first, perturbed policies not where the run made no
+    estimate.
     """
 
     guarantee: Guarantee
-    checked: int
-    share: float
-    first_violation: int | None
+    checked: int  # iterations at which it was checked
+    share: float  # of these, at which it holds; NaN if there are none
+    first_violation: int | None  # the first iteration at which it does not hold
 
 
 @dataclass(frozen=True, eq=False)
 class Stability:
     r"""A run of n + 1 gains; a cost is infinite where the policy does not stabilise the task.
 
-    Attributes
-    ----------
-    spectral_radius : array, shape (n + 1, I)
-        :math:`\rho(A_i - B_i K_n)`.
-    cost : array, shape (n + 1, I)
-        :math:`J_i(K_n)`.
-    exactly_adapted_cost : array, shape (n + 1, I)
-        :math:`J_i(K_n - \eta \nabla J_i(K_n))`; infinite where :math:`K_n` itself does not stabilise task i.
-    adapted_cost : array, shape (n + 1, I)
-        :math:`J_i(K_n^i)`, with :math:`K_n^i = K_n - \eta \tilde\nabla J_i(K_n)` of Theorem 1.
-    mean_cost, objective : array, shape (n + 1,)
-        :math:`\sum_i p_i J_i(K_n)` and :math:`L(K_n)`; tasks of probability zero do not count.
-    unstable_share : array, shape (n + 1,)
-        Share of the perturbed policies :math:`K_n + U_m` that did not stabilise their task; NaN where the run made no
-        estimate.
-    mean_cost_rise, objective_rise : float
-        Largest rise in one step, relative to the value before it; 0 if it never rose.
-    cost_rise : array, shape (I,)
-        The same of each task's cost.
-    checks : tuple of GuaranteeCheck
-        One for each :class:`Guarantee`, in its order.
+    Costs are exact: of :math:`K_n`, of :math:`K_n - \eta \nabla J_i(K_n)`, infinite where :math:`K_n` itself does not
+    stabilise task i, and of :math:`K_n^i = K_n - \eta \tilde\nabla J_i(K_n)` of Theorem 1. A rise is the largest in one
+    step, relative to the value before it; 0 if the quantity never rose.
     """
 
-    spectral_radius: FloatArray
-    cost: FloatArray
-    exactly_adapted_cost: FloatArray
-    adapted_cost: FloatArray
-    mean_cost: FloatArray
-    objective: FloatArray
-    unstable_share: FloatArray
+    spectral_radius: FloatArray  # (n + 1, I), of A_i - B_i K_n
+    cost: FloatArray  # (n + 1, I)
+    exactly_adapted_cost: FloatArray  # (n + 1, I)
+    adapted_cost: FloatArray  # (n + 1, I)
+    mean_cost: FloatArray  # (n + 1,); tasks of probability zero do not count
+    objective: FloatArray  # (n + 1,), the meta-objective L(K_n)
+    unstable_share: FloatArray  # (n + 1,), of the perturbed policies K_n + U_m; NaN where the run made no estimate
     mean_cost_rise: float
     objective_rise: float
-    cost_rise: FloatArray
-    checks: tuple[GuaranteeCheck, ...]
+    cost_rise: FloatArray  # (I,)
+    checks: tuple[GuaranteeCheck, ...]  # one for each guarantee, in their order
 
     def check_of(self, guarantee: Guarantee) -> GuaranteeCheck:
         """Return the check of one guarantee."""

@@ -19,13 +19,7 @@ class DatasetError(ValueError):
 
 
 def cases(dataset: xr.DataTree, axes: int | None = None) -> dict[str, xr.Dataset]:
-    """The datasets of an experiment's cases by name, in the order of the file.
-
-    Raises
-    ------
-    DatasetError
-        If the number of swept settings is not `axes`.
-    """
+    """The datasets of an experiment's cases by name, in the order of the file; each must sweep `axes` settings."""
     found = {name: group.to_dataset() for name, group in dataset.children.items()}
     for name, case in found.items():
         if axes is not None and len(swept := swept_settings(case)) != axes:

@@ -61,10 +61,8 @@ class State:
         State of the method in addition to the gain; saved with the state of a run.
     gradient_norm : float
         Frobenius norm of the direction followed; infinite where rollouts overflowed. Every step must give it.
-    rollout_steps : int
-        Simulated steps of the step.
-    unstable_perturbations : int
-        Perturbed policies that did not stabilise their task.
+    rollout_steps, unstable_perturbations : int
+        Of the step, as in :class:`metalqr.estimators.estimator.Direction`.
     """
 
     K: Array

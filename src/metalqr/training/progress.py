@@ -25,26 +25,10 @@ class _LogFile:
 
 
 class Progress(Observer):
-    """Reports iterations as they pass, an observer of :func:`metalqr.training.train`.
+    """Reports iterations as they pass, up to the last one, ``iterations``; use it as a context.
 
-    Parameters
-    ----------
-    iterations : int
-        The last iteration, N.
-    label : str
-        Name of the run, shown before the bar.
-    logger : logging.Logger
-        Receives a line at the first and the last iteration and every ``interval`` seconds between.
-    interval : float
-        Seconds between two lines in the log.
-
-    Examples
-    --------
-    >>> import logging
-    >>> import numpy as np
-    >>> with Progress(10, "d1k1, seed 0", logging.getLogger("example")) as progress:
-    ...     for iteration in range(11):
-    ...         progress.reached(iteration, np.zeros((1, 1)), np.array([1.0 / (iteration + 1)]))
+    The label of the run stands before the bar. The log receives a line at the first and the last iteration and every
+    ``interval`` seconds between.
     """
 
     def __init__(self, iterations: int, label: str, logger: logging.Logger, interval: float = 10.0) -> None:

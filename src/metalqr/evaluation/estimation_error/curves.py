@@ -106,82 +106,50 @@ def load_estimation_error(path: PathLike, case: str | None = None) -> xr.Dataset
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """A quantity along the values of a swept parameter, for each of the I + 1 targets, with its slope.
+    """A quantity along the V values of a swept parameter, for each of the I + 1 targets, with its slope.
 
-    Attributes
-    ----------
-    values : array, shape (I + 1, V)
-        Infinite where a rollout overflowed or the quantity does not exist.
-    standard_error : array, shape (I + 1, V)
-        Of the values; 0 where they are exact.
-    slope : array, shape (I + 1,)
-        Least-squares slope of log value against log parameter, over the values of the parameter at which error, noise
-        and bias of the target are finite; NaN for fewer than two.
-    slope_standard_error : array, shape (I + 1,)
-        Of the slope, from the standard errors of the values, taken as independent. Those of a bias are not: they come
-        from the same directions at every radius, and its slope is better than this says.
-    predicted_slope : float
-        See :data:`PREDICTED_SLOPES`.
+    A value is infinite where a rollout overflowed or the quantity does not exist. The slope is the least-squares slope
+    of log value against log parameter, over the values of the parameter at which error, noise and bias of the target
+    are finite; NaN for fewer than two. Its standard error takes those of the values as independent. Those of a bias are
+    not: they come from the same directions at every radius, and its slope is better than this says.
     """
 
-    values: FloatArray
-    standard_error: FloatArray
-    slope: FloatArray
-    slope_standard_error: FloatArray
-    predicted_slope: float
+    values: FloatArray  # (I + 1, V)
+    standard_error: FloatArray  # (I + 1, V); 0 where the values are exact
+    slope: FloatArray  # (I + 1,)
+    slope_standard_error: FloatArray  # (I + 1,)
+    predicted_slope: float  # see PREDICTED_SLOPES
 
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    r"""The errors along one swept parameter, the others at the settings of the case.
+    r"""The errors along the V values of one swept parameter, the others at the settings of the case.
 
-    Attributes
-    ----------
-    parameter : str
-        Name of the setting.
-    values : array, shape (V,)
-        Values of the parameter.
-    repeats : array of int, shape (I + 1, V)
-        Number of estimates that were made.
-    error : Curve
-        Mean over the repeats of the error :math:`\|\tilde\nabla J_i(K) - \nabla J_i(K)\|_F`, and
-        :math:`\|\tilde\nabla L(K) - \nabla L(K)\|_F` of the meta-gradient.
-    error_quantile : array, shape (I + 1, V)
-        90 % quantile of these errors.
-    noise : Curve
-        Deviation of the estimates from their own mean, :math:`(E\|\tilde\nabla - E\tilde\nabla\|_F^2)^{1/2}`.
-    bias : Curve
-        Error of the mean of the estimates: along the smoothing radius that of smoothing alone, along the rollout
-        length that of the length alone, along the perturbations, on which it does not depend, that of both together.
-        For the meta-gradient all three are with exact gradients in place of the inner estimates; for what that leaves
-        out, and for the methods, see :func:`metalqr.evaluation.estimation_error.bias.smoothing_bias` and
-        :func:`metalqr.evaluation.estimation_error.bias.horizon_bias`.
+    The error is the mean over the repeats of :math:`\|\tilde\nabla J_i(K) - \nabla J_i(K)\|_F`, and of
+    :math:`\|\tilde\nabla L(K) - \nabla L(K)\|_F` for the meta-gradient; the noise is the deviation of the estimates
+    from their own mean, :math:`(E\|\tilde\nabla - E\tilde\nabla\|_F^2)^{1/2}`.
+
+    The bias is the error of the mean of the estimates: along the smoothing radius that of smoothing alone, along the
+    rollout length that of the length alone, along the perturbations, on which it does not depend, that of both
+    together. For the meta-gradient all three are with exact gradients in place of the inner estimates; for what that
+    leaves out, and for the methods, see `smoothing_bias` and `horizon_bias`.
     """
 
     parameter: str
-    values: NDArray[Any]
-    repeats: NDArray[np.int64]
+    values: NDArray[Any]  # (V,)
+    repeats: NDArray[np.int64]  # (I + 1, V)
     error: Curve
-    error_quantile: FloatArray
+    error_quantile: FloatArray  # (I + 1, V), of 90 %
     noise: Curve
     bias: Curve
 
 
 @dataclass(frozen=True, eq=False)
 class EstimationError:
-    """The true errors of Algorithms 1 and 2 at one gain. Target i is task i's gradient, the last the meta-gradient.
+    """The true errors of Algorithms 1 and 2 at one gain. Target i is task i's gradient, the last the meta-gradient."""
 
-    Attributes
-    ----------
-    K : array, shape (k, d)
-        The gain.
-    exact_norm : array, shape (I + 1,)
-        Frobenius norm of each exact target.
-    perturbations, smoothing_radius, rollout_length : Sweep
-    """
-
-    K: FloatArray
-    exact_norm: FloatArray
+    K: FloatArray  # (k, d)
+    exact_norm: FloatArray  # (I + 1,), Frobenius norms of the targets
     perturbations: Sweep
     smoothing_radius: Sweep
     rollout_length: Sweep

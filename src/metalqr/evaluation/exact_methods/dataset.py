@@ -20,43 +20,29 @@ METHODS = ("gradient_descent", "natural_gradient", "gauss_newton")
 class ExactDescent:
     r"""n descents side by side; iteration 0 is the start.
 
-    Attributes
-    ----------
-    method : str
-    K : array, shape (N + 1, n, k, d)
-        Gains.
-    gap : array, shape (N + 1, n)
-        The objective less its optimum; rounding, of either sign, near the end.
-    step : array, shape (n,)
-        :math:`\eta`, or :math:`\alpha` on the meta-objective.
-    curvature : array, shape (n,)
-        The largest curvature along the path: the least :math:`h \ge 0` with which every step
-        :math:`K_{n+1} = K_n - \eta D_n` obeys
+    The curvature is the largest along the path: the least :math:`h \ge 0` with which every step
+    :math:`K_{n+1} = K_n - \eta D_n` obeys
 
-        .. math:: f(K_{n+1}) \le f(K_n) - \eta \langle \nabla f(K_n), D_n \rangle (1 - \tfrac{1}{2} \eta h) .
+    .. math:: f(K_{n+1}) \le f(K_n) - \eta \langle \nabla f(K_n), D_n \rangle (1 - \tfrac{1}{2} \eta h) .
 
-        For gradient descent on an h-smooth f this is the descent lemma. Here h is measured, on this path and no other;
-        steps that are lost in rounding do not count.
-    guaranteed_rate : array, shape (n,)
-        Bound on the ratio of successive gaps at every iteration, proved in ``docs/theory.md``. For gradient descent it
-        rests on the measured ``curvature``. NaN where no bound is known.
-    asymptotic_rate : array, shape (n,)
-        Limit of that ratio, from the spectrum at the optimum.
-    linearised_rate : array, shape (n,)
-        Prediction of the linearisation at the optimum for the iterations of ``measured_rate``; NaN where that is.
-    measured_rate : array, shape (n,)
-        By regression over the second half of the iterations before the gap is rounding; NaN where there is none.
+    For gradient descent on an h-smooth f this is the descent lemma. Here h is measured, on this path and no other;
+    steps that are lost in rounding do not count.
+
+    Rates are ratios of successive gaps. The guaranteed one is a bound at every iteration, proved in ``docs/theory.md``;
+    for gradient descent it rests on the measured curvature. NaN where no bound is known. The asymptotic one is the
+    limit, from the spectrum at the optimum. For the other two see
+    :func:`metalqr.evaluation.exact_methods.linearisation.measured_rates`.
     """
 
     method: str
-    K: FloatArray
-    gap: FloatArray
-    step: FloatArray
-    curvature: FloatArray
-    guaranteed_rate: FloatArray
-    asymptotic_rate: FloatArray
-    linearised_rate: FloatArray
-    measured_rate: FloatArray
+    K: FloatArray  # (N + 1, n, k, d)
+    gap: FloatArray  # (N + 1, n), the objective less its optimum; rounding, of either sign, near the end
+    step: FloatArray  # (n,), eta, or alpha on the meta-objective
+    curvature: FloatArray  # (n,)
+    guaranteed_rate: FloatArray  # (n,)
+    asymptotic_rate: FloatArray  # (n,)
+    linearised_rate: FloatArray  # (n,)
+    measured_rate: FloatArray  # (n,)
 
 
 _PER_TASK = ("descent", "task")

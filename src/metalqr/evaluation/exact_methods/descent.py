@@ -32,41 +32,23 @@ class StepSizeError(ArithmeticError):
 class EvaluatedGains:
     """Gains K, one for each of n descents that run side by side, and their exact quantities.
 
-    Attributes
-    ----------
-    K : array, shape (n, k, d)
-    direction : array, shape (n, k, d)
-        The next gain is K - step * direction.
-    slope : array, shape (n,)
-        Inner product of gradient and direction.
-    adaptation : array, shape (I, k, d)
-        The objective is made of the costs of K - adaptation; zero without adaptation.
-    evaluation : PolicyEvaluation
-        Of K - adaptation.
+    The objective is made of the costs of K - adaptation, which is zero without adaptation, and the evaluation is of
+    these. The next gain is K - step * direction.
     """
 
-    K: FloatArray
-    direction: FloatArray
-    slope: FloatArray
-    adaptation: FloatArray
+    K: FloatArray  # (n, k, d)
+    direction: FloatArray  # (n, k, d)
+    slope: FloatArray  # (n,), inner product of gradient and direction
+    adaptation: FloatArray  # (I, k, d)
     evaluation: PolicyEvaluation
 
 
 class DescentObjective(Protocol):
-    """The n objectives of as many independent descents.
+    """The n objectives of as many independent descents."""
 
-    Attributes
-    ----------
-    optimum : array, shape (n, k, d)
-    resolution : array, shape (n,)
-        Changes of the objective of this size and below are rounding.
-    searches : bool
-        Whether the step is searched for, from ``longest_step`` downwards.
-    """
-
-    optimum: FloatArray
-    resolution: FloatArray
-    searches: bool
+    optimum: FloatArray  # (n, k, d)
+    resolution: FloatArray  # (n,); changes of the objective of this size and below are rounding
+    searches: bool  # True if the step is searched for, from `longest_step` downwards
 
     def at(self, K: FloatArray, name: str) -> EvaluatedGains:
         """Evaluate gains, shape (n, k, d); ``name`` is that of an unstable one in the error."""

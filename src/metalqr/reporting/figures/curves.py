@@ -9,7 +9,7 @@ import numpy as np
 
 from metalqr.reporting import summaries
 from metalqr.reporting.figures.palette import BAND, CASE_MARK, CROSS, FLOOR, with_styles
-from metalqr.reporting.figures.style import round_ticks
+from metalqr.reporting.figures.style import band_key, line_key, round_ticks
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -81,18 +81,15 @@ def iteration_limits(cases: Iterable[xr.Dataset]) -> tuple[float, float]:
 
 def curve_keys(cases: list[xr.Dataset]) -> list[Line2D | Patch]:
     """The keys of a legend for floors, ranges and diverged runs, where there are any."""
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    keys: list[Line2D | Patch] = [Line2D([], [], color="0.3", **FLOOR, label="best single gain")]
+    keys: list[Line2D | Patch] = [line_key("best single gain", color="0.3", **FLOOR)]
     seeds = sorted({case.sizes["seed"] for case in cases})
     if seeds[-1] > 1:
         count = str(seeds[-1]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-        keys.append(Patch(color="0.3", **BAND, label=f"range of {count} seeds (line: median)"))
+        keys.append(band_key(f"range of {count} seeds (line: median)"))
     ended = [summaries.diverged(case) for case in cases]
     if number := sum(int(each.sum()) for each in ended):
         label = f"diverged ({number} of {sum(each.size for each in ended)} runs)"
-        keys.append(Line2D([], [], color="0.6", linestyle="none", **CROSS, label=label))
+        keys.append(line_key(label, color="0.6", linestyle="none", **CROSS))
     return keys
 
 

@@ -13,7 +13,7 @@ from metalqr.reporting import captions
 from metalqr.reporting.figures.curves import dimensions
 from metalqr.reporting.figures.figure import Figure
 from metalqr.reporting.figures.palette import BAND, CASE_MARK, CROSS, REFERENCE, TITLE_PAD, with_styles
-from metalqr.reporting.figures.style import label_ticks, logarithmic, new_figure
+from metalqr.reporting.figures.style import band_key, label_ticks, line_key, logarithmic, new_figure
 from metalqr.reporting.labels import declared
 
 if TYPE_CHECKING:
@@ -118,8 +118,8 @@ class _Curves(NamedTuple):
 def _draw(axes: Axes, cases: list[_Curves], parameter: str, limits: tuple[float, float]) -> None:
     top = limits[1]
     for place, (curves, colour, marker) in enumerate(with_styles(cases)):
-        inside = curves.mean <= top
-        mean, bias = np.where(inside, curves.mean, np.nan), np.where(curves.bias <= top, curves.bias, np.nan)
+        inside, bias_inside = curves.mean <= top, curves.bias <= top
+        mean, bias = np.where(inside, curves.mean, np.nan), np.where(bias_inside, curves.bias, np.nan)
         band = np.where(inside, np.fmin(curves.quantile, top), np.nan)
         axes.fill_between(curves.values, mean, band, color=colour, **BAND)
         axes.plot(curves.values, mean, color=colour, label="_error", marker=marker, **CASE_MARK)
@@ -127,8 +127,7 @@ def _draw(axes: Axes, cases: list[_Curves], parameter: str, limits: tuple[float,
         # Side by side, so that none hides another; those of the biases below those of the errors.
         aside = 10.0 * (place - (len(cases) - 1) / 2)
         _draw_beyond(axes, curves.values[~inside], top, (aside, 0.0), "_error beyond", CROSS | {"color": colour})
-        beyond = curves.values[~(curves.bias <= top)]
-        _draw_beyond(axes, beyond, top, (aside, -10.0), "_bias beyond", _hollow(colour))
+        _draw_beyond(axes, curves.values[~bias_inside], top, (aside, -10.0), "_bias beyond", _hollow(colour))
     _draw_guides(axes, cases, declared(parameter).symbol)
     own = {curves.own for curves in cases}
     if len(own) == 1:
@@ -207,20 +206,17 @@ def _power(symbol: str, slope: float) -> str:
 
 
 def _keys(datasets: Mapping[str, xr.Dataset]) -> list[Line2D | Patch]:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
     cases = [
-        Line2D([], [], color=colour, marker=marker, markersize=4.5, markeredgecolor="white", label=dimensions(case))
+        line_key(dimensions(case), color=colour, marker=marker, markersize=4.5, markeredgecolor="white")
         for case, colour, marker in with_styles(datasets.values())
     ]
     return [
         *cases,
-        Line2D([], [], color="0.3", label="mean error"),
-        Patch(color="0.3", **BAND, label="up to the 90 % quantile"),
-        Line2D([], [], color="0.3", marker="o", markersize=3.0, **BIAS, label="bias"),
-        Line2D([], [], **GUIDE, label="slope that theory predicts"),
-        Line2D([], [], **REFERENCE, label="the cases' own setting"),
-        Line2D([], [], color="0.6", linestyle="none", **CROSS, label="error infinite or beyond the axis"),
-        Line2D([], [], linestyle="none", **_hollow("0.5"), label="bias infinite or beyond the axis"),
+        line_key("mean error", color="0.3"),
+        band_key("up to the 90 % quantile"),
+        line_key("bias", color="0.3", marker="o", markersize=3.0, **BIAS),
+        line_key("slope that theory predicts", **GUIDE),
+        line_key("the cases' own setting", **REFERENCE),
+        line_key("error infinite or beyond the axis", color="0.6", linestyle="none", **CROSS),
+        line_key("bias infinite or beyond the axis", linestyle="none", **_hollow("0.5")),
     ]

@@ -12,7 +12,7 @@ from metalqr.config.registries import figures
 from metalqr.reporting import captions
 from metalqr.reporting.figures.curves import dimensions
 from metalqr.reporting.figures.figure import Figure
-from metalqr.reporting.figures.style import logarithmic, new_figure, round_ticks
+from metalqr.reporting.figures.style import line_key, logarithmic, new_figure, round_ticks
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -202,13 +202,10 @@ def _number(value: float) -> str:
 
 
 def _keys() -> list[Line2D]:
-    from matplotlib.lines import Line2D
-
-    methods = [Line2D([], [], color=method.colour, label=method.label, **MEDIAN) for method in METHODS]
     return [
-        *methods,
-        Line2D([], [], color="0.4", label="median task, in the table", **MEDIAN),
-        Line2D([], [], color="0.4", label="other tasks", **OTHERS),
-        Line2D([], [], label="slope of the limit", **LIMIT),
-        Line2D([], [], color="0.4", label="guaranteed bound", **BOUND),
+        *(line_key(method.label, color=method.colour, **MEDIAN) for method in METHODS),
+        line_key("median task, in the table", color="0.4", **MEDIAN),
+        line_key("other tasks", color="0.4", **OTHERS),
+        line_key("slope of the limit", **LIMIT),
+        line_key("guaranteed bound", color="0.4", **BOUND),
     ]

@@ -20,10 +20,7 @@ class Figure(Product):
     def draw(self, datasets: Mapping[str, Any]) -> matplotlib.figure.Figure:
         """Draw the datasets, by name of the experiment (a DataTree of cases) or case, in the house style.
 
-        Raises
-        ------
-        metalqr.reporting.summaries.DatasetError
-            If a dataset is not what the figure needs.
+        A :class:`metalqr.reporting.summaries.DatasetError` says that one is not what the figure needs.
         """
         raise NotImplementedError
 

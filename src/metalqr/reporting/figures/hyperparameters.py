@@ -13,7 +13,7 @@ from metalqr.reporting import captions, summaries
 from metalqr.reporting.figures import curves
 from metalqr.reporting.figures.figure import Figure
 from metalqr.reporting.figures.palette import CROSS, FLOOR, REFERENCE, TITLE_PAD
-from metalqr.reporting.figures.style import label_ticks, logarithmic, new_figure, round_ticks
+from metalqr.reporting.figures.style import label_ticks, line_key, logarithmic, new_figure, round_ticks
 from metalqr.reporting.labels import declared
 
 if TYPE_CHECKING:
@@ -75,14 +75,14 @@ class Hyperparameters(Figure):
 
         rows = [row for tree in datasets.values() for row in summaries.cases(tree, axes=1).items()]
         cases = [case for _, case in rows]
+        sweeps = [_Sweep.of(case, [other for key, other in rows if key == name]) for name, case in rows]
         figure = new_figure(10.0, 2.2 * len(rows) + 0.9, ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
         grid = figure.subplots(len(rows), 3, squeeze=False, width_ratios=(1.25, 1.0, 1.0))
-        final_limits = _final_limits(cases)
+        final_limits = _final_limits(cases, sweeps)
         low, top = final_limits[0], max(map(curves.ratio_top, cases))
         run_limits = low, 1.1 * top if low > 0 else top
         several = len({name for name, _ in rows}) > 1
-        for panels, (name, case) in zip(grid, rows, strict=True):
-            sweep = _Sweep.of(case, reference=_reference([other for key, other in rows if key == name], case))
+        for panels, (name, case), sweep in zip(grid, rows, sweeps, strict=True):
             title = sweep.label[0].upper() + sweep.label[1:] + (f", case {name}" if several else "")
             panels[0].set_title(title, loc="left", fontweight="bold", pad=TITLE_PAD)
             lines = _draw_runs(panels[0], case, sweep, run_limits)
@@ -106,10 +106,11 @@ class _Sweep(NamedTuple):
     label: str
     values: list[Any]
     colours: list[ColorType]
-    reference: Any  # the value in the other rows, or None
+    reference: Any  # the value in the other rows of the case where they agree, or None
+    floors: list[float]  # ratio of the best single gain: one, or one for each value that moves the tasks
 
     @classmethod
-    def of(cls, case: xr.Dataset, reference: Any) -> _Sweep:
+    def of(cls, case: xr.Dataset, rows: list[xr.Dataset]) -> _Sweep:
         import seaborn
 
         (setting,) = summaries.swept_settings(case)
@@ -123,7 +124,12 @@ class _Sweep(NamedTuple):
         values = case[setting].values.tolist()
         # From dark to bright: ordered in grey and for colour-blind readers.
         colours: list[ColorType] = list(seaborn.color_palette("viridis", len(values)).as_hex())
-        return cls(setting, symbol, label, values, colours, reference)
+        elsewhere = {json.loads(row.attrs["settings"]).get(setting) for row in rows} - {None}
+        reference = elsewhere.pop() if len(elsewhere) == 1 else None
+        moves_tasks = setting in case["J_star"].dims
+        places = [{setting: place} for place in range(len(values))] if moves_tasks else [{}]
+        floors = [summaries.floor_ratio(case.isel(place)) for place in places]
+        return cls(setting, symbol, label, values, colours, reference, floors)
 
 
 # --- panels ----------------------------------------------------------------------------------------------------------
@@ -135,8 +141,7 @@ def _draw_runs(axes: Axes, case: xr.Dataset, sweep: _Sweep, limits: tuple[float,
         line = curves.draw_curve(axes, case.isel({sweep.setting: index}), colour, top=limits[1])
         line.set(label=label, linewidth=1.1)
         lines.append(line)
-    floors = _floors(case)
-    for floor, colour in zip(floors, ["black"] if len(floors) == 1 else sweep.colours, strict=True):
+    for floor, colour in zip(sweep.floors, ["black"] if len(sweep.floors) == 1 else sweep.colours, strict=True):
         axes.axhline(floor, color=colour, **FLOOR)
     axes.set(xlabel="iterations", xlim=curves.iteration_limits([case]))
     round_ticks(axes.xaxis, whole=True)
@@ -145,22 +150,13 @@ def _draw_runs(axes: Axes, case: xr.Dataset, sweep: _Sweep, limits: tuple[float,
     return lines
 
 
-def _floors(case: xr.Dataset) -> list[float]:
-    """The ratio of the best single gain: one, or one for each value of a setting that moves the tasks."""
-    (setting,) = summaries.swept_settings(case)
-    if setting not in case["J_star"].dims:
-        return [summaries.floor_ratio(case)]
-    return [summaries.floor_ratio(case.isel({setting: index})) for index in range(case.sizes[setting])]
-
-
 def _draw_final_ratio(axes: Axes, case: xr.Dataset, sweep: _Sweep, limits: tuple[float, float]) -> None:
     positions = _value_axis(axes, sweep)
     _draw_points(axes, positions, summaries.final_ratio(case), sweep.colours)
-    floors = _floors(case)
-    if len(floors) == 1:
-        axes.axhline(*floors, color="black", **FLOOR)
+    if len(sweep.floors) == 1:
+        axes.axhline(*sweep.floors, color="black", **FLOOR)
     else:
-        axes.plot(positions, floors, color="black", **FLOOR)
+        axes.plot(positions, sweep.floors, color="black", **FLOOR)
     axes.set_ylabel("final ratio")
     _set_ratio_axis(axes, limits)
     edge, runs = axes.get_xaxis_transform(), case.sizes["seed"]
@@ -238,10 +234,10 @@ def _value_axis(axes: Axes, sweep: _Sweep) -> FloatArray:
     return places[: len(sweep.values)]
 
 
-def _final_limits(cases: list[xr.Dataset]) -> tuple[float, float]:
+def _final_limits(cases: list[xr.Dataset], sweeps: list[_Sweep]) -> tuple[float, float]:
     """Limits of the final ratios of all rows, so that the effects of two settings can be compared."""
     finals = np.concatenate([summaries.final_ratio(case).values.ravel() for case in cases])
-    floors = [floor for case in cases for floor in _floors(case)]
+    floors = [floor for sweep in sweeps for floor in sweep.floors]
     shown = np.concatenate([finals[np.isfinite(finals)], floors])
     low, high = float(shown.min()), float(shown.max())
     return (low / 1.3, max(1.4 * high, 5.0 * low)) if low > NO_FLOOR else (0.0, 1.1 * max(high, NO_FLOOR))
@@ -260,21 +256,12 @@ def _set_ratio_axis(axes: Axes, limits: tuple[float, float]) -> None:
 # --- words -----------------------------------------------------------------------------------------------------------
 
 
-def _reference(rows: list[xr.Dataset], case: xr.Dataset) -> Any:
-    """The one value that a case's swept setting has in the rows that do not sweep it, or None."""
-    (setting,) = summaries.swept_settings(case)
-    values = {json.loads(row.attrs["settings"]).get(setting) for row in rows} - {None}
-    return values.pop() if len(values) == 1 else None
-
-
 def _keys(cases: list[xr.Dataset]) -> list[Line2D | Patch]:
-    from matplotlib.lines import Line2D
-
-    median = Line2D([], [], color="0.3", marker="o", markersize=6.5, markeredgecolor="white", label="median")
-    run = Line2D([], [], color="0.3", linestyle="none", marker="o", markersize=3, label="one run")
+    median = line_key("median", color="0.3", marker="o", markersize=6.5, markeredgecolor="white")
+    run = line_key("one run", color="0.3", linestyle="none", marker="o", markersize=3)
     keys = [median, run, *curves.curve_keys(cases)]
     if len({summaries.swept_settings(case) for case in cases}) > 1:
-        keys.append(Line2D([], [], **REFERENCE, label="value in the other rows"))
+        keys.append(line_key("value in the other rows", **REFERENCE))
     return keys
 
 

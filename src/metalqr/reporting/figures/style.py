@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from metalqr.common import atomic
+from metalqr.reporting.figures.palette import BAND
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import LayoutEngine
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
     from metalqr.lqr import FloatArray
 
@@ -58,6 +61,20 @@ def new_figure(width: float, height: float, layout: LayoutEngine | Literal["cons
     import matplotlib.figure
 
     return matplotlib.figure.Figure(figsize=(width, height), layout=layout)
+
+
+def line_key(label: str, **style: Any) -> Line2D:
+    """The key of a line or a marker in a legend."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], label=label, **style)
+
+
+def band_key(label: str) -> Patch:
+    """The key of a band in a legend."""
+    from matplotlib.patches import Patch
+
+    return Patch(color="0.3", **BAND, label=label)
 
 
 def round_ticks(axis: Axis, most: int = 7, whole: bool = False) -> None:
@@ -112,18 +129,8 @@ def settle(figure: Figure) -> None:
 def save(figure: Figure, paths: Iterable[str | os.PathLike[str]]) -> None:
     """Write a figure to files whose suffixes choose the formats, with the same bytes every time.
 
-    Every file is rendered before the first is written, and each is written atomically.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-    paths : iterable of path
-        Files that end in ``.pdf``, ``.svg`` or ``.png``. Missing folders are made.
-
-    Raises
-    ------
-    ValueError
-        If a suffix is another; nothing is written then.
+    Every file is rendered before the first is written, and each is written atomically. Another suffix than ``.pdf``,
+    ``.svg`` and ``.png`` raises a ValueError; nothing is written then. Missing folders are made.
     """
     rendered: dict[Path, bytes] = {}
     for path in map(Path, paths):

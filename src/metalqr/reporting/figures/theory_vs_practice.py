@@ -10,14 +10,13 @@ import numpy as np
 from metalqr.config.registries import figures
 from metalqr.reporting import captions
 from metalqr.reporting.figures.figure import Figure
-from metalqr.reporting.figures.style import new_figure
+from metalqr.reporting.figures.style import line_key, new_figure
 from metalqr.reporting.labels import declared
 
 if TYPE_CHECKING:
     import matplotlib.figure
     import xarray as xr
     from matplotlib.axes import Axes
-    from matplotlib.lines import Line2D
 
 #: Rows of the figure, top first.
 SETTINGS = (
@@ -63,7 +62,10 @@ class TheoryVsPractice(Figure):
             panel.set_title(name)
             panel.set_xlabel("power of ten")
         panels[0].set_yticks(range(len(SETTINGS)), [declared(name).axis_label for name in reversed(SETTINGS)])
-        figure.legend(handles=_legend(), loc="outside lower center", ncols=3, frameon=False)
+        keys = [line_key("used by the runs", linestyle="none", markersize=5, **USED_STYLE)]
+        for form, style in FORM_STYLES.items():
+            keys.append(line_key(f"theorems as {form}", linestyle="none", markersize=4.5, **style))
+        figure.legend(handles=keys, loc="outside lower center", ncols=3, frameon=False)
         return figure
 
 
@@ -78,11 +80,10 @@ def _draw_case(panel: Axes, case: xr.Dataset) -> None:
                 continue
             panel.plot([used, required], [place, place], color=style["color"], linewidth=0.8, alpha=0.6)
             panel.plot([required], [place], linestyle="none", markersize=4.5, **style)
-            side: dict[str, Any] = {"xytext": (5, 0), "ha": "left"}
-            if required < used:
-                side = {"xytext": (-5, 0), "ha": "right"}
-            words: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 6.5}
-            panel.annotate(f"{abs(required - used):.0f}", (required, place), color=style["color"], **words, **side)
+            aside, side = (-5, "right") if required < used else (5, "left")
+            words: dict[str, Any] = {"textcoords": "offset points", "va": "center", "ha": side, "fontsize": 6.5}
+            number = f"{abs(required - used):.0f}"
+            panel.annotate(number, (required, place), (aside, 0), color=style["color"], **words)
     panel.margins(x=0.14)
     panel.set_ylim(-0.6, len(SETTINGS) - 0.4)
     panel.grid(axis="y", visible=False)
@@ -92,12 +93,3 @@ def _power(value: xr.DataArray) -> float:
     """Power of ten; minus infinity for zero, which an adaptation rate may be."""
     with np.errstate(divide="ignore"):
         return float(np.log10(value))
-
-
-def _legend() -> list[Line2D]:
-    from matplotlib.lines import Line2D
-
-    handles = [Line2D([], [], linestyle="none", markersize=5, label="used by the runs", **USED_STYLE)]
-    for form, style in FORM_STYLES.items():
-        handles.append(Line2D([], [], linestyle="none", markersize=4.5, label=f"theorems as {form}", **style))
-    return handles
