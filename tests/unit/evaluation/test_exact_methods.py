@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from systems import Array, bases, central_difference, random_tasks, stable_gain, tasks_and_gains
+from systems import Array, bases, central_difference, random_tasks, scalar_tasks, stable_gain, tasks_and_gains
 
 from metalqr import lqr, optimal
 from metalqr.evaluation.exact_methods.dataset import METHODS
@@ -20,8 +20,7 @@ from metalqr.lqr import LQRTasks, PolicyEvaluation, UnstablePolicyError
 from metalqr.lqr.performance_difference import cost_change, optimality_gap
 from metalqr.objectives import meta
 
-ONE = [[[1.0]]]
-SCALAR = LQRTasks(A=[[[0.5]]], B=ONE, Q=ONE, R=ONE, Psi=ONE)
+SCALAR = scalar_tasks(0.5)
 
 
 def above_rounding(tasks: LQRTasks, gap: Array) -> NDArray[np.bool_]:

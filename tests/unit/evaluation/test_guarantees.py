@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from systems import Array, random_tasks, stable_gain
+from systems import random_tasks, scalar_tasks, stable_gain
 
 from metalqr import estimators, lqr, meta
 from metalqr.config.algorithm import MetaSettings
 from metalqr.evaluation import guarantees
 from metalqr.evaluation.stability import Guarantee, GuaranteeCheck, Stability
-from metalqr.lqr import LQRTasks, UnstablePolicyError
+from metalqr.lqr import UnstablePolicyError
 from metalqr.simulation.streams import Stream, Use
 
 SETTINGS = MetaSettings(
@@ -24,7 +24,7 @@ SETTINGS = MetaSettings(
     iterations=3,
 )
 #: Two scalar tasks, J(k) = (1 + k^2) / (1 - (a - k)^2).
-TASKS = LQRTasks([[[0.5]], [[0.8]]], [[[1.0]]] * 2, [[[1.0]]] * 2, [[[1.0]]] * 2, [[[1.0]]] * 2)
+TASKS = scalar_tasks([0.5, 0.8])
 
 
 def checked(K: list[float], unstable: list[int], settings: MetaSettings = SETTINGS, last: float = np.nan) -> Stability:
@@ -107,16 +107,10 @@ def test_an_estimate_at_the_last_gain_counts() -> None:
     assert found.check_of(Guarantee.PERTURBED_STABILISING).first_violation == 1
 
 
-def run(tasks: LQRTasks, seed: int) -> Array:
-    """Five gains, of which the last two are unstable."""
-    return np.array([0.1, 0.5, 1.0, 40.0, -80.0])[:, np.newaxis, np.newaxis] * stable_gain(tasks, seed)
-
-
 def test_every_iteration_is_what_the_functions_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An adaptation rate for which some gains are MAML-stabilising; in chunks of one gain and of all."""
-    tasks = random_tasks(3, radius=0.6, spread=0.3)
-    K = run(tasks, 3)
-    rate = 1e-3
+    """Five gains: the last two are unstable, and at this rate not all are MAML-stabilising. In chunks of one or all."""
+    tasks, rate = random_tasks(3, radius=0.6, spread=0.3), 1e-3
+    K = np.array([0.1, 0.5, 1.0, 40.0, -80.0])[:, np.newaxis, np.newaxis] * stable_gain(tasks, 3)
     settings = SETTINGS.replace(adaptation_rate=rate)
     rest = (np.zeros(5, dtype=int), np.array([1.0, 1.0, 1.0, 1.0, np.nan]), settings, 9)
     found = guarantees.check(tasks, K[0], K, *rest)
@@ -161,7 +155,7 @@ def test_a_diverged_run_ends_unstable() -> None:
 
 
 def test_tasks_of_probability_zero_count_in_definitions_but_not_in_means() -> None:
-    tasks = LQRTasks([[[0.5]], [[0.8]]], [[[1.0]]] * 2, [[[1.0]]] * 2, [[[1.0]]] * 2, [[[1.0]]] * 2, p=[1.0, 0.0])
+    tasks = scalar_tasks([0.5, 0.8], p=[1.0, 0.0])
     found = guarantees.check(tasks, [[0.2]], np.reshape([0.2, -0.3], (2, 1, 1)), [0, 0], [1.0, np.nan], SETTINGS, 0)
     np.testing.assert_allclose(found.mean_cost, [cost(0.5, 0.2), cost(0.5, -0.3)])
     assert np.isfinite(found.objective).all()

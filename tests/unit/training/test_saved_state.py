@@ -24,8 +24,7 @@ from systems import random_tasks
 from metalqr import results, training
 from metalqr.common import atomic
 from metalqr.config.algorithm import MetaSettings
-from metalqr.lqr import LQRTasks
-from metalqr.training import History, Observer, Status, saved_state
+from metalqr.training import History, Observer, Status
 from metalqr.training.saved_state import InterruptionError, SavedState, StateSaver
 
 SETTINGS = MetaSettings(
@@ -90,16 +89,17 @@ def train(file: SavedState, *observers: Observer, seconds: float = 0.0) -> Histo
     return history
 
 
-class AtIteration(Observer):
-    """Does something when an iteration is reached for the first time."""
+class Signals(Observer):
+    """Sends signals to its own process when an iteration is reached for the first time."""
 
-    def __init__(self, wanted: int, act: Callable[[], object]) -> None:
-        self.wanted, self.act, self.done = wanted, act, False
+    def __init__(self, iteration: int, *kinds: signal.Signals) -> None:
+        self.iteration, self.kinds = iteration, kinds
 
     def reached(self, iteration: int, K: Any, cost: Any) -> None:
-        if iteration == self.wanted and not self.done:
-            self.done = True
-            self.act()
+        if iteration == self.iteration:
+            kinds, self.kinds = self.kinds, ()
+            for kind in kinds:
+                os.kill(os.getpid(), kind)
 
 
 # --- going on --------------------------------------------------------------------------------------------------------
@@ -132,17 +132,9 @@ def test_a_run_in_any_parts_is_the_same_run(ending: Status, stops: list[bool]) -
     assert_same(history, whole(ending))
 
 
-def test_an_interrupted_run_is_the_beginning_of_the_whole() -> None:
-    history = training.train(TASKS, K0, SETTINGS, 3, [Stopper(iter([False, False, True]))])
-    assert (history.status, history.status_iteration) == (Status.INTERRUPTED, 3)
-    assert_array_equal(history.K, whole().K[:4])
-    assert_array_equal(history.rollout_steps, whole().rollout_steps[:4])
-    assert np.isnan(history.gradient_norm[3])
-
-
 def test_a_state_that_cannot_go_on_is_refused() -> None:
     state = training.train(TASKS, K0, SETTINGS, 3, [Stopper()])
-    heavier = LQRTasks(TASKS.A, TASKS.B, 2 * TASKS.Q, TASKS.R, TASKS.Psi, TASKS.Sigma0, TASKS.p)
+    heavier = TASKS.replace(Q=2 * TASKS.Q)
     for resume, tasks, gain, settings, message in [
         (whole(), TASKS, K0, SETTINGS, "the run is completed; only an interrupted run"),
         (state, TASKS, 2 * K0, SETTINGS, "started from a gain other than K0"),
@@ -170,6 +162,7 @@ def test_a_state_comes_back_as_it_went(tmp_path: Path) -> None:
     assert file.load() is None
     state = training.train(TASKS, K0, SETTINGS, 3, [Stopper()])
     file.save(state)
+    assert xr.load_dataset(file.path).attrs["stage"] == "saved_states"
     loaded = state_in(tmp_path).load()
     assert loaded is not None
     assert_same(loaded, state)
@@ -219,14 +212,10 @@ def test_a_spoilt_state_starts_afresh(content: bytes | None, tmp_path: Path, cap
     assert f"cannot be used, so training starts afresh: {reason}" in caplog.text
 
 
-def test_a_run_that_has_not_ended_is_not_saved_as_one() -> None:
-    state = training.train(TASKS, K0, SETTINGS, 3, [Stopper()])
+def test_a_run_is_no_saved_state_and_a_state_no_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file, state = state_in(tmp_path), training.train(TASKS, K0, SETTINGS, 3, [Stopper()])
     with pytest.raises(ValueError, match="the run is interrupted and has not ended"):
         state.to_dataset(SETTINGS.as_dict(), 3, case="one", perturbed_policies=10)
-
-
-def test_a_run_is_no_saved_state(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    file = state_in(tmp_path)
     results.save(file.path, whole().to_dataset(SETTINGS.as_dict(), 3, case="one", perturbed_policies=10))
     assert file.load() is None
     assert "it belongs to the stage 'runs'" in caplog.text
@@ -322,62 +311,43 @@ def test_a_signal_saves_and_stops_and_the_next_run_goes_on(
     caplog.set_level(logging.INFO)
     file = state_in(tmp_path)
     before = signal.getsignal(kind)
-    watcher = AtIteration(2, lambda: os.kill(os.getpid(), kind))
     with pytest.raises(
         InterruptionError,
         match=rf"stopped by {kind.name} at iteration 2 of 6; its state is in .*run\.nc; run the same command again",
     ):
-        train(file, watcher, seconds=1e9)
+        train(file, Signals(2, kind), seconds=1e9)
     assert signal.getsignal(kind) is before
     assert_same(train(state_in(tmp_path), seconds=1e9), whole())
     assert "resuming from iteration 2, saved in" in caplog.text
 
 
 def test_a_signal_at_the_end_changes_nothing(tmp_path: Path) -> None:
-    watcher = AtIteration(6, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    assert_same(train(state_in(tmp_path), watcher, seconds=1e9), whole())
+    assert_same(train(state_in(tmp_path), Signals(6, signal.SIGTERM), seconds=1e9), whole())
 
 
 def test_a_second_sigterm_does_not_keep_it_from_saving(tmp_path: Path) -> None:
     """Slurm sends it to every step of a job, and a job's Snakemake passes it on."""
-
-    def twice() -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGTERM)
-
     with pytest.raises(InterruptionError, match="stopped by SIGTERM at iteration 2"):
-        train(state_in(tmp_path), AtIteration(2, twice), seconds=1e9)
+        train(state_in(tmp_path), Signals(2, signal.SIGTERM, signal.SIGTERM), seconds=1e9)
     state = state_in(tmp_path).load()
     assert state is not None
     assert state.status_iteration == 2
 
 
 def test_a_second_ctrl_c_ends_it_as_usual(tmp_path: Path) -> None:
-    def twice() -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
-
     with pytest.raises(KeyboardInterrupt):
-        train(state_in(tmp_path), AtIteration(2, twice), seconds=1e9)
+        train(state_in(tmp_path), Signals(2, signal.SIGINT, signal.SIGINT), seconds=1e9)
 
 
 def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        watcher = AtIteration(2, lambda: os.kill(os.getpid(), signal.SIGINT))
-        assert_same(train(state_in(tmp_path), watcher, seconds=1e9), whole())
+        assert_same(train(state_in(tmp_path), Signals(2, signal.SIGINT), seconds=1e9), whole())
     finally:
         signal.signal(signal.SIGINT, before)
 
 
 def test_a_signal_whose_state_cannot_be_saved_says_so(tmp_path: Path) -> None:
     (tmp_path / "states").write_text("a file in place of the folder")
-    watcher = AtIteration(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(InterruptionError, match=r"its state could not be saved: .*run\.nc: cannot be"):
-        train(state_in(tmp_path), watcher, seconds=1e9)
-
-
-def test_a_saved_state_says_what_it_is(tmp_path: Path) -> None:
-    dataset = xr.load_dataset(saved(tmp_path).path)
-    assert dataset.attrs["stage"] == "saved_states"
-    assert set(dataset.data_vars) == set(saved_state.SAVED_STATES.variables)
+        train(state_in(tmp_path), Signals(2, signal.SIGTERM), seconds=1e9)
