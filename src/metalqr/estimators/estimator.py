@@ -58,22 +58,10 @@ class Estimator(Plugin):
         return cls.weights is not None and set(cls.signs) <= {1, -1} and {cls.coefficients, cls.points} == own
 
     def coefficients(self, values: Array, memory: Memory, tasks: NDArray[np.int64]) -> tuple[Array, Memory]:
-        """The coefficient of each perturbation.
+        """The coefficient of each perturbation (n, M), and the memory for the next iteration.
 
-        Parameters
-        ----------
-        values : array, shape (n, S, M)
-            Values at K + s U_m, for each s of ``signs``; they may be infinite or not a number.
-        memory : mapping of str to array
-            Memory that this method returned an iteration before; empty at the first.
-        tasks : array of int, shape (n,)
-            The task that each row belongs to.
-
-        Returns
-        -------
-        array, shape (n, M)
-        mapping of str to array
-            Memory for the next iteration.
+        The values (n, S, M) are those at K + s U_m, for each s of ``signs``, of the task of each row; they may be
+        infinite or not a number. The memory is what this method returned an iteration before, and empty at the first.
         """
         if self.weights is None:
             raise NotImplementedError(f"{type(self).__name__} sets no weights, so it must override coefficients")
@@ -132,20 +120,11 @@ class Estimator(Plugin):
 class Direction(NamedTuple):
     """A gradient or an estimate of it, with what it took: the gain moves by -learning_rate times the gradient.
 
-    Attributes
-    ----------
-    gradient : array
-        Of the shape of the gain.
-    memory : mapping of str to array
-        Memory of the estimator or the method for the next iteration.
-    rollout_steps : int
-        Simulated steps, all rollouts together.
-    unstable_perturbations : int
-        Perturbed policies K + s U_m that do not stabilise their task. Their cost over a finite rollout is finite, so
-        the estimate uses it.
+    Unstable are the perturbed policies K + s U_m that do not stabilise their task. Their cost over a finite rollout is
+    finite, so the estimate uses it.
     """
 
-    gradient: Array
-    memory: Mapping[str, NDArray[Any]] = {}
-    rollout_steps: int = 0
+    gradient: Array  # of the shape of the gain
+    memory: Mapping[str, NDArray[Any]] = {}  # of the estimator or the method, for the next iteration
+    rollout_steps: int = 0  # simulated steps, all rollouts together
     unstable_perturbations: int = 0

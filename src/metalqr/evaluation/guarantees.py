@@ -36,19 +36,9 @@ def check(
     the sub-level set of :math:`K_0`, and the mean gap to the optima falls at every step. The estimates in
     :math:`K_n^i` are drawn afresh, from streams of the run's seed that the run itself does not use.
 
-    Parameters
-    ----------
-    tasks : LQRTasks
-    K0 : array_like, shape (k, d)
-        The initial gain, stabilising for every task.
-    K : array, shape (n + 1, k, d)
-        The gains of the run, as in :class:`metalqr.training.History`. The last may be unstable.
-    unstable_perturbations, gradient_norm : array_like, shape (n + 1,)
-        Of the run; where the norm is NaN the run made no estimate.
-    settings : MetaSettings
-        Settings of the run.
-    seed : int
-        Seed of the run.
+    K (n + 1, k, d), which begins with K0, and ``unstable_perturbations`` and ``gradient_norm`` (n + 1,) are those of
+    the run with these settings and this seed, as in :class:`metalqr.training.History`. The last gain may be unstable;
+    where the norm is NaN the run made no estimate.
 
     Raises
     ------

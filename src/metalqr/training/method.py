@@ -16,23 +16,12 @@ if TYPE_CHECKING:
 
 
 class Work(NamedTuple):
-    """Simulations of an iteration.
+    """Simulations of an iteration."""
 
-    Attributes
-    ----------
-    policies : int
-        Perturbed policies that are held in memory, all tasks together.
-    rollouts : int
-        All rollouts, those inside an adaptation included.
-    rounds : int
-        Number of times that so many policies are tried in turn.
-    inner : int
-        Perturbed policies of adaptations that are held in memory beside: none where compiled rollouts draw them.
-    """
-
-    policies: int
-    rollouts: int
-    rounds: int = 1
+    policies: int  # perturbed policies that are held in memory, all tasks together
+    rollouts: int  # all rollouts, those inside an adaptation included
+    rounds: int = 1  # number of times that so many policies are tried in turn
+    #: Perturbed policies of adaptations that are held in memory beside: none where compiled rollouts draw them.
     inner: int = 0
 
     @property
@@ -51,24 +40,12 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """The state of a run, and the results of the step that led to it.
+    """The state of a run, and the results of the step that led to it; every step must give the gradient norm."""
 
-    Attributes
-    ----------
-    K : array, shape (k, d) or (I, k, d)
-        The gain of all tasks, or one for each.
-    memory : mapping of str to array
-        State of the method in addition to the gain; saved with the state of a run.
-    gradient_norm : float
-        Frobenius norm of the direction followed; infinite where rollouts overflowed. Every step must give it.
-    rollout_steps, unstable_perturbations : int
-        Of the step, as in :class:`metalqr.estimators.estimator.Direction`.
-    """
-
-    K: Array
-    memory: Memory = field(default_factory=dict)
-    gradient_norm: float = np.nan
-    rollout_steps: int = 0
+    K: Array  # (k, d), the gain of all tasks, or (I, k, d), one for each
+    memory: Memory = field(default_factory=dict)  # state of the method beside the gain; saved with that of a run
+    gradient_norm: float = np.nan  # Frobenius norm of the direction followed; infinite where rollouts overflowed
+    rollout_steps: int = 0  # as in Direction, of the step
     unstable_perturbations: int = 0
 
 

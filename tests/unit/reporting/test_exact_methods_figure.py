@@ -10,10 +10,9 @@ from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from metalqr import results
 from metalqr.config.registries import figures
 from metalqr.evaluation.exact_methods.dataset import METHODS as NAMES
-from metalqr.evaluation.exact_methods.dataset import exact_methods_dataset, load_exact_methods
+from metalqr.evaluation.exact_methods.dataset import exact_methods_dataset
 from metalqr.reporting.figures.exact_methods import METHODS
 
 COLOURS = {method.key: method.colour for method in METHODS}
@@ -25,11 +24,9 @@ def drawn(datasets: dict[str, xr.Dataset]) -> Figure:
 
 
 @pytest.fixture(scope="module")
-def case(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
-    path = tmp_path_factory.mktemp("files") / "case.nc"
+def case() -> xr.Dataset:
     paths = [descents.descent(method) for method in NAMES]
-    results.save(path, exact_methods_dataset(paths, descents.meta_descent(), {}, case="d2k1"))
-    return load_exact_methods(path)
+    return exact_methods_dataset(paths, descents.meta_descent(), {}, case="d2k1")
 
 
 @pytest.fixture(scope="module")

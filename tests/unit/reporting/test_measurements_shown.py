@@ -14,10 +14,8 @@ from drawn import dotted_places, legend_texts, lines, overlaps_and_escapes, tick
 from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 
-from metalqr import results
 from metalqr.config.registries import figures, tables
-from metalqr.evaluation.estimation_error.curves import load_estimation_error
-from metalqr.evaluation.stability import Guarantee, load_stability, stability_dataset
+from metalqr.evaluation.stability import Guarantee, stability_dataset
 from metalqr.reporting.tables.markdown import save, to_markdown
 from metalqr.reporting.tables.stability import PROMISES
 
@@ -27,20 +25,12 @@ STABILITY, ERRORS = tables.get("stability")(), figures.get("estimation_error")()
 
 
 @pytest.fixture(scope="module")
-def stability(tmp_path_factory: pytest.TempPathFactory) -> dict[str, xr.Dataset]:
+def stability() -> dict[str, xr.Dataset]:
     """One case with a run that kept everything and one that kept half, another with a run that rose to infinity."""
-    folder, found = tmp_path_factory.mktemp("stability"), {}
-    runs = {
-        "one": {
-            0: measurements.stability(share=1.0, rise=0.0),
-            1: measurements.stability(length=12, share=0.5, rise=0.25),
-        },
-        "two": {0: measurements.stability(rise=math.inf)},
-    }
-    for case, by_seed in runs.items():
-        results.save(folder / f"{case}.nc", stability_dataset(by_seed, measurements.SETTINGS, case=case))
-        found[case] = load_stability(folder / f"{case}.nc", case)
-    return found
+    kept = measurements.stability(share=1.0, rise=0.0)
+    half = measurements.stability(length=12, share=0.5, rise=0.25)
+    runs = {"one": {0: kept, 1: half}, "two": {0: measurements.stability(rise=math.inf)}}
+    return {case: stability_dataset(by_seed, measurements.SETTINGS, case=case) for case, by_seed in runs.items()}
 
 
 def test_every_promise_has_words() -> None:
@@ -116,18 +106,14 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-def saved(folder: Path, **cases: dict[str, Any]) -> dict[str, xr.Dataset]:
-    found = {}
-    for case, changes in cases.items():
-        errors = measurements.estimation_error(**changes)
-        results.save(folder / f"{case}.nc", errors.to_dataset(measurements.SETTINGS, 0, case=case))
-        found[case] = load_estimation_error(folder / f"{case}.nc", case)
-    return found
+def measured(**cases: dict[str, Any]) -> dict[str, xr.Dataset]:
+    found = {case: measurements.estimation_error(**changes) for case, changes in cases.items()}
+    return {case: errors.to_dataset(measurements.SETTINGS, 0, case=case) for case, errors in found.items()}
 
 
 @pytest.fixture(scope="module")
-def errors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, xr.Dataset]:
-    return saved(tmp_path_factory.mktemp("errors"), **CASES)
+def errors() -> dict[str, xr.Dataset]:
+    return measured(**CASES)
 
 
 @pytest.fixture(scope="module")
@@ -208,9 +194,9 @@ def test_axes_hold_everything_regular_and_name_the_values(figure: Figure, errors
     assert not overlaps_and_escapes(figure)
 
 
-def test_a_single_case_with_single_values_and_one_with_nothing_finite(tmp_path: Path) -> None:
+def test_a_single_case_with_single_values_and_one_with_nothing_finite() -> None:
     single = {parameter: (value,) for parameter, value in measurements.SETTINGS.items() if parameter != "iterations"}
-    found = saved(tmp_path, one={"values": single}, two={"values": single, "infinite": {"bias": (0,), "error": (0,)}})
+    found = measured(one={"values": single}, two={"values": single, "infinite": {"bias": (0,), "error": (0,)}})
     for datasets in ({"two": found["two"]}, found):
         drawn = ERRORS.make(datasets)
         assert not overlaps_and_escapes(drawn)

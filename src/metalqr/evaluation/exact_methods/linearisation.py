@@ -17,19 +17,11 @@ class Linearisation:
     With y the components of K - K* in the modes, the gap is :math:`\sum_j w_j y_j^2` up to terms of third order, and an
     iteration multiplies :math:`y_j` by the mode's multiplier :math:`t_j`. So gaps shrink by
     :math:`\max_j t_j^2` in the long run, and before that by what the modes of the start make of it.
-
-    Attributes
-    ----------
-    modes : array, shape (n, m, m)
-        A mode in each row, orthonormal, over the entries of a gain row by row; m = kd.
-    weights : array, shape (n, m)
-        What a unit of each mode adds to the gap.
-    multipliers : array, shape (n, m)
     """
 
-    modes: FloatArray
-    weights: FloatArray
-    multipliers: FloatArray
+    modes: FloatArray  # (n, m, m), a mode in each row, orthonormal, over the entries of a gain row by row; m = kd
+    weights: FloatArray  # (n, m), what a unit of each mode adds to the gap
+    multipliers: FloatArray  # (n, m)
 
     def asymptotic_rate(self) -> FloatArray:
         r"""Limit of the ratio of successive gaps from nearly every start: :math:`\max_j t_j^2`, shape (n,)."""
