@@ -152,44 +152,36 @@ def test_a_gain_for_each_task_has_its_dimension(
 
 
 @pytest.mark.parametrize(
-    ("settings", "seed", "case", "cut", "message"),
+    ("changes", "message"),
     [
-        ({"perturbations": 5}, 0, "one", None, "it was run with perturbations: 5, but perturbations: 4 is wanted"),
         (
-            {"rollout_length": 9},
-            0,
-            "one",
-            None,
+            {"settings": {"perturbations": 5}},
+            "it was run with perturbations: 5, but perturbations: 4 is wanted",
+        ),
+        (
+            {"settings": {"rollout_length": 9}},
             "it was run with rollout_length: 9, but rollout_length: 50 is wanted, since the defau",
         ),
-        ({}, 1, "one", None, "it is a run of seed 1, not 0"),
-        ({}, 0, "two", None, "it belongs to the case 'two', not 'one'"),
+        ({"seed": 1}, "it is a run of seed 1, not 0"),
+        ({"case": "two"}, "it belongs to the case 'two', not 'one'"),
+        ({"last": 6}, "it holds 7 iterations where its settings allow 6"),
         # NumPy would broadcast a gain of shape (1, 1) to the (1, 2) of the case.
-        ({}, 0, "one", "state", "its dimension state is 1, but 2 in"),
-        ({}, 0, "one", "task", "its dimension task is 1, but 3 in"),
+        ({"cut": "state"}, "its dimension state is 1, but 2 in"),
+        ({"cut": "task"}, "its dimension task is 1, but 3 in"),
     ],
 )
 def test_run_of_another_place_is_refused(
-    settings: dict[str, Any], seed: int, case: str, cut: str | None, message: str, tmp_path: Path, optima: Any
+    changes: dict[str, Any], message: str, tmp_path: Path, optima: dict[str, Path]
 ) -> None:
-    path = tmp_path / "run.nc"
-    save_run(path, make_history(5), {**SETTINGS, **settings}, seed, case=case)
-    if cut:
-        xr.load_dataset(path).isel({cut: slice(0, 1)}).to_netcdf(path)
+    path, run = tmp_path / "run.nc", {"settings": {}, "seed": 0, "case": "one", "last": 5, "cut": None, **changes}
+    save_run(path, make_history(run["last"]), {**SETTINGS, **run["settings"]}, run["seed"], case=run["case"])
+    if run["cut"]:
+        xr.load_dataset(path).isel({run["cut"]: slice(0, 1)}).to_netcdf(path)
     with pytest.raises(results.StorageError, match=rf"run\.nc: {message}"):
         results.combine_runs([path], optima, experiment(), "one")
 
 
-@pytest.mark.parametrize(
-    ("iterations", "count", "error", "message"),
-    [
-        (6, 1, results.StorageError, "it holds 7 iterations where its settings allow 6"),
-        (5, 2, ValueError, "one: more run files than the experiment has runs"),
-    ],
-)
-def test_too_much_is_refused(
-    iterations: int, count: int, error: type[Exception], message: str, tmp_path: Path, optima: dict[str, Path]
-) -> None:
-    save_run(tmp_path / "run.nc", make_history(iterations), SETTINGS, 0)
-    with pytest.raises(error, match=message):
-        results.combine_runs([tmp_path / "run.nc"] * count, optima, experiment(), "one")
+def test_too_many_runs_are_refused(tmp_path: Path, optima: dict[str, Path]) -> None:
+    save_run(tmp_path / "run.nc", make_history(5), SETTINGS, 0)
+    with pytest.raises(ValueError, match="one: more run files than the experiment has runs"):
+        results.combine_runs([tmp_path / "run.nc"] * 2, optima, experiment(), "one")
