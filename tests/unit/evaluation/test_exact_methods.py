@@ -340,6 +340,7 @@ META: dict[str, Any] = {
     "iterations": 3,
 }  # fmt: skip
 UNSTABLE_STEP = "the gain of iteration 1 does not stabilise task 0"
+ADVICE = "the spectral radius of A - B K must be below 1; take a smaller step"
 NO_METHOD = "method: 'newton' is not one of gradient_descent, natural_gradient, gauss_newton"
 NO_MINIMUM = "optimum is no minimum of the meta-objective with the adaptation rate 0.0: the smallest eigenvalue"
 #: Of this gain the adaptation is unstable.
@@ -356,7 +357,7 @@ ADAPTED = {"K0": [[-0.45]], "adaptation_rate": 0.1, "optimum": [[0.2655644370746
         (descend_tasks, {"method": "newton"}, NO_METHOD),
         (descend_tasks, {"K0": [[0.0, 1.0]]}, "K0 has shape (1, 2), expected (1, 1)"),
         (descend_tasks, {"K0": [[2.0]]}, "K0 does not stabilise task 0 (spectral radius 1.5)"),
-        (descend_tasks, {"step": 1.0}, f"{UNSTABLE_STEP} (spectral radius 1.27777778): the spectral radius of A - B K"),
+        (descend_tasks, {"step": 1.0}, f"{UNSTABLE_STEP} (spectral radius 1.27777778): {ADVICE}"),
         (descend_tasks, {"step": 1.5e308}, f"{UNSTABLE_STEP} (spectral radius inf)"),
         (descend_meta, {"step": [0.1, 0.1]}, "step has shape (2,), expected () or (1,)"),
         (descend_meta, {"step": -1.0}, "step: -1.0 is not a finite number > 0"),
