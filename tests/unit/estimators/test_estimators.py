@@ -168,20 +168,23 @@ def test_gains_whose_closed_loop_overflows_count_as_unstable(state_dim: int, act
     assert estimate.unstable_perturbations == 12
 
 
-@pytest.mark.parametrize("estimate", [estimators.estimate_gradient, estimators.estimate_meta_gradient])
+ONE, TWO = estimators.estimate_gradient, estimators.estimate_meta_gradient
+
+
 @pytest.mark.parametrize(
-    ("K", "message"), [(np.zeros((3, 2)), r"K has shape \(3, 2\)"), (np.full((2, 3), np.nan), "not finite")]
+    ("estimate", "K", "message"),
+    [
+        (ONE, np.zeros((3, 2)), r"K has shape \(3, 2\)"),
+        (TWO, np.zeros((3, 2)), r"K has shape \(3, 2\)"),
+        (ONE, np.full((2, 3), np.nan), "not finite"),
+        (TWO, np.full((2, 3), np.nan), "not finite"),
+        (TWO, np.zeros((2, 2, 3)), "one gain for all tasks"),
+    ],
 )
 def test_bad_gains_are_refused(estimate: Callable[..., Array], K: Array, message: str) -> None:
     tasks = similar_tasks(seed=11, count=2, state_dim=3, action_dim=2)
     with pytest.raises(ValueError, match=message):
         estimate(tasks, K, SETTINGS, Stream(0))
-
-
-def test_algorithm_2_wants_one_gain_for_all_tasks() -> None:
-    tasks = similar_tasks(seed=11, count=2, state_dim=3, action_dim=2)
-    with pytest.raises(ValueError, match="one gain for all tasks"):
-        estimators.estimate_meta_gradient(tasks, np.zeros((2, 2, 3)), SETTINGS, Stream(0))
 
 
 def test_more_policies_than_fit_are_named_with_what_they_take() -> None:

@@ -69,13 +69,10 @@ def test_training_comes_near_the_best_single_gain_and_never_below_it(changes: di
 
 def test_a_run_is_a_function_of_its_arguments_alone() -> None:
     tasks = similar_tasks(seed=5, count=2, state_dim=3, action_dim=2)
-    try:
-        runs = []
-        for threads in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
-            numba.set_num_threads(threads)
-            runs.append(meta.train(tasks, np.zeros((2, 3)), SETTINGS, seed=1))
-    finally:
-        numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+    runs = []
+    for threads in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
+        numba.set_num_threads(threads)
+        runs.append(meta.train(tasks, np.zeros((2, 3)), SETTINGS, seed=1))
     for field in dataclasses.fields(meta.History):
         assert_array_equal(getattr(runs[0], field.name), getattr(runs[1], field.name))
     other = meta.train(tasks, np.zeros((2, 3)), SETTINGS, seed=2)
