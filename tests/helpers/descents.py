@@ -14,13 +14,11 @@ GAP_RATES = {
 META_RATE = 0.98
 
 
-def descent(
-    method: str, iterations: int = 40, state_dim: int = 2, action_dim: int = 1, **changes: Array
-) -> ExactDescent:
-    """A descent of three tasks."""
+def descent(method: str, iterations: int = 40, **changes: Array) -> ExactDescent:
+    """A descent of three tasks with d = 2 and k = 1."""
     rates = np.array(GAP_RATES[method])
     arrays = {
-        "K": np.zeros((iterations + 1, 3, action_dim, state_dim)),
+        "K": np.zeros((iterations + 1, 3, 1, 2)),
         "gap": np.array([3.0, 2.0, 1.0]) * rates ** np.arange(iterations + 1)[:, np.newaxis],
         "step": np.array([0.1, 0.2, 0.3]),
         "curvature": np.array([5.0, 4.0, 3.0]),
@@ -32,12 +30,12 @@ def descent(
     return ExactDescent(method=method, **(arrays | changes))
 
 
-def meta_descent(iterations: int = 40) -> ExactDescent:
+def meta_descent() -> ExactDescent:
     """A descent on the meta-objective."""
     return ExactDescent(
         method="exact_maml",
-        K=np.zeros((iterations + 1, 1, 1, 2)),
-        gap=5.0 * META_RATE ** np.arange(iterations + 1, dtype=float)[:, np.newaxis],
+        K=np.zeros((41, 1, 1, 2)),
+        gap=5.0 * META_RATE ** np.arange(41.0)[:, np.newaxis],
         step=np.array([0.004]),
         curvature=np.array([77.0]),
         guaranteed_rate=np.array([np.nan]),

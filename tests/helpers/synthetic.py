@@ -125,8 +125,8 @@ def figure1_dataset(**changes: Any) -> xr.DataTree:
     )
 
 
-def sweep_datasets(**changes: Any) -> dict[str, xr.DataTree]:
-    """Five sweeps like those of the default config, some of whose runs diverged; ``changes`` go to each."""
+def sweep_datasets() -> dict[str, xr.DataTree]:
+    """Five sweeps like those of the default config, some of whose runs diverged."""
     radius = {value: {"unstable": 500 * value**2.2, "noise": 0.002 / value} for value in (0.01, 0.02, 0.05, 0.1, 0.4)}
     count = {value: {"noise": 0.2 / value**0.5} for value in (10, 30, 100, 200)}
     length = {value: {"last": 0.04 + 0.3 / value} for value in (5, 15, 50, 150)}
@@ -141,4 +141,4 @@ def sweep_datasets(**changes: Any) -> dict[str, xr.DataTree]:
         "adaptation": {"sweep": {"adaptation_rate": list(adapt)}, "by_value": adapt},
         "learning": {"sweep": {"learning_rate": list(rate)}, "by_value": rate, "ends": gone},
     }
-    return {name: experiment(name, d2k2=case(**sweep | changes)) for name, sweep in sweeps.items()}
+    return {name: experiment(name, d2k2=case(**sweep)) for name, sweep in sweeps.items()}
