@@ -258,18 +258,6 @@ def test_from_the_optimum_there_is_no_rate_to_measure() -> None:
 # --- the meta-objective
 
 
-def test_without_adaptation_it_is_gradient_descent_on_the_mean_cost() -> None:
-    tasks = random_tasks(5, 3, 2, 2, spread=0.2)
-    shared = optimal.shared_gain(tasks)
-    K0 = shared.K + 0.05
-    descent = descend_meta(tasks, K0, 0.0, shared.K, 30)
-    K = K0
-    for n in range(31):
-        np.testing.assert_allclose(descent.K[n, 0], K, rtol=1e-11, atol=1e-12)
-        assert descent.gap[n, 0] == pytest.approx(tasks.p @ lqr.cost(tasks, K) - shared.objective, abs=1e-12)
-        K = K - descent.step * np.tensordot(tasks.p, lqr.gradient(tasks, K), 1)
-
-
 def test_of_one_task_without_adaptation_it_is_its_gradient_descent() -> None:
     tasks = random_tasks(6, 1, 3, 1)
     single = descend_tasks(tasks, np.zeros((1, 3)), "gradient_descent", 200)

@@ -133,27 +133,23 @@ def test_a_step_without_a_gradient_norm_is_refused_at_once() -> None:
         run(method, Stream(0), 3)
 
 
-def test_every_observer_is_asked_before_a_run_stops() -> None:
-    class Stop(Observer):
-        asked = 0
+def test_observers_see_every_iteration_and_each_is_asked_before_a_run_stops() -> None:
+    class Watcher(Observer):
+        def __init__(self, stops: bool) -> None:
+            self.answer, self.asked = stops, 0
+            self.seen: list[tuple[int, Array]] = []
+
+        def reached(self, iteration: int, K: Array, cost: Array) -> None:
+            self.seen.append((iteration, cost))
 
         def stops(self, state: Callable[[], History]) -> bool:
             self.asked += 1
-            return True
+            return self.answer
 
-    tasks, observers = similar_tasks(seed=11, count=2, state_dim=1, action_dim=1), [Stop(), Stop()]
-    history = meta.train(tasks, np.zeros((1, 1)), SETTINGS, 0, observers)
-    assert history.status == "interrupted"
-    assert [each.asked for each in observers] == [1, 1]
-
-
-def test_an_observer_sees_every_iteration() -> None:
-    class Watcher(Observer):
-        def reached(self, iteration: int, K: Array, cost: Array) -> None:
-            seen.append((iteration, cost))
-
-    seen: list[tuple[int, Array]] = []
-    tasks = similar_tasks(seed=11, count=2, state_dim=1, action_dim=1)
-    history = meta.train(tasks, np.zeros((1, 1)), SETTINGS, 0, [Watcher()])
-    assert [n for n, _ in seen] == list(range(7))
-    assert_array_equal([cost for _, cost in seen], history.cost)
+    tasks, watcher = similar_tasks(seed=11, count=2, state_dim=1, action_dim=1), Watcher(False)
+    history = meta.train(tasks, np.zeros((1, 1)), SETTINGS, 0, [watcher])
+    assert [n for n, _ in watcher.seen] == list(range(7))
+    assert_array_equal([cost for _, cost in watcher.seen], history.cost)
+    both = [Watcher(True), Watcher(True)]
+    assert meta.train(tasks, np.zeros((1, 1)), SETTINGS, 0, both).status == "interrupted"
+    assert [each.asked for each in both] == [1, 1]

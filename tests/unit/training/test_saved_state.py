@@ -158,10 +158,9 @@ def saved(folder: Path) -> SavedState:
 
 
 def test_a_state_comes_back_as_it_went(tmp_path: Path) -> None:
-    file = state_in(tmp_path)
-    assert file.load() is None
+    assert state_in(tmp_path).load() is None
     state = training.train(TASKS, K0, SETTINGS, 3, [Stopper()])
-    file.save(state)
+    file = saved(tmp_path)
     assert xr.load_dataset(file.path).attrs["stage"] == "saved_states"
     loaded = state_in(tmp_path).load()
     assert loaded is not None
