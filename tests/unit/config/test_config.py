@@ -17,7 +17,6 @@ from metalqr.config import ConfigError, Plan, check_config, schema
 from metalqr.config.algorithm import RESERVED_NAMES, MetaSettings, all_declarations
 from metalqr.config.identity import configuration_digest, difference
 from metalqr.config.problems import SettingsError
-from metalqr.config.registries import families
 from pipeline import Sources
 
 STEPS: dict[str, Any] = {"learning_rate": 1e-3, "adaptation_rate": 0.0}
@@ -190,16 +189,23 @@ def test_given_tasks_are_possible() -> None:
     assert plan.task_plugins(D1K1) == [ROOT / "src/metalqr/systems/given.py"]
 
 
-def test_spelling_and_order_of_a_task_block_change_nothing() -> None:
-    tasks = DEFAULT["cases"]["d1k1"]["tasks"]
-    other = with_value("cases.d1k1.tasks", dict(reversed({**tasks, "noise_trace": 1}.items())))
-    other["cases"]["d1k1"]["initial_gain"] = [[0]]
-    block = Plan(with_value("cases.d1k1.initial_gain", [[0.0]])).task_block(D1K1)
-    # Snakemake compares params by their text.
-    assert repr(Plan(other).task_block(D1K1)) == repr(block)
-    chosen = {name: value for name, value in block["tasks"].items() if name != "family"}
-    full = families.get("similar").Settings(**chosen).as_dict()
-    assert {**full, "family": "similar"} == {**tasks, "largest_spectral_radius": None}
+def respelled(value: Any) -> Any:
+    """The same in a config: keys in another order, and whole numbers without their point."""
+    if isinstance(value, dict):
+        return {key: respelled(entry) for key, entry in reversed(value.items())}
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def test_spelling_and_order_of_a_block_change_nothing() -> None:
+    """Snakemake compares params, captions among them, by their text."""
+    config = overlaid("{algorithm: {smoothing_radius: 1.0, learning_rate: 2.0}, theory: {requirements: {target: 1.0}}}")
+    other = {key: respelled(block) if key in ("algorithm", "theory") else block for key, block in config.items()}
+    other["cases"] = {case: respelled(block) for case, block in config["cases"].items()}
+    one, another = Plan(config), Plan(other)
+    assert repr(another.task_block(D1K1)) == repr(one.task_block(D1K1))
+    assert repr(another.checked.theory) == repr(one.checked.theory)
+    assert another.figures.by_name == one.figures.by_name
+    assert another.tables.by_name == one.tables.by_name
 
 
 def test_null_removes_what_an_overlay_does_not_want() -> None:
@@ -416,7 +422,7 @@ OWN = OWN_METHOD.replace("NAME", "own")
 def problem_of_plugin(content: str, folder: Path) -> str:
     """The problem of a file of one's own, without its beginning."""
     (folder / "own.py").write_text(content)
-    (problem,) = problems(with_value("plugins", ["own.py"]), folder)
+    (problem,) = problems({"plugins": ["own.py"]}, folder)
     assert "\n" not in problem
     return problem.removeprefix("plugins: own.py: ")
 

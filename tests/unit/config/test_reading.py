@@ -126,7 +126,6 @@ def test_a_tag_runs_nothing(tmp_path: Path) -> None:
     ("content", "printed"),
     [
         ("seed: 3\n", "The config can be used.\n"),
-        ("\tseed: 3\n", "The config has a problem:\n  mine.yaml: line 1, column 1: a tab; indent with spaces\n"),
         ("seed: -3\n", "The config has a problem:\n  seed: -3 is not >= 0\n"),
     ],
 )

@@ -4,10 +4,9 @@ import re
 from types import SimpleNamespace
 
 import pytest
-from configs import DEFAULT, overlaid, planned, problems
+from configs import overlaid, planned, problems
 from places import ROOT
 
-from metalqr.config import Plan
 from metalqr.config.outputs import FIGURE_FORMATS, TABLE_FORMATS
 from metalqr.config.theory_plan import FOLDERS
 
@@ -17,21 +16,9 @@ TABLES = ("theory_audit", "theory_vs_practice", "stability")
 
 
 def test_settings_of_a_case_that_no_experiment_uses_must_be_possible() -> None:
-    (problem,) = problems(
-        overlaid(
-            "{cases: {d1k1: {algorithm: {precision: float32, smoothing_radius: 1.0e-4}}},"
-            " experiments: {figure1: {cases: [d2k2]}}, theory: {cases: [d1k1]}}"
-        )
-    )
+    small = "{cases: {d1k1: {algorithm: {precision: float32, smoothing_radius: 1.0e-4}}}}"
+    (problem,) = problems(overlaid(small, "{experiments: {figure1: {cases: [d2k2]}}, theory: {cases: [d1k1]}}"))
     assert problem.startswith("cases.d1k1: smoothing_radius 0.0001 is not >= 0.001 in single precision; choose")
-
-
-@pytest.mark.parametrize("name", ["exact_methods", "STABILITY", "theory_audit"])
-def test_names_of_figures_and_tables_are_reserved(name: str) -> None:
-    kind = "figure" if name in FIGURES else "table"
-    assert problems(overlaid({"experiments": {name: {"cases": ["d1k1"], "seeds": [0]}}})) == (
-        f"experiments.{name}: this name is reserved for the {kind} {name.lower()}; choose another",
-    )
 
 
 @pytest.mark.parametrize(
@@ -104,17 +91,6 @@ def test_meta_optimum_is_named_by_the_rate(rate: str, name: str) -> None:
     assert plan.results("meta_optima")[f"d1k1/{name}"] == file
     (pattern,) = re.findall(r'rate="(.*)"', (ROOT / "Snakefile").read_text(encoding="utf-8"))
     assert re.fullmatch(pattern, name), "the constraint of the wildcard"
-
-
-def test_spelling_and_order_of_a_block_change_no_params() -> None:
-    one = planned("{theory: {audit: {gains: 7, sublevel_factor: 1}, estimation_error: {smoothing_radius: [1, 0.5]}}}")
-    reversed_blocks = {
-        "estimation_error": {"smoothing_radius": [1.0, 0.5]},
-        "audit": {"sublevel_factor": 1.0, "gains": 7},
-    }
-    other = Plan({**DEFAULT, "theory": reversed_blocks})
-    # Snakemake compares params by their text.
-    assert repr(one.checked.theory) == repr(other.checked.theory)
 
 
 def test_settings_are_without_defaults() -> None:
