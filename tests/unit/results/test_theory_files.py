@@ -31,6 +31,15 @@ def test_file_holds_what_was_computed(case: xr.Dataset) -> None:
     assert float(case["used"].sel(setting="perturbations")) == 100
 
 
+def test_counterexample_of_the_file_is_seen_again(case: xr.Dataset) -> None:
+    worst = case.sel(inequality="cost_change", form="printed")
+    origin = int(worst["origin"])
+    tasks = TASKS if origin < 0 else theory.random_task_set(0, origin, 1, 2)
+    found = theory.compare(tasks, K0, worst["K"].values, worst["change"].values, "printed", float(worst["eta"]))
+    ratio = next(comparison.ratio for comparison in found if comparison.name == "cost_change")
+    assert ratio == pytest.approx(float(worst["worst_ratio"]), rel=1e-9)
+
+
 def test_table_of_the_audit_names_what_broke(case: xr.Dataset) -> None:
     table = tables.get("theory_audit")().make({"one": case})
     assert len(table) == case.sizes["inequality"]
