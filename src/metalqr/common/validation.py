@@ -37,9 +37,27 @@ def not_negative(name: str, value: Any) -> float:
     return float(value)
 
 
+def real_array(name: str, values: ArrayLike | None) -> NDArray[np.float64]:
+    """Check an array of real numbers; text and truth values are none, and complex ones would lose a part.
+
+    Examples
+    --------
+    >>> real_array("K", [[1.0 + 1.0j]])
+    Traceback (most recent call last):
+    ValueError: K holds values of type complex128; give real numbers
+    """
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} is ragged: its rows, or its matrices, differ in length; {error}") from None
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"{name} holds values of type {array.dtype}; give real numbers")
+    return array.astype(np.float64, copy=False)
+
+
 def finite_array(name: str, values: ArrayLike, expected: str, *shapes: tuple[int, ...]) -> NDArray[np.float64]:
     """Check an array of finite numbers, of one of the shapes, which ``expected`` puts into words."""
-    array = np.asarray(values, dtype=np.float64)
+    array = real_array(name, values)
     if array.shape not in shapes:
         raise ValueError(f"{name} has shape {array.shape}, expected {expected}")
     if not np.isfinite(array).all():

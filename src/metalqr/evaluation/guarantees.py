@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr import lqr
-from metalqr.common.validation import finite_array
+from metalqr.common.validation import finite_array, real_array
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.registries import methods
 from metalqr.estimators import estimate_gradient
@@ -54,7 +54,7 @@ def check(
     gains = finite_array("K", K, expected, (max(1, len(K)), action_dim, state_dim))
     if not np.array_equal(gains[0], initial):
         raise ValueError("the run started from a gain other than K0; give the K0 that it was trained from")
-    unstable, norms = np.asarray(unstable_perturbations), np.asarray(gradient_norm, dtype=float)
+    unstable, norms = np.asarray(unstable_perturbations), real_array("gradient_norm", gradient_norm)
     for name, array in (("unstable_perturbations", unstable), ("gradient_norm", norms)):
         if array.shape != (len(gains),):
             raise ValueError(f"{name} has shape {array.shape}, expected ({len(gains)},): one for each gain")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from metalqr.common.validation import finite_array
+from metalqr.common.frozen import ReadOnlyArrays
+from metalqr.common.validation import finite_array, real_array
 
 FloatArray = NDArray[np.float64]
 
@@ -21,7 +22,7 @@ class TasksError(ValueError):
 
 
 @dataclass(frozen=True, init=False, eq=False)
-class LQRTasks:
+class LQRTasks(ReadOnlyArrays):
     r"""A finite set of linear-quadratic regulator tasks of the same dimensions.
 
     Task :math:`i` has the dynamics and the stage cost (Section 3.1 of the paper)
@@ -31,7 +32,8 @@ class LQRTasks:
         x_{t+1} = A_i x_t + B_i u_t + w_t, \quad w_t \sim N(0, \Psi_i), \qquad
         g_i(x, u) = x^\top Q_i x + u^\top R_i u .
 
-    The arrays are copied, made double precision and contiguous, and cannot be written to afterwards.
+    The arrays are copied, made double precision and contiguous, and cannot be written to afterwards, not even those of
+    a deep copy or of unpickled tasks.
 
     Parameters
     ----------
@@ -92,7 +94,7 @@ class LQRTasks:
             )
         dims = A.shape[1], B.shape[2]
         given = {"A": A, "B": B, "Q": Q, "R": R, "Psi": Psi, "Sigma0": Psi if Sigma0 is None else Sigma0, "p": p}
-        self._set({name: _checked(name, values, len(A), *dims) for name, values in given.items()})
+        self.__setstate__({name: _checked(name, values, len(A), *dims) for name, values in given.items()})
 
     @property
     def count(self) -> int:
@@ -145,13 +147,8 @@ class LQRTasks:
     def _with(self, arrays: Mapping[str, FloatArray]) -> "LQRTasks":
         """Copy with other arrays, unchecked: large batches are made of few tasks."""
         tasks = object.__new__(LQRTasks)
-        tasks._set({**vars(self), **arrays})
+        tasks.__setstate__({**vars(self), **arrays})
         return tasks
-
-    def _set(self, arrays: Mapping[str, FloatArray]) -> None:
-        for name, array in arrays.items():
-            array.setflags(write=False)
-            object.__setattr__(self, name, array)
 
 
 def tiled(tasks: LQRTasks, times: int) -> LQRTasks:
@@ -200,12 +197,9 @@ def _checked(name: str, values: ArrayLike | None, count: int, state_dim: int, ac
 
 def _numbers(name: str, values: ArrayLike | None) -> FloatArray:
     try:
-        array = np.asarray(values)
+        return np.array(real_array(name, values), order="C")
     except ValueError as error:
-        raise TasksError(f"{name} is ragged: its rows, or its tasks' matrices, differ in length; {error}") from None
-    if array.dtype.kind not in "iuf":
-        raise TasksError(f"{name} holds values of type {array.dtype}; give real numbers")
-    return np.array(array, dtype=np.float64, order="C")
+        raise TasksError(str(error)) from None
 
 
 def _positive_definite(name: str, array: FloatArray) -> FloatArray:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from metalqr.common.frozen import ReadOnlyArrays
 from metalqr.lqr import FloatArray
 
 #: Relative gradient norm at which a search for a minimum stops.
@@ -70,7 +71,7 @@ class NewtonResult:
 
 
 @dataclass(frozen=True, eq=False)
-class Minimum(NewtonResult):
+class Minimum(ReadOnlyArrays, NewtonResult):
     """The best single gain for all tasks, with every task's cost, shape (I,), after its adaptation if there is one."""
 
     cost: FloatArray
@@ -104,11 +105,7 @@ def find_minimum(
             "instability, or the tasks are too badly scaled; lower the adaptation rate, if there is one, start from "
             "another gain, or rescale the tasks"
         )
-    K = best.K.copy()
-    found = Minimum(**{**vars(best), "K": K}, cost=costs(K))
-    for array in (found.K, found.cost):
-        array.setflags(write=False)
-    return found
+    return Minimum(**{**vars(best), "K": best.K.copy()}, cost=costs(best.K))
 
 
 def minimise(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_discrete_are
 
+from metalqr.common.frozen import ReadOnlyArrays
 from metalqr.lqr import FloatArray, LQRTasks, LyapunovSolver, TasksError
 from metalqr.lqr.stability import spectral_radii
 
@@ -25,7 +26,7 @@ class RiccatiError(ArithmeticError):
 
 
 @dataclass(frozen=True, eq=False)
-class OptimalGains:
+class OptimalGains(ReadOnlyArrays):
     """Every task's own optimum.
 
     Optimal gains K (I, k, d), the stabilising solutions P of the Riccati equations (I, d, d), and the optimal costs
@@ -58,10 +59,7 @@ def optimal_gains(tasks: LQRTasks) -> OptimalGains:
         If the equation of a task is too badly scaled to be solved.
     """
     P, K = (np.stack(matrices) for matrices in zip(*(_solve(tasks, i) for i in range(tasks.count)), strict=True))
-    cost = np.einsum("iab,iab->i", P, tasks.Psi)
-    for array in (K, P, cost):
-        array.setflags(write=False)
-    return OptimalGains(K, P, cost)
+    return OptimalGains(K, P, cost=np.einsum("iab,iab->i", P, tasks.Psi))
 
 
 def _solve(tasks: LQRTasks, task: int) -> tuple[FloatArray, FloatArray]:

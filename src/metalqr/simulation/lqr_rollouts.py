@@ -5,7 +5,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metalqr.common.validation import positive, whole_number
+from metalqr.common.validation import positive, real_array, whole_number
 from metalqr.config.algorithm import Precision
 from metalqr.lqr import LQRTasks
 from metalqr.simulation.simd import kernel
@@ -108,7 +108,7 @@ class LQRSimulator(CompiledSimulator):
 
     def _gains(self, K: ArrayLike, slots: int, length: int, perturbations: int = 1) -> Array:
         """Check the gains (slots, P, k, d) and the sizes; only then copy them into one piece, and count the steps."""
-        gains, action_dim, state_dim = np.asarray(K, dtype=np.float64), self.action_dim, self.state_dim
+        gains, action_dim, state_dim = real_array("K", K), self.action_dim, self.state_dim
         if gains.ndim != 4 or (gains.shape[0], *gains.shape[2:]) != (slots, action_dim, state_dim):
             raise ValueError(
                 f"K has shape {gains.shape}, expected ({slots}, M, {action_dim}, {state_dim}): M gains for each task"

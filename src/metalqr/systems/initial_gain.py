@@ -5,6 +5,7 @@ import logging
 import numpy as np
 from numpy.typing import ArrayLike
 
+from metalqr.common.validation import real_array
 from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError, evaluate
 
 #: A larger gain is shown in the log file only.
@@ -28,7 +29,8 @@ def read_gain(tasks: LQRTasks, given: ArrayLike | str) -> FloatArray:
     UnstablePolicyError
         If it does not stabilise every task.
     """
-    K0 = np.zeros((tasks.action_dim, tasks.state_dim)) if isinstance(given, str) else np.array(given, dtype=float)
+    shape = tasks.action_dim, tasks.state_dim
+    K0 = np.zeros(shape) if isinstance(given, str) else real_array("initial_gain", given).copy()
     evaluate(tasks, K0)
     return K0
 

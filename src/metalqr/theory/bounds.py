@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from metalqr.common.validation import real_array
 from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation
 from metalqr.optimal import OptimalGains, optimal_gains
 from metalqr.theory import corrected, printed
@@ -27,7 +28,7 @@ def constants(
     everything that they are computed from: scalars for one gain K, (k, d), and of shape (n,) for n of them, (n, k, d).
     The paper evaluates :math:`\tilde\xi` at the initial gain ``K0``, by default zero.
     """
-    gains = np.asarray(K, dtype=np.float64)
+    gains = real_array("K", K)
     initial = np.zeros((tasks.action_dim, tasks.state_dim)) if K0 is None else K0
     sublevel = SublevelSet.around(tasks, initial)
     found = gain_constants(sublevel, gains.reshape(-1, *gains.shape[-2:]), form, adaptation_rate)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from metalqr.common.validation import whole_number
+from metalqr.common.validation import real_array, whole_number
 from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, common_gain, cost, tiled
 from metalqr.optimal import OptimalGains, optimal_gains
 
@@ -54,7 +54,7 @@ class SublevelSet:
 
     def with_levels(self, levels: ArrayLike) -> "SublevelSet":
         """Return the set around the same gain with other levels, shape (I,)."""
-        return replace(self, levels=np.array(levels, dtype=np.float64))
+        return replace(self, levels=real_array("levels", levels))
 
     @property
     def mean_gap(self) -> float:

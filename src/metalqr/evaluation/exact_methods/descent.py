@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metalqr.common.validation import positive, whole_number
+from metalqr.common.validation import positive, real_array, whole_number
 from metalqr.evaluation.exact_methods.dataset import ExactDescent
 from metalqr.evaluation.exact_methods.linearisation import Linearisation, measured_rates
 from metalqr.lqr import FloatArray, PolicyEvaluation, UnstablePolicyError
@@ -117,7 +117,7 @@ def require_finite(K: FloatArray, tasks: Sequence[int], name: str) -> None:
 
 
 def _checked(step: ArrayLike, count: int) -> FloatArray:
-    steps = np.asarray(step, dtype=np.float64)
+    steps = real_array("step", step)
     if steps.shape not in ((), (count,)):
         raise ValueError(f"step has shape {steps.shape}, expected () or ({count},)")
     return np.array([positive("step", each) for each in np.broadcast_to(steps, (count,)).tolist()])
