@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +17,7 @@ from metalqr import __version__
 from metalqr.common.atomic import replaced
 from metalqr.common.checksum import append_checksum, is_damaged
 from metalqr.lqr import LQRTasks
+from metalqr.results import hdf5_locks
 from metalqr.results.checks import first_violation, wrong_size
 from metalqr.results.layout import CONVENTIONS, Layout
 
@@ -90,23 +92,32 @@ def save(path: PathLike, content: xr.Dataset | xr.DataTree) -> None:
                 content.to_netcdf(temporary, engine="netcdf4", encoding=_encoding(content))
             append_checksum(temporary)
     except (OSError, RuntimeError) as error:
-        reason = f"cannot be written ({_reason_of_failed_write(error, Path(path), content.nbytes)})"
+        cause, remedy = _failed_write(error, Path(path).parent, content.nbytes + _OVERHEAD)
+        reason = f"cannot be written ({cause})"
         raise StorageError(
-            f"{os.fspath(path)}: {reason}; no partial file was left behind; check the folder's permissions and the "
-            "space on its disk, then run the command again",
+            f"{os.fspath(path)}: {reason}; no partial file was left behind; {remedy}, then run the command again",
             reason,
         ) from error
 
 
-def _reason_of_failed_write(error: Exception, path: Path, size: int) -> str:
-    """The error's own reason, or that the disk is full, which the netCDF library may report as anything."""
-    if not path.parent.is_dir():
-        return _reason(error)
-    free = shutil.disk_usage(path.parent).free
-    needed = size + _OVERHEAD
-    if free >= needed:
-        return _reason(error)
-    return f"no space left on its disk: {free / 1e6:.2f} MB free, up to {needed / 1e6:.2f} MB needed"
+def _failed_write(error: Exception, folder: Path, size: int) -> tuple[str, str]:
+    """The cause and what to do. The netCDF library reports nearly every failure as a permission that was denied."""
+    remedy = "check the folder's permissions and the space on its disk"
+    if not folder.is_dir():
+        return _reason(error), remedy
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        return f"no space left on its disk: {free / 1e6:.2f} MB free, up to {size / 1e6:.2f} MB needed", remedy
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(size))
+    except OSError as failure:  # such as a quota
+        return _reason(failure), remedy
+    if failure_to_lock := hdf5_locks.failure(folder):
+        return failure_to_lock, f"set {hdf5_locks.NO_LOCKS} in the environment"
+    if isinstance(error, PermissionError):
+        return "the netCDF library could not create it and gives no true reason", remedy
+    return _reason(error), remedy
 
 
 def _encoding(dataset: xr.Dataset) -> dict[Any, dict[str, Any]]:
@@ -177,6 +188,9 @@ def _read(path: PathLike, stage: str, read: Callable[[Path], Any]) -> Any:
         raise
     # Damaged files make the libraries raise errors of nearly every type.
     except Exception as error:
+        if reason := hdf5_locks.failure(Path(path)):
+            remedy = f"set {hdf5_locks.NO_LOCKS} in the environment, then run the command again"
+            raise StorageError(f"{os.fspath(path)}: {reason}; {remedy}", reason) from error
         raise unusable(path, stage, f"it cannot be read as netCDF ({_reason(error)})") from error
 
 
