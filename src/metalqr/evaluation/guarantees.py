@@ -67,8 +67,7 @@ def check(
 
     radius, cost, exactly_adapted = _exact(tasks, gains, initial, settings.adaptation_rate)
     adapted = _adapted(tasks, gains, settings, seed)
-    likely = tasks.p > 0
-    mean_cost, objective = (values[:, likely] @ tasks.p[likely] for values in (cost, exactly_adapted))
+    mean_cost, objective = (values @ tasks.p for values in (cost, exactly_adapted))
     share = np.where(np.isnan(norms) | (perturbed == 0), np.nan, unstable / max(perturbed, 1))
     limit = initial_cost * (1.0 + ROUNDING)
     holds = {

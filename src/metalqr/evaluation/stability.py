@@ -64,7 +64,7 @@ class Stability:
     cost: FloatArray  # (n + 1, I)
     exactly_adapted_cost: FloatArray  # (n + 1, I)
     adapted_cost: FloatArray  # (n + 1, I)
-    mean_cost: FloatArray  # (n + 1,); tasks of probability zero do not count
+    mean_cost: FloatArray  # (n + 1,)
     objective: FloatArray  # (n + 1,), the meta-objective L(K_n)
     unstable_share: FloatArray  # (n + 1,), of the perturbed policies K_n + U_m; NaN where the run made no estimate
     mean_cost_rise: float

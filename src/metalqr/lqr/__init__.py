@@ -8,8 +8,8 @@ task, (I, k, d); so is a direction X. A result has an entry for each task: costs
 matrices of states (I, d, d). Costs are means per step of :math:`x^\top Q_i x + u^\top R_i u`, and lengths are in steps.
 An adaptation rate η >= 0 multiplies a gradient. A gain of another shape, or with an entry that is not finite, raises a
 ValueError; a gain that does not stabilise a task, where a quantity then does not exist, raises
-:class:`UnstablePolicyError`, which holds the tasks and their spectral radii. Tasks of probability zero count in no mean
-over the tasks. The docstrings of this package, and of those that build on it, do not repeat this.
+:class:`UnstablePolicyError`, which holds the tasks and their spectral radii. The docstrings of this package, and of
+those that build on it, do not repeat this.
 """
 
 from metalqr.lqr.evaluation import (

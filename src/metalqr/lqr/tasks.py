@@ -50,7 +50,8 @@ class LQRTasks(ReadOnlyArrays):
     Sigma0 : array_like, shape (I, d, d), optional
         Covariances of the initial state, symmetric and positive definite. Default: ``Psi``.
     p : array_like, shape (I,), optional
-        Distribution of the tasks. Default: uniform.
+        Distribution of the tasks, positive: a task counts everywhere, or is left out with :meth:`subset`. Default:
+        uniform.
 
     Raises
     ------
@@ -128,21 +129,15 @@ class LQRTasks(ReadOnlyArrays):
         Raises
         ------
         TasksError
-            If no index is given, if one does not exist, or if the chosen tasks have probability zero.
+            If no index is given, or if one does not exist.
         """
         chosen = np.asarray(indices, dtype=int).reshape(-1)
         if chosen.size == 0 or chosen.min() < 0 or chosen.max() >= self.count:
             raise TasksError(
                 f"cannot choose the tasks {chosen.tolist()}: give at least one index from 0 to {self.count - 1}"
             )
-        mass = self.p[chosen].sum()
-        if mass == 0:
-            raise TasksError(f"the tasks {chosen.tolist()} have probability 0; choose at least one with p > 0")
-        return self._with({name: array[chosen] for name, array in vars(self).items()} | {"p": self.p[chosen] / mass})
-
-    def likely(self) -> "LQRTasks":
-        """The tasks of positive probability; the others count in no average."""
-        return self if np.all(self.p > 0) else self.subset(np.flatnonzero(self.p > 0))
+        parts = {name: array[chosen] for name, array in vars(self).items()}
+        return self._with({**parts, "p": parts["p"] / parts["p"].sum()})
 
     def _with(self, arrays: Mapping[str, FloatArray]) -> "LQRTasks":
         """Copy with other arrays, unchecked: large batches are made of few tasks."""
@@ -228,7 +223,13 @@ def _distribution(values: ArrayLike, count: int) -> FloatArray:
     if array.shape != (count,):
         raise TasksError(f"p has shape {array.shape}, expected {(count,)}: one probability for each task")
     for task in np.flatnonzero(~(array >= 0) | ~np.isfinite(array)):
-        raise TasksError(f"task {task}: p is {array[task]}; give a probability >= 0")
+        raise TasksError(f"task {task}: p is {array[task]}; give a probability > 0")
+    if not array.all():
+        held_out = ", ".join(f"task {task}" for task in np.flatnonzero(array == 0))
+        raise TasksError(
+            f"{held_out}: p is 0; every task counts everywhere, so leave out what shall not count: give the tasks "
+            f"without this p, and choose the others with tasks.subset({np.flatnonzero(array).tolist()})"
+        )
     if abs(array.sum() - 1.0) > PROBABILITY_TOLERANCE:
         raise TasksError(f"p sums to {array.sum():.12g}, expected 1; divide it by its sum to normalise it")
     return array

@@ -30,12 +30,11 @@ def objective(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> float:
 
     and :math:`+\infty` where K or an adapted gain does not stabilise its task.
     """
-    likely = tasks.likely()
     try:
-        adapted = adapted_gains(likely, K, adaptation_rate)
+        adapted = adapted_gains(tasks, K, adaptation_rate)
     except UnstablePolicyError:
         return float("inf")
-    return float(likely.p @ cost(likely, adapted))
+    return float(tasks.p @ cost(tasks, adapted))
 
 
 def gradient(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> FloatArray:
@@ -50,7 +49,6 @@ def gradient(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> FloatArra
     UnstablePolicyError
         If K, or K after its adaptation to a task, does not stabilise that task.
     """
-    tasks = tasks.likely()
     return np.asarray(np.tensordot(tasks.p, task_gradients(tasks, common_gain(tasks, K), adaptation_rate), axes=1))
 
 
@@ -110,7 +108,7 @@ def adapted_cost(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> Float
     costs = np.full(tasks.count, np.inf)
     stable = np.flatnonzero(np.isfinite(cost(tasks, K)))
     if stable.size:
-        part = tasks.replace(p=None).subset(stable)
+        part = tasks.subset(stable)
         costs[stable] = cost(part, adapted_gains(part, K, rate))
     return costs
 
@@ -119,8 +117,6 @@ def is_maml_stabilising(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -
     r"""True if K is MAML-stabilising (Definition 1): it stabilises every task before and after the adaptation.
 
     .. math:: \rho(A_i - B_i K) < 1 \text{ and } \rho(A_i - B_i (K - \eta \nabla J_i(K))) < 1 \text{ for all } i.
-
-    Every task counts, also one of probability zero.
     """
     try:
         return bool(is_stabilising(tasks, adapted_gains(tasks, K, adaptation_rate)).all())
@@ -130,7 +126,7 @@ def is_maml_stabilising(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -
 
 @dataclass(frozen=True, eq=False)
 class MetaObjective:
-    r"""Meta-objective :math:`L(K) = \sum_i p_i J_i(K - \eta \nabla J_i(K))`; every :math:`p_i` is positive."""
+    r"""Meta-objective :math:`L(K) = \sum_i p_i J_i(K - \eta \nabla J_i(K))`."""
 
     tasks: LQRTasks
     adaptation_rate: float

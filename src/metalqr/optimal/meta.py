@@ -1,6 +1,5 @@
 """The optimum of the meta-objective: the gain that costs least after one step of adaptation to each task."""
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr.lqr import LQRTasks, common_gain
@@ -25,8 +24,7 @@ def meta_gain(tasks: LQRTasks, adaptation_rate: float, start: ArrayLike | None =
     instability L can have further minima, also lower ones: there a steep gradient carries a gain that hardly stabilises
     some task to one that is good for it. They are not searched.
 
-    Tasks of probability zero take no part: their cost is reported, and may be infinite. A ``start``, shape (k, d), must
-    be MAML-stabilising for all others.
+    A ``start``, shape (k, d), must be MAML-stabilising.
 
     Raises
     ------
@@ -50,16 +48,15 @@ def meta_gain(tasks: LQRTasks, adaptation_rate: float, start: ArrayLike | None =
     >>> [round(meta_gain(tasks, rate).objective, 3) for rate in (0.0, 0.01, 0.1)]
     [1.333, 1.303, 1.151]
     """
-    likely = tasks.likely()
-    objective = MetaObjective(likely, adaptation_rate)
+    objective = MetaObjective(tasks, adaptation_rate)
     if start is None:
-        gains = [shared_gain(likely).K, *candidate_gains(likely).values()]
-        starts = cheapest(objective, gains) or [maml_stabilising_gain(likely, adaptation_rate).K]
+        gains = [shared_gain(tasks).K, *candidate_gains(tasks).values()]
+        starts = cheapest(objective, gains) or [maml_stabilising_gain(tasks, adaptation_rate).K]
     else:
-        starts, indices = [common_gain(likely, start, "start")], np.flatnonzero(tasks.p > 0)
-        require_stabilising(likely, starts[0], indices, "start")
-        adapted = adapted_gains(likely, starts[0], adaptation_rate)
-        require_stabilising(likely, adapted, indices, "start, after its adaptation with the gradient of the task,")
+        starts = [common_gain(tasks, start, "start")]
+        require_stabilising(tasks, starts[0], "start")
+        adapted = adapted_gains(tasks, starts[0], adaptation_rate)
+        require_stabilising(tasks, adapted, "start, after its adaptation with the gradient of the task,")
     return find_minimum(
         objective, starts, lambda K: adapted_cost(tasks, K, adaptation_rate), MAX_ITERATIONS, MAX_PRODUCTS
     )

@@ -3,7 +3,7 @@
 import functools
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError, common_gain, cost, spectral_radius
 from metalqr.objectives.mean_cost import MeanCost
@@ -21,8 +21,8 @@ def shared_gain(tasks: LQRTasks, start: ArrayLike | None = None) -> Minimum:
     gains at hand (zero, every task's optimum, their means) and the best end counts. The result is a stationary
     point, and the global minimum where the objective is unimodal.
 
-    Tasks of probability zero take no part: their cost is reported, and may be infinite. A ``start``, shape (k, d), must
-    stabilise all others. This is simultaneous stabilisation at the lowest infinite-horizon average cost.
+    A ``start``, shape (k, d), must stabilise every task. This is simultaneous stabilisation at the lowest
+    infinite-horizon average cost.
 
     Raises
     ------
@@ -33,19 +33,18 @@ def shared_gain(tasks: LQRTasks, start: ArrayLike | None = None) -> Minimum:
     DescentError
         If no stationary point is reached, because the minimum lies too close to instability.
     """
-    likely = tasks.likely()
-    objective = MeanCost(likely)
+    objective = MeanCost(tasks)
     if start is None:
-        starts = cheapest(objective, candidate_gains(likely).values()) or [stabilising_gain(likely)]
+        starts = cheapest(objective, candidate_gains(tasks).values()) or [stabilising_gain(tasks)]
     else:
-        starts = [common_gain(likely, start, "start")]
-        require_stabilising(likely, starts[0], np.flatnonzero(tasks.p > 0), "start")
+        starts = [common_gain(tasks, start, "start")]
+        require_stabilising(tasks, starts[0], "start")
     return find_minimum(objective, starts, functools.partial(cost, tasks), MAX_ITERATIONS)
 
 
-def require_stabilising(tasks: LQRTasks, K: FloatArray, indices: NDArray[np.int_], policy: str) -> None:
-    """Refuse gains that do not stabilise tasks, which have these indices in the message."""
+def require_stabilising(tasks: LQRTasks, K: FloatArray, policy: str) -> None:
+    """Refuse gains that do not stabilise every task."""
     radii = spectral_radius(tasks, K)
     unstable = np.flatnonzero(~(radii < 1.0))
     if unstable.size:
-        raise UnstablePolicyError(indices[unstable], radii[unstable], policy)
+        raise UnstablePolicyError(unstable, radii[unstable], policy)

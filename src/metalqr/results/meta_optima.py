@@ -13,8 +13,7 @@ from metalqr.results.layout import OF_CASE, Kind, Layout, NonFinite, Variable
 #: NaN where no optimum is known, and then all of them.
 _OPTIMUM = {
     "K_meta": Variable(("action", "state"), "optimal gain K* of the meta-objective L", may_be=NonFinite.NAN),
-    # A task of probability zero may be unstable.
-    "J_meta": Variable(("task",), "cost of each task after adapting K*", may_be=NonFinite.ANY),
+    "J_meta": Variable(("task",), "cost of each task after adapting K*", may_be=NonFinite.NAN),
     "objective_meta": Variable((), "meta-objective L(K*)", may_be=NonFinite.NAN),
 }
 

@@ -4,13 +4,12 @@ import xarray as xr
 
 from metalqr.lqr import LQRTasks
 from metalqr.results.files import PathLike, load
-from metalqr.results.layout import OF_CASE, Layout, NonFinite, Variable
+from metalqr.results.layout import OF_CASE, Layout, Variable
 
 TASK_COSTS = {
     "J_star": Variable(("task",), "optimal cost of each task"),
     "J0": Variable(("task",), "cost of the initial gain"),
-    # The best single gain need not stabilise a task of probability zero.
-    "J_shared": Variable(("task",), "cost of the best single gain", may_be=NonFinite.INFINITE),
+    "J_shared": Variable(("task",), "cost of the best single gain"),
 }
 OPTIMA = Layout(
     "optima",

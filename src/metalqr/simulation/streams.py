@@ -233,5 +233,5 @@ def task_batch(stream: Stream, distribution: NDArray[np.float64], size: int) -> 
     """Draw the batch :math:`T_n` of Algorithm 2: ``size`` task indices from ``distribution``, with replacement."""
     uniforms = _uniforms(whole_number("task_batch", size, 1, 2**32), stream.address(Purpose.TASK_BATCH))
     indices = np.searchsorted(np.cumsum(distribution), uniforms, side="right")
-    # The sum of the distribution can round to less than the largest uniform: that belongs to the last possible task.
-    return np.minimum(indices, np.flatnonzero(distribution)[-1]).astype(np.int64)
+    # The sum of the distribution can round to less than the largest uniform: that belongs to the last task.
+    return np.minimum(indices, len(distribution) - 1).astype(np.int64)

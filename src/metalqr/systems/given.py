@@ -15,7 +15,7 @@ from metalqr.systems.family import Family
 #: A matrix for each task.
 Matrices = Annotated[list[Matrix], Field(min_length=1)]
 #: A number for each task.
-Shares = Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=1)]
+Shares = Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
 
 
 @families.register("given")
@@ -37,7 +37,7 @@ class Given(Family):
             None, label="initial covariances", symbol=r"\Sigma_0", about="a matrix for each task; by default, Psi"
         )
         p: Shares | None = setting(
-            None, label="probabilities", symbol="p_i", about="a probability for each task; by default, uniform"
+            None, label="probabilities", symbol="p_i", about="a positive probability for each task; by default, uniform"
         )
 
     def problems(self, state_dim: int, action_dim: int) -> Iterator[tuple[str, str]]:

@@ -30,7 +30,7 @@ def largest_step_sizes(tasks: LQRTasks, K0: ArrayLike, form: Form | str, *, fact
     ValueError
         If the factor is below one.
     """
-    return _step_sizes(SublevelSet.around(tasks.likely(), K0, factor), Form(form), factor)
+    return _step_sizes(SublevelSet.around(tasks, K0, factor), Form(form), factor)
 
 
 def _step_sizes(sublevel: SublevelSet, form: Form, factor: float) -> Quantities:
@@ -63,8 +63,7 @@ def requirements(
               \epsilon^2 = \min\Big\{\frac{\lambda\epsilon_0}{6}, \frac{2\bar\Delta_0}{3\alpha N}\Big\},
 
     which promises :math:`\mathcal L(K_N) \le \sum_i p_i J_i^* + \epsilon_0 + \bar V/\lambda`, where :math:`\bar V` is
-    the variance of the tasks' meta-gradients: zero for equal tasks, and missing in the paper. Tasks of probability zero
-    take no part.
+    the variance of the tasks' meta-gradients: zero for equal tasks, and missing in the paper.
 
     ``target`` is :math:`\epsilon_0` as a share of the first gap :math:`\mathcal L(K_0) - \mathcal L(K^*)`,
     ``failure_probability`` the :math:`\delta` of the whole run, and ``factor`` the :math:`\gamma` of Definition 2.
@@ -74,7 +73,7 @@ def requirements(
     shape (k, d), is already optimal for the meta-objective, or, printed, for a task, so that its
     :math:`\varepsilon_i` is zero.
     """
-    form, tasks = Form(form), tasks.likely()
+    form = Form(form)
     if not 0 < target <= 1 or not 0 < failure_probability < 1:
         raise ValueError(
             f"target {target!r} must be in (0, 1] and failure_probability {failure_probability!r} in (0, 1)"

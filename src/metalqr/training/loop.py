@@ -30,7 +30,7 @@ def train(
 
     By default Algorithm 3: :math:`K_{n+1} = K_n - \alpha \tilde\nabla L(K_n)`. A run ends early when
     :math:`\|\tilde\nabla L(K_n)\|_F \le \varepsilon` (the paper prints the opposite inequality). It also ends when a
-    gain leaves the stabilising set of a task, even one of probability zero, or a value stops being finite; that is a
+    gain leaves the stabilising set of a task, or a value stops being finite; that is a
     result and no error, and the history is kept, the first gain outside included.
 
     Parameters

@@ -133,11 +133,6 @@ def test_bias_is_infinite_where_a_perturbed_policy_is_unstable(dims: tuple[int, 
     assert np.isfinite(finite.norm).all()
 
 
-def test_tasks_of_probability_zero_have_no_part_in_the_meta_gradient() -> None:
-    found = bias.smoothing_bias(scalar_tasks([0.2, 0.9], p=[1.0, 0.0]), [[0.0]], 1e-3, 0.2, seed=0)
-    assert np.isinf(found.norm).tolist() == [False, True, False]
-
-
 def test_an_impossible_radius_is_refused() -> None:
     with pytest.raises(ValueError, match=r"radius: nan is not a finite number > 0"):
         bias.smoothing_bias(scalar_tasks(0.5), [[0.0]], 0.0, np.nan, seed=0)

@@ -310,16 +310,6 @@ def test_meta_hessian_agrees_with_second_differences_of_the_objective(learnt: tu
     assert np.linalg.eigvalsh(hessian)[0] > 0
 
 
-def test_a_task_of_probability_zero_takes_no_part(learnt: tuple[LQRTasks, float, Array]) -> None:
-    tasks, rate, _ = learnt
-    more = tasks.replace(A=np.stack([*tasks.A[:2], 3.0 * np.eye(2)]), p=[0.5, 0.5, 0.0])
-    few = more.subset([0, 1])
-    optimum = optimal.meta_gain(few, rate).K
-    one, other = (descend_meta(each, np.zeros((2, 2)), rate, optimum, 5) for each in (few, more))
-    np.testing.assert_allclose(other.K, one.K, rtol=1e-12)
-    np.testing.assert_allclose(other.gap, one.gap, rtol=1e-9)
-
-
 # --- errors
 
 DESCEND: dict[str, Any] = {"tasks": SCALAR, "K0": [[0.0]], "method": "gradient_descent", "iterations": 3}

@@ -154,14 +154,6 @@ def test_a_diverged_run_ends_unstable() -> None:
     assert found.mean_cost_rise == np.inf
 
 
-def test_tasks_of_probability_zero_count_in_definitions_but_not_in_means() -> None:
-    tasks = scalar_tasks([0.5, 0.8], p=[1.0, 0.0])
-    found = guarantees.check(tasks, [[0.2]], np.reshape([0.2, -0.3], (2, 1, 1)), [0, 0], [1.0, np.nan], SETTINGS, 0)
-    np.testing.assert_allclose(found.mean_cost, [cost(0.5, 0.2), cost(0.5, -0.3)])
-    assert np.isfinite(found.objective).all()
-    assert found.check_of(Guarantee.STABILISING).first_violation == 1
-
-
 def test_a_batch_of_tasks_has_fewer_perturbed_policies() -> None:
     found = checked([0.0, 0.1], [3, 0], SETTINGS.replace(task_batch=1))
     assert found.unstable_share[0] == pytest.approx(3 / 5)

@@ -77,8 +77,13 @@ def test_rounding_asymmetry_is_removed() -> None:
         ({"Psi": np.ones((2, 2, 2))}, r"task 0: Psi is not positive definite"),
         ({"Sigma0": np.zeros((2, 2, 2))}, r"task 0: Sigma0 is not positive definite: its smallest eigenvalue is 0"),
         ({"p": [0.5, 0.6]}, r"p sums to 1.1, expected 1"),
-        ({"p": [1.5, -0.5]}, r"task 1: p is -0.5; give a probability >= 0"),
-        ({"p": [np.nan, 0.5]}, r"task 0: p is nan; give a probability >= 0"),
+        ({"p": [1.5, -0.5]}, r"task 1: p is -0.5; give a probability > 0"),
+        ({"p": [np.nan, 0.5]}, r"task 0: p is nan; give a probability > 0"),
+        (
+            {"p": [0.0, 1.0]},
+            r"task 0: p is 0; every task counts everywhere, so leave out what shall not count: give the ",
+        ),
+        ({"p": [0.0, 1.0]}, r"tasks without this p, and choose the others with tasks.subset([1])"),
         ({"p": [1.0]}, r"p has shape (1,), expected (2,)"),
     ],
 )
@@ -107,11 +112,11 @@ def test_subset_keeps_the_order_and_renormalises() -> None:
 
 @pytest.mark.parametrize(
     ("indices", "message"),
-    [([], "at least one index from 0 to 1"), ([2], "cannot choose the tasks [2]"), ([1], "have probability 0")],
+    [([], "at least one index from 0 to 1"), ([2], "cannot choose the tasks [2]")],
 )
 def test_an_impossible_subset_is_refused(indices: list[int], message: str) -> None:
     with pytest.raises(TasksError, match=re.escape(message)):
-        LQRTasks(**arrays() | {"p": [1.0, 0.0]}).subset(indices)
+        LQRTasks(**arrays()).subset(indices)
 
 
 def test_tiled_tasks_serve_many_gains_at_once() -> None:

@@ -132,7 +132,7 @@ def test_definition_1_looks_before_and_after_the_adaptation() -> None:
 
 def test_adapted_costs_are_infinite_where_either_gain_is_unstable() -> None:
     """Of tasks that are never stable, that overshoot, and that adapt well; closed loops 1.5, 0.9 and 0.5."""
-    tasks = scalar_tasks([1.5, 0.9, 0.5], p=[0.0, 0.5, 0.5])
+    tasks = scalar_tasks([1.5, 0.9, 0.5])
     costs = adapted_cost(tasks, [[0.0]], 0.1)
     np.testing.assert_array_equal(np.isinf(costs), [True, True, False])
     alone = tasks.subset([2])
@@ -145,13 +145,6 @@ def test_a_step_beyond_the_range_of_doubles_is_unstable() -> None:
     assert not meta.is_maml_stabilising(tasks, gain, 1e308)
     assert meta.objective(tasks, gain, 1e308) == np.inf
     assert np.isinf(adapted_cost(tasks, gain, 1e308)).all()
-
-
-def test_tasks_of_probability_zero_do_not_count_in_the_objective_but_in_definition_1() -> None:
-    tasks = scalar_tasks([0.5, 1.5], p=[1.0, 0.0])
-    alone = meta.objective(tasks.subset([0]), [[0.0]], 1e-3)
-    assert meta.objective(tasks, [[0.0]], 1e-3) == pytest.approx(alone, rel=1e-14)
-    assert not meta.is_maml_stabilising(tasks, [[0.0]], 1e-3)
 
 
 @pytest.mark.parametrize(

@@ -139,14 +139,6 @@ def test_shared_gain_reaches_the_same_minimum_from_elsewhere() -> None:
         np.testing.assert_allclose(other.K, reference.K, atol=1e-6 * np.abs(reference.K).max())
 
 
-def test_shared_gain_ignores_tasks_of_probability_zero() -> None:
-    tasks = random_tasks(5, 3, 3, 2, spread=0.2)
-    weighted = tasks.replace(p=[0.5, 0.0, 0.5])
-    shared = optimal.shared_gain(weighted)
-    np.testing.assert_allclose(shared.K, optimal.shared_gain(weighted.subset([0, 2])).K, rtol=1e-12)
-    assert shared.cost.shape == (3,)
-
-
 def test_shared_gain_refuses_an_unstable_start_and_a_wrong_shape() -> None:
     tasks = scalar_tasks([0.5, 1.5])
     with pytest.raises(UnstablePolicyError, match=re.escape("start does not stabilise task 1 (spectral radius 1.5)")):

@@ -169,7 +169,7 @@ def test_given_tasks_are_taken_as_written() -> None:
         ({"R": None}, "R: None is not a list"),
         ({"A": [[[0.9, True], [0, 0.8]]]}, "A[0][0][1]: True is not a finite number"),
         ({"Psi": [[1.0, 0.0], [0.0, 1.0]]}, "Psi[0][0]: 1.0 is not a list"),
-        ({"p": [1.5, -0.5]}, "p[1]: -0.5 is not >= 0"),
+        ({"p": [1.0, 0.0]}, "p[1]: 0.0 is not > 0"),
     ],
 )
 def test_what_cannot_be_read_is_named(changes: dict[str, Any], message: str) -> None:

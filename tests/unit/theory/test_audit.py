@@ -301,14 +301,6 @@ def test_impossible_arguments() -> None:
 
 
 @pytest.mark.parametrize("form", theory.Form)
-def test_tasks_of_probability_zero_take_no_part(form: theory.Form) -> None:
-    tasks = random_tasks(5, count=2)
-    unlikely = tasks.replace(p=[0.0, 1.0])
-    both, alone = (theory.requirements(which, np.zeros((2, 3)), form) for which in (unlikely, tasks.subset([1])))
-    assert float(both.iterations) == float(alone.iterations)
-
-
-@pytest.mark.parametrize("form", theory.Form)
 def test_optimal_start_has_no_sizes(form: theory.Form) -> None:
     found = theory.requirements(SCALAR, optimal_gains(SCALAR).K[0], form)
     assert math.isnan(float(found.iterations))

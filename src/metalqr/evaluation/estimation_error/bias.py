@@ -46,9 +46,8 @@ def exact_gradients(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float, lengt
     """
     gain = common_gain(tasks, K)
     costs = lqr.gradient(tasks, gain) if length is None else lqr.finite_horizon_gradient(tasks, gain, length)
-    likely = tasks.likely()
-    parts = meta.task_gradients(likely, gain, adaptation_rate, length)
-    return np.concatenate([costs, np.tensordot(likely.p, parts, axes=1)[np.newaxis]])
+    parts = meta.task_gradients(tasks, gain, adaptation_rate, length)
+    return np.concatenate([costs, np.tensordot(tasks.p, parts, axes=1)[np.newaxis]])
 
 
 def horizon_bias(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float, length: int) -> FloatArray:
@@ -151,10 +150,9 @@ def _values(tasks: LQRTasks, gain: FloatArray, rate: float, length: int | None) 
     """Cost of every task, then the meta-objective, shape (I + 1,)."""
     if length is None:
         return np.append(lqr.cost(tasks, gain), meta.objective(tasks, gain, rate))
-    likely = tasks.likely()
-    adapted = gain - rate * lqr.finite_horizon_gradient(likely, gain, length)
-    after = lqr.finite_horizon_cost(likely, adapted, length) if np.isfinite(adapted).all() else np.inf
-    return np.append(lqr.finite_horizon_cost(tasks, gain, length), (likely.p * after).sum())
+    adapted = gain - rate * lqr.finite_horizon_gradient(tasks, gain, length)
+    after = lqr.finite_horizon_cost(tasks, adapted, length) if np.isfinite(adapted).all() else np.inf
+    return np.append(lqr.finite_horizon_cost(tasks, gain, length), (tasks.p * after).sum())
 
 
 def _gradients(tasks: LQRTasks, gains: FloatArray, rate: float, length: int | None, centre: FloatArray) -> FloatArray:
@@ -166,12 +164,11 @@ def _gradients(tasks: LQRTasks, gains: FloatArray, rate: float, length: int | No
     def meta_gradient_part(batch: LQRTasks, points: FloatArray) -> FloatArray:
         return meta.task_gradients(batch, points, rate, length)
 
-    likely = tasks.likely()
     numbers = tasks.count * tasks.state_dim**2 * (_COPIES + 2 * (length or 0))
     size = max(1, _MAX_BATCH // numbers)
     costs = _at_every_gain(cost_gradient, tasks, gains, centre, size)
-    parts = _at_every_gain(meta_gradient_part, likely, gains, centre, size)
-    return np.concatenate([costs, np.einsum("i,nikd->nkd", likely.p, parts)[:, np.newaxis]], axis=1)
+    parts = _at_every_gain(meta_gradient_part, tasks, gains, centre, size)
+    return np.concatenate([costs, np.einsum("i,nikd->nkd", tasks.p, parts)[:, np.newaxis]], axis=1)
 
 
 def _at_every_gain(

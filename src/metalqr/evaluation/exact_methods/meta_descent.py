@@ -39,7 +39,6 @@ def descend_meta(
     Parameters
     ----------
     tasks : LQRTasks
-        Tasks of probability zero take no part.
     K0 : array_like, shape (k, d)
         A MAML-stabilising gain.
     adaptation_rate : float
@@ -64,11 +63,10 @@ def descend_meta(
     StepSizeError
         If no step is found.
     """
-    likely = tasks.likely()
-    gain = common_gain(likely, K0, "K0")
+    gain = common_gain(tasks, K0, "K0")
     settings = MetaSettings(method="exact_maml", learning_rate=1.0, adaptation_rate=adaptation_rate)
-    objective = _MetaObjective(likely, adaptation_rate, common_gain(likely, optimum, "optimum"))
-    return descend(objective, ExactMAML(Problem(likely, gain, settings)), gain[np.newaxis], iterations, step)
+    objective = _MetaObjective(tasks, adaptation_rate, common_gain(tasks, optimum, "optimum"))
+    return descend(objective, ExactMAML(Problem(tasks, gain, settings)), gain[np.newaxis], iterations, step)
 
 
 def meta_hessian(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float) -> FloatArray:
