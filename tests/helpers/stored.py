@@ -90,7 +90,7 @@ def save_optima(path: Path, case: str = "one", **changes: Any) -> dict[str, Any]
 def save_meta_optimum(path: Path, **changes: Any) -> dict[str, Any]:
     arrays = {
         "K_meta": np.random.default_rng(3).normal(size=(ACTION_DIM, STATE_DIM)),
-        "J_meta": np.array([1.0, 2.0, np.inf]),
+        "J_meta": np.array([1.0, 2.0, 3.0]),
         "objective_meta": 1.5,
         "J0_adapted": np.array([np.inf, 2.0, 3.0]),
         "objective_K0": np.inf,
