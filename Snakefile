@@ -8,7 +8,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
-from snakemake.utils import min_version
+from snakemake.utils import min_version, update_config
 
 min_version("9.20")
 
@@ -16,7 +16,7 @@ min_version("9.20")
 ROOT = Path(workflow.basedir)
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "workflow" / "lib")]
 
-from metalqr.config import ConfigError, Plan, read_configs
+from metalqr.config import ConfigError, Plan, read_arguments, read_configs
 from metalqr.config.plan import quick
 from metalqr.reporting.tables import learnability
 from pipeline import FolderError, Sources, remove_stale_locks, require_writable
@@ -41,9 +41,14 @@ report: "workflow/report/workflow.rst"
 
 
 try:
+    for argument in read_arguments(workflow.config_settings.config_args):
+        update_config(config, argument)
     plan = Plan(config, folder)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
+if workflow.is_main_process:
+    for warning in plan.checked.warnings:
+        logger.warning(f"Warning: {warning}")
 # For the captions of the report and the scripts: without an overlay's `key: null`, with every default, and with the paths of
 # the plug-ins. A job's Snakemake also runs this. None of it makes a result stale.
 config.clear()

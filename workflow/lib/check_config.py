@@ -20,9 +20,11 @@ def main(overlays: list[str]) -> None:
         (config, *changes), folder = read_configs([ROOT / "config.yaml", *overlays])
         for change in changes:
             update_config(config, change)
-        check_config(config, folder)
+        warnings = check_config(config, folder).warnings
     except ConfigError as error:
         sys.exit(str(error))
+    for warning in warnings:
+        print(f"Warning: {warning}")
     print("The config can be used.")
 
 

@@ -7,6 +7,6 @@ plug-ins (see :mod:`metalqr.config.registry`).
 from metalqr.config.checks import check_config
 from metalqr.config.plan import Plan
 from metalqr.config.problems import ConfigError
-from metalqr.config.reading import read_config, read_configs
+from metalqr.config.reading import read_arguments, read_config, read_configs
 
-__all__ = ["ConfigError", "Plan", "check_config", "read_config", "read_configs"]
+__all__ = ["ConfigError", "Plan", "check_config", "read_arguments", "read_config", "read_configs"]

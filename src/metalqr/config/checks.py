@@ -99,6 +99,8 @@ def _case_problems(config: Config, name: str) -> Iterator[str]:
         shape = (case.action_dim, case.state_dim)
         if problem := shape_problem(case.initial_gain, shape, "action_dim x state_dim"):
             yield f"cases.{name}.initial_gain: {problem}"
+    if case.seed is not None and not case.family.is_random:
+        yield f"cases.{name}.seed: the family {case.family.name} draws nothing; remove it"
     for path, problem in case.family.problems(case.state_dim, case.action_dim):
         yield f"cases.{name}.tasks.{path}: {problem}"
 

@@ -5,7 +5,7 @@ so their models are made when a config is checked and the plug-ins are known: :f
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from functools import cache, cached_property, reduce
 from operator import or_
@@ -169,6 +169,7 @@ class Case(Settings):
     state_dim: Count = setting(symbol="d", label="state dimension", about="of all tasks", size=True)
     action_dim: Count = setting(symbol="k", label="action dimension", about="of all tasks", size=True)
     tasks: Any = setting(about="a task family with its settings")
+    seed: Seed | None = setting(None, about="seed of its random task family; by default, that of the config")
     initial_gain: Gain = setting(symbol="K_0", about="zero, or its rows; it must stabilise every task")
     algorithm: dict[str, Any] = setting({}, about="the case's own settings of the algorithm")
 
@@ -211,7 +212,7 @@ class ExperimentBlock(Settings):
 class Config(Settings):
     """A config, checked."""
 
-    seed: Seed = setting(about="seed of the random task families")
+    seed: Seed = setting(about="seed of the random task families of all cases that have none of their own")
     plugins: Listed[str] = setting(
         (), label="plug-ins", about="Python files with your own estimators, methods, task families, figures or tables"
     )
@@ -224,6 +225,24 @@ class Config(Settings):
     def given(self, case: str) -> dict[str, Any]:
         """Every setting that the config gives a case, or that all settings share a default of."""
         return {**_defaults(), **self.algorithm, **self.cases[case].algorithm}
+
+    @property
+    def warnings(self) -> Iterator[str]:
+        """Warnings of cases that are one draw of a random family."""
+        drawn: dict[str, str] = {}
+        for name, case in self.cases.items():
+            draw = repr((case.state_dim, case.action_dim, case.family_settings, self.tasks_seed(name)))
+            first = drawn.setdefault(draw, name)
+            if case.family.is_random and first != name:
+                yield (
+                    f"cases.{name} has the same tasks as cases.{first}, because their family, its settings, the "
+                    f"dimensions and the seed are the same; give one a seed of its own, as in cases.{name}.seed: 1"
+                )
+
+    def tasks_seed(self, case: str) -> int:
+        """The seed of a case's random task family."""
+        own: int | None = self.cases[case].seed
+        return self.seed if own is None else own
 
     @cached_property
     def own_settings(self) -> dict[str, MetaSettings]:
@@ -257,7 +276,7 @@ class Config(Settings):
 
     def plain(self) -> dict[str, Any]:
         """The config in plain values, every default filled in: what the jobs and the captions of the report read."""
-        return {**self.model_dump(mode="json"), "algorithm": {**_defaults(), **self.algorithm}}
+        return {**self.model_dump(mode="json", exclude_none=True), "algorithm": {**_defaults(), **self.algorithm}}
 
 
 def _defaults() -> dict[str, Any]:

@@ -115,7 +115,7 @@ class Plan:
             # Without defaults, which are in the file of the family, and that file is among the sources.
             "tasks": {"family": family.name, **family.settings.changed()},
             "initial_gain": block.initial_gain,
-            **({"seed": self.checked.seed} if family.is_random else {}),
+            **({"seed": self.checked.tasks_seed(case)} if family.is_random else {}),
         }
 
     def task_plugins(self, wildcards: Any) -> list[Path]:

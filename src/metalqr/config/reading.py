@@ -80,6 +80,28 @@ def read_config(file: str | os.PathLike[str]) -> dict[str, Any]:
         raise ConfigError([f"{name}: nested more than {MAX_LEVELS} levels deep; flatten it"]) from None
 
 
+def read_arguments(arguments: Iterable[str]) -> list[dict[str, Any]]:
+    """Read the mappings and lists of ``--config KEY=VALUE`` as files are read, so that numbers in them are numbers.
+
+    Snakemake reads every entry of them as text, and other values as numbers where they are.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`read_config`.
+    """
+    found: list[dict[str, Any]] = []
+    for argument in arguments:
+        name, _, text = argument.partition("=")
+        try:
+            value, older = _read_yaml(text)
+            if isinstance(value, dict | list):
+                found.append(_checked({name: value}, {name: older}))
+        except ConfigError as error:
+            raise ConfigError(f"--config {name}: {problem}" for problem in error.problems) from None
+    return found
+
+
 def _text(name: str) -> str:
     content = b""
     try:

@@ -208,6 +208,28 @@ def test_spelling_and_order_of_a_block_change_nothing() -> None:
     assert another.tables.by_name == one.tables.by_name
 
 
+def test_a_case_may_have_a_seed_of_its_own() -> None:
+    """Without one it has the config's, and its identity says nothing new."""
+    assert "seed" not in Plan(DEFAULT).config["cases"]["d1k1"]
+    plan = planned("cases: {d2k2: {seed: 7}}")
+    blocks = {case: plan.task_block(SimpleNamespace(case=case)) for case in ("d1k1", "d2k2")}
+    assert {case: block.pop("seed") for case, block in blocks.items()} == {"d1k1": DEFAULT["seed"], "d2k2": 7}
+    default = planned().task_block(SimpleNamespace(case="d2k2"))
+    assert blocks["d2k2"] == {name: value for name, value in default.items() if name != "seed"}
+    assert problems(overlaid("cases: {d2k2: {seed: -1}}")) == ("cases.d2k2.seed: -1 is not >= 0",)
+
+
+def test_cases_of_one_draw_are_named() -> None:
+    again = {"cases": {"again": DEFAULT["cases"]["d1k1"]}}
+    assert list(check_config(overlaid(again)).warnings) == [
+        "cases.again has the same tasks as cases.d1k1, because their family, its settings, the dimensions and the seed "
+        "are the same; give one a seed of its own, as in cases.again.seed: 1"
+    ]
+    assert not list(check_config(DEFAULT).warnings)
+    for change in ("seed: 1", "tasks: {count: 4}", "action_dim: 2"):
+        assert not list(check_config(overlaid(again, f"cases: {{again: {{{change}}}}}")).warnings)
+
+
 def test_null_removes_what_an_overlay_does_not_want() -> None:
     plan = planned(
         "{experiments: {perturbations: null, learning_rate: null, smoothing_radius: {sweep: {smoothing_radius: null}}}}"

@@ -17,7 +17,7 @@ from places import ROOT
 from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
 
-from metalqr.config import ConfigError, check_config, read_config, read_configs
+from metalqr.config import ConfigError, check_config, read_arguments, read_config, read_configs
 from metalqr.config.problems import key_path
 
 
@@ -135,6 +135,33 @@ def test_checking_without_snakemake(content: str, printed: str, tmp_path: Path) 
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout + done.stderr == printed
     assert done.returncode == ("problem" in printed)
+
+
+@pytest.mark.parametrize(
+    ("argument", "read"),
+    [
+        ("algorithm={'iterations': 5}", [{"algorithm": {"iterations": 5}}]),
+        ("algorithm={learning_rate: 1e-3, tolerance: 0.5}", [{"algorithm": {"learning_rate": 1e-3, "tolerance": 0.5}}]),
+        ('cases={"a": {"initial_gain": [[0, -1.5]]}}', [{"cases": {"a": {"initial_gain": [[0, -1.5]]}}}]),
+        (
+            "cases={a: {tasks: {name: '2024', other: text}}}",
+            [{"cases": {"a": {"tasks": {"name": "2024", "other": "text"}}}}],
+        ),
+        ("experiments={rollout_length: null}", [{"experiments": {"rollout_length": None}}]),
+        ("plugins=[mine.py]", [{"plugins": ["mine.py"]}]),
+        ("seed=5", []),
+    ],
+)
+def test_numbers_of_the_command_line_are_numbers(argument: str, read: list[dict[str, Any]]) -> None:
+    """Where it has values in values; Snakemake itself reads the numbers that stand alone."""
+    assert repr(read_arguments([argument])) == repr(read)
+
+
+def test_the_command_line_is_read_as_strictly_as_a_file() -> None:
+    with pytest.raises(ConfigError, match=r"--config algorithm: line 1, column 17: iterations: given twice; keep one"):
+        read_arguments(["algorithm={iterations: 5, iterations: 6}"])
+    with pytest.raises(ConfigError, match=r"--config seeds: seeds\[0\]: Snakemake reads 10 \(YAML 1\.1\), but"):
+        read_arguments(["seeds=[012]"])
 
 
 # --- anything at all -------------------------------------------------------------------------------------------------
