@@ -39,7 +39,7 @@ paper: .venv ## Reproduce results/figures/figure1.pdf and all other results of t
 	@echo "Figure 1: $(CURDIR)/results/figures/figure1.pdf"
 
 check: lint ## Lint, types and the fast tests (three minutes; five in a fresh clone)
-	$(PYTEST) --dist worksteal -m "not slow" --doctest-modules src/metalqr tests/unit docs
+	$(PYTEST) --dist worksteal -m "not slow" --doctest-modules src/metalqr tests/unit
 
 # The workflow tests share results within a file, and use the code that the unit tests have compiled.
 test: lint ## Lint, types and all tests except the cluster tests (twelve minutes)

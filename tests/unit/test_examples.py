@@ -162,6 +162,7 @@ def test_best_run_of_a_table() -> None:
     assert (frame["best"] < 0.1).all()
 
 
+@pytest.mark.slow
 def test_all_examples_together_make_a_config_that_can_be_used(tmp_path: Path) -> None:
     """The config of docs/extending.md and those of the examples; in a process of its own, which registers them anew."""
     page = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")

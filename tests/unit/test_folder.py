@@ -62,6 +62,7 @@ def test_locks_of_a_killed_process_are_removed_once(folder: Path, start: Start) 
     assert not start()[0]
 
 
+@pytest.mark.slow
 def test_locks_of_processes_that_live_stay_until_all_are_killed(folder: Path, start: Start) -> None:
     """The first may live only for a moment, such as a dry run, and the second have locked the folder."""
     processes = [start()[1]]

@@ -115,6 +115,7 @@ def test_every_rule_has_the_versions_of_its_environment() -> None:
     assert len(found) == len(SCRIPTS)
 
 
+@pytest.mark.slow
 def test_scripts_depend_on_what_they_use_alone() -> None:
     """An edit beside the critical path must not plan training again, and the other way round."""
     plugins = [estimators.get("one_point").source, methods.get("zeroth_order_maml").source]

@@ -232,6 +232,7 @@ def changed_defaults(draw: st.DrawFn) -> dict[Any, Any]:
     return config
 
 
+@pytest.mark.slow
 @fuzzed
 @given(config=st.dictionaries(keys, values, max_size=5) | changed_defaults())
 @example(config={"<": []})

@@ -46,6 +46,7 @@ def test_algorithm_1_estimates_the_gradient_averaged_over_the_ball(estimator: st
     twins.within(estimates, twins.interval_average(tasks, gain, 0.1, settings.rollout_length))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("state_dim", "action_dim"), [(2, 2), (4, 3)])
 def test_algorithm_1_comes_near_the_gradient_for_a_small_radius(state_dim: int, action_dim: int) -> None:
     """Against the gradient of the finite-horizon cost: the bias, O(r^2), is allowed 2 % beside 4.5 sigma."""
@@ -73,6 +74,7 @@ def test_the_outer_layer_estimates_the_gradient_averaged_over_the_ball(estimator
         twins.within(np.array([estimate(tasks, gain, settings, Stream(s)).gradient for s in range(40)]), exact)
 
 
+@pytest.mark.slow
 def test_algorithm_2_estimates_the_gradient_of_the_smoothed_meta_objective() -> None:
     r"""Scalar tasks, all but one number in closed form. 4.5 sigma.
 
@@ -100,6 +102,7 @@ def test_algorithm_2_estimates_the_gradient_of_the_smoothed_meta_objective() -> 
     assert abs(unadapted - exact) > 20 * estimates.std() / np.sqrt(40)
 
 
+@pytest.mark.slow
 def test_algorithm_2_comes_near_the_exact_meta_gradient() -> None:
     """Two-dimensional tasks, a small adaptation, long rollouts: within 5 % of the gradient and 4.5 standard errors."""
     tasks, gain, eta = similar_tasks(seed=6, count=2, state_dim=2, action_dim=2), np.zeros((2, 2)), 1.0e-4
@@ -129,6 +132,7 @@ def test_algorithm_2_is_the_algorithm_as_printed(estimator: str, each: int) -> N
     assert estimate.rollout_steps == 2 * 5 * each * 7
 
 
+@pytest.mark.slow
 def test_the_same_stream_gives_the_same_numbers_whatever_ran_before() -> None:
     tasks, gain = similar_tasks(seed=8, count=2, state_dim=2, action_dim=2), np.zeros((2, 2))
     first = estimators.estimate_meta_gradient(tasks, gain, SETTINGS, Stream(1))
@@ -139,6 +143,7 @@ def test_the_same_stream_gives_the_same_numbers_whatever_ran_before() -> None:
     assert not np.any(estimators.estimate_meta_gradient(tasks, gain, SETTINGS, Stream(1, 1)) == first)
 
 
+@pytest.mark.slow
 def test_a_batch_averages_over_the_drawn_tasks() -> None:
     """A batch of a task that alone is ever drawn is that task: the mean over repeats agrees. 4.5 sigma."""
     tasks = similar_tasks(seed=9, count=2, state_dim=1, action_dim=1).replace(p=[1e-10, 1.0 - 1e-10])
@@ -149,6 +154,7 @@ def test_a_batch_averages_over_the_drawn_tasks() -> None:
     assert estimators.estimate_with_counts(tasks, gain, settings, Stream(0)).rollout_steps == 3 * 20_000 * 2 * 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("state_dim", "action_dim"), [(1, 1), (2, 1), (2, 2), (3, 2)])
 def test_unstable_perturbations_are_counted_exactly(state_dim: int, action_dim: int) -> None:
     tasks = similar_tasks(seed=10, count=3, state_dim=state_dim, action_dim=action_dim)
@@ -161,6 +167,7 @@ def test_unstable_perturbations_are_counted_exactly(state_dim: int, action_dim: 
     assert estimate.unstable_perturbations == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("state_dim", "action_dim"), [(1, 1), (2, 2)])
 def test_gains_whose_closed_loop_overflows_count_as_unstable(state_dim: int, action_dim: int) -> None:
     tasks = similar_tasks(seed=10, count=3, state_dim=state_dim, action_dim=action_dim)
@@ -202,6 +209,7 @@ def test_more_policies_than_fit_are_named_with_what_they_take() -> None:
 # --- two points ---
 
 
+@pytest.mark.slow
 def test_value_of_the_cost_cancels() -> None:
     """Scalar tasks: the variance of one direction is (V(k + r) + V(k - r)) / 4r^2, to within 4.5 sigma of a variance.
 

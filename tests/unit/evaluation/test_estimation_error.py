@@ -163,6 +163,7 @@ def test_squared_error_of_algorithm_1_is_bias_squared_and_variance_over_m() -> N
     assert min(missed**2, variance) > 10 * standard_error
 
 
+@pytest.mark.slow
 def test_noise_falls_with_the_root_of_m_and_grows_with_one_over_r() -> None:
     """Slopes of the noise of both algorithms within 4 of their standard errors, which are small enough to tell."""
     tasks, K = similar_tasks(seed=8, count=2, state_dim=2, action_dim=1), np.zeros((1, 2))
@@ -197,6 +198,7 @@ def test_statistics_of_known_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.isnan(found.error.slope).all(), "one value has no slope"
 
 
+@pytest.mark.slow
 def test_one_parameter_is_swept_at_a_time_with_streams_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[tuple[MetaSettings, Stream]] = []
 

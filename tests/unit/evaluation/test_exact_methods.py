@@ -130,6 +130,7 @@ def test_policy_iteration_converges_quadratically() -> None:
 # --- the bounds
 
 
+@pytest.mark.slow
 @given(tasks_and_gains(per_task=True), st.sampled_from(list(METHODS)), st.floats(0.05, 1.95))
 @settings(max_examples=40)
 def test_every_step_obeys_the_guaranteed_rate(case: tuple[LQRTasks, Array], method: str, share: float) -> None:
@@ -151,6 +152,7 @@ def test_every_step_obeys_the_guaranteed_rate(case: tuple[LQRTasks, Array], meth
         assert np.all((found.gap[1:] <= bound)[counts])
 
 
+@pytest.mark.slow
 @given(tasks_and_gains())
 @settings(max_examples=15)
 def test_gradient_descent_takes_a_step_that_is_sure_and_hardly_shorter_than_needed(
@@ -258,6 +260,7 @@ def test_from_the_optimum_there_is_no_rate_to_measure() -> None:
 # --- the meta-objective
 
 
+@pytest.mark.slow
 def test_of_one_task_without_adaptation_it_is_its_gradient_descent() -> None:
     tasks = random_tasks(6, 1, 3, 1)
     single = descend_tasks(tasks, np.zeros((1, 3)), "gradient_descent", 200)

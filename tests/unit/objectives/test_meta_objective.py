@@ -98,6 +98,7 @@ def test_each_task_may_have_a_gain_of_its_own() -> None:
         np.testing.assert_allclose(found[task], alone, rtol=1e-11)
 
 
+@pytest.mark.slow
 @given(tasks_and_gains(), st.floats(1e-3, 0.1))
 def test_the_objective_lies_between_the_optima_and_the_unadapted_cost(
     case: tuple[LQRTasks, Array], share: float

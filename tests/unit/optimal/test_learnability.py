@@ -138,6 +138,7 @@ def test_another_gain_is_found_where_k0_overshoots() -> None:
     assert found.certificate.startswith(f"{found.gain.name} is MAML-stabilising")
 
 
+@pytest.mark.slow
 def test_where_nothing_is_found_nothing_is_claimed_but_what_was_tried_is_told() -> None:
     tasks = random_tasks(53, 3, 2, 2, spread=0.5)
     found = assess(tasks, 50.0)
@@ -181,6 +182,7 @@ def test_impossible_arguments_are_refused() -> None:
 # --- the largest adaptation rate of a gain
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 3))
 def test_largest_rate_against_a_scan(seed: int, state_dim: int, action_dim: int) -> None:

@@ -38,6 +38,7 @@ def test_the_gradient_vanishes_beside_its_terms(dims: tuple[int, int], share: fl
     assert found.objective == pytest.approx(tasks.p @ found.cost, rel=1e-12)
 
 
+@pytest.mark.slow
 @settings(max_examples=8)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(1, 2), st.floats(0.01, 0.95))
 def test_it_costs_no_more_than_the_best_single_gain_and_its_neighbours(

@@ -114,6 +114,7 @@ def test_the_legend_names_everything(figure: Figure) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 4])
 def test_nothing_overlaps(count: int, case: xr.Dataset) -> None:
     small = case.copy(deep=True)

@@ -154,6 +154,7 @@ def hyperparameters(sweeps: dict[str, xr.DataTree]) -> Figure:
     return hyperparameters_of(sweeps)
 
 
+@pytest.mark.slow
 def test_each_row_shows_one_setting(sweeps: dict[str, xr.DataTree], hyperparameters: Figure) -> None:
     titles = [row_of_panels(hyperparameters, row)[0].get_title(loc="left") for row in range(5)]
     assert titles == [
@@ -201,6 +202,7 @@ def test_diverged_runs_are_crosses_at_the_top_with_their_number(hyperparameters:
     assert "diverged (4 of 63 runs)" in legend_texts(hyperparameters)
 
 
+@pytest.mark.slow
 def test_axes_fit_the_values_and_nothing_overlaps(hyperparameters: Figure) -> None:
     scales = [row_of_panels(hyperparameters, row)[1].get_xscale() for row in range(5)]
     assert scales == ["log", "log", "log", "symlog", "log"]
@@ -229,6 +231,7 @@ def test_moved_tasks_have_floors_of_their_own() -> None:
     assert ys(dashed).tolist() == floors
 
 
+@pytest.mark.slow
 def test_many_close_values_several_cases_and_a_floor_of_zero() -> None:
     sweep = {"smoothing_radius": [0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2]}
     cases = {"a": synthetic.case(sweep=sweep), "b": synthetic.case(floor=0.0, unstable=0.0, sweep=sweep)}
@@ -241,6 +244,7 @@ def test_many_close_values_several_cases_and_a_floor_of_zero() -> None:
     assert figure.axes[1].get_ylim()[0] == 0.0
 
 
+@pytest.mark.slow
 def test_words_single_values_and_only_diverged_runs() -> None:
     ends = {(value, seed): ("diverged", 9) for value in (1e-3, 2e-3) for seed in range(3)}
     cases = {
@@ -286,6 +290,7 @@ def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
     assert b"<dc:date>" not in contents[0][".svg"]
 
 
+@pytest.mark.slow
 def test_the_users_matplotlib_settings_neither_count_nor_change(tmp_path: Path) -> None:
     dataset = synthetic.figure1_dataset()
     before = dict(matplotlib.rcParams)

@@ -122,6 +122,7 @@ def figure(errors: dict[str, xr.Dataset]) -> Figure:
     return figure
 
 
+@pytest.mark.slow
 def test_panels_show_relative_errors_and_biases_of_each_case(errors: dict[str, xr.Dataset], figure: Figure) -> None:
     for panel, axes in enumerate(figure.axes):
         parameter, algorithm = list(measurements.VALUES)[panel % 3], panel // 3 + 1
@@ -194,6 +195,7 @@ def test_axes_hold_everything_regular_and_name_the_values(figure: Figure, errors
     assert not overlaps_and_escapes(figure)
 
 
+@pytest.mark.slow
 def test_a_single_case_with_single_values_and_one_with_nothing_finite() -> None:
     single = {parameter: (value,) for parameter, value in measurements.SETTINGS.items() if parameter != "iterations"}
     found = measured(one={"values": single}, two={"values": single, "infinite": {"bias": (0,), "error": (0,)}})
@@ -203,6 +205,7 @@ def test_a_single_case_with_single_values_and_one_with_nothing_finite() -> None:
         assert len(lines(drawn.axes[0], "_error")) == len(datasets)
 
 
+@pytest.mark.slow
 def test_own_settings_that_differ_are_not_marked(errors: dict[str, xr.Dataset]) -> None:
     other = errors["d2k2"].copy()
     other.attrs["settings"] = json.dumps(measurements.SETTINGS | {"smoothing_radius": 0.1})

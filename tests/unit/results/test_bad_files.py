@@ -22,6 +22,7 @@ from metalqr import results
 REMEDY = "; delete it and run the stage again, with the options you used: snakemake --cores all "
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.75, 0.99])
 def test_one_bit_that_flipped_is_noticed(share: float, files: dict[str, Path]) -> None:
     """Also where it is one of a number: the netCDF library would read another number."""
@@ -138,6 +139,7 @@ def test_any_change_of_a_file_is_read_or_refused_with_its_name(
     assert not message or (message.startswith(f"{path}: ") and message.endswith(f"--cores all {stage}"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", PAGE)
 def test_any_bytes_are_read_or_refused_with_the_files_name(stage: str, files: dict[str, Path]) -> None:
     """In a process of its own, which tells an error from a crash of the netCDF library."""

@@ -173,6 +173,7 @@ def test_every_file_says_what_it_is_without_host_path_or_time(stage: str, good: 
     assert not re.search(r"\d{4}-\d{2}-\d{2}", text)
 
 
+@pytest.mark.slow
 def test_building_again_gives_identical_files(good: dict[str, Path], tmp_path: Path) -> None:
     for stage, path in stored.save_everything(tmp_path).items():
         for one, other in zip(groups(path), groups(good[stage]), strict=True):
@@ -334,6 +335,7 @@ except results.StorageError as error:
 """
 
 
+@pytest.mark.slow
 def test_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     target = tmp_path / "made" / "file.nc"
     done = subprocess.run([sys.executable, "-c", FULL_DISK, str(target)], capture_output=True, text=True, check=False)

@@ -19,6 +19,7 @@ def case() -> xr.Dataset:
     return stored.theory_of_tasks()
 
 
+@pytest.mark.slow
 def test_file_holds_what_was_computed(case: xr.Dataset) -> None:
     again = theory.audit(TASKS, K0, 1e-5, gains=5, perturbations=1, random_tasks=1)
     assert case["inequality"].values.tolist() == list(again.inequalities)
@@ -62,6 +63,7 @@ def test_table_beside_practice_has_the_powers_of_ten(case: xr.Dataset) -> None:
     assert table.loc["learning_rate", "decades_printed"] < 0
 
 
+@pytest.mark.slow
 def test_figure_shows_every_setting_and_case(case: xr.Dataset) -> None:
     figure = figures.get("theory_vs_practice")().make({"one": case, "two": case})
     assert [panel.get_title() for panel in figure.axes] == ["one", "two"]

@@ -45,6 +45,7 @@ def package(tmp_path: Path) -> Path:
     return copy
 
 
+@pytest.mark.slow
 def test_an_edit_of_the_random_numbers_reaches_the_code_that_contains_them(package: Path) -> None:
     """Numba alone compares the file of the cached function, ``streams.py``, and would keep the old numbers."""
     folder, source = package.parent, package / "simulation" / "simd" / "normals.py"
@@ -61,6 +62,7 @@ def test_an_edit_of_the_random_numbers_reaches_the_code_that_contains_them(packa
     assert _run(folder, NUMBA_CACHE_DIR="") == (first, more)
 
 
+@pytest.mark.slow
 def test_a_package_that_cannot_be_written_uses_the_user_s_cache(package: Path, tmp_path: Path) -> None:
     (package / "simulation" / "simd" / "__pycache__").write_text("in place of a folder")
     _, cached = _run(tmp_path, NUMBA_CACHE_DIR="", HOME=str(tmp_path / "home"))
@@ -76,6 +78,7 @@ def _doubled(types: list[str]) -> list[tuple[str, Any]]:
     return [(name, value) for name, value in found if value.dtype != name or np.any(value != 2)]
 
 
+@pytest.mark.slow
 def test_processes_that_start_together_get_the_code_of_their_own_types(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

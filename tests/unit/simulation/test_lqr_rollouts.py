@@ -22,7 +22,8 @@ from metalqr.simulation.simd.lanes import lanes
 from metalqr.simulation.simulator import Array
 from metalqr.simulation.streams import Purpose, Stream, perturbations
 
-DIMENSIONS = [(1, 1), (2, 2), (3, 1), (2, 5), (7, 4), (20, 10)]
+#: Those of two states and two actions have a kernel of their own, which takes long to compile.
+DIMENSIONS = [(1, 1), pytest.param(2, 2, marks=pytest.mark.slow), (3, 1), (2, 5), (7, 4), (20, 10)]
 
 
 def smoothed_gradients(tasks: LQRTasks, *arguments: Any, precision: str = "float64") -> Array:
@@ -70,6 +71,7 @@ def test_smoothed_gradients_agree_with_the_plain_twin(state_dim: int, action_dim
             assert_allclose(estimates[i, p], expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(data=st.data(), count=st.integers(1, 40), perturbed=st.sampled_from([1, 2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 40]))
 def test_any_number_of_policies_and_perturbations_fills_the_lanes(
@@ -85,6 +87,7 @@ def test_any_number_of_policies_and_perturbations_fills_the_lanes(
         assert_allclose(estimates[i, p], expected, rtol=1e-11, atol=1e-11 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("state_dim", "action_dim"), [(1, 1), (20, 10)])
 def test_single_precision_follows_the_same_rollouts(state_dim: int, action_dim: int) -> None:
     """Each cost to 2e-5, some hundred roundings of 6e-8; each estimate to 1e-4 of the largest."""
@@ -133,6 +136,7 @@ def test_ten_million_rollouts_have_the_finite_horizon_cost(state_dim: int, actio
     assert error < 5e-4 * exact
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("state_dim", "action_dim", "count"), [(1, 1, 400_000), (2, 2, 400_000), (20, 10, 20_000)])
 @pytest.mark.parametrize("length", [1, 50])
 def test_the_mean_cost_is_the_finite_horizon_cost(state_dim: int, action_dim: int, count: int, length: int) -> None:
@@ -154,6 +158,7 @@ def test_the_initial_state_has_its_own_covariance() -> None:
     assert np.all(np.abs(error) < 4.5), error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("state_dim", "action_dim"), DIMENSIONS)
 def test_thread_counts_change_no_bit(state_dim: int, action_dim: int) -> None:
     tasks = random_tasks(seed=6, count=3, state_dim=state_dim, action_dim=action_dim)
@@ -200,6 +205,7 @@ def test_batch_slots_of_one_task_have_their_own_noise() -> None:
     assert not np.any(costs[0] == costs[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("perturbed", [0, 3, 100])
 @pytest.mark.parametrize(
     ("state_dim", "action_dim", "precision"), [(2, 2, "float64"), (3, 2, "float64"), (3, 2, "float32")]

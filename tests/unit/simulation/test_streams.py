@@ -87,6 +87,7 @@ def test_philox_agrees_with_the_plain_twin(counter: tuple[int, ...], key: tuple[
     assert_array_equal(draws.philox(counter, key)[:, 0], twins.philox(counter, key))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("counter_1", [0, 3, WORD])
 @pytest.mark.parametrize("first_2", [0, 5, 2**32 - 11])
 def test_normals_agree_with_the_plain_twin(counter_1: int, first_2: int) -> None:
@@ -122,6 +123,7 @@ def test_extreme_words_give_exact_normals() -> None:
     assert largest == pytest.approx(np.sqrt(66 * np.log(2)))
 
 
+@pytest.mark.slow
 def test_extreme_words_give_finite_normals_in_single_precision() -> None:
     """As in double precision, but for u nearest to 1, where the radius is never smaller than sqrt(2) 2^-12."""
     key, exact, single = (12, 34), [], []

@@ -131,6 +131,7 @@ def test_operator_norm_is_the_largest_eigenvalue(state_dim: int, action_dim: int
 # --- bounds ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(1, 2), st.sampled_from([0.0, 1e-3, 0.1]))
 def test_corrected_inequalities_are_never_broken(seed: int, state_dim: int, action_dim: int, rate: float) -> None:

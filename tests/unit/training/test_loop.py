@@ -42,6 +42,7 @@ def test_every_iteration_is_one_step_along_the_estimate() -> None:
     assert np.isnan(history.gradient_norm[6])
 
 
+@pytest.mark.slow
 def test_the_history_holds_exact_costs_and_the_work_done() -> None:
     tasks = similar_tasks(seed=2, count=3, state_dim=2, action_dim=2)
     history = meta.train(tasks, np.zeros((2, 2)), SETTINGS, seed=0)
@@ -79,6 +80,7 @@ def test_a_run_is_a_function_of_its_arguments_alone() -> None:
     assert not np.any(other.K[1] == runs[0].K[1])
 
 
+@pytest.mark.slow
 def test_it_stops_at_the_tolerance() -> None:
     """The paper prints the loop's condition the wrong way round: with a huge tolerance nothing is updated."""
     tasks = similar_tasks(seed=7, count=2, state_dim=2, action_dim=2)
@@ -89,6 +91,7 @@ def test_it_stops_at_the_tolerance() -> None:
     assert 0 < history.gradient_norm[0] <= 1.0e9
 
 
+@pytest.mark.slow
 def test_leaving_the_stabilising_set_is_a_result() -> None:
     tasks = similar_tasks(seed=8, count=2, state_dim=2, action_dim=2)
     history = meta.train(tasks, np.zeros((2, 2)), SETTINGS.replace(learning_rate=10.0), seed=1)
@@ -101,6 +104,7 @@ def test_leaving_the_stabilising_set_is_a_result() -> None:
     assert np.all(np.isfinite(history.K))
 
 
+@pytest.mark.slow
 def test_values_that_stop_being_finite_are_a_result() -> None:
     """Perturbations so large that rollouts overflow: the estimate is not finite, and the run ends at K_0."""
     tasks = similar_tasks(seed=9, count=2, state_dim=2, action_dim=2)

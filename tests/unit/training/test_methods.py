@@ -46,6 +46,7 @@ def test_mean_cost_step_by_step() -> None:
 # --- reptile ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_reptile_of_one_step_is_mean_cost() -> None:
     tasks, gain = similar_tasks(seed=4, count=3, state_dim=2, action_dim=2), np.full((2, 2), 0.01)
     single = direction(tasks, gain, SETTINGS.replace(method="reptile", inner_steps=1), Stream(3, 7))
