@@ -44,13 +44,14 @@ def estimation_error(
         sweeps[parameter] = Sweep(
             parameter=parameter,
             values=places,
+            rollout_steps=places * 1e6,
             repeats=np.full(errors.shape, 40),
             error=fitted(places, errors, 0.1 * errors, slopes.error, used),
             error_quantile=1.5 * errors,
             noise=fitted(places, noises, 0.05 * noises, slopes.noise, used),
             bias=fitted(places, biases, np.zeros_like(biases), slopes.bias, used),
         )
-    return EstimationError(K=np.zeros(dims), exact_norm=norms, **sweeps)
+    return EstimationError(K=np.zeros(dims), exact_norm=norms, rollout_steps_budget=2e9, **sweeps)
 
 
 def stability(length: int = 6, tasks: int = 2, share: float = 0.5, rise: float = 0.25) -> Stability:

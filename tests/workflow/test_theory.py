@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 
 CONFIG = Path(__file__).with_name("theory.yaml")
 FIGURES = ("estimation_error", "exact_methods", "theory_vs_practice")
-TABLES = ("learnability", "stability", "theory_audit", "theory_vs_practice")
+TABLES = ("estimation_error", "learnability", "stability", "theory_audit", "theory_vs_practice")
 
 
 def tables(*names: str) -> list[str]:
@@ -33,7 +33,11 @@ AUDIT = {
     **figure("theory_vs_practice"),
     "tabulate": tables("theory_audit", "theory_vs_practice"),
 }
-ESTIMATION_ERROR = {"measure_estimation_error": ["results/estimation_error/d1k1.nc"], **figure("estimation_error")}
+ESTIMATION_ERROR = {
+    "measure_estimation_error": ["results/estimation_error/d1k1.nc"],
+    **figure("estimation_error"),
+    "tabulate": tables("estimation_error"),
+}
 EXACT_METHODS = {"run_exact_methods": ["results/exact_methods/d1k1.nc"], **figure("exact_methods")}
 STABILITY = {"check_stability": ["results/stability/d1k1.nc"], "tabulate": tables("stability")}
 
@@ -90,7 +94,7 @@ A_CASE_MORE = {
     "measure_estimation_error": ["results/estimation_error/d2k2.nc"],
     "run_exact_methods": ["results/exact_methods/d2k2.nc"],
     **together(*map(figure, FIGURES)),
-    "tabulate": tables("learnability", "theory_audit", "theory_vs_practice"),
+    "tabulate": tables("estimation_error", "learnability", "theory_audit", "theory_vs_practice"),
 }
 
 

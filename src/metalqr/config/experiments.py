@@ -107,8 +107,14 @@ class Experiment:
 
     def families(self, case: str) -> dict[str, "Family"]:
         """The task family of each set of tasks of a case, by the name of the set."""
-        values = {point.tasks: point.values for point in self.points(case)}
-        return {name: self.bases[case].family(change) for name, change in values.items()}
+        if case not in self._families:
+            values = {point.tasks: point.values for point in self.points(case)}
+            self._families[case] = {name: self.bases[case].family(change) for name, change in values.items()}
+        return self._families[case]
+
+    @cached_property
+    def _families(self) -> dict[str, dict[str, "Family"]]:
+        return {}
 
     @cached_property
     def _points(self) -> dict[str, list[Point]]:
@@ -131,5 +137,7 @@ class Experiment:
 
 def _name_of_tasks(case: str, base: Base, change: Mapping[str, Any]) -> str:
     """The name of a set of tasks."""
+    if not change:
+        return case
     own, changed = (base.family(each).settings.changed() for each in ({}, change))
     return case if changed == own else f"{case}-{digest({'family': base.tasks['family'], **changed})}"

@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from metalqr.config.algorithm import CHOICES, MetaSettings, all_fields, family_fields
+from metalqr.config.estimation import estimation_points
 from metalqr.config.experiments import TASKS, Base, Experiment
 from metalqr.config.problems import nearest, short_repr, wrong_type
 from metalqr.config.registries import estimators, families, methods
@@ -127,6 +128,14 @@ class ErrorSweeps(Settings):
         (0.0125, 0.025, 0.05, 0.1, 0.2), symbol="r", about="Frobenius norm of a perturbation"
     )
     rollout_length: Distinct[Count] = setting((10, 25, 50, 100, 200), symbol=r"\ell", about="steps of a rollout")
+    rollout_steps_budget: Real = setting(
+        2.0e9,
+        label="budget",
+        unit="rollout steps",
+        about="of each case; the costliest values over it are left out; an exact bias counts as the steps that take as "
+        "long",
+        at_least=0,
+    )
 
 
 class ExactMethods(Settings):
@@ -228,7 +237,29 @@ class Config(Settings):
 
     @property
     def warnings(self) -> Iterator[str]:
-        """Warnings of cases that are one draw of a random family."""
+        """Warnings of what is possible, but may not be meant: cases of one draw, and values over a budget."""
+        yield from self._same_draws()
+        yield from self._over_budget()
+
+    def _over_budget(self) -> Iterator[str]:
+        sweeps = self.theory.estimation_error
+        for name in self.theory_cases:
+            case = self.cases[name]
+            sizes = case.family.count, case.state_dim, case.action_dim
+            swept = estimation_points(sweeps, self.own_settings[name], *sizes)
+            left_out = [
+                f"{axis} {value!r}"
+                for axis, points in swept.items()
+                for value, point in zip(getattr(sweeps, axis), points, strict=True)
+                if not point.is_measured
+            ]
+            if left_out:
+                yield (
+                    f"theory.estimation_error leaves out of {name} what is over rollout_steps_budget: "
+                    f"{sweeps.rollout_steps_budget:.2g}: {', '.join(left_out)}"
+                )
+
+    def _same_draws(self) -> Iterator[str]:
         drawn: dict[str, str] = {}
         for name, case in self.cases.items():
             draw = repr((case.state_dim, case.action_dim, case.family_settings, self.tasks_seed(name)))

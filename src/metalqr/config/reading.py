@@ -21,7 +21,7 @@ from ruamel.yaml.reader import ReaderError
 
 from metalqr.config.problems import ConfigError, key_path, short_repr, shortened
 
-#: Maximum number of entries of a file: a few anchors can expand to more than fits into memory.
+#: Maximum number of entries of a file of fewer characters: a few anchors can expand to more than fits into memory.
 MAX_ENTRIES = 1_000_000
 #: A config has 7 levels; far more would overflow Python's stack.
 MAX_LEVELS = 20
@@ -72,8 +72,8 @@ def read_config(file: str | os.PathLike[str]) -> dict[str, Any]:
         with contextlib.suppress(json.JSONDecodeError, RecursionError):
             # Snakemake reads JSON with a JSON parser: tabs may indent, and 1e-3 is a number.
             config = json.loads(text, object_pairs_hook=_mapping)
-            return _checked(config, config)
-        return _checked(*_read_yaml(text))
+            return _checked(config, config, len(text))
+        return _checked(*_read_yaml(text), len(text))
     except ConfigError as error:
         raise ConfigError(f"{name}: {problem}" for problem in error.problems) from None
     except RecursionError:
@@ -96,7 +96,7 @@ def read_arguments(arguments: Iterable[str]) -> list[dict[str, Any]]:
         try:
             value, older = _read_yaml(text)
             if isinstance(value, dict | list):
-                found.append(_checked({name: value}, {name: older}))
+                found.append(_checked({name: value}, {name: older}, len(text)))
         except ConfigError as error:
             raise ConfigError(f"--config {name}: {problem}" for problem in error.problems) from None
     return found
@@ -165,7 +165,7 @@ def _in_words(error: Any) -> str:
     return f"not YAML: {problem}{where}"
 
 
-def _checked(config: Any, older: Any) -> dict[str, Any]:
+def _checked(config: Any, older: Any, characters: int) -> dict[str, Any]:
     """A file's content, if it is plain and the same in YAML 1.1."""
     if config is None:
         raise ConfigError(["empty; write the keys to change, such as seed: 2025"])
@@ -174,7 +174,7 @@ def _checked(config: Any, older: Any) -> dict[str, Any]:
         raise ConfigError([f"{kind} at the top level; write keys, such as seed: 2025"])
     if _TEMPLATE_KEY in config:
         raise ConfigError([f"{_TEMPLATE_KEY}: templates are refused because they run code; write out the values"])
-    if problems := list(_problems(config, older, (), itertools.count())):
+    if problems := list(_problems(config, older, (), iter(range(max(MAX_ENTRIES, characters))))):
         raise ConfigError(problems)
     return config
 
@@ -182,7 +182,9 @@ def _checked(config: Any, older: Any) -> dict[str, Any]:
 def _problems(value: Any, older: Any, path: tuple[Any, ...], visited: Iterator[int]) -> Iterator[str]:
     if len(path) > MAX_LEVELS:
         raise ConfigError([f"{key_path(path[:3])}: nested more than {MAX_LEVELS} levels deep; flatten it"])
-    if next(visited) > MAX_ENTRIES:
+    # A list of numbers at once, because matrices have many.
+    numbers = isinstance(value, list) and isinstance(older, list) and _are_numbers(value) and _are_numbers(older)
+    if next(itertools.islice(visited, len(value) if numbers else 0, None), None) is None:
         raise ConfigError([f"its anchors and aliases expand to more than {MAX_ENTRIES:,} entries; write fewer"])
     if isinstance(value, dict) and isinstance(older, dict):
         for key, entry in value.items():
@@ -190,6 +192,8 @@ def _problems(value: Any, older: Any, path: tuple[Any, ...], visited: Iterator[i
                 yield f"{key_path(path)}: YAML does not read the key {short_repr(key)} as text; put it into quotes"
             else:
                 yield from _problems(entry, older[key], (*path, key), visited)
+    elif numbers and (value is older or repr(value) == repr(older)):
+        return
     elif isinstance(value, list) and isinstance(older, list):
         for place, (entry, other) in enumerate(zip(value, older, strict=True)):
             yield from _problems(entry, other, (*path, place), visited)
@@ -199,3 +203,7 @@ def _problems(value: Any, older: Any, path: tuple[Any, ...], visited: Iterator[i
     elif repr(value) != repr(older) and not (isinstance(older, str) and isinstance(value, float)):
         both = f"Snakemake reads {short_repr(older)} (YAML 1.1), but YAML 1.2 reads {short_repr(value)}"
         yield f"{key_path(path)}: {both}; write the one you mean, or put text into quotes"
+
+
+def _are_numbers(values: list[Any]) -> bool:
+    return set(map(type, values)) <= {int, float}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from metalqr.config.estimation import bias_gains, estimation_points
 from metalqr.config.experiments import Experiment
 from metalqr.config.registries import methods
 
@@ -39,12 +40,6 @@ _POWERS = 25
 #: Minimum share of a job's memory that depends on a size for a message to name it.
 _NOTABLE_SHARE = 0.1
 _UNITS = ("MB", "GB", "TB", "PB", "EB")
-#: The lists of `estimation_error`, each with the settings that take its values.
-ESTIMATION_SWEEPS = {
-    "perturbations": ("perturbations", "inner_perturbations"),
-    "smoothing_radius": ("smoothing_radius",),
-    "rollout_length": ("rollout_length",),
-}
 
 
 @dataclass(frozen=True)
@@ -58,6 +53,7 @@ class Sizes:
     settings: Any = None
     threads: int = 1
     runs: int = 1  # that the job reads
+    has_bias: bool = True  # of smoothing, which an estimation error is compared with
 
     def values(self) -> dict[str, int]:
         """All sizes by name."""
@@ -181,8 +177,8 @@ def _measure_estimation_error(s: Sizes) -> Need:
     run = _train_policy(s)
     estimates = 4 * s.settings.iterations * (s.tasks + 1) * s.gain
     bias = 1.2 * max(1e7, s.squares * (30 + 2 * s.settings.rollout_length))
-    directions = max(6 * s.gain, 800) * (2 if s.gain <= 64 else 1)
-    return Need(run.numbers + estimates + bias, run.seconds + directions * s.tasks * (1.5e-4 + 1.2e-7 * s.state_dim**3))
+    gains = bias_gains(s.gain) if s.has_bias else 0
+    return Need(run.numbers + estimates + bias, run.seconds + gains * s.tasks * (1.5e-4 + 1.2e-7 * s.state_dim**3))
 
 
 def _run_exact_methods(s: Sizes) -> Need:
@@ -253,17 +249,25 @@ def dataset_sizes(config: "Config", experiment: Experiment) -> list[Sizes]:
 
 def theory_sizes(config: "Config", case: str) -> dict[str, list[Sizes]]:
     """The parts of a case's jobs of the stage `theory`; errors are measured at several values."""
-    sizes, theory = case_sizes(config, case), config.theory
+    sizes, theory, own = case_sizes(config, case), config.theory, config.own_settings[case]
+    swept = estimation_points(theory.estimation_error, own, sizes.tasks, sizes.state_dim, sizes.action_dim)
     # Of Algorithms 1 and 2, whatever the method.
-    own = config.own_settings[case].model_copy(update={"method": "zeroth_order_maml"})
+    own = own.model_copy(update={"method": "zeroth_order_maml"})
     estimates = [
-        own.model_copy(update={"iterations": theory.estimation_error.repeats, **dict.fromkeys(names, value)})
-        for axis, names in ESTIMATION_SWEEPS.items()
-        for value in getattr(theory.estimation_error, axis)
+        replace(
+            sizes,
+            settings=point.settings.model_copy(update={"method": own.method, "iterations": point.meta_repeats}),
+            # Along the perturbations there is one.
+            has_bias=point.bias_steps > 0 and (axis != "perturbations" or point is measured[0]),
+        )
+        for axis, points in swept.items()
+        for measured in [[point for point in points if point.is_measured]]
+        for point in measured
     ]
+    nothing = replace(sizes, settings=own.model_copy(update={"iterations": 0}), has_bias=False)
     return {
         "audit_theory": [replace(sizes, settings=theory.audit)],
-        "measure_estimation_error": [replace(sizes, settings=each) for each in estimates],
+        "measure_estimation_error": estimates or [nothing],
         "run_exact_methods": [replace(sizes, settings=theory.exact_methods)],
         "check_stability": [replace(sizes, settings=own, runs=len(config.seeds_without_axes(case)))],
     }

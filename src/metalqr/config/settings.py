@@ -37,6 +37,8 @@ MAX_SEED = 2**32 - 1
 
 def _plain(value: Any) -> Any:
     """One of Python's own numbers for one of NumPy's; everything else as it is."""
+    if type(value) in (int, float):  # nearly always, and faster to find out
+        return value
     if isinstance(value, bool | str) or not isinstance(value, numbers.Real):
         return value
     return int(value) if isinstance(value, numbers.Integral) else float(value)
@@ -52,6 +54,12 @@ Index = Annotated[int, Field(ge=0, le=MAX_COUNT), BeforeValidator(_plain)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED), BeforeValidator(_plain)]
 #: Radius of perturbations; outside this range the square underflows or overflows.
 Radius = Annotated[float, Field(ge=1.0e-100, le=1.0e100), BeforeValidator(_plain)]
+
+
+def _plain_row(values: Any) -> Any:
+    """The same for a list; matrices may have a million numbers."""
+    is_plain = not isinstance(values, list) or set(map(type, values)) <= {int, float}
+    return values if is_plain else [_plain(value) for value in values]
 
 
 def _tag(value: Any) -> str:
@@ -77,7 +85,7 @@ Listed = Annotated[tuple[T, ...], Strict(False)]
 #: A list with at least one entry, none of them twice.
 Distinct = Annotated[tuple[T, ...], Strict(False), Field(min_length=1), AfterValidator(no_twins)]
 #: Rows of numbers.
-Matrix = Annotated[list[Annotated[list[Real], Field(min_length=1)]], Field(min_length=1)]
+Matrix = Annotated[list[Annotated[list[float], Field(min_length=1), BeforeValidator(_plain_row)]], Field(min_length=1)]
 
 
 class Declaration(NamedTuple):

@@ -225,9 +225,17 @@ def test_cases_of_one_draw_are_named() -> None:
         "cases.again has the same tasks as cases.d1k1, because their family, its settings, the dimensions and the seed "
         "are the same; give one a seed of its own, as in cases.again.seed: 1"
     ]
-    assert not list(check_config(DEFAULT).warnings)
+    assert not list(check_config(DEFAULT).warnings), "and nothing is over a budget"
     for change in ("seed: 1", "tasks: {count: 4}", "action_dim: 2"):
         assert not list(check_config(overlaid(again, f"cases: {{again: {{{change}}}}}")).warnings)
+
+
+def test_values_over_a_budget_are_named() -> None:
+    config = overlaid("theory: {cases: [d20k10], estimation_error: {rollout_steps_budget: 1.0e+9}}")
+    assert list(check_config(config).warnings) == [
+        "theory.estimation_error leaves out of d20k10 what is over rollout_steps_budget: 1e+09: "
+        "smoothing_radius 0.025, smoothing_radius 0.1, smoothing_radius 0.2"
+    ]
 
 
 def test_null_removes_what_an_overlay_does_not_want() -> None:

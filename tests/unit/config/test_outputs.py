@@ -53,7 +53,7 @@ def test_every_output_has_its_plugin_and_its_inputs() -> None:
     found = {name: (output.plugin, output.names) for name, output in plan.tables.by_name.items()}
     assert found == {
         **{name: ("summary", [name]) for name in ("figure1", *SWEEPS)},
-        **{name: (name, CASES) for name in ("theory_audit", "theory_vs_practice", "stability")},
+        **{name: (name, CASES) for name in ("estimation_error", "theory_audit", "theory_vs_practice", "stability")},
         # The rates of all runs, those of the sweep included.
         "learnability": ("learnability", ["d1k1/1e-05", "d2k2/1e-05", "d20k10/1e-07", *SWEPT_RATES]),
     }

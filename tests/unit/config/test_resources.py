@@ -111,13 +111,25 @@ def test_time_of_the_papers_runs_on_one_core(dimensions: tuple[int, int], taken:
 def test_time_of_the_estimation_error_is_that_of_its_rollouts() -> None:
     """On one core a step takes 84 ns at (d, k) = (20, 10); 5 M (M + 1) rollouts make an estimate.
 
-    With 50 steps at each M, 13.4e6 steps; with M = 100 at five radii 12.6e6, and at lengths of 385 steps in all 19.4e6:
-    45.4e6 steps, 40 times.
+    It is repeated 40 times, but 10 times with M = 200, 20 times at 100 steps and 10 times at 200 steps.
     """
-    rollouts = [5 * m * (m + 1) for m in (25, 50, 100, 200)]
-    steps = 40 * (50 * sum(rollouts) + 5 * 50 * 50_500 + 385 * 50_500)
+    rollouts = [5 * m * (m + 1) * repeats for m, repeats in ((25, 40), (50, 40), (100, 40), (200, 10))]
+    steps = 50 * sum(rollouts) + 50_500 * (5 * 50 * 40 + (10 + 25 + 50) * 40 + 100 * 20 + 200 * 10)
     rule = "measure_estimation_error"
     assert 1.0 < seconds(rule, theory(rule, "d20k10")) / (84e-9 * steps) < 2.0
+
+
+def test_the_budget_bounds_the_time_of_a_large_case() -> None:
+    """A fifth of the steps, less than a fifth of the time; the paper's own cases are measured in full."""
+    large = "cases: {d20k10: {state_dim: 100, action_dim: 50}}"
+    rule = "measure_estimation_error"
+    full, small = (
+        minutes(seconds(rule, theory(rule, "d20k10", f"{{{large}, theory: {{estimation_error: {more}}}}}")))
+        for more in ("{}", "{rollout_steps_budget: 4.0e+8}")
+    )
+    assert small < 80 < full < 400
+    for case in ("d1k1", "d2k2", "d20k10"):
+        assert len(theory(rule, case)) == 14
 
 
 sizes = st.builds(Sizes, st.just("mine"), *[st.integers(1, 10**6)] * 3)
@@ -133,12 +145,13 @@ def test_more_of_anything_needs_more(sizes: Sizes, name: str) -> None:
     assert seconds("train_policy", [large]) >= seconds("train_policy", [small])
 
 
+ANY_BUDGET = "theory: {estimation_error: {rollout_steps_budget: 1.0e+30}}"
 LARGER = [
     ("audit_theory", "{theory: {audit: {gains: 10000}}}"),
     ("audit_theory", "{theory: {audit: {perturbations: 20}}}"),
     ("audit_theory", "{theory: {audit: {random_tasks: 10000}}}"),
     ("measure_estimation_error", "{theory: {estimation_error: {repeats: 400, perturbations: [10, 400, 20]}}}"),
-    ("measure_estimation_error", "{cases: {d2k2: {algorithm: {perturbations: 1000}}}}"),
+    ("measure_estimation_error", f"{{cases: {{d2k2: {{algorithm: {{perturbations: 1000}}}}}}, {ANY_BUDGET}}}"),
     ("run_exact_methods", "{theory: {exact_methods: {iterations: 3000}}}"),
     ("check_stability", "{cases: {d2k2: {algorithm: {iterations: 12000}}}}"),
     ("check_stability", "{experiments: {figure1: {seeds: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]}}}"),
@@ -240,7 +253,11 @@ HUGE: list[tuple[str | dict[str, Any], str, str]] = [
     (mine(variants={"large": {"perturbations": 10**9}}), "d1k1", "perturbations, which is 1000000000, or"),
     (mine(sweep={"tasks.count": [5, 10**9]}), "d1k1", "cases.d1k1.tasks.count, which is 1000000000, or"),
     ("{theory: {audit: {random_tasks: 1000000000}}}", "d1k1", "random_tasks, which is 1000000000, leave d1k1"),
-    ("{theory: {estimation_error: {repeats: 1000000000}}}", "d1k1", "repeats, which is 1000000000, leave"),
+    (
+        "{theory: {estimation_error: {repeats: 1000000000, rollout_steps_budget: 1.0e+30}}}",
+        "d1k1",
+        "repeats, which is 1000000000, leave",
+    ),
     ("{theory: {exact_methods: {iterations: 1000000000}}}", "d1k1", "iterations, which is 1000000000, leave"),
 ]
 

@@ -252,6 +252,33 @@ def test_costly_points_of_algorithm_2_are_repeated_less_often() -> None:
     assert fewer.rollout_length.repeats.tolist() == [[6, 6], [6, 6]]
 
 
+def test_the_budget_leaves_out_the_costliest_values_and_moves_no_other() -> None:
+    """Own settings: 8 * 7 steps of Algorithm 1 and 8 * 9 * 7 of Algorithm 2, for each of 2 tasks and 4 estimates."""
+    tasks, K = similar_tasks(seed=11, count=2, state_dim=2, action_dim=1), np.zeros((1, 2))
+    sweeps = ErrorSweeps(repeats=4, perturbations=(16, 8, 4), smoothing_radius=(0.2, 0.1), rollout_length=(7, 50))
+    everything = measurement.measure(tasks, K, SETTINGS, sweeps, 5)
+    steps = everything.smoothing_radius.rollout_steps
+    assert steps[0] == steps[1] == 2 * 4 * 7 * (8 * 9 + 8) + 1600 * 2 * 2000
+    # The own settings, with the bias along M and that of one radius.
+    budget = 2.0 * steps[0] + float(everything.perturbations.rollout_steps[2])
+    found = measurement.measure(tasks, K, SETTINGS, sweeps.replace(rollout_steps_budget=budget), 5)
+    for name, left_out in (
+        ("perturbations", [False] * 3),
+        ("smoothing_radius", [True, False]),
+        ("rollout_length", [False, False]),
+    ):
+        sweep, whole = getattr(found, name), getattr(everything, name)
+        assert np.isnan(sweep.error.values).all(axis=0).tolist() == left_out
+        assert (sweep.repeats == 0).all(axis=0).tolist() == left_out
+        kept = ~np.array(left_out)
+        for part in ("error", "noise", "bias"):
+            one, other = getattr(sweep, part), getattr(whole, part)
+            np.testing.assert_array_equal(one.values[:, kept], other.values[:, kept])
+            np.testing.assert_array_equal(one.standard_error[:, kept], other.standard_error[:, kept])
+    nothing = measurement.measure(tasks, K, SETTINGS, sweeps.replace(rollout_steps_budget=0), 5)
+    assert not nothing.rollout_length.repeats.any()
+
+
 def test_slopes_of_a_power_law_with_their_standard_error() -> None:
     """Of two points a factor of 4 apart with relative standard errors 0.3 and 0.4: 0.5 / log 4."""
     parameter = np.array([1.0, 4.0, 16.0])

@@ -15,9 +15,12 @@ from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 
 from metalqr.config.registries import figures, tables
+from metalqr.evaluation.estimation_error.curves import load_estimation_error
 from metalqr.evaluation.stability import Guarantee, stability_dataset
-from metalqr.reporting.tables.markdown import save, to_markdown
+from metalqr.reporting.tables import markdown
+from metalqr.reporting.tables.markdown import to_markdown
 from metalqr.reporting.tables.stability import PROMISES
+from metalqr.results import StorageError, save
 
 STABILITY, ERRORS = tables.get("stability")(), figures.get("estimation_error")()
 
@@ -66,7 +69,7 @@ def test_table_by_hand(stability: dict[str, xr.Dataset]) -> None:
 
 def test_markdown_and_csv_of_the_stability(stability: dict[str, xr.Dataset], tmp_path: Path) -> None:
     table = STABILITY.make({"one": stability["one"].sel(seed=[0])})
-    save(table, markdown=tmp_path / "stability.md", csv=tmp_path / "stability.csv", columns=STABILITY.columns)
+    markdown.save(table, markdown=tmp_path / "stability.md", csv=tmp_path / "stability.csv", columns=STABILITY.columns)
     lines = (tmp_path / "stability.md").read_text(encoding="utf-8").splitlines()
     assert len({len(line) for line in lines}) == 1
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
@@ -211,3 +214,39 @@ def test_own_settings_that_differ_are_not_marked(errors: dict[str, xr.Dataset]) 
     other.attrs["settings"] = json.dumps(measurements.SETTINGS | {"smoothing_radius": 0.1})
     drawn = ERRORS.make({"a": errors["d1k1"], "b": other})
     assert [dotted_places(axes) for axes in drawn.axes[:3]] == [[100.0], [], [50.0]]
+
+
+def test_what_the_budget_leaves_out_is_named_in_figure_and_table(errors: dict[str, xr.Dataset], tmp_path: Path) -> None:
+    large = errors["d20k10"].copy(deep=True)
+    for name in ("error_mean", "error_standard_error", "error_quantile", "noise", "noise_standard_error"):
+        large[f"{name}_perturbations"][:, 2:] = np.nan
+    for name in ("bias", "bias_standard_error"):
+        large[f"{name}_perturbations"][:, 2:] = np.nan
+    large["repeats_perturbations"][:, 2:] = 0
+    save(tmp_path / "large.nc", large)
+    datasets = {"d1k1": errors["d1k1"], "d20k10": load_estimation_error(tmp_path / "large.nc")}
+    drawn = ERRORS.make(datasets)
+    note = "left out of state dim: 20, action dim: 10,\nover the budget of 2e+09 rollout steps:\n$M$ = 100, 200"
+    assert [text for text in legend_texts(drawn) if "left out" in text] == [note]
+    assert not overlaps_and_escapes(drawn)
+    assert not lines(drawn.axes[0], "_error beyond")
+    table = tables.get("estimation_error")().make(datasets)
+    left_out = table[table["left_out"] != ""]
+    assert left_out[["case", "parameter", "value"]].values.tolist() == [
+        ["d20k10", "perturbations", value] for value in (100, 200)
+    ]
+    assert set(left_out["left_out"]) == {"over the budget of 2e+09 rollout steps"}
+    assert left_out[["error_1", "bias_2"]].isna().all(axis=None)
+    assert to_markdown(table, tables.get("estimation_error").columns).count("over the budget") == 2
+    large["repeats_perturbations"][:, 2:] = 1
+    save(tmp_path / "large.nc", large)
+    with pytest.raises(StorageError, match="its variable error_mean_perturbations is NaN where there are repeats"):
+        load_estimation_error(tmp_path / "large.nc")
+
+
+def test_table_of_the_errors_is_relative(errors: dict[str, xr.Dataset]) -> None:
+    table = tables.get("estimation_error")().make({"d2k2": errors["d2k2"]})
+    row = table[(table["parameter"] == "rollout_length") & (table["value"] == 50)].iloc[0]
+    assert row["bias_1"] == pytest.approx(0.02)
+    assert row["error_2"] == pytest.approx(np.hypot(2.0, 0.02))
+    assert (row["estimates_1"], row["rollout_steps"], row["left_out"]) == (40, 5e7, "")

@@ -241,7 +241,7 @@ CHANGES: list[tuple[str, Change, str]] = [
     (
         "estimation_error",
         with_value("error_mean_perturbations", np.nan),
-        "its variable error_mean_perturbations is NaN at target 0, perturbations 0;",
+        "its variable error_mean_perturbations is NaN where there are repeats",
     ),
     (
         "estimation_error",

@@ -51,9 +51,15 @@ def _along(parameter: str) -> dict[str, Variable]:
         "bias_standard_error": "standard error of the bias; 0 where it is exact",
     }
     dims = ("target", parameter)
-    # Infinite where rollouts overflowed, or perturbed policies are unstable.
-    reals = {name: Variable(dims, long_name, may_be=NonFinite.INFINITE) for name, long_name in described.items()}
-    variables = {"repeats": Variable(dims, "number of estimates", kind=Kind.WHOLE), **reals}
+    # Infinite where rollouts overflowed, or perturbed policies are unstable; NaN where the budget leaves it out.
+    reals = {name: Variable(dims, long_name, may_be=NonFinite.ANY) for name, long_name in described.items()}
+    variables = {
+        "repeats": Variable(dims, "number of estimates; 0 if left out, over the budget", kind=Kind.WHOLE),
+        "rollout_steps": Variable(
+            (parameter,), "rollout steps of all estimates, and those that the exact bias takes as long as", "steps"
+        ),
+        **reals,
+    }
     return {f"{name}_{parameter}": spec for name, spec in variables.items()}
 
 
@@ -66,6 +72,11 @@ def _violation(dataset: xr.Dataset) -> str | None:
     found = dataset["target"].values.tolist(), dataset["algorithm"].values.tolist()
     if found != (_targets(tasks), [1] * tasks + [2]):
         return "its targets are not the gradient of each task and the meta-gradient"
+    for parameter in PREDICTED_SLOPES:
+        left_out = dataset[f"repeats_{parameter}"] == 0
+        for name, spec in _along(parameter).items():
+            if spec.may_be == NonFinite.ANY and (np.isnan(dataset[name]) != left_out).any():
+                return f"its variable {name} is NaN where there are repeats, or is not where there are none"
     return None
 
 
@@ -76,6 +87,7 @@ ESTIMATION_ERROR = Layout(
     {
         "K": Variable(("action", "state"), "gain at which the errors were measured"),
         "exact_norm": Variable(("target",), "Frobenius norm of the exact gradient"),
+        "rollout_steps_budget": Variable((), "the costliest values over this are left out", "steps"),
         **{name: spec for parameter in PREDICTED_SLOPES for name, spec in _along(parameter).items()},
         "slope": Variable(_SLOPE, "slope of log curve against log parameter", "1", may_be=NonFinite.NAN),
         "slope_standard_error": Variable(_SLOPE, "standard error of the slope", "1", may_be=NonFinite.NAN),
@@ -137,7 +149,8 @@ class Sweep:
 
     parameter: str
     values: NDArray[Any]  # (V,)
-    repeats: NDArray[np.int64]  # (I + 1, V)
+    rollout_steps: FloatArray  # (V,), that the budget counts
+    repeats: NDArray[np.int64]  # (I + 1, V); 0 where the budget leaves a value out, and then all others are NaN
     error: Curve
     error_quantile: FloatArray  # (I + 1, V), of 90 %
     noise: Curve
@@ -150,6 +163,7 @@ class EstimationError:
 
     K: FloatArray  # (k, d)
     exact_norm: FloatArray  # (I + 1,), Frobenius norms of the targets
+    rollout_steps_budget: float
     perturbations: Sweep
     smoothing_radius: Sweep
     rollout_length: Sweep
@@ -162,6 +176,7 @@ class EstimationError:
         arrays: dict[str, Any] = {
             "K": self.K,
             "exact_norm": self.exact_norm,
+            "rollout_steps_budget": self.rollout_steps_budget,
             "target": _targets(tasks),
             "algorithm": [1] * tasks + [2],
             "parameter": list(PREDICTED_SLOPES),
@@ -173,6 +188,7 @@ class EstimationError:
         for sweep in sweeps:
             along = {
                 "repeats": sweep.repeats,
+                "rollout_steps": sweep.rollout_steps,
                 "error_mean": sweep.error.values,
                 "error_standard_error": sweep.error.standard_error,
                 "error_quantile": sweep.error_quantile,

@@ -1,6 +1,6 @@
 """The measurement: many estimates at one gain, with streams of their own, compared with the exact gradients."""
 
-import itertools
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from metalqr.config.algorithm import MetaSettings
+from metalqr.config.estimation import EstimationPoint, estimation_points
 from metalqr.config.model import ErrorSweeps
-from metalqr.config.registries import methods
 from metalqr.estimators import estimate_gradient, estimate_meta_gradient
 from metalqr.evaluation.estimation_error.bias import Bias, exact_gradients, horizon_bias, smoothing_bias
 from metalqr.evaluation.estimation_error.curves import PREDICTED_SLOPES, EstimationError, Sweep, fitted
@@ -18,9 +18,6 @@ from metalqr.simulation.streams import Stream, Use
 
 #: The share of errors below their quantile.
 QUANTILE = 0.9
-#: Algorithm 2 is repeated less often where an estimate takes more rollout steps than at the case's own settings, but
-#: not less often than this, unless the repeats themselves are fewer.
-MIN_REPEATS = 10
 
 
 def measure(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, sweeps: ErrorSweeps, seed: int) -> EstimationError:
@@ -28,7 +25,7 @@ def measure(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, sweeps: Error
 
     Each estimate has a stream of its own, and a point that sweeps share is measured once. Where an estimate of
     Algorithm 2 takes more rollout steps than at the case's own settings, it is repeated less often in proportion, but
-    not less than ten times.
+    not less than ten times. Values over the budget of rollout steps are left out: without repeats, everything else NaN.
 
     The gain K (k, d) is that of all tasks, the settings are those of the case, and the seed is that of the estimates
     and of the directions that the bias is averaged over.
@@ -58,25 +55,23 @@ def measure(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, sweeps: Error
     """
     gain = common_gain(tasks, K)
     exact = exact_gradients(tasks, gain, settings.adaptation_rate)
-    points = {
-        "perturbations": [settings.replace(perturbations=M, inner_perturbations=M) for M in sweeps.perturbations],
-        "smoothing_radius": [settings.replace(smoothing_radius=r) for r in sweeps.smoothing_radius],
-        "rollout_length": [settings.replace(rollout_length=length) for length in sweeps.rollout_length],
-    }
+    points = estimation_points(sweeps, settings, tasks.count, tasks.state_dim, tasks.action_dim)
+    places: dict[MetaSettings, int] = {}
     scatters: dict[MetaSettings, _Scatter] = {}
-    for point in itertools.chain(*points.values()):
-        if point not in scatters:
-            # No two estimates share an iteration of the stream.
-            stream = Stream(seed, 2 * sweeps.repeats * len(scatters), Use.ESTIMATION_ERROR)
-            counts = sweeps.repeats, _meta_repeats(point, settings, sweeps.repeats)
-            scatters[point] = _scatter(tasks, gain, point, exact, counts, stream)
-    found = {
-        name: _sweep(
-            name, getattr(sweeps, name), [scatters[point] for point in swept], _biases(name, tasks, gain, swept, seed)
-        )
-        for name, swept in points.items()
-    }
-    return EstimationError(K=gain, exact_norm=np.linalg.norm(exact, axis=(1, 2)), **found)
+    for point in (point for swept in points.values() for point in swept):
+        # No two estimates share an iteration of the stream, and none moves because others are left out.
+        place = places.setdefault(point.settings, len(places))
+        if point.is_measured and point.settings not in scatters:
+            stream = Stream(seed, 2 * sweeps.repeats * place, Use.ESTIMATION_ERROR)
+            counts = sweeps.repeats, point.meta_repeats
+            scatters[point.settings] = _scatter(tasks, gain, point.settings, exact, counts, stream)
+    left_out = _left_out(len(exact))
+    found = {}
+    for name, swept in points.items():
+        measured = [scatters[point.settings] if point.is_measured else left_out for point in swept]
+        found[name] = _sweep(name, getattr(sweeps, name), swept, measured, _biases(name, tasks, gain, swept, seed))
+    norm = np.linalg.norm(exact, axis=(1, 2))
+    return EstimationError(K=gain, exact_norm=norm, rollout_steps_budget=sweeps.rollout_steps_budget, **found)
 
 
 class _Scatter(NamedTuple):
@@ -90,13 +85,9 @@ class _Scatter(NamedTuple):
     noise_standard_error: FloatArray
 
 
-def _meta_repeats(point: MetaSettings, settings: MetaSettings, repeats: int) -> int:
-    """Number of repeats of Algorithm 2 at a point."""
-    algorithm_3 = methods.get("zeroth_order_maml")
-    steps, own_steps = (
-        algorithm_3.work(1, each.replace(task_batch="all")).rollouts * each.rollout_length for each in (point, settings)
-    )
-    return min(repeats, max(MIN_REPEATS, repeats * own_steps // steps))
+def _left_out(targets: int) -> _Scatter:
+    unknown = np.full(targets, np.nan)
+    return _Scatter(np.zeros(targets, dtype=np.int64), *[unknown] * (len(_Scatter._fields) - 1))
 
 
 def _scatter(
@@ -132,19 +123,33 @@ def _statistics(estimates: FloatArray, exact: FloatArray) -> tuple[float, ...]:
     return count, *np.where(np.isnan(statistics), np.inf, statistics)
 
 
-def _biases(name: str, tasks: LQRTasks, gain: FloatArray, swept: list[MetaSettings], seed: int) -> list[Bias]:
+def _biases(name: str, tasks: LQRTasks, gain: FloatArray, swept: list[EstimationPoint], seed: int) -> list[Bias]:
     """The bias at every point of a sweep; see `Sweep`."""
-    rate = swept[0].adaptation_rate
-    if name == "smoothing_radius":
-        return [smoothing_bias(tasks, gain, rate, point.smoothing_radius, seed) for point in swept]
-    if name == "rollout_length":
-        norms = [horizon_bias(tasks, gain, rate, point.rollout_length) for point in swept]
-        return [Bias(norm, np.zeros_like(norm)) for norm in norms]
-    both = smoothing_bias(tasks, gain, rate, swept[0].smoothing_radius, seed, swept[0].rollout_length)
-    return [both] * len(swept)
+    own = swept[0].settings  # except for the parameter itself
+    unknown = np.full(tasks.count + 1, np.nan)
+
+    def bias(point: MetaSettings) -> Bias:
+        if name == "smoothing_radius":
+            return smoothing_bias(tasks, gain, own.adaptation_rate, point.smoothing_radius, seed)
+        if name == "rollout_length":
+            norm = horizon_bias(tasks, gain, own.adaptation_rate, point.rollout_length)
+            return Bias(norm, np.zeros_like(norm))
+        return both()
+
+    @functools.cache
+    def both() -> Bias:
+        return smoothing_bias(tasks, gain, own.adaptation_rate, own.smoothing_radius, seed, own.rollout_length)
+
+    return [bias(point.settings) if point.is_measured else Bias(unknown, unknown) for point in swept]
 
 
-def _sweep(name: str, values: Sequence[float], scatters: list[_Scatter], biases: list[Bias]) -> Sweep:
+def _sweep(
+    name: str,
+    values: Sequence[float],
+    swept: list[EstimationPoint],
+    scatters: list[_Scatter],
+    biases: list[Bias],
+) -> Sweep:
     parameter = np.array(values)
     columns = _Scatter(*(np.stack(column, axis=1) for column in zip(*scatters, strict=True)))
     norm, standard_error = (np.stack(column, axis=1) for column in zip(*biases, strict=True))
@@ -154,6 +159,7 @@ def _sweep(name: str, values: Sequence[float], scatters: list[_Scatter], biases:
     return Sweep(
         parameter=name,
         values=parameter,
+        rollout_steps=np.array([float(point.steps) for point in swept]),
         repeats=columns.repeats,
         error=fitted(parameter, columns.error, columns.error_standard_error, slopes.error, used),
         error_quantile=columns.error_quantile,

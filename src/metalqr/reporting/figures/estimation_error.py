@@ -46,8 +46,9 @@ class EstimationError(Figure):
     90 % quantile. The dashed line is the bias, the error that infinitely many perturbations would leave: along r that
     of smoothing alone, along ℓ that of finite rollouts alone, along M that of both. One alone may exceed the error
     where the two cancel in part: near instability a finite rollout costs much less than an infinite one. Thin grey
-    lines have the slopes that theory predicts. Crosses at the top edge are errors and biases that are infinite or
-    beyond the axis, which holds all of those for which every perturbed policy is stable.
+    lines have the slopes that theory predicts. The legend names the values that the budget of rollout steps leaves out.
+    Crosses at the top edge are errors and biases that are infinite or beyond the axis, which holds all of those for
+    which every perturbed policy is stable.
     """
 
     reads = "estimation_error"
@@ -118,7 +119,8 @@ class _Curves(NamedTuple):
 def _draw(axes: Axes, cases: list[_Curves], parameter: str, limits: tuple[float, float]) -> None:
     top = limits[1]
     for place, (curves, colour, marker) in enumerate(with_styles(cases)):
-        inside, bias_inside = curves.mean <= top, curves.bias <= top
+        # Not a number is left out.
+        inside, bias_inside = ~(curves.mean > top), ~(curves.bias > top)
         mean, bias = np.where(inside, curves.mean, np.nan), np.where(bias_inside, curves.bias, np.nan)
         band = np.where(inside, np.fmin(curves.quantile, top), np.nan)
         axes.fill_between(curves.values, mean, band, color=colour, **BAND)
@@ -205,6 +207,18 @@ def _power(symbol: str, slope: float) -> str:
     return rf"$\propto {symbol}^{{{exponent}}}$"
 
 
+def _left_out(case: xr.Dataset) -> str:
+    """The values of a case over the budget, in words; nothing if there are none."""
+    lines = []
+    for parameter in PARAMETERS:
+        values = case[parameter].values[(case[f"repeats_{parameter}"] == 0).all("target")]
+        if values.size:
+            lines.append(f"${declared(parameter).symbol}$ = {captions.joined(values.tolist())}")
+    budget = float(case["rollout_steps_budget"])
+    first = f"left out of {dimensions(case)},\nover the budget of {budget:.2g} rollout steps:"
+    return "\n".join([first, *lines]) if lines else ""
+
+
 def _keys(datasets: Mapping[str, xr.Dataset]) -> list[Line2D | Patch]:
     cases = [
         line_key(dimensions(case), color=colour, marker=marker, markersize=4.5, markeredgecolor="white")
@@ -219,4 +233,5 @@ def _keys(datasets: Mapping[str, xr.Dataset]) -> list[Line2D | Patch]:
         line_key("the cases' own setting", **REFERENCE),
         line_key("error infinite or beyond the axis", color="0.6", linestyle="none", **CROSS),
         line_key("bias infinite or beyond the axis", linestyle="none", **_hollow("0.5")),
+        *(line_key(words, linestyle="none") for case in datasets.values() if (words := _left_out(case))),
     ]
