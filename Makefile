@@ -12,16 +12,22 @@ BIN := .venv/bin
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
 # Written last, so an interrupted installation never passes for a finished one.
 STAMP := .venv/.installed
+PATH_STAMP := .venv/.installed-first
 BENCH_STAMP := .venv/.installed-bench
 # Wheels only, so that nothing is compiled. connection-pool, a dependency of Snakemake, has no wheel on PyPI:
 # it is built from its hashed source with the lock's own setuptools.
-PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input
+# Into .venv, wherever the user's or the site's pip is told to install; other settings, such as an index, count.
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input \
+	--no-user --target '' --root / --prefix "$$PWD/.venv"
 WHEELS_ONLY := --only-binary :all: --no-binary connection-pool
 # One version of each package for all platforms, with the hashes of all its files, and no trace of where it came from.
 COMPILE_LOCK = $(UV) pip compile --universal --python-version 3.11 --generate-hashes \
 	--default-index https://pypi.org/simple --no-emit-index-url --no-emit-find-links \
 	--no-emit-package colorama --no-emit-package pyreadline3 $(if $(UPGRADE),--upgrade) \
 	--custom-compile-command "make lock (or: make lock UPGRADE=1)" --quiet
+
+# What a module of a cluster puts there would pass for installed, and be imported in place of the lock's.
+unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .PHONY: help paper check test test-cluster slurm lint schema bench lock clean .venv
@@ -35,8 +41,8 @@ paper: .venv ## Reproduce results/figures/figure1.pdf and all other results of t
 	$(BIN)/snakemake --cores all
 	$(BIN)/snakemake --report results/report.html
 	@echo
-	@echo "Report:   $(CURDIR)/results/report.html"
-	@echo "Figure 1: $(CURDIR)/results/figures/figure1.pdf"
+	@echo "Report:   $$PWD/results/report.html"
+	@echo "Figure 1: $$PWD/results/figures/figure1.pdf"
 
 check: lint ## Lint, types and the fast tests (three minutes; five in a fresh clone)
 	$(PYTEST) --dist worksteal -m "not slow" --doctest-modules src/metalqr tests/unit
@@ -76,7 +82,7 @@ schema: .venv ## Write the config's JSON schema and the tables of docs/configura
 bench: .venv $(BENCH_STAMP) ## Time metalqr against NumPy, JAX and a plain loop, into results/benchmarks/ (some minutes)
 	$(BIN)/python -m benchmarks
 
-.venv: $(STAMP) ## Install the versions of requirements.lock into .venv, if it is missing or older than the lock
+.venv: $(PATH_STAMP) ## Install the versions of requirements.lock into .venv, if it is missing or older than the lock
 
 $(STAMP): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2> /dev/null || { \
@@ -92,6 +98,12 @@ $(STAMP): requirements.lock
 	$(PIP_INSTALL) --require-hashes $(WHEELS_ONLY) --no-build-isolation --use-pep517 -r requirements.lock
 	$(PIP_INSTALL) --quiet --no-build-isolation --no-deps --no-index --editable .
 	@touch $(STAMP)
+
+# For Snakemake, which imports NumPy before it reads the Snakefile. Python runs this line when it starts.
+$(PATH_STAMP): $(STAMP)
+	@echo 'import os; os.environ.get("PYTHONPATH") and __import__("metalqr.common.python_path", fromlist=["_"]).installed_first()' \
+		> "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/metalqr-installed-first.pth"
+	@touch $(PATH_STAMP)
 
 # JAX, used only by the benchmarks, goes into the same folder: both locks have the same versions.
 $(BENCH_STAMP): $(STAMP) requirements-bench.lock

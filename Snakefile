@@ -3,6 +3,7 @@
 Targets: all (default), and each stage's name.
 """
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -16,13 +17,28 @@ min_version("9.20")
 ROOT = Path(workflow.basedir)
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "workflow" / "lib")]
 
+from metalqr.common.python_path import installed_first
+
+installed_first()
+
 from metalqr.config import ConfigError, Plan, read_arguments, read_configs
 from metalqr.config.plan import quick
 from metalqr.reporting.tables import learnability
-from pipeline import FolderError, Sources, remove_stale_locks, require_writable
+from pipeline import (
+    FolderError,
+    Sources,
+    remove_stale_locks,
+    require_plain,
+    require_writable,
+)
+
+# Snakemake pastes it into a shell command, where a space would end it (its issue 2645).
+if Path(sys.executable).exists():
+    sys.executable = shlex.quote(sys.executable)
 
 # Before Snakemake reads config.yaml, because it would silently use the second of two equal keys.
 try:
+    require_plain(ROOT)
     require_writable(Path.cwd())
     _, folder = read_configs([ROOT / "config.yaml", *workflow.overwrite_configfiles])
 except (ConfigError, FolderError) as error:

@@ -1,8 +1,9 @@
-"""Set up a script before it imports `metalqr`: the path, the thread counts, the log. Import it first.
+"""Set up a script before it imports `metalqr`: the path, the environment, the log. Import it first.
 
 A script of Snakemake finds neither `src/` (PYTHONPATH is dropped in conda jobs) nor Numba's thread count. Importing
-this module sets both, and sends log records, warnings and the traceback of an uncaught error to the rule's log file;
-the terminal gets one line. It also removes temporary files that an earlier, killed job left for the same outputs.
+this module sets both and undoes what the caller's environment would change, and sends log records, warnings and the
+traceback of an uncaught error to the rule's log file; the terminal gets one line. It also removes temporary files that
+an earlier, killed job left for the same outputs.
 """
 
 import logging
@@ -21,10 +22,18 @@ snakemake: Any = __main__.snakemake
 # First on the path: this checkout's package, not an installed version.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
+from metalqr.common.python_path import installed_first  # noqa: E402
+
+installed_first()
+
 os.environ["NUMBA_NUM_THREADS"] = str(snakemake.threads)
 # One thread for BLAS, regardless of the job's: matrices are tiny, and sums split over threads round differently.
 for variable in ("OMP_NUM", "OPENBLAS_NUM", "MKL_NUM", "VECLIB_MAXIMUM", "NUMEXPR_NUM"):
     os.environ[f"{variable}_THREADS"] = "1"
+
+# A notebook's backend is not installed here, and a debugging session turns compilation off.
+os.environ["MPLBACKEND"] = "agg"
+os.environ.pop("NUMBA_DISABLE_JIT", None)
 
 logging.basicConfig(
     filename=snakemake.log[0], filemode="w", level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"

@@ -1,11 +1,11 @@
 """Reading and writing files: datasets with their provenance, written atomically and checked when they are read."""
 
+import importlib
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,8 @@ class StorageError(OSError):
 
 def provenance(layout: Layout) -> dict[str, str]:
     """Return the attributes that name the stage of a file and the versions of what made it."""
-    versions = {f"{name.lower()}_version": metadata.version(name) for name in _LIBRARIES}
+    # Of the modules themselves: the metadata that Python finds first may be those of another copy.
+    versions = {f"{name.lower()}_version": importlib.import_module(name).__version__ for name in _LIBRARIES}
     return {
         "Conventions": CONVENTIONS,
         "title": layout.title,

@@ -22,6 +22,7 @@ from metalqr import results
 from metalqr.evaluation.exact_methods.dataset import METHODS, exact_methods_dataset
 from metalqr.evaluation.stability import Guarantee, stability_dataset
 from metalqr.lqr import LQRTasks
+from metalqr.results.files import provenance
 
 
 def scalar_tasks() -> LQRTasks:
@@ -174,6 +175,12 @@ def test_every_file_says_what_it_is_without_host_path_or_time(stage: str, good: 
 
 
 @pytest.mark.slow
+def test_versions_are_those_of_the_imported_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not those of the first metadata on the path."""
+    monkeypatch.setattr(np, "__version__", "of another module")
+    assert provenance(results.RUNS)["numpy_version"] == "of another module"
+
+
 def test_building_again_gives_identical_files(good: dict[str, Path], tmp_path: Path) -> None:
     for stage, path in stored.save_everything(tmp_path).items():
         for one, other in zip(groups(path), groups(good[stage]), strict=True):

@@ -116,6 +116,18 @@ def test_a_folder_that_cannot_be_written_costs_time_and_nothing_else(
         assert jit.compiled()(_double)(2.0) == 4.0
 
 
+def test_without_compilation_everything_imports_and_rollouts_say_why_not() -> None:
+    code = (
+        "import numpy as np; from metalqr import LQRTasks, Stream, estimators, meta, optimal, rollout, theory\n"
+        "one = np.ones((1, 1, 1))\n"
+        "rollout.costs(LQRTasks(one / 2, one, one, one, one), one[None], 3, Stream(0))"
+    )
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    expected = "NUMBA_DISABLE_JIT is set, but rollouts and random numbers need compiled code; unset it"
+    assert done.stderr.splitlines()[-1] == f"RuntimeError: {expected}"
+
+
 def test_every_file_with_compiled_code_is_part_of_the_digest() -> None:
     folder, package = Path(jit.__file__).parent, Path(metalqr.__file__).parent
     texts = {path: path.read_text() for path in package.rglob("*.py")}

@@ -26,6 +26,20 @@ def require_writable(folder: Path) -> None:
         )
 
 
+def require_plain(root: Path) -> None:
+    """Refuse a folder of the Snakefile in whose path Snakemake would look for wildcards.
+
+    Raises
+    ------
+    FolderError
+        If the path has a brace.
+    """
+    if set("{}") & set(str(root)):
+        raise FolderError(
+            f"{root}: Snakemake reads braces in this path as wildcards; move the project to another folder"
+        )
+
+
 def remove_stale_locks(folder: Path) -> bool:
     """Remove the lock files of a Snakemake that was killed, so that nobody needs --unlock; True if there were any.
 

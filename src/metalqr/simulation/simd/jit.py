@@ -95,6 +95,10 @@ def compiled(*, parallel: bool = False) -> Callable[[Callable[..., Any]], Callab
         def call(*arguments: Any) -> Any:
             nonlocal code
             if code is None:
+                if numba.config.DISABLE_JIT:
+                    raise RuntimeError(
+                        "NUMBA_DISABLE_JIT is set, but rollouts and random numbers need compiled code; unset it"
+                    )
                 code = _load_or_compile(function, tuple(map(numba.typeof, arguments)), parallel)
             return code(*arguments)
 
