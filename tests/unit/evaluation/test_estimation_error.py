@@ -252,6 +252,7 @@ def test_costly_points_of_algorithm_2_are_repeated_less_often() -> None:
     assert fewer.rollout_length.repeats.tolist() == [[6, 6], [6, 6]]
 
 
+@pytest.mark.slow
 def test_the_budget_leaves_out_the_costliest_values_and_moves_no_other() -> None:
     """Own settings: 8 * 7 steps of Algorithm 1 and 8 * 9 * 7 of Algorithm 2, for each of 2 tasks and 4 estimates."""
     tasks, K = similar_tasks(seed=11, count=2, state_dim=2, action_dim=1), np.zeros((1, 2))
