@@ -207,12 +207,16 @@ def _positive_definite(name: str, array: FloatArray) -> FloatArray:
             f"[{column}, {row}] is {array[task, column, row]}; use ({name} + {name}.T) / 2 for its symmetric part"
         )
     array = 0.5 * (array + array.mT)
-    eigenvalues = np.linalg.eigvalsh(array)
+    # In units in which the diagonal is one, so that those of the user do not decide.
+    units = np.sqrt(np.abs(array.diagonal(axis1=1, axis2=2)))
+    units[units == 0.0] = 1.0
+    scaled = np.linalg.eigvalsh(array / units[:, :, np.newaxis] / units[:, np.newaxis])
     # Below this an eigenvalue is zero up to rounding, and the matrix singular.
-    threshold = len(array[0]) * np.finfo(np.float64).eps * np.abs(eigenvalues).max(axis=1)
-    for task in np.flatnonzero(eigenvalues[:, 0] <= threshold):
+    threshold = len(array[0]) * np.finfo(np.float64).eps * np.abs(scaled).max(axis=1)
+    for task in np.flatnonzero(scaled[:, 0] <= threshold):
+        smallest = np.linalg.eigvalsh(array[task])[0]
         raise TasksError(
-            f"task {task}: {name} is not positive definite: its smallest eigenvalue is {eigenvalues[task, 0]:.6g}; "
+            f"task {task}: {name} is not positive definite: its smallest eigenvalue is {smallest:.6g}; "
             f"add a multiple of the identity or correct {name}"
         )
     return np.ascontiguousarray(array)

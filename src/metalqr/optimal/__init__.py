@@ -3,9 +3,10 @@
 from metalqr.optimal.adaptable import Attempt, NoMamlStabilisingGainError, maml_stabilising_gain
 from metalqr.optimal.meta import meta_gain
 from metalqr.optimal.newton_cg import DescentError, Minimum
-from metalqr.optimal.riccati import NotStabilisableError, OptimalGains, RiccatiError, optimal_gains
+from metalqr.optimal.riccati import OptimalGains, RiccatiError, optimal_gains
 from metalqr.optimal.scalar import adaptable_intervals, scalar_intervals
 from metalqr.optimal.shared import shared_gain
+from metalqr.optimal.stabilisability import NotStabilisableError
 from metalqr.optimal.stabilising import NoCommonStabilisingGainError, stabilising_gain
 
 __all__ = [

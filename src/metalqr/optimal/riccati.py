@@ -6,19 +6,16 @@ import numpy as np
 from scipy.linalg import solve_discrete_are
 
 from metalqr.common.frozen import ReadOnlyArrays
-from metalqr.lqr import FloatArray, LQRTasks, LyapunovSolver, TasksError
+from metalqr.lqr import FloatArray, LQRTasks, LyapunovSolver
 from metalqr.lqr.stability import spectral_radii
+from metalqr.optimal.scaling import ScaledTask
+from metalqr.optimal.stabilisability import require_stabilisable
 
 #: Relative Riccati residual below which the equation counts as solved.
 RESIDUAL_TOLERANCE = 1e-10
 #: Newton steps after SciPy's solver; each squares the relative error, so that one is nearly always enough.
 MAX_REFINEMENTS = 5
-#: Relative size below which a singular value of [A - λI, B] counts as zero.
-RANK_TOLERANCE = 1e-10
-
-
-class NotStabilisableError(TasksError):
-    """Some task is not stabilisable; the message names the task and the mode that no input reaches."""
+MAX_DOUBLINGS = 64
 
 
 class RiccatiError(ArithmeticError):
@@ -63,53 +60,88 @@ def optimal_gains(tasks: LQRTasks) -> OptimalGains:
 
 
 def _solve(tasks: LQRTasks, task: int) -> tuple[FloatArray, FloatArray]:
-    A, B, Q, R = tasks.A[task], tasks.B[task], tasks.Q[task], tasks.R[task]
-    try:
-        P = np.asarray(solve_discrete_are(A, B, Q, R), dtype=np.float64)
-    except np.linalg.LinAlgError as error:
-        _require_stabilisable(tasks, task)
-        raise RiccatiError(
-            f"task {task}: SciPy could not solve the Riccati equation ({error}); rescale the task"
-        ) from None
-    K = _greedy_gain(A, B, R, P)
-    residual = float("inf")
-    for _ in range(MAX_REFINEMENTS):
-        closed = A - B @ K
-        radius = spectral_radii(closed[np.newaxis])[0]
-        if not radius < 1.0:
-            _require_stabilisable(tasks, task)
-            raise RiccatiError(
-                f"task {task}: the Riccati solution does not stabilise the task (spectral radius {radius:.9g}), "
-                "although the task is stabilisable; it is too badly scaled for double precision; rescale it"
-            )
-        P = LyapunovSolver(closed[np.newaxis]).solve_adjoint((Q + K.T @ R @ K)[np.newaxis])[0]
-        K = _greedy_gain(A, B, R, P)
-        residual = float(np.linalg.norm(Q + A.T @ P @ (A - B @ K) - P) / np.linalg.norm(P))
-        if residual < RESIDUAL_TOLERANCE:
-            return P, K
+    """P and K of one task, of the first method that gives them accurately."""
+    scaled = ScaledTask.of(tasks, task)
+    require_stabilisable(scaled, task)
+    failures = []
+    for name, solution in METHODS.items():
+        try:
+            P, K = _refined(scaled, solution(scaled))
+        except (ArithmeticError, np.linalg.LinAlgError, ValueError) as failure:
+            failures.append(f"{name}: {failure}")
+        else:
+            return scaled.value_matrix(P), scaled.gain(K)
     raise RiccatiError(
-        f"task {task}: the relative Riccati residual stays at {residual:.3g}, above {RESIDUAL_TOLERANCE}; the task is "
-        "too badly scaled for double precision; rescale it"
+        f"task {task}: its Riccati equation could not be solved in double precision. {'; '.join(failures)}. Other units "
+        "do not help, the task was scaled; its inputs hardly reach an unstable mode, or the closed loop grows too far "
+        "before it decays: shorten the sampling time, or give the task another input"
     )
 
 
-def _greedy_gain(A: FloatArray, B: FloatArray, R: FloatArray, P: FloatArray) -> FloatArray:
-    return np.asarray(np.linalg.solve(R + B.T @ P @ B, B.T @ P @ A), dtype=np.float64)
+def _schur(task: ScaledTask) -> FloatArray:
+    """P by SciPy: the stable invariant subspace of the symplectic pencil."""
+    return np.asarray(solve_discrete_are(task.A, task.B, task.Q, task.R), dtype=np.float64)
 
 
-def _require_stabilisable(tasks: LQRTasks, task: int) -> None:
-    """Popov-Belevitch-Hautus test: [A - λI, B] has full rank for every eigenvalue λ with abs(λ) >= 1."""
-    A, B = tasks.A[task], tasks.B[task]
-    scale = max(np.linalg.norm(A, 2), np.linalg.norm(B, 2))
-    # One state is reached by any input that is not zero, however weak.
-    tolerance = RANK_TOLERANCE * scale if tasks.state_dim > 1 else 0.0
-    for eigenvalue in np.linalg.eigvals(A):
-        if abs(eigenvalue) < 1.0:
-            continue
-        pencil = np.hstack([A - eigenvalue * np.eye(tasks.state_dim), B])
-        if np.linalg.svd(pencil, compute_uv=False)[-1] <= tolerance:
-            raise NotStabilisableError(
-                f"task {task} cannot be stabilised by any gain: no input reaches its mode with eigenvalue "
-                f"{eigenvalue:.6g} (absolute value {abs(eigenvalue):.6g} >= 1); change A or B of this task or "
-                "leave it out"
-            )
+def _doubling(task: ScaledTask) -> FloatArray:
+    r"""P by structure-preserving doubling, which has no subspace to order and adds up only semidefinite terms.
+
+    With :math:`A_0 = A`, :math:`G_0 = B R^{-1} B^\top`, :math:`H_0 = Q` and :math:`W_j = I + G_j H_j`
+
+    .. math:: A_{j+1} = A_j W_j^{-1} A_j, \quad G_{j+1} = G_j + A_j W_j^{-1} G_j A_j^\top, \quad
+              H_{j+1} = H_j + A_j^\top H_j W_j^{-1} A_j
+
+    and :math:`H_j \to P` quadratically (Chu, Fan, Lin, Wang, Int. J. Control 77 (2004) 767-788).
+    """
+    A, G, H = task.A, task.B @ np.linalg.solve(task.R, task.B.T), task.Q
+    identity = np.eye(len(A))
+    for _ in range(MAX_DOUBLINGS):
+        solved = np.linalg.solve(identity + G @ H, np.hstack([A, G]))
+        first, second = solved[:, : len(A)], solved[:, len(A) :]
+        added = A.T @ H @ first
+        G = G + A @ second @ A.T
+        H, A = H + added, A @ first
+        G, H = 0.5 * (G + G.T), 0.5 * (H + H.T)
+        if np.linalg.norm(added) <= np.finfo(np.float64).eps * np.linalg.norm(H):
+            return H
+    raise ArithmeticError(f"no end after {MAX_DOUBLINGS} doublings")
+
+
+def _refined(task: ScaledTask, P: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """P after policy iteration, and its gain."""
+    A, B, Q, R = task.A, task.B, task.Q, task.R
+    K = _greedy_gain(task, P)
+    for _ in range(MAX_REFINEMENTS):
+        P = _loop(task, K)[1].solve_adjoint((Q + K.T @ R @ K)[np.newaxis])[0]
+        K = _greedy_gain(task, P)
+        if np.linalg.norm(Q + A.T @ P @ (A - B @ K) - P) < RESIDUAL_TOLERANCE * np.linalg.norm(P):
+            return P, K
+    # Terms of the size of |A|^2 |P| cancel in the equation. Where that is what is left, corrections of P instead of new
+    # ones, by a residual in which an error of K is squared, bring its rounding down to that of these terms.
+    scale, residual = float(np.linalg.norm(A, 2)) ** 2, np.inf
+    for _ in range(MAX_REFINEMENTS):
+        F, solver = _loop(task, K)
+        defect = Q + K.T @ R @ K + F.T @ P @ F - P
+        residual = float(np.linalg.norm(defect) / np.linalg.norm(P)) / scale
+        if residual < RESIDUAL_TOLERANCE:
+            return P, K
+        P = P + solver.solve_adjoint(defect[np.newaxis])[0]
+        K = _greedy_gain(task, P)
+    raise ArithmeticError(f"the relative residual stays at {residual:.3g}, above {RESIDUAL_TOLERANCE}")
+
+
+def _loop(task: ScaledTask, K: FloatArray) -> tuple[FloatArray, LyapunovSolver]:
+    """The closed loop, which must be stable, and the solver of its Lyapunov equations."""
+    closed = task.A - task.B @ K
+    radius = spectral_radii(closed[np.newaxis])[0]
+    if not radius < 1.0:
+        raise ArithmeticError(f"the gain found does not stabilise the task (spectral radius {radius:.9g})")
+    return closed, LyapunovSolver(closed[np.newaxis])
+
+
+METHODS = {"SciPy's Schur method": _schur, "structured doubling": _doubling}
+
+
+def _greedy_gain(task: ScaledTask, P: FloatArray) -> FloatArray:
+    A, B = task.A, task.B
+    return np.asarray(np.linalg.solve(task.R + B.T @ P @ B, B.T @ P @ A), dtype=np.float64)

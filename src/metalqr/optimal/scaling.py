@@ -1,0 +1,66 @@
+"""One task in units in which its weights are near one, so that the units of the user decide nothing."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from metalqr.lqr import FloatArray, LQRTasks
+
+#: Units change by powers of 2^8 alone: no entry is rounded, and weights within 2^16 of one are left as they are.
+UNIT_EXPONENT = 8
+
+
+@dataclass(frozen=True, eq=False)
+class ScaledTask:
+    r"""A task in the coordinates :math:`x = S z`, :math:`u = T v`, with S and T diagonal.
+
+    .. math:: A' = S^{-1} A S, \quad B' = S^{-1} B T, \quad Q' = S Q S, \quad R' = T R T, \quad
+              P = S^{-1} P' S^{-1}, \quad K = T K' S^{-1}.
+
+    S and T are those powers of :math:`2^8` that bring the diagonals of Q' and R' nearest to one. They follow a change of
+    the unit of a state, of an input, or of the cost, so that the task is the same problem in any units.
+
+    Attributes
+    ----------
+    A, B, Q, R : array
+        Matrices of the scaled task.
+    states : array, shape (d,)
+        The diagonal of S.
+    inputs : array, shape (k,)
+        The diagonal of T.
+    """
+
+    A: FloatArray
+    B: FloatArray
+    Q: FloatArray
+    R: FloatArray
+    states: FloatArray
+    inputs: FloatArray
+
+    @classmethod
+    def of(cls, tasks: LQRTasks, task: int) -> "ScaledTask":
+        """Scale a task."""
+        A, B, Q, R = tasks.A[task], tasks.B[task], tasks.Q[task], tasks.R[task]
+        states, inputs = _units(Q), _units(R)
+        return cls(
+            A * states / states[:, np.newaxis],
+            B * inputs / states[:, np.newaxis],
+            Q * states * states[:, np.newaxis],
+            R * inputs * inputs[:, np.newaxis],
+            states,
+            inputs,
+        )
+
+    def value_matrix(self, P: FloatArray) -> FloatArray:
+        """P in the task's own units, of a P of the scaled task."""
+        return P / self.states / self.states[:, np.newaxis]
+
+    def gain(self, K: FloatArray) -> FloatArray:
+        """K in the task's own units, of a K of the scaled task."""
+        return K * self.inputs[:, np.newaxis] / self.states
+
+
+def _units(weights: FloatArray) -> FloatArray:
+    """The nearest powers of 2^8 to the inverse roots of the diagonal."""
+    exponents = np.round(-0.5 * np.log2(np.diagonal(weights)) / UNIT_EXPONENT)
+    return np.asarray(np.exp2(UNIT_EXPONENT * exponents))

@@ -1,0 +1,98 @@
+"""Stabilisability of a single task: the modes that no input reaches, within rounding."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metalqr.lqr import FloatArray, TasksError
+from metalqr.optimal.scaling import ScaledTask
+
+#: Rounding in units of d times the norm of the matrix: an orthogonal change of the states, by which the user or an
+#: algorithm has made A, is exact for a matrix that differs from A by a relative 2 d eps.
+ROUNDING = 10 * np.finfo(np.float64).eps
+#: Smallest absolute value of a computed eigenvalue that may be 1 in truth: in a Jordan block of 20 states rounding moves
+#: it by eps^(1/20) = 0.16.
+MIN_RADIUS = 0.8
+#: Each step squares the distance to the eigenvalue.
+MAX_STEPS = 20
+#: Distance, relative to the size of the task, from which these steps begin.
+NEARBY = 1e-4
+#: States that a message names; the others have smaller shares.
+MAX_NAMED_STATES = 4
+MIN_NAMED_SHARE = 1e-6
+
+
+ComplexArray = NDArray[np.complex128]
+
+
+class NotStabilisableError(TasksError):
+    """Some task is not stabilisable; the message names the task and the mode that no input reaches."""
+
+
+def require_stabilisable(scaled: ScaledTask, task: int) -> None:
+    r"""Refuse a task with a mode of :math:`|z| \ge 1` that no input reaches (Popov, Belevitch and Hautus).
+
+    Such a mode exists where :math:`[A - zI, B]` has a singular value zero, and its left singular vector w is the
+    combination of states :math:`w^* x` that evolves by itself. The smallest singular value is the distance to the next
+    task that has such a mode at z. So a task is refused where this distance is below the rounding of its entries at some
+    z on or outside the unit circle, which is the same answer in every basis of the states, and for B of every size.
+
+    The candidates for z are the eigenvalues of A. Where rounding has moved them, because the mode shares its eigenvalue
+    with others, the quotient :math:`z = w^* A w` finds the way back; and a z that has come out inside is moved to the
+    circle and tested there.
+
+    Raises
+    ------
+    NotStabilisableError
+        With the eigenvalue and the combination of states.
+
+    References
+    ----------
+    R. Eising, Between controllable and uncontrollable, Systems & Control Letters 4 (1984) 263-264.
+    """
+    A = scaled.A
+    sizes = np.abs(scaled.B).max(axis=0)
+    B = scaled.B / np.where(sizes > 0, sizes, 1.0) * np.linalg.norm(A)  # an input may be weak
+    rounding = ROUNDING * len(A) * float(np.linalg.norm(np.hstack([A, B])))
+    eigenvalues = sorted(np.linalg.eigvals(A), key=abs, reverse=True)
+    for candidate in [1.0, -1.0, *(value for value in eigenvalues if abs(value) >= MIN_RADIUS and value.imag >= 0.0)]:
+        z, distance, w = _nearest_unreached(A, B, candidate)
+        if distance <= rounding and abs(z) < 1.0:
+            z /= abs(z)
+            distance, w = _smallest_singular_value(A, B, z)
+        if distance <= rounding:
+            raise NotStabilisableError(_refusal(task, z, w / scaled.states))
+
+
+def _nearest_unreached(A: FloatArray, B: FloatArray, z: complex) -> tuple[complex, float, ComplexArray]:
+    """Local minimum of the distance to a task with an unreached mode at z: where, how far, and which states."""
+    distance, w = _smallest_singular_value(A, B, z)
+    for _ in range(MAX_STEPS if distance <= NEARBY * np.linalg.norm(A) else 0):
+        moved = w.conj() @ A @ w
+        smaller, vector = _smallest_singular_value(A, B, moved)
+        if not smaller < 0.5 * distance:
+            break
+        z, distance, w = moved, smaller, vector
+    return z, distance, w
+
+
+def _smallest_singular_value(A: FloatArray, B: FloatArray, z: complex) -> tuple[float, ComplexArray]:
+    """The smallest singular value of [A - zI, B], and w of length one with w*[A - zI, B] that small."""
+    left, values, _ = np.linalg.svd(np.hstack([A - z * np.eye(len(A)), B]), full_matrices=False)
+    return float(values[-1]), left[:, -1]
+
+
+def _refusal(task: int, eigenvalue: complex, direction: ComplexArray) -> str:
+    direction = direction.conj() / direction[np.abs(direction).argmax()].conj()  # the largest share is 1
+    named = [state for state in np.argsort(-np.abs(direction)) if abs(direction[state]) > MIN_NAMED_SHARE]
+    shares = " + ".join(f"{_number(direction[state])} x[{state}]" for state in sorted(named[:MAX_NAMED_STATES]))
+    return (
+        f"task {task} cannot be stabilised by any gain: no input reaches its mode with eigenvalue "
+        f"{_number(eigenvalue)} (absolute value {abs(eigenvalue):.6g} >= 1), in which the states enter as {shares}"
+        f"{' + ...' if len(named) > MAX_NAMED_STATES else ''}; leave this mode out of the states (a constant load "
+        "shifts the operating point), give it an input in B, or leave out the task"
+    )
+
+
+def _number(value: complex) -> str:
+    """Few digits, and no imaginary part where it is rounding."""
+    return f"{value.real:.4g}" if abs(value.imag) <= 1e-9 * abs(value) else f"({value:.4g})"
