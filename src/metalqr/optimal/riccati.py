@@ -59,6 +59,8 @@ def optimal_gains(tasks: LQRTasks) -> OptimalGains:
     return OptimalGains(K, P, cost=np.einsum("iab,iab->i", P, tasks.Psi))
 
 
+# A method that overflows has failed, and the next one is tried.
+@np.errstate(over="ignore", invalid="ignore")
 def _solve(tasks: LQRTasks, task: int) -> tuple[FloatArray, FloatArray]:
     """P and K of one task, of the first method that gives them accurately."""
     scaled = ScaledTask.of(tasks, task)
@@ -72,9 +74,9 @@ def _solve(tasks: LQRTasks, task: int) -> tuple[FloatArray, FloatArray]:
         else:
             return scaled.value_matrix(P), scaled.gain(K)
     raise RiccatiError(
-        f"task {task}: its Riccati equation could not be solved in double precision. {'; '.join(failures)}. Other units "
-        "do not help, the task was scaled; its inputs hardly reach an unstable mode, or the closed loop grows too far "
-        "before it decays: shorten the sampling time, or give the task another input"
+        f"task {task}: its Riccati equation could not be solved in double precision. {'; '.join(failures)}. Other "
+        "units do not help, the task was scaled: its inputs hardly reach an unstable mode, or the closed loop grows too "
+        "far before it decays; shorten the sampling time, or give the task another input"
     )
 
 

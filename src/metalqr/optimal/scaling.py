@@ -17,8 +17,8 @@ class ScaledTask:
     .. math:: A' = S^{-1} A S, \quad B' = S^{-1} B T, \quad Q' = S Q S, \quad R' = T R T, \quad
               P = S^{-1} P' S^{-1}, \quad K = T K' S^{-1}.
 
-    S and T are those powers of :math:`2^8` that bring the diagonals of Q' and R' nearest to one. They follow a change of
-    the unit of a state, of an input, or of the cost, so that the task is the same problem in any units.
+    S and T are those powers of :math:`2^8` that bring the diagonals of Q' and R' nearest to one. They follow a change
+    of the unit of a state, of an input, or of the cost, so that the task is the same problem in any units.
 
     Attributes
     ----------

@@ -9,8 +9,8 @@ from metalqr.optimal.scaling import ScaledTask
 #: Rounding in units of d times the norm of the matrix: an orthogonal change of the states, by which the user or an
 #: algorithm has made A, is exact for a matrix that differs from A by a relative 2 d eps.
 ROUNDING = 10 * np.finfo(np.float64).eps
-#: Smallest absolute value of a computed eigenvalue that may be 1 in truth: in a Jordan block of 20 states rounding moves
-#: it by eps^(1/20) = 0.16.
+#: Smallest absolute value of a computed eigenvalue that may be 1 in truth: in a Jordan block of 20 states rounding
+#: moves it by eps^(1/20) = 0.16.
 MIN_RADIUS = 0.8
 #: Each step squares the distance to the eigenvalue.
 MAX_STEPS = 20
@@ -19,7 +19,6 @@ NEARBY = 1e-4
 #: States that a message names; the others have smaller shares.
 MAX_NAMED_STATES = 4
 MIN_NAMED_SHARE = 1e-6
-
 
 ComplexArray = NDArray[np.complex128]
 
@@ -33,8 +32,8 @@ def require_stabilisable(scaled: ScaledTask, task: int) -> None:
 
     Such a mode exists where :math:`[A - zI, B]` has a singular value zero, and its left singular vector w is the
     combination of states :math:`w^* x` that evolves by itself. The smallest singular value is the distance to the next
-    task that has such a mode at z. So a task is refused where this distance is below the rounding of its entries at some
-    z on or outside the unit circle, which is the same answer in every basis of the states, and for B of every size.
+    task that has such a mode at z. So a task is refused where, at some z on or outside the unit circle, this distance
+    is below the rounding of its entries: the same answer in every basis of the states, and for B of every size.
 
     The candidates for z are the eigenvalues of A. Where rounding has moved them, because the mode shares its eigenvalue
     with others, the quotient :math:`z = w^* A w` finds the way back; and a z that has come out inside is moved to the
@@ -67,7 +66,7 @@ def _nearest_unreached(A: FloatArray, B: FloatArray, z: complex) -> tuple[comple
     """Local minimum of the distance to a task with an unreached mode at z: where, how far, and which states."""
     distance, w = _smallest_singular_value(A, B, z)
     for _ in range(MAX_STEPS if distance <= NEARBY * np.linalg.norm(A) else 0):
-        moved = w.conj() @ A @ w
+        moved = complex(w.conj() @ A @ w)
         smaller, vector = _smallest_singular_value(A, B, moved)
         if not smaller < 0.5 * distance:
             break
