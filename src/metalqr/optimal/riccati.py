@@ -75,8 +75,8 @@ def _solve(tasks: LQRTasks, task: int) -> tuple[FloatArray, FloatArray]:
             return scaled.value_matrix(P), scaled.gain(K)
     raise RiccatiError(
         f"task {task}: its Riccati equation could not be solved in double precision. {'; '.join(failures)}. Other "
-        "units do not help, the task was scaled: its inputs hardly reach an unstable mode, or the closed loop grows too "
-        "far before it decays; shorten the sampling time, or give the task another input"
+        "units do not help, the task was scaled: its inputs hardly reach an unstable mode, or the closed loop grows "
+        "too far before it decays; shorten the sampling time, or give the task another input"
     )
 
 
