@@ -27,6 +27,7 @@ from metalqr.lqr.finite_horizon import (
     finite_horizon_hessian_vector_product,
 )
 from metalqr.lqr.lyapunov import LyapunovSolver
+from metalqr.lqr.optimality import at_optimum
 from metalqr.lqr.stability import (
     UnstablePolicyError,
     closed_loop,
@@ -47,6 +48,7 @@ __all__ = [
     "PolicyEvaluation",
     "TasksError",
     "UnstablePolicyError",
+    "at_optimum",
     "closed_loop",
     "common_gain",
     "cost",

@@ -1,0 +1,41 @@
+"""Whether a gain is optimal already, as far as double precision can tell: one notion for all that divides by a gap."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from metalqr.lqr.evaluation import PolicyEvaluation
+from metalqr.lqr.tasks import LQRTasks, gains_per_task
+
+#: The two terms of E_K cancel to this part of their size: the gap is then below 1e-12 of the cost, and only the
+#: rounding of the gain and of the Riccati solution is left in the gradient.
+CANCELLED = 1e-6
+#: The same for products whose own terms cancel, as they do where K = 0 is optimal.
+ROUNDED = 1e-12
+
+
+def at_optimum(tasks: LQRTasks, K: ArrayLike, evaluation: PolicyEvaluation | None = None) -> NDArray[np.bool_]:
+    r"""True for each task of which a stabilising gain is the optimum up to rounding, shape (I,).
+
+    There :math:`E_K = RK - B^\top P_K A_K` is zero up to the rounding of its two terms, so that the gap
+    :math:`J_i(K) - J_i^*` and the gradient :math:`2 E_K \Sigma_K` have no significant digit. What would be divided by
+    either is left out, and the result says so: the audit, the requirements of the theorems, relative errors of
+    estimates and rates of exact methods.
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+    K : array_like, shape (k, d) or (I, k, d)
+    evaluation : PolicyEvaluation, optional
+        That of K, where it is known already.
+    """
+    gains = gains_per_task(tasks, K)
+    found = PolicyEvaluation(tasks, gains) if evaluation is None else evaluation
+    inputs = tasks.B.mT @ found.value_matrix
+    terms = _size(tasks.R @ gains) + _size(inputs @ found.closed_loop)
+    rounding = np.abs(tasks.R) @ np.abs(gains)
+    rounding = rounding + np.abs(tasks.B.mT) @ np.abs(found.value_matrix) @ (np.abs(tasks.A) + np.abs(tasks.B @ gains))
+    return np.asarray(_size(found.advantage) <= np.maximum(CANCELLED * terms, ROUNDED * _size(rounding)))
+
+
+def _size(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.linalg.norm(matrices, axis=(1, 2)))
