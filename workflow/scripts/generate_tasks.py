@@ -15,8 +15,9 @@ try:
     K0 = read_gain(tasks, case["initial_gain"])
 except UnstablePolicyError as error:
     # Imported in the handler: it only makes a message, so an edit of it must not make the tasks stale.
-    from metalqr.optimal import stabilising_gain
+    from metalqr.optimal import starting_gain
 
-    raise InitialGainError(name, error, stabilising_gain(tasks)) from error
+    start = starting_gain(tasks)
+    raise InitialGainError(name, error, start.K, start.ratio, start.excess.min()) from error
 made_from = {**case, "tasks": {"family": plugin.name, **settings.as_dict()}}
 save_tasks(snakemake.output[0], tasks, K0, made_from, case=name)

@@ -8,6 +8,7 @@ from metalqr.optimal.scalar import adaptable_intervals, scalar_intervals
 from metalqr.optimal.shared import shared_gain
 from metalqr.optimal.stabilisability import NotStabilisableError
 from metalqr.optimal.stabilising import NoCommonStabilisingGainError, stabilising_gain
+from metalqr.optimal.starting import StartingGain, starting_gain
 
 __all__ = [
     "Attempt",
@@ -18,6 +19,7 @@ __all__ = [
     "NotStabilisableError",
     "OptimalGains",
     "RiccatiError",
+    "StartingGain",
     "adaptable_intervals",
     "maml_stabilising_gain",
     "meta_gain",
@@ -25,4 +27,5 @@ __all__ = [
     "scalar_intervals",
     "shared_gain",
     "stabilising_gain",
+    "starting_gain",
 ]

@@ -15,10 +15,18 @@ _log = logging.getLogger(__name__)
 
 
 class InitialGainError(ValueError):
-    """The initial gain of a case does not stabilise every task; the message gives ``gain``, which does."""
+    """The initial gain of a case does not stabilise every task; the message gives another one, which does.
 
-    def __init__(self, case: str, error: UnstablePolicyError, gain: FloatArray) -> None:
-        super().__init__(f"cases.{case}.initial_gain does not stabilise {error.named_tasks}; {_remedy(gain)}")
+    Its excess cost over the optima is ``ratio`` on average, and at least ``least_excess`` on each task.
+    """
+
+    def __init__(
+        self, case: str, error: UnstablePolicyError, gain: FloatArray, ratio: float, least_excess: float
+    ) -> None:
+        super().__init__(
+            f"cases.{case}.initial_gain does not stabilise {error.named_tasks}; {_remedy(gain)} and starts at a ratio "
+            f"of {ratio:.2g}, with an excess cost of at least {least_excess:.2g} of the optimum on each task"
+        )
 
 
 def read_gain(tasks: LQRTasks, given: ArrayLike | str) -> FloatArray:

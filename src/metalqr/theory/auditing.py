@@ -1,12 +1,15 @@
 """Audit of every inequality at thousands of gains and perturbations, as printed and as corrected."""
 
-from dataclasses import dataclass
+import copy
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from metalqr.common.validation import whole_number
-from metalqr.lqr import FloatArray, LQRTasks, common_gain
+from metalqr.lqr import FloatArray, LQRTasks, at_optimum, common_gain
 from metalqr.systems.random_tasks import random_task_set
 from metalqr.theory.batch import AuditBatch, perturbation_limits
 from metalqr.theory.inequalities import INEQUALITIES, Inequality
@@ -16,6 +19,9 @@ from metalqr.theory.sublevel import SublevelSet
 
 #: Relative excess of the left side that counts as rounding.
 RATIO_ROUNDING = 1e-9
+#: Relative change of all inputs that shows the rounding of both sides, and the multiple of what it changes them by that
+#: counts as rounding.
+SHAKE, SHAKE_FACTOR = 2.0**-50, 10.0
 #: Gains of each of the random task sets.
 GAINS_OF_RANDOM_TASKS = 10
 #: Batch size (gains per vectorised evaluation); it bounds the memory.
@@ -47,6 +53,8 @@ class Audit:
         Gain and perturbation there; :func:`compare` evaluates both sides again.
     eta : array
         Adaptation rate there.
+    remark : str
+        What was left out, and why; empty if nothing was.
     """
 
     inequalities = tuple(each.name for each in INEQUALITIES)
@@ -63,6 +71,7 @@ class Audit:
     K: FloatArray
     change: FloatArray
     eta: FloatArray
+    remark: str = ""
 
     @classmethod
     def empty(cls, tasks: LQRTasks) -> "Audit":
@@ -73,11 +82,20 @@ class Audit:
         K, change = np.full((2, *shape, tasks.action_dim, tasks.state_dim), np.nan)
         return cls(worst_ratio, checked, broken, left, right, np.full(shape, OWN_TASKS), K, change, eta)
 
-    def add(self, batch: AuditBatch, origin: int) -> None:
-        """Check every inequality at the gains of a batch, drawn for the tasks of that origin."""
-        for row, inequality in enumerate(INEQUALITIES):
+    def add(self, batch: AuditBatch, origin: int, shaken: Callable[[], AuditBatch]) -> None:
+        """Check every inequality at the gains of a batch, drawn for the tasks of that origin.
+
+        ``shaken`` returns the same batch with all inputs changed by rounding. Where an inequality is violated by no
+        more than both sides differ between the two, nothing is known, and the place does not count as checked.
+        """
+        found = [_sides(inequality, batch) for inequality in INEQUALITIES]
+        if any((ratio > 1 + RATIO_ROUNDING).any() for _, _, ratio in found):
+            again = shaken()
+            found = [
+                _beyond_rounding(sides, _sides(each, again)) for sides, each in zip(found, INEQUALITIES, strict=True)
+            ]
+        for row, (left, right, ratio) in enumerate(found):
             place = row, FORMS.index(batch.form)
-            left, right, ratio = _sides(inequality, batch)
             checked = ~np.isnan(ratio)
             self.checked[place] += np.count_nonzero(checked)
             self.broken[place] += np.count_nonzero(ratio[checked] > 1 + RATIO_ROUNDING)
@@ -94,7 +112,10 @@ class Audit:
         return int(np.count_nonzero(checked)), int(self.broken[:, column].sum()), int(checked.sum())
 
 
-def _sides(inequality: Inequality, batch: AuditBatch) -> tuple[FloatArray, FloatArray, FloatArray]:
+_Sides = tuple[FloatArray, FloatArray, FloatArray]
+
+
+def _sides(inequality: Inequality, batch: AuditBatch) -> _Sides:
     """Both sides, shape (n, I) or (n, 1), and left over right.
 
     The ratio is 0 where both are 0, infinite where only the right side is not positive, NaN where one is NaN.
@@ -103,6 +124,27 @@ def _sides(inequality: Inequality, batch: AuditBatch) -> tuple[FloatArray, Float
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(right > 0, left / right, np.where(left > right, np.inf, np.where(left <= 0, 0.0, 1.0)))
     return left, right, np.where(np.isnan(left) | np.isnan(right), np.nan, ratio)
+
+
+def _beyond_rounding(sides: _Sides, shaken: _Sides) -> _Sides:
+    """The sides, with a ratio of NaN where they are violated by no more than their rounding."""
+    left, right, ratio = sides
+    with np.errstate(invalid="ignore"):
+        rounding = SHAKE_FACTOR * (np.abs(left - shaken[0]) + np.abs(right - shaken[1]))
+        decided = (ratio <= 1 + RATIO_ROUNDING) | (left - right > rounding)
+    return left, right, np.where(decided, ratio, np.nan)
+
+
+def _shaken(tasks: LQRTasks) -> LQRTasks:
+    """The tasks with every entry changed by a relative ``SHAKE`` or less, up or down."""
+    generator = np.random.default_rng(0)
+
+    def changed(matrices: FloatArray) -> FloatArray:
+        return matrices * (1.0 + SHAKE * generator.uniform(-1.0, 1.0, size=matrices.shape))
+
+    symmetric = {name: changed(getattr(tasks, name)) for name in ("Q", "R", "Psi", "Sigma0")}
+    halves = {name: 0.5 * (each + each.mT) for name, each in symmetric.items()}
+    return tasks.replace(A=changed(tasks.A), B=changed(tasks.B), **halves)
 
 
 def _worst(ratio: FloatArray) -> tuple[np.intp, ...]:
@@ -125,7 +167,8 @@ def audit(
 
     K0, shape (k, d), and the factor :math:`\gamma` of Definition 2 define the set. Each of the ``gains`` has as many
     ``perturbations``. ``random_tasks`` is the number of further sets of tasks of the same dimensions, with ten gains
-    each.
+    each. Where K0 is the optimum of a task, S is this one gain, at which an inequality shows nothing: then the random
+    tasks alone are checked, and the remark of the result says so.
 
     Raises
     ------
@@ -138,15 +181,27 @@ def audit(
     found = Audit.empty(tasks)
 
     def check(tasks: LQRTasks, K0: ArrayLike, count: int, generator: np.random.Generator, origin: int) -> None:
-        sublevel = SublevelSet.around(tasks, K0, sublevel_factor)
+        sublevel, rounded = (SublevelSet.around(each, K0, sublevel_factor) for each in (tasks, _shaken(tasks)))
         drawn = np.repeat(sublevel.draw(count, generator), perturbations, axis=0)
         for chunk in np.array_split(drawn, -(-len(drawn) // BATCH_SIZE)):
             directions = _directions(chunk.shape, generator)
             for form in FORMS:
                 change = perturbation_limits(sublevel, chunk, form)[:, np.newaxis, np.newaxis] * directions
-                found.add(AuditBatch(sublevel, chunk, change, form, adaptation_rate, generator), origin)
+                same = copy.deepcopy(generator)  # the batch draws directions
+                again = functools.partial(
+                    AuditBatch, rounded, chunk * (1.0 + SHAKE), change, form, adaptation_rate, same
+                )
+                found.add(AuditBatch(sublevel, chunk, change, form, adaptation_rate, generator), origin, again)
 
-    check(tasks, K0, gains, np.random.default_rng([seed, 0]), OWN_TASKS)
+    optimal_for = np.flatnonzero(at_optimum(tasks, common_gain(tasks, K0, "K0")))
+    if optimal_for.size:
+        remark = (
+            f"K_0 is the optimum of task {optimal_for[0]} up to rounding, so the set of Definition 2 is one gain: only the "
+            "random tasks were checked"
+        )
+        found = replace(found, remark=remark)
+    else:
+        check(tasks, K0, gains, np.random.default_rng([seed, 0]), OWN_TASKS)
     shape = (tasks.action_dim, tasks.state_dim)
     for index in range(random_tasks):
         further = random_task_set(seed, index, *shape)

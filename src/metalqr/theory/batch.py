@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metalqr.lqr import FloatArray, is_stabilising, tiled
+from metalqr.lqr import FloatArray, at_optimum, is_stabilising, tiled
 from metalqr.lqr.evaluation import state_and_input_weight
 from metalqr.optimal import DescentError, NoMamlStabilisingGainError, meta_gain
 from metalqr.theory import corrected, printed
@@ -24,8 +24,6 @@ BIAS = {Form.PRINTED: printed.BIAS, Form.CORRECTED: corrected.BIAS}
 WIDENING = 2.0
 #: Relative excess of a perturbation over its limit that counts as rounding.
 LIMIT_ROUNDING = 1e-9
-#: E_K relative to the terms that cancel in it, below which its own rounding would decide a comparison.
-MIN_ADVANTAGE = 1e-6
 
 
 def _bounds(sublevel: SublevelSet, form: Form, adaptation_rate: float) -> Quantities:
@@ -152,11 +150,8 @@ class AuditBatch:
 
     @cached_property
     def significant(self) -> NDArray[np.bool_]:
-        """True where E_K exceeds the rounding of the two terms that cancel in it at an optimum, shape (n, I)."""
-        before = self.pair.before
-        value_term = self.batch.B.mT @ before.value_matrix @ before.closed_loop
-        terms = frobenius(self.batch.R @ self.spread(self.K)) + frobenius(value_term)
-        return self.per_task(frobenius(before.advantage)) > MIN_ADVANTAGE * self.per_task(terms)
+        """True where a gain is not the optimum of a task up to rounding, shape (n, I)."""
+        return self.per_task(~at_optimum(self.batch, self.spread(self.K), self.pair.before))
 
     def if_significant(self, values: FloatArray) -> FloatArray:
         """Replace the values (n, I) of gains that are optimal for a task, up to rounding, by NaN."""
