@@ -1,5 +1,7 @@
 """Made-up results of the exact first-order methods, with gaps that shrink by known rates."""
 
+from typing import Any
+
 import numpy as np
 from systems import Array
 
@@ -17,7 +19,7 @@ META_RATE = 0.98
 def descent(method: str, iterations: int = 40, **changes: Array) -> ExactDescent:
     """A descent of three tasks with d = 2 and k = 1."""
     rates = np.array(GAP_RATES[method])
-    arrays = {
+    arrays: dict[str, Any] = {
         "K": np.zeros((iterations + 1, 3, 1, 2)),
         "gap": np.array([3.0, 2.0, 1.0]) * rates ** np.arange(iterations + 1)[:, np.newaxis],
         "step": np.array([0.1, 0.2, 0.3]),

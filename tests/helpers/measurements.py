@@ -51,7 +51,7 @@ def estimation_error(
             noise=fitted(places, noises, 0.05 * noises, slopes.noise, used),
             bias=fitted(places, biases, np.zeros_like(biases), slopes.bias, used),
         )
-    return EstimationError(K=np.zeros(dims), exact_norm=norms, rollout_steps_budget=2e9, **sweeps)
+    return EstimationError(np.zeros(dims), norms, ("",) * len(norms), 2e9, **sweeps)
 
 
 def stability(length: int = 6, tasks: int = 2, share: float = 0.5, rise: float = 0.25) -> Stability:

@@ -3,6 +3,11 @@
 from stage import snakemake
 
 import logging
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
 
 from metalqr import MetaSettings, theory
 from metalqr.results import load_problem, save, theory_dataset
@@ -11,17 +16,42 @@ log = logging.getLogger("audit_theory")
 params, case = snakemake.params, snakemake.wildcards.case
 tasks, K0 = load_problem(snakemake.input.tasks, case)
 settings = MetaSettings(**params.settings)
-factor = params.audit["sublevel_factor"]
-audit = theory.audit(tasks, K0, settings.adaptation_rate, **params.audit, seed=params.seed)
+factor, rate = params.audit["sublevel_factor"], settings.adaptation_rate
+Result = TypeVar("Result")
+
+
+def attempt(compute: Callable[[], Result], absent: Callable[[str], Result]) -> Result:
+    """Compute, or say why not: what fails on the tasks of a case is absent from its file, with the reason."""
+    try:
+        return compute()
+    except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+        log.warning("%s", error)
+        return absent(str(error))
+
+
+def bounds_of(form: theory.Form) -> theory.Quantities:
+    """The constants over the sub-level set."""
+    sublevel = theory.SublevelSet.around(tasks, K0, factor)
+    return theory.sublevel_constants(sublevel, form, adaptation_rate=rate)
+
+
+def requirements_of(form: theory.Form) -> theory.Quantities:
+    """The requirements of Theorems 1 and 2."""
+    return theory.requirements(tasks, K0, form, **params.requirements, factor=factor)
+
+
+audit = attempt(
+    lambda: theory.audit(tasks, K0, rate, **params.audit, seed=params.seed), partial(theory.Audit.empty, tasks)
+)
 for form in theory.Form:
     log.info("%s: %d inequalities, violated at %d of %d places", form, *audit.count(form))
-sublevel = theory.SublevelSet.around(tasks, K0, factor)
-bounds = {
-    form: theory.sublevel_constants(sublevel, form, adaptation_rate=settings.adaptation_rate) for form in theory.Form
-}
-requirements = {
-    form: theory.requirements(tasks, K0, form, **params.requirements, factor=factor) for form in theory.Form
-}
+bounds, requirements = (
+    {form: attempt(partial(compute, form), partial(absent, form)) for form in theory.Form}
+    for compute, absent in (
+        (bounds_of, theory.absent_constants),
+        (requirements_of, theory.absent_requirements),
+    )
+)
 used = {**settings.as_dict(), "task_batch": tasks.count if settings.task_batch == "all" else settings.task_batch}
 made_from = {
     "settings": settings.as_dict(),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from metalqr.results.files import PathLike, dataset_of, load
@@ -38,6 +39,7 @@ _AUDIT = {
     "eta": Variable(_PER_FORM, "adaptation rate at the worst ratio", may_be=_ANY),
     "K": Variable((*_PER_FORM, "action", "state"), "gain at the worst ratio", may_be=_ANY),
     "change": Variable((*_PER_FORM, "action", "state"), "its perturbation there", may_be=_ANY),
+    "remark": Variable((), "what the audit left out, and why; empty if nothing", kind=Kind.TEXT),
 }
 THEORY = Layout(
     "theory",
@@ -52,6 +54,7 @@ THEORY = Layout(
         ),
         "symbol": Variable(("constant",), "symbol of the constant, in LaTeX", kind=Kind.TEXT),
         "required": Variable(("setting", "form"), "value that Theorems 1 and 2 require", may_be=_ANY),
+        "missing": Variable(("setting", "form"), "why there is no such value; empty if there is", kind=Kind.TEXT),
         "used": Variable(("setting",), "value that the case uses"),
     },
     OF_CASE,
@@ -79,6 +82,7 @@ def theory_dataset(
     settings of the case, at least those of ``THEOREM_SETTINGS``; ``settings`` are what all of this was made from.
     """
     first = bounds[Form.PRINTED]
+    found = [[requirements[form][name] for form in Form] for name in THEOREM_SETTINGS]
     constants = [name for name in first if name in bounds[Form.CORRECTED]]
     arrays = {
         **{name: getattr(audit, name) for name in _AUDIT},
@@ -91,7 +95,8 @@ def theory_dataset(
         "symbol": [first[name].symbol for name in constants],
         "bound": [[float(bounds[form][name].value) for form in Form] for name in constants],
         "setting": THEOREM_SETTINGS,
-        "required": [[float(requirements[form][name].value) for form in Form] for name in THEOREM_SETTINGS],
+        "required": [[float(each.value) for each in row] for row in found],
+        "missing": [[each.note if np.isnan(each.value) else "" for each in row] for row in found],
         "used": [float(used[name]) for name in THEOREM_SETTINGS],
     }
     return dataset_of(THEORY, arrays, case=case, settings=settings)

@@ -5,12 +5,12 @@ Every statement comes as ``printed``, the paper to the letter, and ``corrected``
 
 from metalqr.systems.random_tasks import random_task_set
 from metalqr.theory.auditing import Audit, Comparison, audit, compare
-from metalqr.theory.bounds import constants, gradient_domination, sublevel_constants
+from metalqr.theory.bounds import absent_constants, constants, gradient_domination, sublevel_constants
 from metalqr.theory.concentration import bernstein_sample_size, noise_horizon
 from metalqr.theory.result import Form, Quantities, Quantity
 from metalqr.theory.sample_sizes import gradient_estimation, horizons, meta_gradient_estimation
 from metalqr.theory.sublevel import SublevelSet
-from metalqr.theory.theorems import largest_step_sizes, requirements
+from metalqr.theory.theorems import absent_requirements, largest_step_sizes, requirements
 
 __all__ = [
     "Audit",
@@ -19,6 +19,8 @@ __all__ = [
     "Quantities",
     "Quantity",
     "SublevelSet",
+    "absent_constants",
+    "absent_requirements",
     "audit",
     "bernstein_sample_size",
     "compare",

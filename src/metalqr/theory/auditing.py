@@ -74,13 +74,13 @@ class Audit:
     remark: str = ""
 
     @classmethod
-    def empty(cls, tasks: LQRTasks) -> "Audit":
+    def empty(cls, tasks: LQRTasks, remark: str = "") -> "Audit":
         """Return the audit of no gain, with room for gains of the tasks' dimensions."""
         shape = (len(INEQUALITIES), len(FORMS))
         checked, broken = np.zeros((2, *shape), dtype=np.int64)
         worst_ratio, left, right, eta = np.full((4, *shape), np.nan)
         K, change = np.full((2, *shape, tasks.action_dim, tasks.state_dim), np.nan)
-        return cls(worst_ratio, checked, broken, left, right, np.full(shape, OWN_TASKS), K, change, eta)
+        return cls(worst_ratio, checked, broken, left, right, np.full(shape, OWN_TASKS), K, change, eta, remark)
 
     def add(self, batch: AuditBatch, origin: int, shaken: Callable[[], AuditBatch]) -> None:
         """Check every inequality at the gains of a batch, drawn for the tasks of that origin.
@@ -196,8 +196,8 @@ def audit(
     optimal_for = np.flatnonzero(at_optimum(tasks, common_gain(tasks, K0, "K0")))
     if optimal_for.size:
         remark = (
-            f"K_0 is the optimum of task {optimal_for[0]} up to rounding, so the set of Definition 2 is one gain: only the "
-            "random tasks were checked"
+            f"K_0 is the optimum of task {optimal_for[0]} up to rounding, so the set of Definition 2 is one gain: only "
+            "the random tasks were checked"
         )
         found = replace(found, remark=remark)
     else:

@@ -55,6 +55,11 @@ def sublevel_constants(sublevel: SublevelSet, form: Form | str, *, adaptation_ra
     return CONSTANTS[Form(form)].evaluate(inputs)
 
 
+def absent_constants(form: Form | str, reason: str) -> Quantities:
+    """Return the constants of tasks at which they cannot be computed: NaN, with the reason as their note."""
+    return CONSTANTS[Form(form)].absent(reason)
+
+
 def gradient_domination(tasks: LQRTasks, form: Form | str, optima: OptimalGains | None = None) -> Quantity:
     r"""Constants :math:`\lambda_i` of Lemmas 3 and 10, shape (I,).
 

@@ -140,12 +140,22 @@ class Formulas:
         formula = self._table[name]
         return Quantity(name, formula.symbol, formula.source, np.array(np.nan), note=note)
 
+    def absent(self, note: str) -> Quantities:
+        """Return all quantities of the table, none of which can be evaluated here."""
+        assert self.form is not None
+        return Quantities(self.form, [self.unknown(name, note) for name in self._table])
+
     def _compute(self, name: str, found: dict[str, Quantity]) -> FloatArray:
         if name not in found:
             formula = self._table[name]
-            arguments = [self._compute(wanted, found) for wanted in formula.inputs]
+            arguments, note = [self._compute(wanted, found) for wanted in formula.inputs], formula.note
             # A bound may exceed the range of doubles; infinity is then a valid upper bound.
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                value = np.asarray(formula.function(*arguments), dtype=np.float64)
-            found[name] = Quantity(name, formula.symbol, formula.source, value, formula.inputs, formula.note)
+                try:
+                    value = np.asarray(formula.function(*arguments), dtype=np.float64)
+                except (ArithmeticError, ValueError) as error:
+                    missing = [found[each] for each in formula.inputs if np.isnan(found[each].value).any()]
+                    value = np.array(np.nan)
+                    note = missing[0].note if missing else f"{name} leaves the range of double precision: {error}"
+            found[name] = Quantity(name, formula.symbol, formula.source, value, formula.inputs, note)
         return found[name].value

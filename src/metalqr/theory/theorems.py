@@ -1,10 +1,11 @@
 """Requirements of Theorems 1 and 2: step sizes, accuracy, samples and iterations, in both forms."""
 
+import numpy as np
 from numpy.typing import ArrayLike
 
-from metalqr.lqr import LQRTasks
+from metalqr.lqr import LQRTasks, at_optimum
 from metalqr.objectives.meta import objective
-from metalqr.optimal import meta_gain
+from metalqr.optimal import DescentError, NoMamlStabilisingGainError, meta_gain
 from metalqr.theory import corrected, printed
 from metalqr.theory.bounds import gradient_domination
 from metalqr.theory.inputs import sublevel_inputs, task_inputs
@@ -42,6 +43,12 @@ def _step_sizes(sublevel: SublevelSet, form: Form, factor: float) -> Quantities:
         quantity("p_max", r"p_{\max}", "the tasks", tasks.p.max()),
     )
     return STEP_SIZES[form].evaluate([*task_inputs(tasks), *sublevel_inputs(sublevel), *given])
+
+
+def absent_requirements(form: Form | str, reason: str) -> Quantities:
+    """Return the requirements of tasks at which they cannot be computed: NaN, with the reason as their note."""
+    tables = STEP_SIZES[Form(form)], REQUIREMENTS[Form(form)]
+    return Quantities(Form(form), [each for table in tables for each in table.absent(reason).values()])
 
 
 def requirements(
@@ -83,7 +90,15 @@ def requirements(
     constants = _step_sizes(sublevel, form, factor)
     rate = float(constants.adaptation_rate)
     initial, gaps = objective(tasks, K0, rate), sublevel.initial_cost - best
-    gap = initial - meta_gain(tasks, rate).objective
+    try:
+        gap, remark = initial - meta_gain(tasks, rate).objective, ""
+    except (DescentError, NoMamlStabilisingGainError) as error:
+        gap, remark = np.nan, f"the minimum of the meta-objective is not known: {error}"
+    optimal_for = np.flatnonzero(at_optimum(tasks, K0))
+    if gap <= GAP_ROUNDING * initial:
+        remark = "the initial gain is the optimum of the meta-objective up to rounding"
+    elif form is Form.PRINTED and optimal_for.size:
+        remark = f"the initial gain is the optimum of task {optimal_for[0]} up to rounding"
     given = [
         *constants.values(),
         gradient_domination(tasks, form, sublevel.optima),
@@ -93,9 +108,8 @@ def requirements(
         quantity("target", r"\epsilon_0 / (\mathcal L(K_0) - \mathcal L(K^*))", "Theorem 2", target),
         quantity("delta", r"\delta", "Theorem 2", failure_probability),
     ]
-    if gap <= GAP_ROUNDING * initial or (form is Form.PRINTED and (gaps <= GAP_ROUNDING * best).any()):
+    if remark:
         sizes = ("iterations", "smoothing_radius", "task_batch", "perturbations", "rollout_length")
-        note = "the initial gain is optimal already, for the meta-objective or for a task"
         known = REQUIREMENTS[form].evaluate(given, ("lambda_min", "epsilon_0"))
-        return Quantities(form, [*known.values(), *(REQUIREMENTS[form].unknown(name, note) for name in sizes)])
+        return Quantities(form, [*known.values(), *(REQUIREMENTS[form].unknown(name, remark) for name in sizes)])
     return REQUIREMENTS[form].evaluate(given)

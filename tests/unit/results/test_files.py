@@ -19,7 +19,7 @@ from bad_input import with_dataset, with_value
 from stored import COUNT, LAYOUTS, LOADERS, SETTINGS, STATE_DIM, make_history, make_tasks, save_run
 
 from metalqr import results
-from metalqr.evaluation.exact_methods.dataset import METHODS, exact_methods_dataset
+from metalqr.evaluation.exact_methods.dataset import METHODS, ExactDescent, exact_methods_dataset
 from metalqr.evaluation.stability import Guarantee, stability_dataset
 from metalqr.lqr import LQRTasks
 from metalqr.results.files import provenance
@@ -121,7 +121,8 @@ def test_stability_stands_by_seed_and_ends_in_nan() -> None:
 def test_exact_methods_stand_by_method_and_task(tmp_path: Path) -> None:
     unknown = descents.descent("gradient_descent", guaranteed_rate=np.full(3, np.nan))
     paths = [unknown, *(descents.descent(method) for method in list(METHODS)[1:])]
-    results.save(tmp_path / "without.nc", exact_methods_dataset(paths, None, {}, case="one"))
+    without = ExactDescent.absent("exact_maml", np.zeros((1, 1, 2)), 40, "the first gain is not MAML-stabilising")
+    results.save(tmp_path / "without.nc", exact_methods_dataset(paths, without, {}, case="one"))
     dataset = LOADERS["exact_methods"](tmp_path / "without.nc")
     for descent in paths:
         chosen = dataset.sel(descent=descent.method)
@@ -129,7 +130,9 @@ def test_exact_methods_stand_by_method_and_task(tmp_path: Path) -> None:
         for name in ("step", "curvature", "guaranteed_rate", "asymptotic_rate", "linearised_rate", "measured_rate"):
             np.testing.assert_array_equal(chosen[name].values, getattr(descent, name))
     assert dataset["meta_gap"].shape == (41,)
-    assert all(np.isnan(dataset[name]).all() for name in dataset.data_vars if str(name).startswith("meta_"))
+    assert dataset["meta_remark"].item() == "the first gain is not MAML-stabilising"
+    numbers = dataset.drop_vars("meta_remark").data_vars
+    assert all(np.isnan(dataset[name]).all() for name in numbers if str(name).startswith("meta_"))
     dataset, meta = stored.later_datasets()["exact_methods"], descents.meta_descent()
     for name in ("gap", "step", "curvature", "asymptotic_rate", "linearised_rate", "measured_rate"):
         np.testing.assert_array_equal(dataset[f"meta_{name}"].values, getattr(meta, name)[..., 0])

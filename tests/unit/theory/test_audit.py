@@ -178,7 +178,7 @@ def test_lemma_12_reaches_no_farther_than_its_proof() -> None:
     """
     noise = np.diag([0.01, 1.0])
     tasks = LQRTasks(np.zeros((1, 2, 2)), [[[1e-5], [0.0]]], [np.eye(2)], [[[1e4]]], [noise])
-    K0 = np.zeros((1, 2))
+    K0 = np.array([[1e-3, 0.0]])  # zero is the optimum
     result = theory.audit(tasks, K0, 0.0, gains=20, perturbations=2, random_tasks=0)
     row = result.inequalities.index("meta_cost_change")
     assert result.checked[row, 1] > 0
@@ -241,7 +241,7 @@ def test_gains_of_one_call_are_those_of_many() -> None:
 
 def test_counterexample_keeps_the_perturbation_that_destabilises() -> None:
     """Two tasks as in the test of h_Δ in test_errata_theory.py: most perturbations up to the printed limit do."""
-    tasks = scalar_tasks([0.0, 0.99], q=[1.0, 0.001])
+    tasks = scalar_tasks([1e-3, 0.99], q=[1.0, 0.001])
     result = theory.audit(tasks, ZERO, 0.0, gains=10, perturbations=2, random_tasks=0)
     row = result.inequalities.index("stays_stabilising")
     assert result.broken[row].tolist() == [result.broken[row, 0], 0]
@@ -305,7 +305,7 @@ def test_impossible_arguments() -> None:
 def test_optimal_start_has_no_sizes(form: theory.Form) -> None:
     found = theory.requirements(SCALAR, optimal_gains(SCALAR).K[0], form)
     assert math.isnan(float(found.iterations))
-    assert "optimal already" in found["perturbations"].note
+    assert "the initial gain is the optimum of" in found["perturbations"].note
 
 
 @pytest.mark.parametrize("form", theory.Form)

@@ -10,7 +10,7 @@ from scipy.special import roots_jacobi
 
 from metalqr import lqr
 from metalqr.common.validation import positive
-from metalqr.lqr import FloatArray, LQRTasks, common_gain
+from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError, common_gain
 from metalqr.objectives import meta
 
 #: Minimum number of directions for the average over the ball where there is no closed form.
@@ -37,16 +37,21 @@ def exact_gradients(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float, lengt
     Their shape is (I + 1, k, d). K has the shape (k, d), the adaptation rate is :math:`\eta`. With a length, all costs
     are those of rollouts of that many steps.
 
+    Where K is not MAML-stabilising, so that without a length there is no meta-gradient, it is NaN.
+
     Raises
     ------
     UnstablePolicyError
-        If, without a length, K does not stabilise every task, or K after its adaptation to one does not stabilise that.
+        If, without a length, K does not stabilise every task.
     ValueError
         If an argument is impossible.
     """
     gain = common_gain(tasks, K)
     costs = lqr.gradient(tasks, gain) if length is None else lqr.finite_horizon_gradient(tasks, gain, length)
-    parts = meta.task_gradients(tasks, gain, adaptation_rate, length)
+    try:
+        parts = meta.task_gradients(tasks, gain, adaptation_rate, length)
+    except UnstablePolicyError:
+        parts = np.full_like(costs, np.nan)
     return np.concatenate([costs, np.tensordot(tasks.p, parts, axes=1)[np.newaxis]])
 
 
@@ -61,7 +66,7 @@ def horizon_bias(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float, length: 
     Shape (I + 1,); arguments and errors as for :func:`exact_gradients`.
     """
     difference = exact_gradients(tasks, K, adaptation_rate, length) - exact_gradients(tasks, K, adaptation_rate)
-    return np.asarray(np.linalg.norm(difference, axis=(1, 2)))
+    return _norms(difference)
 
 
 def smoothing_bias(
@@ -167,7 +172,10 @@ def _gradients(tasks: LQRTasks, gains: FloatArray, rate: float, length: int | No
     numbers = tasks.count * tasks.state_dim**2 * (_COPIES + 2 * (length or 0))
     size = max(1, _MAX_BATCH // numbers)
     costs = _at_every_gain(cost_gradient, tasks, gains, centre, size)
-    parts = _at_every_gain(meta_gradient_part, tasks, gains, centre, size)
+    try:
+        parts = _at_every_gain(meta_gradient_part, tasks, gains, centre, size)
+    except UnstablePolicyError:  # the centre itself has no meta-gradient
+        parts = np.full_like(costs, np.nan)
     return np.concatenate([costs, np.einsum("i,nikd->nkd", tasks.p, parts)[:, np.newaxis]], axis=1)
 
 

@@ -86,7 +86,10 @@ ESTIMATION_ERROR = Layout(
     "True error of Algorithms 1 and 2 at the initial gain",
     {
         "K": Variable(("action", "state"), "gain at which the errors were measured"),
-        "exact_norm": Variable(("target",), "Frobenius norm of the exact gradient"),
+        "exact_norm": Variable(
+            ("target",), "Frobenius norm of the exact gradient; 0 where that is rounding", may_be=NonFinite.NAN
+        ),
+        "remark": Variable(("target",), "why there is no relative error; empty if there is", kind=Kind.TEXT),
         "rollout_steps_budget": Variable((), "the costliest values over this are left out", "steps"),
         **{name: spec for parameter in PREDICTED_SLOPES for name, spec in _along(parameter).items()},
         "slope": Variable(_SLOPE, "slope of log curve against log parameter", "1", may_be=NonFinite.NAN),
@@ -162,7 +165,8 @@ class EstimationError:
     """The true errors of Algorithms 1 and 2 at one gain. Target i is task i's gradient, the last the meta-gradient."""
 
     K: FloatArray  # (k, d)
-    exact_norm: FloatArray  # (I + 1,), Frobenius norms of the targets
+    exact_norm: FloatArray  # (I + 1,), Frobenius norms of the targets: 0 where rounding, NaN where there is none
+    remark: tuple[str, ...]  # (I + 1,), why a target has no relative error
     rollout_steps_budget: float
     perturbations: Sweep
     smoothing_radius: Sweep
@@ -177,6 +181,7 @@ class EstimationError:
             "K": self.K,
             "exact_norm": self.exact_norm,
             "rollout_steps_budget": self.rollout_steps_budget,
+            "remark": list(self.remark),
             "target": _targets(tasks),
             "algorithm": [1] * tasks + [2],
             "parameter": list(PREDICTED_SLOPES),
@@ -225,4 +230,6 @@ def _slope(
     weights = logarithms - logarithms.mean()
     weights = weights / (weights**2).sum()
     relative = standard_error[used] / values[used]
-    return float(weights @ np.log(values[used])), float(np.linalg.norm(weights * relative))
+    error = float(np.linalg.norm(weights * relative))
+    # The error of a value may be infinite where rollouts nearly overflow: then that of the slope is not known.
+    return float(weights @ np.log(values[used])), error if np.isfinite(error) else np.nan

@@ -13,7 +13,8 @@ from metalqr.config.model import ErrorSweeps
 from metalqr.estimators import estimate_gradient, estimate_meta_gradient
 from metalqr.evaluation.estimation_error.bias import Bias, exact_gradients, horizon_bias, smoothing_bias
 from metalqr.evaluation.estimation_error.curves import PREDICTED_SLOPES, EstimationError, Sweep, fitted
-from metalqr.lqr import FloatArray, LQRTasks, common_gain
+from metalqr.lqr import FloatArray, LQRTasks, at_optimum, common_gain
+from metalqr.lqr.optimality import CANCELLED
 from metalqr.simulation.streams import Stream, Use
 
 #: The share of errors below their quantile.
@@ -33,7 +34,7 @@ def measure(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, sweeps: Error
     Raises
     ------
     UnstablePolicyError
-        If K does not stabilise every task, or K after its exact adaptation to a task does not stabilise that.
+        If K does not stabilise every task.
     metalqr.config.problems.SettingsError
         If a swept value is impossible.
     ValueError
@@ -70,8 +71,19 @@ def measure(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, sweeps: Error
     for name, swept in points.items():
         measured = [scatters[point.settings] if point.is_measured else left_out for point in swept]
         found[name] = _sweep(name, getattr(sweeps, name), swept, measured, _biases(name, tasks, gain, swept, seed))
-    norm = np.linalg.norm(exact, axis=(1, 2))
-    return EstimationError(K=gain, exact_norm=norm, rollout_steps_budget=sweeps.rollout_steps_budget, **found)
+    norms, remarks = _known_norms(tasks, gain, exact)
+    budget = sweeps.rollout_steps_budget
+    return EstimationError(K=gain, exact_norm=norms, remark=remarks, rollout_steps_budget=budget, **found)
+
+
+def _known_norms(tasks: LQRTasks, gain: FloatArray, exact: FloatArray) -> tuple[FloatArray, tuple[str, ...]]:
+    """Norms of the targets, 0 where a gradient is rounding, and why an error cannot be relative to one."""
+    norms = np.linalg.norm(exact, axis=(1, 2))
+    # The meta-gradient may cancel between the tasks as well.
+    rounding = np.append(at_optimum(tasks, gain), norms[-1] <= CANCELLED * (tasks.p @ norms[:-1]))
+    remarks = np.where(rounding, "the gain is optimal up to rounding: the gradient is zero", "")
+    remarks = np.where(np.isnan(norms), "the gain is not MAML-stabilising: there is no meta-gradient", remarks)
+    return np.where(rounding, 0.0, norms), tuple(remarks.tolist())
 
 
 class _Scatter(NamedTuple):

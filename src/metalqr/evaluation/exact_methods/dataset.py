@@ -43,20 +43,32 @@ class ExactDescent:
     asymptotic_rate: FloatArray  # (n,)
     linearised_rate: FloatArray  # (n,)
     measured_rate: FloatArray  # (n,)
+    remark: str = ""
+
+    @classmethod
+    def absent(cls, method: str, gains: FloatArray, iterations: int, reason: str) -> "ExactDescent":
+        """Return n descents from gains (n, k, d) that could not be made, all NaN, with the reason as the remark."""
+        nothing = np.full(len(gains), np.nan)
+        paths = np.full((iterations + 1, len(gains)), np.nan)
+        K = np.full((iterations + 1, *gains.shape), np.nan)
+        return cls(method, K, paths, nothing, nothing, nothing, nothing, nothing, nothing, reason)
 
 
 _PER_TASK = ("descent", "task")
 
 #: Of each method, under the names of ExactDescent.
 _OF_METHODS = {
-    "gap": Variable((*_PER_TASK, "iteration"), "gap J_i(K_n) - J_i* of the method on each task"),
-    "step": Variable(_PER_TASK, "step size eta"),
-    "curvature": Variable(_PER_TASK, "largest curvature of the cost met on the way"),
+    "gap": Variable((*_PER_TASK, "iteration"), "gap J_i(K_n) - J_i* of the method on each task", may_be=NonFinite.NAN),
+    "step": Variable(_PER_TASK, "step size eta", may_be=NonFinite.NAN),
+    "curvature": Variable(_PER_TASK, "largest curvature of the cost met on the way", may_be=NonFinite.NAN),
     "guaranteed_rate": Variable(
         _PER_TASK, "bound on the ratio of successive gaps, at every iteration", "1", may_be=NonFinite.NAN
     ),
     "asymptotic_rate": Variable(
-        _PER_TASK, "limit of the ratio of successive gaps, from the spectrum at the optimum", "1"
+        _PER_TASK,
+        "limit of the ratio of successive gaps, from the spectrum at the optimum",
+        "1",
+        may_be=NonFinite.NAN,
     ),
     "linearised_rate": Variable(
         _PER_TASK, "ratio that the linearisation at the optimum predicts for the measurement", "1", may_be=NonFinite.NAN
@@ -79,7 +91,12 @@ _OF_META = {
 EXACT_METHODS = Layout(
     "exact_methods",
     "First-order methods with exact gradients, and their rates",
-    {**_OF_METHODS, **{f"meta_{name}": spec for name, spec in _OF_META.items()}},
+    {
+        **_OF_METHODS,
+        **{f"meta_{name}": spec for name, spec in _OF_META.items()},
+        "remark": Variable(("descent",), "what a method left out, and why; empty if nothing", kind=Kind.TEXT),
+        "meta_remark": Variable((), "the same of the descent on the meta-objective", kind=Kind.TEXT),
+    },
     {**OF_CASE, **SIZES},
     {
         # Not named `method`: xarray's `sel` has a parameter of that name.
@@ -90,26 +107,24 @@ EXACT_METHODS = Layout(
 
 
 def exact_methods_dataset(
-    descents: Sequence[ExactDescent], meta: ExactDescent | None, settings: Mapping[str, Any], *, case: str
+    descents: Sequence[ExactDescent], meta: ExactDescent, settings: Mapping[str, Any], *, case: str
 ) -> xr.Dataset:
     """Return what the file of a case holds.
 
     ``descents`` are those on the tasks, one of each method in the order of METHODS; ``meta`` is that on the
-    meta-objective, or None if the initial gain is not MAML-stabilising. A ValueError is raised if a method is missing,
-    or the numbers of iterations differ.
+    meta-objective. A ValueError is raised if a method is missing, or the numbers of iterations differ.
     """
     if (found := tuple(descent.method for descent in descents)) != METHODS:
         raise ValueError(
             f"the descents are of {', '.join(found) or 'no method'}; give one of {', '.join(METHODS)} each"
         )
-    lengths = [len(descent.gap) for descent in [*descents, *([meta] if meta else [])]]
+    lengths = [len(descent.gap) for descent in [*descents, meta]]
     if len(set(lengths)) > 1:
         raise ValueError(f"the descents have {', '.join(str(n - 1) for n in lengths)} iterations; give them the same")
     # A descent has the iterations first, a file the tasks.
     arrays: dict[str, Any] = {name: [getattr(each, name).T for each in descents] for name in _OF_METHODS}
-    for name, spec in _OF_META.items():
-        missing = np.full(lengths[0] if spec.dims else (), np.nan)
-        arrays[f"meta_{name}"] = getattr(meta, name)[..., 0] if meta else missing
+    arrays |= {f"meta_{name}": getattr(meta, name)[..., 0] for name in _OF_META}
+    arrays |= {"remark": [each.remark for each in descents], "meta_remark": meta.remark}
     action_dim, state_dim = descents[0].K.shape[-2:]
     arrays |= {"descent": found, "iteration": np.arange(lengths[0])}
     return dataset_of(EXACT_METHODS, arrays, case=case, settings=settings, state_dim=state_dim, action_dim=action_dim)

@@ -14,7 +14,8 @@ with the measured curvature h. The proofs are in ``docs/theory.md``.
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,7 +24,7 @@ from metalqr.config.algorithm import MetaSettings
 from metalqr.evaluation.exact_methods.dataset import METHODS, ExactDescent
 from metalqr.evaluation.exact_methods.descent import DescentObjective, EvaluatedGains, descend, require_finite
 from metalqr.evaluation.exact_methods.linearisation import Linearisation
-from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, gains_per_task
+from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, at_optimum, gains_per_task
 from metalqr.lqr.performance_difference import cost_change, optimality_gap
 from metalqr.optimal import optimal_gains
 from metalqr.training.method import Problem
@@ -78,7 +79,17 @@ def descend_tasks(
         raise ValueError(f"method: {method!r} is not one of {', '.join(METHODS)}")
     gains, objective = gains_per_task(tasks, K0, "K0"), _OBJECTIVES[method](tasks)
     settings = MetaSettings(method=method, learning_rate=1.0, adaptation_rate=0.0)
-    return descend(objective, objective.method(Problem(tasks, gains, settings)), gains, iterations, step)
+    found = descend(objective, objective.method(Problem(tasks, gains, settings)), gains, iterations, step)
+    there = at_optimum(tasks, gains)
+    if not there.any():
+        return found
+    names = ", ".join(map(str, np.flatnonzero(there)))
+    # No gap is left, and what would be measured is rounding.
+    unknown: dict[str, Any] = {
+        name: np.where(there, np.nan, getattr(found, name))
+        for name in ("gap", "curvature", "guaranteed_rate", "linearised_rate", "measured_rate")
+    }
+    return replace(found, **unknown, remark=f"K_0 is the optimum of task {names} up to rounding: no gap to close")
 
 
 class _TaskCosts(DescentObjective, ABC):

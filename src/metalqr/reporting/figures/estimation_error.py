@@ -91,7 +91,8 @@ class _Curves(NamedTuple):
 
     @classmethod
     def of(cls, case: xr.Dataset, algorithm: int, parameter: str) -> _Curves:
-        chosen = case.isel(target=np.flatnonzero(case["algorithm"].values == algorithm))
+        known = case["exact_norm"].values > 0
+        chosen = case.isel(target=np.flatnonzero((case["algorithm"].values == algorithm) & known))
         predicted = case["predicted_slope"].sel(parameter=parameter)
 
         def relative(name: str) -> FloatArray:

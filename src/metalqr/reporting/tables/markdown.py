@@ -17,7 +17,7 @@ class Column(NamedTuple):
     """A column of a table in Markdown.
 
     ``write`` turns a row into the text of its cell; without it the value is written as it is. Numbers and the output of
-    ``write`` are right-aligned, unless it is ``text``.
+    ``write`` are right-aligned, unless it is ``text``. A column of ``text`` is left out where every cell is empty.
     """
 
     heading: str
@@ -40,6 +40,8 @@ def to_markdown(frame: pd.DataFrame, columns: Columns) -> str:
         if column is None:
             continue
         texts = [column.write(row) if column.write else _plain(row[name]) for row in rows]
+        if column.text and not any(texts):
+            continue
         cells = [column.heading, *(text.replace("|", "\\|") for text in texts)]
         width = max(3, *map(len, cells))
         if not column.text and (column.write or is_numeric_dtype(frame[name])):

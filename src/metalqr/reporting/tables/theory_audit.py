@@ -31,7 +31,7 @@ class TheoryAudit(Table):
     A row for each case and inequality, with its ``source`` in the paper and its ``erratum`` in ``docs/errata.md``, and
     for each form ``worst_ratio``, the largest left side over right side, the numbers of places ``checked`` and
     ``broken``, and ``left``, ``right`` and ``origin`` at the worst ratio: -1 for the case's own tasks, otherwise the
-    number of a random set.
+    number of a random set. ``remark`` says what was left out of a case, and why.
     """
 
     reads = "theory"
@@ -45,6 +45,7 @@ class TheoryAudit(Table):
         **dict.fromkeys(f"{name}_{form}" for name in ("checked", "left", "right") for form in ("printed", "corrected")),
         "origin_printed": Column("counterexample", _counterexample, text=True),
         "origin_corrected": None,
+        "remark": Column("remark", text=True),
     }
 
     def details(self, config: Mapping[str, Any], names: Sequence[str]) -> list[str]:
@@ -64,4 +65,4 @@ class TheoryAudit(Table):
                 for form in dataset["form"].values.tolist():
                     columns = ("worst_ratio", "broken", "checked", "left", "right", "origin")
                     row |= {f"{column}_{form}": found[column].sel(form=form).item() for column in columns}
-                yield row
+                yield row | {"remark": dataset["remark"].item()}

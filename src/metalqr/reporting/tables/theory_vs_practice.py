@@ -24,7 +24,7 @@ class TheoryVsPractice(Table):
     """The settings that Theorems 1 and 2 require, next to those of the cases.
 
     A row for each case and setting, with the value ``used``, and for each form the value that is required and its
-    ``decades``, the decimal logarithm of the value over that used.
+    ``decades``, the decimal logarithm of the value over that used. ``remark`` says why a value is missing.
     """
 
     reads = "theory"
@@ -35,6 +35,7 @@ class TheoryVsPractice(Table):
         "decades_printed": Column("decades", lambda row: _decades(row["decades_printed"])),
         "corrected": Column("as corrected", lambda row: power(row["corrected"])),
         "decades_corrected": Column("decades", lambda row: _decades(row["decades_corrected"])),
+        "remark": Column("remark", text=True),
     }
 
     def details(self, config: Mapping[str, Any], names: Sequence[str]) -> list[str]:
@@ -52,4 +53,6 @@ class TheoryVsPractice(Table):
                     wanted = found["required"].sel(form=form).item()
                     row[form] = wanted
                     row[f"decades_{form}"] = math.log10(wanted / used) if used > 0 and wanted > 0 else math.nan
+                missing = zip(dataset["form"].values.tolist(), found["missing"].values.tolist(), strict=True)
+                row["remark"] = "; ".join(f"{form}: {reason}" for form, reason in missing if reason)
                 yield row
