@@ -138,3 +138,36 @@ def test_without_cases_the_stage_is_empty(made: Project) -> None:
     """Of everything, only what belongs to the experiment is still to be made."""
     planned = made.overlay("theory: {cases: []}\n").planned()
     assert set(planned) == {"collect_dataset", "draw", "tabulate"}
+
+
+#: A scalar task that starts at its optimum.
+STEADY = """\
+cases:
+  steady:
+    state_dim: 1
+    action_dim: 1
+    initial_gain: [[0.5376665585318331]]
+    tasks: {family: given, A: [[[0.9]]], B: [[[1.0]]], Q: [[[1.0]]], R: [[[1.0]]], Psi: [[[1.0]]]}
+    algorithm: {learning_rate: 1.0e-6, adaptation_rate: 1.0e-8}
+theory: {cases: [d1k1, steady]}
+"""
+
+
+def test_what_a_case_lacks_stands_in_the_tables_and_harms_no_other(made: Project, tmp_path: Path) -> None:
+    other = made.copied(tmp_path).overlay(STEADY)
+    other.snakemake("theory", "--cores", "2")
+    rows = {}
+    for name in ("theory_audit", "theory_vs_practice"):
+        with (other.directory / f"results/tables/{name}.csv").open(encoding="utf-8", newline="") as file:
+            rows[name] = list(csv.DictReader(file))
+        assert {row["case"] for row in rows[name]} == {"d1k1", "steady"}
+        assert {row["remark"] for row in rows[name] if row["case"] == "d1k1"} == {""}
+    (remark,) = {row["remark"] for row in rows["theory_audit"] if row["case"] == "steady"}
+    assert remark.startswith("K_0 is the optimum of task 0 up to rounding, so the set of Definition 2 is one gain")
+    (row,) = (row for row in rows["theory_vs_practice"] if (row["case"], row["setting"]) == ("steady", "iterations"))
+    assert row["printed"] == row["corrected"] == ""
+    assert "the initial gain is the optimum of the meta-objective up to rounding" in row["remark"]
+    with xr.open_dataset(other.directory / "results/estimation_error/steady.nc") as errors:
+        assert errors["exact_norm"].values.tolist() == [0.0, 0.0]
+    with xr.open_dataset(other.directory / "results/exact_methods/steady.nc") as methods:
+        assert set(methods["remark"].values) == {"K_0 is the optimum of task 0 up to rounding: no gap to close"}

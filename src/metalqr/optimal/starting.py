@@ -57,14 +57,18 @@ def starting_gain(tasks: LQRTasks) -> StartingGain:
     centre = _centre(tasks)
     distances = (1e-3 + float(np.linalg.norm(centre))) * np.geomspace(1e-4, 1e3, GAINS_ON_A_RAY)
     found = _starting_gains(tasks, centre[np.newaxis], best)
+    good: list[StartingGain] = []
     for direction in _directions(tasks, centre):
         on_ray = _starting_gains(tasks, centre + distances[:, np.newaxis, np.newaxis] * direction, best)
+        nearer = found[0]
         # Up to the boundary of stability, and no farther than necessary: further out it only costs more.
         for each in itertools.takewhile(lambda each: np.isfinite(each.ratio), on_ray):
             found.append(each)
-            if each.excess.min() >= MIN_EXCESS:
+            # Back towards the best single gain every task's cost falls: the set of Definition 2 has an interior.
+            if each.excess.min() >= MIN_EXCESS and (each.excess > nearer.excess).all():
+                good.append(each)
                 break
-    good = [each for each in found if each.excess.min() >= MIN_EXCESS]
+            nearer = each
     chosen = min(good, key=lambda each: each.ratio) if good else max(found, key=lambda each: float(each.excess.min()))
     return _rounded(tasks, chosen, best)
 

@@ -154,8 +154,11 @@ class Formulas:
                 try:
                     value = np.asarray(formula.function(*arguments), dtype=np.float64)
                 except (ArithmeticError, ValueError) as error:
-                    missing = [found[each] for each in formula.inputs if np.isnan(found[each].value).any()]
                     value = np.array(np.nan)
-                    note = missing[0].note if missing else f"{name} leaves the range of double precision: {error}"
+                    if not any(np.isnan(argument).any() for argument in arguments):
+                        note = f"{name} leaves the range of double precision: {error}"
+            if np.isnan(value).any() and not note:
+                notes = [found[each].note for each in formula.inputs if np.isnan(found[each].value).any()]
+                note = next(filter(None, notes), f"{name} is not a real number here, or leaves the range of doubles")
             found[name] = Quantity(name, formula.symbol, formula.source, value, formula.inputs, note)
         return found[name].value

@@ -377,3 +377,15 @@ def test_all_tasks_at_once_are_each_task_alone() -> None:
             for name in names:
                 one, other = getattr(alone, name)[..., 0], getattr(together, name)[..., task]
                 np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-24, err_msg=name)
+
+
+@pytest.mark.parametrize(("unit", "rate"), [(1.0, 1e-4), (1e3, 1e-6), (1e6, 1e-8)])
+def test_gain_entries_of_different_units_harm_no_hessian(unit: float, rate: float) -> None:
+    """A mass on rails: the stable gains are a narrow strip, which a step of a difference would leave."""
+    masses = unit * np.array([0.40, 0.42, 0.45])
+    A, two = np.stack([[[1.0, 1.0], [0.0, 1.0]]] * 3), np.stack([np.eye(2)] * 3)
+    tasks = LQRTasks(A, [[[0.5 / m], [1.0 / m]] for m in masses], two, np.ones((3, 1, 1)), two)
+    best = optimal.meta_gain(tasks, rate).K
+    assert np.linalg.eigvalsh(meta_hessian(tasks, best, rate))[0] > 0
+    descent = descend_meta(tasks, optimal.starting_gain(tasks).K, rate, best, 5)
+    assert (np.diff(descent.gap[:, 0]) < 0).all()

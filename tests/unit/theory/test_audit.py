@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from systems import Array, bases, random_tasks, scalar_tasks, stable_gain
+from systems import Array, bases, random_tasks, scalar_tasks, similar_tasks, stable_gain
 
 from metalqr import lqr, theory
 from metalqr.lqr import LQRTasks, PolicyEvaluation, UnstablePolicyError
 from metalqr.objectives.meta import gradient, objective
-from metalqr.optimal import meta_gain, optimal_gains
+from metalqr.optimal import meta_gain, optimal_gains, stabilising_gain
+from metalqr.theory.auditing import _beyond_rounding
 from metalqr.theory.differences import PolicyChange, operator_norms
 from metalqr.theory.inequalities import INEQUALITIES
 
@@ -335,3 +336,59 @@ def test_bounds_over_a_set_of_one_gain_bound_that_gain() -> None:
     over = theory.sublevel_constants(theory.SublevelSet.around(tasks, K0), "corrected")
     for name in ("h_cost", "h_3", "h_grad", "h_hess"):
         assert at[name].value <= over[name].value * (1 + 1e-12)
+
+
+# --- what rounding decides -------------------------------------------------------------------------------------------
+
+
+def test_rounding_breaks_no_corrected_inequality() -> None:
+    """K_0 is the optimum of one of the tasks, R is small: both sides of Lemma 10 are zero but for their rounding."""
+    A, B = np.array([[[1.1, 0.1], [0.0, a]] for a in (0.5, 0.6)]), np.array([[[0.0], [1.0]]] * 2)
+    unit = np.stack([np.eye(2)] * 2)
+    for weight in (1e-12, 1e-9, 1e-6):
+        tasks = LQRTasks(A, B, unit, weight * np.ones((2, 1, 1)), unit)
+        for K0 in (stabilising_gain(tasks), 1.0000001 * optimal_gains(tasks).K[0], optimal_gains(tasks).K.mean(axis=0)):
+            result = theory.audit(tasks, K0, 1e-8, gains=4, perturbations=1, random_tasks=0)
+            assert result.broken[:, 1].sum() == 0
+
+
+def test_a_violation_counts_only_beyond_the_rounding_of_both_sides() -> None:
+    left, right = np.array([[2e-30, 1.0, 3.0, 1.0]]), np.array([[0.0, 0.5, 2.0, 2.0]])
+    ratio = np.array([[np.inf, 2.0, 1.5, 0.5]])
+    again = left + np.array([[1e-30, 0.06, 0.001, 0.5]]), right, ratio
+    decided = _beyond_rounding((left, right, ratio), again)[2]
+    np.testing.assert_array_equal(decided, [[np.nan, np.nan, 1.5, 0.5]])
+
+
+def test_an_optimal_initial_gain_is_left_out_and_said() -> None:
+    tasks = similar_tasks(3)
+    K0 = optimal_gains(tasks).K[1]
+    result = theory.audit(tasks, K0, 1e-3, gains=20, perturbations=1, random_tasks=1)
+    assert result.remark.startswith(
+        "K_0 is the optimum of task 1 up to rounding, so the set of Definition 2 is one gain"
+    )
+    assert (result.checked <= 10 * tasks.count).all(), "those of the random tasks"
+    alone = theory.audit(tasks, K0, 1e-3, gains=20, perturbations=1, random_tasks=0)
+    assert not alone.checked.any()
+    found = theory.requirements(tasks, K0, "printed")
+    assert found["perturbations"].note == "the initial gain is the optimum of task 1 up to rounding"
+    assert np.isnan(found.perturbations)
+
+
+@pytest.mark.parametrize("form", ["printed", "corrected"])
+@pytest.mark.parametrize("unit", [1e-20, 1e-12, 1e-6, 1.0, 1e6, 1e12])
+def test_requirements_exist_in_every_unit_of_the_cost_or_say_why_not(form: str, unit: float) -> None:
+    two = np.stack([np.eye(2)] * 2)
+    A, B = np.array([[[0.9, 0.1], [0.0, a]] for a in (0.5, 0.6)]), np.array([[[0.0], [1.0]]] * 2)
+    found = theory.requirements(LQRTasks(A, B, unit * two, unit * np.ones((2, 1, 1)), two), np.zeros((1, 2)), form)
+    for each in found.values():
+        assert np.isfinite(each.value).all() or np.isinf(each.value).any() or each.note, each.name
+    if unit == 1.0:
+        assert not any(np.isnan(each.value).any() for each in found.values())
+
+
+def test_tasks_of_very_different_weights_have_requirements() -> None:
+    tasks = scalar_tasks([0.9] * 3, q=[1e-6, 1.0, 1e6])
+    for form in ("printed", "corrected"):
+        found = theory.requirements(tasks, [[0.0]], form)
+        assert float(found.iterations) > 0 or found["iterations"].note

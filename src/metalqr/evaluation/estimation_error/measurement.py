@@ -79,8 +79,9 @@ def measure(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, sweeps: Error
 def _known_norms(tasks: LQRTasks, gain: FloatArray, exact: FloatArray) -> tuple[FloatArray, tuple[str, ...]]:
     """Norms of the targets, 0 where a gradient is rounding, and why an error cannot be relative to one."""
     norms = np.linalg.norm(exact, axis=(1, 2))
+    optimal = at_optimum(tasks, gain)
     # The meta-gradient may cancel between the tasks as well.
-    rounding = np.append(at_optimum(tasks, gain), norms[-1] <= CANCELLED * (tasks.p @ norms[:-1]))
+    rounding = np.append(optimal, optimal.all() or norms[-1] <= CANCELLED * (tasks.p @ norms[:-1]))
     remarks = np.where(rounding, "the gain is optimal up to rounding: the gradient is zero", "")
     remarks = np.where(np.isnan(norms), "the gain is not MAML-stabilising: there is no meta-gradient", remarks)
     return np.where(rounding, 0.0, norms), tuple(remarks.tolist())
