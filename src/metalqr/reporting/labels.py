@@ -1,7 +1,15 @@
-"""Labels and symbols of the axes of datasets; those of a setting come from its declaration."""
+"""Labels of cases, and labels and symbols of the axes of datasets; those of a setting come from its declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from metalqr.config.algorithm import setting_declaration
 from metalqr.config.settings import Declaration
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 def declared(axis: str) -> Declaration:
@@ -9,3 +17,21 @@ def declared(axis: str) -> Declaration:
     words = axis.removeprefix("tasks.").replace("_", " ")
     other = Declaration(axis, words, symbol="", unit="", about="", is_size=False, is_required=False, default=None)
     return setting_declaration(axis) or other
+
+
+def dimensions(case: xr.Dataset) -> str:
+    """A case's dimensions in the words of the paper's legend."""
+    return f"state dim: {case.attrs['state_dim']}, action dim: {case.attrs['action_dim']}"
+
+
+def case_labels(cases: Mapping[str, xr.Dataset]) -> dict[str, str]:
+    """The labels of the cases that a figure shows together, by their names.
+
+    If every name only repeats the dimensions, as the paper's d1k1, d2k2 and d20k10 do, they are labelled as in the
+    paper, ``state dim: 2, action dim: 2``. Otherwise the name comes first, ``slow: d = 2, k = 2``: cases may share
+    their dimensions.
+    """
+    sizes = {name: (case.attrs["state_dim"], case.attrs["action_dim"]) for name, case in cases.items()}
+    if all(name == f"d{d}k{k}" for name, (d, k) in sizes.items()):
+        return {name: dimensions(case) for name, case in cases.items()}
+    return {name: f"{name}: d = {d}, k = {k}" for name, (d, k) in sizes.items()}

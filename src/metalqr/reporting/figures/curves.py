@@ -91,8 +91,3 @@ def curve_keys(cases: list[xr.Dataset]) -> list[Line2D | Patch]:
         label = f"diverged ({number} of {sum(each.size for each in ended)} runs)"
         keys.append(line_key(label, color="0.6", linestyle="none", **CROSS))
     return keys
-
-
-def dimensions(case: xr.Dataset) -> str:
-    """A case's dimensions in the words of the paper's legend."""
-    return f"state dim: {case.attrs['state_dim']}, action dim: {case.attrs['action_dim']}"

@@ -10,11 +10,11 @@ import numpy as np
 
 from metalqr.config.registries import figures
 from metalqr.reporting import captions
-from metalqr.reporting.figures.curves import dimensions
+from metalqr.reporting.figures import layout
 from metalqr.reporting.figures.figure import Figure
 from metalqr.reporting.figures.palette import BAND, CASE_MARK, CROSS, REFERENCE, TITLE_PAD, with_styles
 from metalqr.reporting.figures.style import band_key, label_ticks, line_key, logarithmic, new_figure
-from metalqr.reporting.labels import declared
+from metalqr.reporting.labels import case_labels, declared
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 PARAMETERS = {"perturbations": " (outer and inner)", "smoothing_radius": "", "rollout_length": ""}
 #: The rows: titles, by the number of the algorithm.
 ALGORITHMS = {1: "Algorithm 1: gradient of one task (mean over tasks)", 2: "Algorithm 2: meta-gradient"}
+#: Inches.
+WIDTH = 10.0
 GUIDE: dict[str, Any] = {"color": "0.55", "linewidth": 0.8, "zorder": 1.5}
 #: Factor between the curves and a guide.
 ROOM = 1.6
@@ -62,19 +64,28 @@ class EstimationError(Figure):
         return [f"means over {repeats} estimates, fewer of Algorithm 2 where an estimate simulates more steps", *cases]
 
     def draw(self, datasets: Mapping[str, xr.Dataset]) -> matplotlib.figure.Figure:
-        """Six panels of all cases, from files of the stage ``estimation_error``."""
-        figure = new_figure(10.0, 6.6)
-        grid = figure.subplots(len(ALGORITHMS), len(PARAMETERS), sharex="col", sharey="row")
-        for panels, (algorithm, title) in zip(grid, ALGORITHMS.items(), strict=True):
-            panels[0].set_title(title, loc="left", fontweight="bold", pad=TITLE_PAD)
-            panels[0].set_ylabel("relative to the exact gradient")
-            rows = {name: {p: _Curves.of(case, algorithm, p) for p in PARAMETERS} for name, case in datasets.items()}
-            limits = _limits(curves for row in rows.values() for curves in row.values())
-            for axes, parameter in zip(panels, PARAMETERS, strict=True):
-                _draw(axes, [row[parameter] for row in rows.values()], parameter, limits)
-        for axes, (parameter, more) in zip(grid[-1], PARAMETERS.items(), strict=True):
-            axes.set_xlabel(declared(parameter).axis_label + more)
-        figure.legend(handles=_keys(datasets), loc="outside lower center", ncols=4)
+        """Six panels of all cases, from files of the stage ``estimation_error``.
+
+        More than six cases have several such sets of panels, with the same vertical axes and a legend for each.
+        """
+        labels, groups = case_labels(datasets), layout.groups(datasets)
+        limits = {algorithm: _limits(_curves(datasets.values(), algorithm)) for algorithm in ALGORITHMS}
+        is_small = len(groups) == 1
+        notes = {name: words for name, case in datasets.items() if (words := _left_out(labels[name], case))}
+        lines = sum(words.count("\n") + 1 for words in notes.values())
+        figure = new_figure(WIDTH, (6.6 if is_small else 5.4 * len(groups) + 0.7) + 0.07 * lines)
+        parts = [figure] if is_small else figure.subfigures(len(groups), 1, squeeze=False).ravel()
+        for part, group in zip(parts, groups, strict=True):
+            _draw_group(part, list(group.values()), limits)
+            keys: list[Line2D | Patch] = [
+                line_key(labels[name], color=colour, marker=marker, markersize=4.5, markeredgecolor="white")
+                for name, colour, marker in with_styles(group)
+            ]
+            keys += _keys() if is_small else []
+            keys += [line_key(notes[name], linestyle="none") for name in group if name in notes]
+            layout.legend_below(part, keys, WIDTH, most=4 if is_small else 3)
+        if not is_small:
+            layout.legend_below(figure, _keys(), WIDTH, most=4)
         return figure
 
 
@@ -114,7 +125,27 @@ class _Curves(NamedTuple):
         return np.isfinite(self.bias) & np.isfinite(self.mean) & np.isfinite(self.quantile)
 
 
+def _curves(cases: Iterable[xr.Dataset], algorithm: int) -> list[dict[str, _Curves]]:
+    """The curves of cases by parameter."""
+    return [{parameter: _Curves.of(case, algorithm, parameter) for parameter in PARAMETERS} for case in cases]
+
+
 # --- panels ----------------------------------------------------------------------------------------------------------
+
+
+def _draw_group(
+    figure: matplotlib.figure.FigureBase, cases: list[xr.Dataset], limits: dict[int, tuple[float, float]]
+) -> None:
+    """A row of panels for each algorithm, with all these cases."""
+    grid = figure.subplots(len(ALGORITHMS), len(PARAMETERS), sharex="col", sharey="row")
+    for panels, (algorithm, title) in zip(grid, ALGORITHMS.items(), strict=True):
+        panels[0].set_title(title, loc="left", fontweight="bold", pad=TITLE_PAD)
+        panels[0].set_ylabel("relative to the exact gradient")
+        rows = _curves(cases, algorithm)
+        for axes, parameter in zip(panels, PARAMETERS, strict=True):
+            _draw(axes, [row[parameter] for row in rows], parameter, limits[algorithm])
+    for axes, (parameter, more) in zip(grid[-1], PARAMETERS.items(), strict=True):
+        axes.set_xlabel(declared(parameter).axis_label + more)
 
 
 def _draw(axes: Axes, cases: list[_Curves], parameter: str, limits: tuple[float, float]) -> None:
@@ -128,7 +159,7 @@ def _draw(axes: Axes, cases: list[_Curves], parameter: str, limits: tuple[float,
         axes.plot(curves.values, mean, color=colour, label="_error", marker=marker, **CASE_MARK)
         axes.plot(curves.values, bias, color=colour, marker=marker, markersize=3.0, label="_bias", **BIAS)
         # Side by side, so that none hides another; those of the biases below those of the errors.
-        aside = 10.0 * (place - (len(cases) - 1) / 2)
+        aside = min(10.0, 42.0 / len(cases)) * (place - (len(cases) - 1) / 2)
         _draw_beyond(axes, curves.values[~inside], top, (aside, 0.0), "_error beyond", CROSS | {"color": colour})
         _draw_beyond(axes, curves.values[~bias_inside], top, (aside, -10.0), "_bias beyond", _hollow(colour))
     _draw_guides(axes, cases, declared(parameter).symbol)
@@ -190,9 +221,10 @@ def _draw_guides(axes: Axes, cases: list[_Curves], symbol: str) -> None:
         axes.annotate(_power(symbol, slope), place, textcoords="offset points", color="0.4", fontsize=8, **words)
 
 
-def _limits(cases: Iterable[_Curves]) -> tuple[float, float]:
+def _limits(cases: list[dict[str, _Curves]]) -> tuple[float, float]:
     """Limits of an axis that holds all curves where they are regular, with their guides."""
-    shown = [np.concatenate([each.mean, each.quantile, each.bias])[np.tile(each.regular, 3)] for each in cases]
+    curves = [each for case in cases for each in case.values()]
+    shown = [np.concatenate([each.mean, each.quantile, each.bias])[np.tile(each.regular, 3)] for each in curves]
     values = np.concatenate(shown)
     values = values[values > 0]
     return (float(values.min()) / ROOM**3, float(values.max()) * ROOM**3) if values.size else (0.1, 10.0)
@@ -208,7 +240,7 @@ def _power(symbol: str, slope: float) -> str:
     return rf"$\propto {symbol}^{{{exponent}}}$"
 
 
-def _left_out(case: xr.Dataset) -> str:
+def _left_out(label: str, case: xr.Dataset) -> str:
     """The values of a case over the budget, in words; nothing if there are none."""
     lines = []
     for parameter in PARAMETERS:
@@ -216,17 +248,13 @@ def _left_out(case: xr.Dataset) -> str:
         if values.size:
             lines.append(f"${declared(parameter).symbol}$ = {captions.joined(values.tolist())}")
     budget = float(case["rollout_steps_budget"])
-    first = f"left out of {dimensions(case)},\nover the budget of {budget:.2g} rollout steps:"
+    first = f"left out of {label},\nover the budget of {budget:.2g} rollout steps:"
     return "\n".join([first, *lines]) if lines else ""
 
 
-def _keys(datasets: Mapping[str, xr.Dataset]) -> list[Line2D | Patch]:
-    cases = [
-        line_key(dimensions(case), color=colour, marker=marker, markersize=4.5, markeredgecolor="white")
-        for case, colour, marker in with_styles(datasets.values())
-    ]
+def _keys() -> list[Line2D | Patch]:
+    """The keys of a legend, without those of the cases."""
     return [
-        *cases,
         line_key("mean error", color="0.3"),
         band_key("up to the 90 % quantile"),
         line_key("bias", color="0.3", marker="o", markersize=3.0, **BIAS),
@@ -234,5 +262,4 @@ def _keys(datasets: Mapping[str, xr.Dataset]) -> list[Line2D | Patch]:
         line_key("the cases' own setting", **REFERENCE),
         line_key("error infinite or beyond the axis", color="0.6", linestyle="none", **CROSS),
         line_key("bias infinite or beyond the axis", linestyle="none", **_hollow("0.5")),
-        *(line_key(words, linestyle="none") for case in datasets.values() if (words := _left_out(case))),
     ]

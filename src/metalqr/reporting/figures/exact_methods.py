@@ -10,9 +10,10 @@ import numpy as np
 
 from metalqr.config.registries import figures
 from metalqr.reporting import captions
-from metalqr.reporting.figures.curves import dimensions
+from metalqr.reporting.figures import layout
 from metalqr.reporting.figures.figure import Figure
 from metalqr.reporting.figures.style import line_key, logarithmic, new_figure, round_ticks
+from metalqr.reporting.labels import dimensions
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -86,31 +87,60 @@ class ExactMethods(Figure):
         return [f"{iterations} iterations each", *cases]
 
     def draw(self, datasets: Mapping[str, xr.Dataset]) -> matplotlib.figure.Figure:
-        """Three panels for each case, from files of the stage ``exact_methods``."""
+        """Three panels for each case, from files of the stage ``exact_methods``.
+
+        Up to three cases are columns; more are blocks in rows of three, each with its two plots side by side.
+        """
         from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-        columns = min(len(datasets), MAX_COLUMNS)
-        rows = math.ceil(len(datasets) / MAX_COLUMNS)
-        layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.05)
-        figure = new_figure(max(4.6, 0.4 + 3.5 * columns), 5.8 * rows + 0.6, layout)
-        grid = figure.subplots(3 * rows, columns, squeeze=False, height_ratios=(2.6, 1.7, 1.1) * rows)
-        panels = [grid[3 * row : 3 * row + 3, column] for row in range(rows) for column in range(columns)]
-        for unused in panels[len(datasets) :]:
-            for axes in unused:
-                axes.remove()
-        for (name, case), (whole, first, table) in zip(datasets.items(), panels, strict=False):
+        count = len(datasets)
+        columns, rows = min(count, MAX_COLUMNS), math.ceil(count / MAX_COLUMNS)
+        is_small = rows == 1
+        width = max(4.6, 0.4 + 3.5 * columns) if is_small else layout.MAX_WIDTH
+        engine = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.05)
+        figure = new_figure(width, 6.4 if is_small else 2.9 * rows + 0.6, engine)
+        panels = _columns(figure, count) if is_small else _blocks(figure, count)
+        for place, ((name, case), (whole, first, table)) in enumerate(zip(datasets.items(), panels, strict=True)):
             paths = [_Path.of(case, method) for method in METHODS]
             _draw(whole, paths, case.sizes["iteration"] - 1, lowest=_lowest(paths))
             _draw(first, paths, min(FIRST_ITERATIONS, case.sizes["iteration"] - 1), lowest=MIN_GAP)
-            whole.set_title(name, loc="left", fontweight="bold")
-            whole.set_title(dimensions(case), loc="right", fontsize=8)
-            first.set_xlabel("iterations")
+            room = 72.0 * (width / columns - 1.0)
+            bold, words = layout.text_width(name, 10.0, "bold"), dimensions(case)
+            if bold + layout.text_width(words, 8.0) < room - 10.0:
+                whole.set_title(name, loc="left", fontweight="bold")
+                (whole if is_small else first).set_title(words, loc="right", fontsize=8)
+            else:
+                title = f"{layout.wrapped(name, room, 10.0, 'bold')}\n{words}"
+                whole.set_title(title, loc="left", fontweight="bold")
+            for axes in (whole, first):
+                round_ticks(axes.xaxis, most=7 if is_small else 4, whole=True)
+                if not is_small or axes is first:
+                    axes.set_xlabel("iterations")
+                if place % columns == 0 and (is_small or axes is whole):
+                    axes.set_ylabel("gap, relative to the first")
             _write_rates(table, paths)
-        for row in range(rows):
-            for axes in grid[3 * row : 3 * row + 2, 0]:
-                axes.set_ylabel("gap, relative to the first")
-        figure.legend(handles=_keys(), loc="outside lower center", ncols=4 if columns > 1 else 2)
+        layout.legend_below(figure, _keys(), width, most=4 if columns > 1 else 2)
         return figure
+
+
+def _columns(figure: matplotlib.figure.Figure, count: int) -> list[Sequence[Axes]]:
+    """The panels of each case, one under the other."""
+    return list(figure.subplots(3, count, squeeze=False, height_ratios=(2.6, 1.7, 1.1)).T)
+
+
+def _blocks(figure: matplotlib.figure.Figure, count: int) -> list[Sequence[Axes]]:
+    """The panels of each case, with its table under both plots."""
+    rows = math.ceil(count / MAX_COLUMNS)
+    grid = figure.add_gridspec(
+        2 * rows, 2 * MAX_COLUMNS, width_ratios=(1.5, 1.0) * MAX_COLUMNS, height_ratios=(1.6, 1.0) * rows
+    )
+    panels: list[Sequence[Axes]] = []
+    for row, column in (divmod(place, MAX_COLUMNS) for place in range(count)):
+        above, below = 2 * row, 2 * row + 1
+        left, right = 2 * column, 2 * column + 1
+        places = (grid[above, left], grid[above, right], grid[below, left : right + 1])
+        panels.append([figure.add_subplot(place) for place in places])
+    return panels
 
 
 class _Path(NamedTuple):
@@ -161,7 +191,6 @@ def _draw(axes: Axes, paths: list[_Path], iterations: int, lowest: float) -> Non
         _draw_limit(axes, path, iterations)
     logarithmic(axes, numticks=6)
     axes.set(xlim=(0, iterations), ylim=(lowest, 2.0))
-    round_ticks(axes.xaxis, whole=True)
 
 
 def _draw_limit(axes: Axes, path: _Path, iterations: int) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,11 +13,11 @@ import numpy as np
 
 from metalqr.config.registries import figures
 from metalqr.reporting import captions, summaries
-from metalqr.reporting.figures import curves
+from metalqr.reporting.figures import curves, layout
 from metalqr.reporting.figures.figure import Figure
 from metalqr.reporting.figures.palette import CROSS, FLOOR, REFERENCE, TITLE_PAD
 from metalqr.reporting.figures.style import label_ticks, line_key, logarithmic, new_figure, round_ticks
-from metalqr.reporting.labels import declared
+from metalqr.reporting.labels import declared, dimensions
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
     from matplotlib.typing import ColorType
+    from numpy.typing import NDArray
 
     from metalqr.config.experiments import Experiment
     from metalqr.lqr import FloatArray
@@ -34,6 +38,13 @@ MANY_DECADES = 300.0
 #: A smaller floor or final ratio counts as zero: a logarithmic axis down to it would hide the rest.
 NO_FLOOR = 1e-4
 MIN_SHARE_TOP = 1e-3
+#: Letters of a title that is broken.
+LONG_TITLE = 60
+#: Inches.
+WIDTH = 10.0
+#: Height that the rows share, each between the smallest and the largest height of a row; lower than
+#: the last, the rows of an experiment share what stands around them.
+ROWS, ROW_HEIGHTS, LOW = 28.5, (0.95, 2.2), 1.7
 
 
 @figures.register("hyperparameters")
@@ -73,28 +84,34 @@ class Hyperparameters(Figure):
         """
         from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-        rows = [row for tree in datasets.values() for row in summaries.cases(tree, axes=1).items()]
+        found = {name: summaries.cases(tree, axes=1) for name, tree in datasets.items()}
+        rows = [row for cases in found.values() for row in cases.items()]
         cases = [case for _, case in rows]
         sweeps = [_Sweep.of(case, [other for key, other in rows if key == name]) for name, case in rows]
-        figure = new_figure(10.0, 2.2 * len(rows) + 0.9, ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
+        row_height = min(ROW_HEIGHTS[1], max(ROW_HEIGHTS[0], ROWS / len(rows)))
+        is_low = row_height < LOW
+        height = row_height * len(rows) + 0.9 + (0.3 * len(found) if is_low else 0.0)
+        figure = new_figure(WIDTH, height, ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.03 if is_low else 0.06))
         grid = figure.subplots(len(rows), 3, squeeze=False, width_ratios=(1.25, 1.0, 1.0))
         final_limits = _final_limits(cases, sweeps)
         low, top = final_limits[0], max(map(curves.ratio_top, cases))
         run_limits = low, 1.1 * top if low > 0 else top
         several = len({name for name, _ in rows}) > 1
-        for panels, (name, case), sweep in zip(grid, rows, sweeps, strict=True):
-            title = sweep.label[0].upper() + sweep.label[1:] + (f", case {name}" if several else "")
-            panels[0].set_title(title, loc="left", fontweight="bold", pad=TITLE_PAD)
+        titles = _titles(found, sweeps, several, is_low)
+        for panels, title, (_, case), sweep in zip(grid, titles, rows, sweeps, strict=True):
+            panels[0].set_title(title, loc="left", fontweight="bold", fontsize=8 if is_low else 10, pad=TITLE_PAD)
             lines = _draw_runs(panels[0], case, sweep, run_limits)
             _draw_final_ratio(panels[1], case, sweep, final_limits)
             _draw_unstable_share(panels[2], case, sweep)
             # Beside the panels: no place inside is free of curves in every sweep.
-            panels[2].legend(
-                handles=lines, title=sweep.symbol, loc="upper left", bbox_to_anchor=(1.0, 1.05), frameon=False
-            )
-        of_case = "" if several else f", case {rows[0][0]} ({curves.dimensions(cases[0])})"
-        figure.suptitle(f"Hyperparameters{of_case}", fontsize=11)
-        figure.legend(handles=_keys(cases), loc="outside lower center", ncols=6)
+            beside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.4 if is_low else 1.05)}
+            columns = math.ceil(len(lines) / (4 if is_low else 10))
+            panels[2].legend(handles=lines, title=sweep.symbol, frameon=False, ncols=columns, **beside)
+        if is_low:
+            _merge_rows(grid, list(map(len, found.values())))
+        words = "Hyperparameters" if several else f"Hyperparameters, case {rows[0][0]} ({dimensions(cases[0])})"
+        figure.suptitle(layout.wrapped(words, 72.0 * WIDTH - 20.0, 11.0), fontsize=11)
+        layout.legend_below(figure, _keys(cases), WIDTH, most=6)
         return figure
 
 
@@ -133,6 +150,23 @@ class _Sweep(NamedTuple):
 
 
 # --- panels ----------------------------------------------------------------------------------------------------------
+
+
+def _merge_rows(grid: NDArray[np.object_], sizes: list[int]) -> None:
+    """Make low rows of an experiment, which differ in the case only, share their legend and horizontal labels.
+
+    The legend stands beside the first row. Labels and ticks of a horizontal axis are left out above an equal one.
+    """
+    ends = list(itertools.accumulate(sizes))
+    for row, panels in enumerate(grid):
+        for place, (axes, words) in enumerate(zip(panels, ("ratio", "final ratio", "unstable"), strict=True)):
+            axes.set_ylabel(words, fontsize=8)
+            axes.tick_params(labelsize=7)
+            if row + 1 not in ends and axes.get_xlim() == grid[row + 1][place].get_xlim():
+                axes.set_xlabel("")
+                axes.tick_params(labelbottom=False)
+        if row not in [0, *ends]:
+            panels[2].get_legend().remove()
 
 
 def _draw_runs(axes: Axes, case: xr.Dataset, sweep: _Sweep, limits: tuple[float, float]) -> list[Line2D]:
@@ -254,6 +288,22 @@ def _set_ratio_axis(axes: Axes, limits: tuple[float, float]) -> None:
 
 
 # --- words -----------------------------------------------------------------------------------------------------------
+
+
+def _titles(
+    found: Mapping[str, Mapping[str, xr.Dataset]], sweeps: list[_Sweep], several: bool, is_low: bool
+) -> list[str]:
+    """The titles of the rows: the setting, the case if there are several, the experiment where this is not all."""
+    rows = [(experiment, case) for experiment, cases in found.items() for case in cases]
+    counts = Counter((sweep.setting, case) for (_, case), sweep in zip(rows, sweeps, strict=True))
+    titles = []
+    for (experiment, case), sweep in zip(rows, sweeps, strict=True):
+        parts = [sweep.label[0].upper() + sweep.label[1:]]
+        parts += [f"case {case}"] if several else []
+        parts += [f"experiment {experiment}"] if counts[sweep.setting, case] > 1 else []
+        # Matplotlib's layout makes room beside the first panel for a long line.
+        titles.append((", " if is_low or len(", ".join(parts)) < LONG_TITLE else "\n").join(parts))
+    return titles
 
 
 def _keys(cases: list[xr.Dataset]) -> list[Line2D | Patch]:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from metalqr.config.registries import figures
 from metalqr.reporting import captions, summaries
-from metalqr.reporting.figures import curves
+from metalqr.reporting.figures import curves, layout
 from metalqr.reporting.figures.figure import Figure
 from metalqr.reporting.figures.palette import TITLE_PAD
 from metalqr.reporting.figures.style import new_figure
+from metalqr.reporting.labels import case_labels
 
 if TYPE_CHECKING:
     import matplotlib.figure
     import xarray as xr
 
     from metalqr.config.experiments import Experiment
+
+#: Cases whose legend has room inside the panel, as that of the paper; with more it stands beside the panel.
+MAX_INSIDE = 3
+#: Points of a line of a legend.
+LABEL_WIDTH = 150.0
 
 
 @figures.register("learning_curves")
@@ -40,14 +47,34 @@ class LearningCurves(Figure):
         return captions.experiment_lines(config, names[0])
 
     def draw(self, datasets: Mapping[str, xr.DataTree]) -> matplotlib.figure.Figure:
-        """One panel, of one experiment; the axis is the paper's, 0 to 1.2, and longer when a run needs it."""
+        """One panel, of one experiment; the axis is the paper's, 0 to 1.2, and longer when a run needs it.
+
+        More than six cases have several panels with the same axes.
+        """
         (dataset,) = datasets.values()
-        cases = list(summaries.cases(dataset, axes=0).values())
-        figure = new_figure(6.4, 4.2)
-        axes = figure.add_subplot()
-        top = max(map(curves.ratio_top, cases))
-        lines = curves.draw_panel(axes, [(curves.dimensions(case), case) for case in cases], top, floors=True)
-        axes.set_title("Learning curve for the average cost difference ratio", pad=TITLE_PAD)
-        axes.set_ylabel(curves.RATIO_LABEL, fontsize=11)
-        axes.legend(handles=[*lines, *curves.curve_keys(cases)], loc="best")
+        cases = summaries.cases(dataset, axes=0)
+        groups = layout.groups(cases)
+        columns, rows = min(len(groups), 2), math.ceil(len(groups) / 2)
+        is_small = len(cases) <= MAX_INSIDE
+        size = (6.4, 4.2) if is_small else (layout.MAX_WIDTH if columns > 1 else 7.6, 3.3 * rows + 0.7)
+        figure = new_figure(*size)
+        top = max(map(curves.ratio_top, cases.values()))
+        keys = curves.curve_keys(list(cases.values()))
+        labels = {name: layout.wrapped(label, LABEL_WIDTH, 8.0) for name, label in case_labels(cases).items()}
+        for place, (axes, group) in enumerate(zip(layout.panels(figure, len(groups), columns), groups, strict=True)):
+            lines = curves.draw_panel(axes, [(labels[name], case) for name, case in group.items()], top, floors=True)
+            axes.set_xlim(curves.iteration_limits(cases.values()))
+            if place % columns == 0:
+                axes.set_ylabel(curves.RATIO_LABEL, fontsize=11)
+            if is_small:
+                axes.legend(handles=[*lines, *keys], loc="best")
+            else:
+                axes.legend(handles=lines, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+        title = "Learning curve for the average cost difference ratio"
+        if len(groups) == 1:
+            axes.set_title(title, pad=TITLE_PAD)
+        else:
+            figure.suptitle(title)
+        if not is_small:
+            layout.legend_below(figure, keys, size[0], most=len(keys))
         return figure

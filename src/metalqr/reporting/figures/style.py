@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from metalqr.common import atomic
+from metalqr.reporting.figures.layout import text_width
 from metalqr.reporting.figures.palette import BAND
 
 if TYPE_CHECKING:
@@ -100,13 +101,11 @@ def label_ticks(
 
     ``spread`` are the relative positions of the labels on the axis, whose width is in points.
     """
-    from matplotlib.textpath import TextPath
-
     middles = dict(zip(labels, width * spread, strict=True))
     ends = [min(labels, key=middles.__getitem__), max(labels, key=middles.__getitem__)]
     kept: dict[str, tuple[float, float]] = {}
     for label in dict.fromkeys([*first, *ends, *labels]):
-        half = TextPath((0, 0), label, size=9.0).get_extents().width / 2 + 2.0
+        half = text_width(label, 9.0) / 2 + 2.0
         low, high = middles[label] - half, middles[label] + half
         if all(high <= other_low or low >= other_high for other_low, other_high in kept.values()):
             kept[label] = (low, high)

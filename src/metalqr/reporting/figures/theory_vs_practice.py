@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from metalqr.config.registries import figures
 from metalqr.reporting import captions
+from metalqr.reporting.figures import layout
 from metalqr.reporting.figures.figure import Figure
 from metalqr.reporting.figures.style import line_key, new_figure
 from metalqr.reporting.labels import declared
@@ -55,17 +57,19 @@ class TheoryVsPractice(Figure):
 
     def draw(self, datasets: Mapping[str, xr.Dataset]) -> matplotlib.figure.Figure:
         """A panel for each case, from files of the stage ``theory``."""
-        figure = new_figure(3.1 * len(datasets) + 1.5, 3.6)
-        panels = np.atleast_1d(figure.subplots(1, len(datasets), sharey=True))
+        columns, rows = min(len(datasets), 4), math.ceil(len(datasets) / 4)
+        width = min(layout.MAX_WIDTH, 3.1 * columns + 1.5)
+        figure = new_figure(width, 3.6 if rows == 1 else 3.1 * rows + 0.3)
+        panels = layout.panels(figure, len(datasets), columns, sharey=True)
         for panel, (name, case) in zip(panels, datasets.items(), strict=True):
             _draw_case(panel, case)
-            panel.set_title(name)
+            panel.set_title(layout.wrapped(name, 72.0 * (width - 1.5) / columns - 12.0, 10.0))
             panel.set_xlabel("power of ten")
         panels[0].set_yticks(range(len(SETTINGS)), [declared(name).axis_label for name in reversed(SETTINGS)])
         keys = [line_key("used by the runs", linestyle="none", markersize=5, **USED_STYLE)]
         for form, style in FORM_STYLES.items():
             keys.append(line_key(f"theorems as {form}", linestyle="none", markersize=4.5, **style))
-        figure.legend(handles=keys, loc="outside lower center", ncols=3, frameon=False)
+        layout.legend_below(figure, keys, width, most=3, frameon=False)
         return figure
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from metalqr.config.registries import figures
 from metalqr.reporting import captions, summaries
-from metalqr.reporting.figures import curves
+from metalqr.reporting.figures import curves, layout
 from metalqr.reporting.figures.figure import Figure
 from metalqr.reporting.figures.palette import FLOOR
 from metalqr.reporting.figures.style import new_figure
+from metalqr.reporting.labels import case_labels
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -46,16 +48,21 @@ class Variants(Figure):
     def draw(self, datasets: Mapping[str, xr.DataTree]) -> matplotlib.figure.Figure:
         """One panel for each case of one experiment."""
         (dataset,) = datasets.values()
-        cases = list(summaries.cases(dataset, axes=1).values())
-        figure = new_figure(max(5.4, 3.6 * len(cases)), 3.8)
-        panels = figure.subplots(1, len(cases), squeeze=False)[0]
+        cases = summaries.cases(dataset, axes=1)
+        columns, rows = min(len(cases), 4), math.ceil(len(cases) / 4)
+        width = min(layout.MAX_WIDTH, max(5.4, 3.6 * columns))
+        figure = new_figure(width, 3.8 if rows == 1 else 2.8 * rows + 0.7)
+        labels = case_labels(cases)
         lines: dict[str, Line2D] = {}
-        for axes, case in zip(panels, cases, strict=True):
-            variants = [(str(name), case.sel(variant=name)) for name in case["variant"].values.tolist()]
+        panels = layout.panels(figure, len(cases), columns)
+        for place, (axes, (name, case)) in enumerate(zip(panels, cases.items(), strict=True)):
+            variants = [(str(variant), case.sel(variant=variant)) for variant in case["variant"].values.tolist()]
             found = curves.draw_panel(axes, variants, curves.ratio_top(case), floors=False)
-            lines |= {name: line for (name, _), line in zip(variants, found, strict=True)}
+            lines |= {variant: line for (variant, _), line in zip(variants, found, strict=True)}
             axes.axhline(summaries.floor_ratio(case), color="0.3", **FLOOR)
-            axes.set_title(curves.dimensions(case))
-        panels[0].set_ylabel(curves.RATIO_LABEL, fontsize=11)
-        figure.legend(handles=[*lines.values(), *curves.curve_keys(cases)], loc="outside lower center", ncols=4)
+            axes.set_title(layout.wrapped(labels[name], 72.0 * (width - 0.9) / columns - 10.0, 10.0))
+            if place % columns == 0:
+                axes.set_ylabel(curves.RATIO_LABEL, fontsize=11)
+        keys = [*lines.values(), *curves.curve_keys(list(cases.values()))]
+        layout.legend_below(figure, keys, width, most=4)
         return figure
