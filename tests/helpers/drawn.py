@@ -1,11 +1,9 @@
 """What a figure shows, for the tests of figures."""
 
-import itertools
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
@@ -62,9 +60,7 @@ def tick_texts(axes: Axes) -> list[str]:
 
 
 def overlaps_and_escapes(figure: Figure) -> list[str]:
-    """Texts that lie on one another or leave the figure."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    """Texts that lie on one another or leave the figure, which is laid out already."""
     hidden = set()
     for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
         low, high = sorted(axis.get_view_interval())
@@ -72,9 +68,12 @@ def overlaps_and_escapes(figure: Figure) -> list[str]:
         hidden |= {tick.label1 for tick in axis.get_major_ticks() if not low * 0.999 <= tick.get_loc() <= high * 1.001}
     texts: list[Text] = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_visible()]
     texts = [text for text in texts if text.get_text().strip() and text not in hidden]
-    boxes = [(text.get_text(), text.get_window_extent(canvas.get_renderer())) for text in texts]
-    shown = [(words, box) for words, box in boxes if box.width > 0]
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
+    words = [text for text, box in boxes if box.width > 0]
+    starts, ends = (np.array([getattr(box, end) for _, box in boxes if box.width > 0]) for end in ("min", "max"))
     page = figure.bbox.padded(0.5)
-    escapes = [words for words, box in shown if not (page.contains(box.x0, box.y0) and page.contains(box.x1, box.y1))]
-    pairs = itertools.combinations(shown, 2)
-    return escapes + [f"{one} / {two}" for (one, a), (two, b) in pairs if a.padded(-0.5).overlaps(b.padded(-0.5))]
+    escapes = np.flatnonzero(((starts < page.min) | (ends > page.max)).any(axis=1))
+    # Of two boxes that overlap by more than a pixel, each begins before the other ends, in both directions.
+    begins_before = (starts[:, np.newaxis] + 1.0 < ends).all(axis=2)
+    pairs = np.argwhere(np.triu(begins_before & begins_before.T, 1))
+    return [words[place] for place in escapes] + [f"{words[one]} / {words[two]}" for one, two in pairs]

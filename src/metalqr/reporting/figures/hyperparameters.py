@@ -97,7 +97,7 @@ class Hyperparameters(Figure):
         low, top = final_limits[0], max(map(curves.ratio_top, cases))
         run_limits = low, 1.1 * top if low > 0 else top
         several = len({name for name, _ in rows}) > 1
-        titles = _titles(found, sweeps, several, is_low)
+        titles = _titles(found, sweeps, several)
         for panels, title, (_, case), sweep in zip(grid, titles, rows, sweeps, strict=True):
             panels[0].set_title(title, loc="left", fontweight="bold", fontsize=8 if is_low else 10, pad=TITLE_PAD)
             lines = _draw_runs(panels[0], case, sweep, run_limits)
@@ -290,19 +290,17 @@ def _set_ratio_axis(axes: Axes, limits: tuple[float, float]) -> None:
 # --- words -----------------------------------------------------------------------------------------------------------
 
 
-def _titles(
-    found: Mapping[str, Mapping[str, xr.Dataset]], sweeps: list[_Sweep], several: bool, is_low: bool
-) -> list[str]:
+def _titles(found: Mapping[str, Mapping[str, xr.Dataset]], sweeps: list[_Sweep], several: bool) -> list[str]:
     """The titles of the rows: the setting, the case if there are several, the experiment where this is not all."""
     rows = [(experiment, case) for experiment, cases in found.items() for case in cases]
     counts = Counter((sweep.setting, case) for (_, case), sweep in zip(rows, sweeps, strict=True))
     titles = []
     for (experiment, case), sweep in zip(rows, sweeps, strict=True):
         parts = [sweep.label[0].upper() + sweep.label[1:]]
-        parts += [f"case {case}"] if several else []
+        parts += [layout.wrapped(f"case {case}", 72.0 * WIDTH - 120.0, 10.0, "bold")] if several else []
         parts += [f"experiment {experiment}"] if counts[sweep.setting, case] > 1 else []
         # Matplotlib's layout makes room beside the first panel for a long line.
-        titles.append((", " if is_low or len(", ".join(parts)) < LONG_TITLE else "\n").join(parts))
+        titles.append((", " if len(", ".join(parts)) < LONG_TITLE else "\n").join(parts))
     return titles
 
 

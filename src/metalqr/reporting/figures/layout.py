@@ -56,19 +56,22 @@ def panels(figure: FigureBase, count: int, columns: int, **options: Any) -> list
 def text_width(text: str, size: float, weight: str = "normal") -> float:
     """Width of a text in points, in the font of all figures."""
     from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import TextPath
+    from matplotlib.textpath import text_to_path
 
-    font = FontProperties(family="DejaVu Sans", weight=weight)
-    return float(TextPath((0, 0), text, size=size, prop=font).get_extents().width) if text else 0.0
+    font = FontProperties(family="DejaVu Sans", weight=weight, size=size)
+    return float(text_to_path.get_text_width_height_descent(text, font, "$" in text)[0])
 
 
 def wrapped(words: str, width: float, size: float, weight: str = "normal") -> str:
     """Plain words in lines of at most so many points; a long name is broken."""
-    found = text_width(words, size, weight)
-    if found <= width:
-        return words
     tied = words.replace(" = ", "\xa0=\xa0")  # no line ends within an equation
-    return textwrap.fill(tied, max(1, int(0.93 * len(words) * width / found))).replace("\xa0", " ")
+    found = text_width(words, size, weight)
+    lines = [tied]
+    letters = math.ceil(len(words) * width / found) if found > width else 0
+    while letters > 1 and max(text_width(line, size, weight) for line in lines) > width:
+        lines = textwrap.wrap(tied, letters)
+        letters -= 1
+    return "\n".join(lines).replace("\xa0", " ")
 
 
 def legend_below(figure: FigureBase, handles: Sequence[Artist], width: float, most: int, **options: Any) -> None:

@@ -87,11 +87,11 @@ def round_ticks(axis: Axis, most: int = 7, whole: bool = False) -> None:
 
 def logarithmic(axes: Axes, **locator: Any) -> None:
     """A logarithmic vertical axis with labels at the ticks of a LogLocator alone."""
-    from matplotlib.ticker import LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator, NullLocator
 
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(**locator))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def label_ticks(

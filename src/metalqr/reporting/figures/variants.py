@@ -60,7 +60,7 @@ class Variants(Figure):
             found = curves.draw_panel(axes, variants, curves.ratio_top(case), floors=False)
             lines |= {variant: line for (variant, _), line in zip(variants, found, strict=True)}
             axes.axhline(summaries.floor_ratio(case), color="0.3", **FLOOR)
-            axes.set_title(layout.wrapped(labels[name], 72.0 * (width - 0.9) / columns - 10.0, 10.0))
+            axes.set_title(layout.wrapped(labels[name], 72.0 * (width - 0.9) / columns - 32.0, 10.0))
             if place % columns == 0:
                 axes.set_ylabel(curves.RATIO_LABEL, fontsize=11)
         keys = [*lines.values(), *curves.curve_keys(list(cases.values()))]
