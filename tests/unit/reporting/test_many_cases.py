@@ -77,7 +77,7 @@ def plain(words: str) -> str:
 
 
 @pytest.mark.parametrize("kind", DATASETS)
-@pytest.mark.parametrize("count", [1, 2, 12, pytest.param(30, marks=pytest.mark.slow)])  # up to 90 panels
+@pytest.mark.parametrize("count", [1, 2, *(pytest.param(count, marks=pytest.mark.slow) for count in (12, 30))])
 def test_figures_hold_any_number_of_cases(kind: str, count: int) -> None:
     names = NAMES[:count] if count > 1 else LONG[:1]
     figure = figures.get(kind)().make(DATASETS[kind](names))
@@ -99,7 +99,7 @@ def test_figures_hold_any_number_of_cases(kind: str, count: int) -> None:
 
 @pytest.mark.parametrize("kind", ["learning_curves", "estimation_error"])
 def test_every_curve_of_a_panel_has_its_own_colour(kind: str) -> None:
-    figure = figures.get(kind)().make(DATASETS[kind](NAMES[:12]))
+    figure = figures.get(kind)().make(DATASETS[kind](NAMES[:8]))
     for legend in legends(figure):
         keys = [handle for handle in legend.get_lines() if handle.get_marker() not in ("None", None, "X")]
         coloured = [str(handle.get_color()) for handle in keys if str(handle.get_color()).startswith("tab:")]

@@ -64,7 +64,8 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
 
 def wrapped(words: str, width: float, size: float, weight: str = "normal") -> str:
     """Plain words in lines of at most so many points; a long name is broken."""
-    tied = words.replace(" = ", "\xa0=\xa0")  # no line ends within an equation
+    name, colon, dimensions = words.rpartition(": ")
+    tied = name + colon + dimensions.replace(" ", "\xa0")  # no line ends within the dimensions of a case
     found = text_width(words, size, weight)
     lines = [tied]
     letters = math.ceil(len(words) * width / found) if found > width else 0
