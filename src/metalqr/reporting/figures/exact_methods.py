@@ -67,14 +67,14 @@ BOUND: dict[str, Any] = {"linestyle": ":", "linewidth": 1.2}
 
 @figures.register("exact_methods")
 class ExactMethods(Figure):
-    """The exact first-order methods of Section 3.1 from K_0: gaps to the optimum and rates, a column for each case.
+    """The exact first-order methods of Section 3.1 from K_0: gaps to the optimum and rates of each case.
 
     The methods are gradient descent, natural gradient and Gauss-Newton on each task, and exact gradient
     descent on the meta-objective, the process that Theorem 2 is about. The curves are the gap relative to the first,
-    ``(J_i(K_n) - J_i*) / (J_i(K_0) - J_i*)``: all iterations above, the first twelve below. The thick line is the task
-    with the median rate of gradient descent; the table compares its measured rates with the predicted ones. The dotted
-    line is the guaranteed bound from the first gap on. The dashed line has the slope of the limit and starts where the
-    measurement starts. Gaps below 1e-12 are left out.
+    ``(J_i(K_n) - J_i*) / (J_i(K_0) - J_i*)``: all iterations in the larger panel, the first twelve in the smaller one.
+    The thick line is the task with the median rate of gradient descent; the table compares its measured rates with the
+    predicted ones. The dotted line is the guaranteed bound from the first gap on. The dashed line has the slope of the
+    limit and starts where the measurement starts. Gaps below 1e-12 are left out.
     """
 
     reads = "exact_methods"
@@ -98,7 +98,7 @@ class ExactMethods(Figure):
         is_small = rows == 1
         width = max(4.6, 0.4 + 3.5 * columns) if is_small else layout.MAX_WIDTH
         engine = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.05)
-        figure = new_figure(width, 6.4 if is_small else 2.9 * rows + 0.6, engine)
+        figure = new_figure(width, (5.8 if is_small else 2.9) * rows + 0.6, engine)
         panels = _columns(figure, count) if is_small else _blocks(figure, count)
         for place, ((name, case), (whole, first, table)) in enumerate(zip(datasets.items(), panels, strict=True)):
             paths = [_Path.of(case, method) for method in METHODS]
