@@ -54,12 +54,13 @@ def panels(figure: FigureBase, count: int, columns: int, **options: Any) -> list
 
 
 def text_width(text: str, size: float, weight: str = "normal") -> float:
-    """Width of a text in points, in the font of all figures."""
+    """Width of a text in points, in the font of all figures; of several lines, that of the longest."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
     font = FontProperties(family="DejaVu Sans", weight=weight, size=size)
-    return float(text_to_path.get_text_width_height_descent(text, font, "$" in text)[0])
+    lines = text.splitlines() or [""]
+    return max(float(text_to_path.get_text_width_height_descent(line, font, "$" in line)[0]) for line in lines)
 
 
 def wrapped(words: str, width: float, size: float, weight: str = "normal") -> str:
