@@ -71,19 +71,20 @@ class EstimationError(Figure):
         labels, groups = case_labels(datasets), layout.groups(datasets)
         limits = {algorithm: _limits(_curves(datasets.values(), algorithm)) for algorithm in ALGORITHMS}
         is_small = len(groups) == 1
-        notes = {name: words for name, case in datasets.items() if (words := _left_out(labels[name], case))}
-        lines = sum(words.count("\n") + 1 for words in notes.values())
-        figure = new_figure(WIDTH, (6.6 if is_small else 5.4 * len(groups) + 0.7) + 0.07 * lines)
-        parts = [figure] if is_small else figure.subfigures(len(groups), 1, squeeze=False).ravel()
-        for part, group in zip(parts, groups, strict=True):
+        most = 4 if is_small else 3
+        keys = [_case_keys(group, labels) for group in groups]
+        if is_small:
+            keys[0][len(datasets) : len(datasets)] = _keys()  # before what is left out
+        # Room for two or three lines of a legend, and more where values are left out.
+        high, lines = (6.6, 3) if is_small else (5.1, 2)
+        heights = [high + 0.16 * max(0, layout.legend_lines(each, WIDTH, most) - lines) for each in keys]
+        figure = new_figure(WIDTH, sum(heights) + (0.0 if is_small else 0.7))
+        parts = (
+            [figure] if is_small else figure.subfigures(len(groups), 1, squeeze=False, height_ratios=heights).ravel()
+        )
+        for part, group, shown in zip(parts, groups, keys, strict=True):
             _draw_group(part, list(group.values()), limits)
-            keys: list[Line2D | Patch] = [
-                line_key(labels[name], color=colour, marker=marker, markersize=4.5, markeredgecolor="white")
-                for name, colour, marker in with_styles(group)
-            ]
-            keys += _keys() if is_small else []
-            keys += [line_key(notes[name], linestyle="none") for name in group if name in notes]
-            layout.legend_below(part, keys, WIDTH, most=4 if is_small else 3)
+            layout.legend_below(part, shown, WIDTH, most)
         if not is_small:
             layout.legend_below(figure, _keys(), WIDTH, most=4)
         return figure
@@ -250,6 +251,16 @@ def _left_out(label: str, case: xr.Dataset) -> str:
     budget = float(case["rollout_steps_budget"])
     first = f"left out of {label},\nover the budget of {budget:.2g} rollout steps:"
     return "\n".join([first, *lines]) if lines else ""
+
+
+def _case_keys(cases: Mapping[str, xr.Dataset], labels: Mapping[str, str]) -> list[Line2D | Patch]:
+    """The keys of cases, then the words about what is left out."""
+    keys: list[Line2D | Patch] = [
+        line_key(labels[name], color=colour, marker=marker, markersize=4.5, markeredgecolor="white")
+        for name, colour, marker in with_styles(cases)
+    ]
+    notes = (_left_out(labels[name], case) for name, case in cases.items())
+    return keys + [line_key(words, linestyle="none") for words in notes if words]
 
 
 def _keys() -> list[Line2D | Patch]:

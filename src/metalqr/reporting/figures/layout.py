@@ -78,13 +78,23 @@ def wrapped(words: str, width: float, size: float, weight: str = "normal") -> st
 
 def legend_below(figure: FigureBase, handles: Sequence[Artist], width: float, most: int, **options: Any) -> None:
     """A legend under the panels, in as many columns as fit into so many inches, and no more than ``most``."""
+    columns = _legend_columns(handles, width, most)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, **options)
+
+
+def legend_lines(handles: Sequence[Artist], width: float, most: int) -> int:
+    """Lines of the longest column of :func:`legend_below`."""
+    lines = [str(handle.get_label()).count("\n") + 1 for handle in handles]
+    return max(map(sum, _shares(lines, _legend_columns(handles, width, most))))
+
+
+def _legend_columns(handles: Sequence[Artist], width: float, most: int) -> int:
+    """The number of columns, which Matplotlib fills one after the other."""
     size = 8.0
     widths = [text_width(str(handle.get_label()), size) for handle in handles]
 
-    def wide(columns: int) -> float:
-        """Points of a legend, whose columns Matplotlib fills one after the other."""
-        texts = sum(map(max, _shares(widths, columns)))
-        return texts + size * (2.8 * columns + 2.0 * (columns - 1) + 2.0)
+    def points(columns: int) -> float:
+        return sum(map(max, _shares(widths, columns))) + size * (2.8 * columns + 2.0 * (columns - 1) + 2.0)
 
-    fitting = (columns for columns in range(min(most, len(widths)), 1, -1) if wide(columns) <= 72.0 * width)
-    figure.legend(handles=handles, loc="outside lower center", ncols=next(fitting, 1), **options)
+    fitting = (columns for columns in range(min(most, len(widths)), 1, -1) if points(columns) <= 72.0 * width)
+    return next(fitting, 1)
