@@ -278,7 +278,7 @@ CHANGES: list[tuple[str, Change, str]] = [
         lambda data: data.isel(descent=slice(0, 1)),
         f"its variable descent is gradient_descent, not {', '.join(METHODS)};",
     ),
-    ("exact_methods", with_value("gap", np.nan), "its variable gap is NaN at descent 0, task 0, iteration 0;"),
+    ("exact_methods", with_value("gap", np.inf), "its variable gap is infinite at descent 0, task 0, iteration 0;"),
     ("exact_methods", with_value("meta_step", np.inf), "its variable meta_step is infinite; delete it"),
     ("stability", with_value("mean_cost_rise", np.nan), "its variable mean_cost_rise is NaN at seed 0;"),
     ("stability", with_value("kept", np.inf), "its variable kept is infinite at seed 0, promise 0;"),

@@ -92,6 +92,29 @@ def test_processes_that_start_together_get_the_code_of_their_own_types(
     assert not list(tmp_path.rglob("*.tmp*"))
 
 
+def _adder(number: int, parallel: bool) -> Any:
+    def add(x: Any) -> Any:
+        return x + number
+
+    return jit.compiled(parallel=parallel)(add)
+
+
+def _added(numbers: list[int], parallel: bool) -> list[float]:
+    return [float(_adder(number, parallel)(np.ones(3))[0]) for number in numbers]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parallel", [False, True])
+def test_code_that_two_processes_have_compiled_serves_a_third(
+    parallel: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numba numbers the functions of a process, so two that differ in their closures alone had the same symbols."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    for numbers in ([1], [2], [1, 2]):
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            assert pool.submit(_added, numbers, parallel).result() == [number + 1.0 for number in numbers]
+
+
 @pytest.mark.parametrize("content", [b"", b"\x80\x05", b"not a pickle"])
 @pytest.mark.parametrize("kind", ["nbi", "nbc"])
 def test_a_damaged_file_costs_time_and_nothing_else(

@@ -64,10 +64,13 @@ def _cache_folder(function: Callable[..., Any], types: tuple[Any, ...]) -> Path:
 
 def _load_or_compile(function: Callable[..., Any], types: tuple[Any, ...], parallel: bool) -> Callable[..., Any]:
     """The function compiled for arguments of these types alone."""
-    folder, before = None, numba.config.CACHE_DIR
+    folder, before, name = None, numba.config.CACHE_DIR, function.__qualname__
     try:
         folder = _cache_folder(function, types)
         numba.config.CACHE_DIR = str(folder)
+        # Numba numbers the functions of a process: of two processes, two that differ in their closures alone would
+        # have the same symbols, and a third that loads both would fail.
+        function.__qualname__ = f"{name}_{folder.name.rpartition('-')[2]}"
         return numba.njit(types, cache=True, parallel=parallel)(function)
     except (OSError, EOFError, pickle.UnpicklingError) as error:
         if folder is not None:  # perhaps a damaged file; the next process begins anew
@@ -79,7 +82,7 @@ def _load_or_compile(function: Callable[..., Any], types: tuple[Any, ...], paral
             stacklevel=3,
         )
     finally:
-        numba.config.CACHE_DIR = before
+        numba.config.CACHE_DIR, function.__qualname__ = before, name
     return numba.njit(types, parallel=parallel)(function)
 
 
