@@ -44,7 +44,7 @@ def test_libraries_go_into_venv_whatever_pip_is_told(place: str, clone: Path) ->
     else:
         told = {f"PIP_{place.upper()}": PLACES[place]}
     environment = {**os.environ, **told, "PYTHONPATH": str(clone / "module")}
-    command = ["make", "--eval", INSTALL, "one"]
+    command = ["make", "--no-print-directory", "--eval", INSTALL, "one"]
     done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "PYTHONPATH=\n", "")
     assert list((clone / ".venv").rglob("tiny.py"))
@@ -53,7 +53,7 @@ def test_libraries_go_into_venv_whatever_pip_is_told(place: str, clone: Path) ->
 
 def test_libraries_on_pythonpath_replace_none_that_are_installed(clone: Path) -> None:
     run = partial(subprocess.run, cwd=clone, capture_output=True, text=True, check=True)
-    run(["make", "--eval", INSTALL, "one"])
+    run(["make", "--no-print-directory", "--eval", INSTALL, "one"])
     (clone / ".venv" / ".installed").touch()
     module = clone / "module"
     module.mkdir()
