@@ -44,11 +44,11 @@ paper: .venv ## Reproduce results/figures/figure1.pdf and all other results of t
 	@echo "Report:   $$PWD/results/report.html"
 	@echo "Figure 1: $$PWD/results/figures/figure1.pdf"
 
-check: lint ## Lint, types and the fast tests (three minutes; five in a fresh clone)
+check: lint ## Lint, types and the fast tests (two minutes; more in a fresh clone, which compiles)
 	$(PYTEST) --dist worksteal -m "not slow" --doctest-modules src/metalqr tests/unit
 
 # The workflow tests share results within a file, and use the code that the unit tests have compiled.
-test: lint ## Lint, types and all tests except the cluster tests (twelve minutes)
+test: lint ## Lint, types and all tests except the cluster tests (a quarter of an hour)
 	$(PYTEST) --dist worksteal --doctest-modules src/metalqr tests/unit docs
 	$(PYTEST) --dist loadfile tests/workflow
 

@@ -38,7 +38,7 @@ def check_units(tasks: LQRTasks, states: Array, inputs: Array, cost: float) -> N
 
 
 @pytest.mark.parametrize("tasks", SYSTEMS, ids=lambda tasks: f"{tasks.state_dim}x{tasks.action_dim}")
-@pytest.mark.parametrize("exponent", [-10, -3, 5, 10])
+@pytest.mark.parametrize("exponent", [-10, 10, *(pytest.param(each, marks=pytest.mark.slow) for each in (-3, 5))])
 def test_each_unit_alone_changes_nothing(tasks: LQRTasks, exponent: int) -> None:
     size, unit = tasks.state_dim + tasks.action_dim, 10.0**exponent
     for changed in range(size + 1):

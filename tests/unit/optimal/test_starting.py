@@ -49,7 +49,7 @@ UNSTABLE: dict[str, tuple[ArrayLike, ArrayLike]] = {
 }
 
 
-@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("count", [1, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("plant", UNSTABLE)
 def test_an_unstable_plant_gets_a_start_with_a_gap_on_every_task(plant: str, count: int) -> None:
     tasks = plants(*UNSTABLE[plant], spread=0.01 if count > 1 else 0.0, count=count)

@@ -341,6 +341,7 @@ def test_bounds_over_a_set_of_one_gain_bound_that_gain() -> None:
 # --- what rounding decides -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_rounding_breaks_no_corrected_inequality() -> None:
     """K_0 is the optimum of one of the tasks, R is small: both sides of Lemma 10 are zero but for their rounding."""
     A, B = np.array([[[1.1, 0.1], [0.0, a]] for a in (0.5, 0.6)]), np.array([[[0.0], [1.0]]] * 2)
