@@ -36,6 +36,8 @@ WIDTH = 10.0
 GUIDE: dict[str, Any] = {"color": "0.55", "linewidth": 0.8, "zorder": 1.5}
 #: Factor between the curves and a guide.
 ROOM = 1.6
+#: Part of the decades of an axis that the words at a guide take.
+WORDS_SHARE = 0.2
 BIAS: dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 1.2}
 
 
@@ -228,7 +230,12 @@ def _limits(cases: list[dict[str, _Curves]]) -> tuple[float, float]:
     shown = [np.concatenate([each.mean, each.quantile, each.bias])[np.tile(each.regular, 3)] for each in curves]
     values = np.concatenate(shown)
     values = values[values > 0]
-    return (float(values.min()) / ROOM**3, float(values.max()) * ROOM**3) if values.size else (0.1, 10.0)
+    if not values.size:
+        return 0.1, 10.0
+    low, high = float(values.min()), float(values.max())
+    # The words of the guides need a part of the height, however many decades it has.
+    room = max(ROOM**3, (high / low) ** WORDS_SHARE)
+    return low / room, high * room
 
 
 # --- words -----------------------------------------------------------------------------------------------------------
