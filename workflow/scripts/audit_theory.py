@@ -3,13 +3,10 @@
 from stage import snakemake
 
 import logging
-from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
-
-import numpy as np
 
 from metalqr import MetaSettings, theory
+from metalqr.common.attempt import attempt
 from metalqr.results import load_problem, save, theory_dataset
 
 log = logging.getLogger("audit_theory")
@@ -17,16 +14,6 @@ params, case = snakemake.params, snakemake.wildcards.case
 tasks, K0 = load_problem(snakemake.input.tasks, case)
 settings = MetaSettings(**params.settings)
 factor, rate = params.audit["sublevel_factor"], settings.adaptation_rate
-Result = TypeVar("Result")
-
-
-def attempt(compute: Callable[[], Result], absent: Callable[[str], Result]) -> Result:
-    """Compute, or say why not: what fails on the tasks of a case is absent from its file, with the reason."""
-    try:
-        return compute()
-    except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
-        log.warning("%s", error)
-        return absent(str(error))
 
 
 def bounds_of(form: theory.Form) -> theory.Quantities:
@@ -45,13 +32,10 @@ audit = attempt(
 )
 for form in theory.Form:
     log.info("%s: %d inequalities, violated at %d of %d places", form, *audit.count(form))
-bounds, requirements = (
-    {form: attempt(partial(compute, form), partial(absent, form)) for form in theory.Form}
-    for compute, absent in (
-        (bounds_of, theory.absent_constants),
-        (requirements_of, theory.absent_requirements),
-    )
-)
+bounds = {form: attempt(partial(bounds_of, form), partial(theory.absent_constants, form)) for form in theory.Form}
+requirements = {
+    form: attempt(partial(requirements_of, form), partial(theory.absent_requirements, form)) for form in theory.Form
+}
 used = {**settings.as_dict(), "task_batch": tasks.count if settings.task_batch == "all" else settings.task_batch}
 made_from = {
     "settings": settings.as_dict(),

@@ -49,7 +49,7 @@ class UnstablePolicyError(ValueError):
         self.policy = policy
         super().__init__(
             f"{policy} does not stabilise {self.named_tasks}: the spectral radius of A - B K must be below 1; take a "
-            "smaller step, or start from metalqr.optimal.stabilising_gain(tasks)"
+            "smaller step, or start from metalqr.optimal.starting_gain(tasks).K"
         )
 
     @property

@@ -62,8 +62,8 @@ def assess(tasks: LQRTasks, adaptation_rate: float, K0: ArrayLike | None = None)
     They are if a MAML-stabilising gain exists (Definition 1): one gain K with :math:`\rho(A_i - B_i K) < 1` and
     :math:`\rho(A_i - B_i (K - \eta \nabla J_i(K))) < 1` for every task. It is
     searched as :func:`metalqr.optimal.maml_stabilising_gain` describes. For d = k = 1 the answer is certain either way;
-    otherwise "not learnable" means that some single task has no stabilising gain, up to 1e-10 of the size of its
-    matrices, and no gain may be found although there is one.
+    otherwise "not learnable" means that some single task has no stabilising gain, up to the rounding of its matrices,
+    and no gain may be found although there is one.
 
     ``K0``, shape (k, d), is tried first.
 

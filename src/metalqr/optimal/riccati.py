@@ -43,8 +43,10 @@ def optimal_gains(tasks: LQRTasks) -> OptimalGains:
         P = Q + A^\top P A - A^\top P B (R + B^\top P B)^{-1} B^\top P A, \qquad
         K^* = (R + B^\top P B)^{-1} B^\top P A, \qquad J^* = \mathrm{Tr}(P \Psi).
 
-    The paper prints a plus sign before the last term of the first equation. SciPy's solver gives P, and policy
-    iteration (Newton's method for this equation) refines it to a relative residual below 1e-10.
+    The paper prints a plus sign before the last term of the first equation. SciPy's solver gives P, or structured
+    doubling where that fails, both in units in which the weights are near one. Policy iteration (Newton's method for
+    this equation) refines P to a residual below 1e-10, relative to P or, where terms of the size of
+    :math:`\|A\|^2 \|P\|` cancel, to these.
 
     In python-control, ``dlqr`` returns K and P (as S) of one task, and ``dare`` P.
 
@@ -53,7 +55,7 @@ def optimal_gains(tasks: LQRTasks) -> OptimalGains:
     NotStabilisableError
         If some task has no stabilising gain.
     RiccatiError
-        If the equation of a task is too badly scaled to be solved.
+        If double precision is not enough to solve the equation of a task.
     """
     P, K = (np.stack(matrices) for matrices in zip(*(_solve(tasks, i) for i in range(tasks.count)), strict=True))
     return OptimalGains(K, P, cost=np.einsum("iab,iab->i", P, tasks.Psi))

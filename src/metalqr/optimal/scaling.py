@@ -6,7 +6,7 @@ import numpy as np
 
 from metalqr.lqr import FloatArray, LQRTasks
 
-#: Units change by powers of 2^8 alone: no entry is rounded, and weights within 2^16 of one are left as they are.
+#: Units change by powers of 2^8 alone: no entry is rounded, and a task with weights from 2^-8 to 2^8 stays as it is.
 UNIT_EXPONENT = 8
 
 
