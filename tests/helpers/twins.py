@@ -12,8 +12,8 @@ from metalqr.simulation.streams import Purpose, Stream
 
 Array = NDArray[np.float64]
 Address = NDArray[np.int64]
-#: The values of an estimator for each perturbation U: the sign of U at each, and its weight.
-SIGNS = {"one_point": ((1, 1.0),), "two_point": ((1, 0.5), (-1, -0.5))}
+#: The signs of a perturbation U at the values of an estimator.
+SIGNS = {"one_point": (1,), "one_point_baseline": (1,), "two_point": (1, -1), "residual": (1,)}
 
 
 def philox(counter: Sequence[int], key: Sequence[int]) -> list[int]:
@@ -43,17 +43,57 @@ def normals(count: int, counter_1: int, counter_2: int, address: Address) -> Arr
 
 def direction(shape: tuple[int, int], radius: float, counter_1: int, counter_2: int, address: Address) -> Array:
     """A perturbation of Algorithm 2 on the sphere."""
-    vector = normals(shape[0] * shape[1], counter_1, counter_2, address)
-    return (radius * vector / np.linalg.norm(vector)).reshape(shape)
+    return directions("sphere", shape, radius, [(counter_1, counter_2)], address)[0]
 
 
-def inner_direction(
-    tasks: LQRTasks, task: int, radius: float, counter_1: int, counter_2: int, address: Address
+def directions(
+    name: str, shape: tuple[int, int], radius: float, counters: Sequence[tuple[int, int]], address: Address
 ) -> Array:
-    """A perturbation of Algorithm 1: the coordinates of the simulation turn it, column by column."""
-    simulated = simulation_tasks(tasks)
-    turned = direction((tasks.state_dim, tasks.action_dim), radius, counter_1, counter_2, address).T
+    """Perturbations around one gain by the name of their distribution, (M, k, d)."""
+    n = shape[0] * shape[1]
+    z = np.array([normals(n, *counter, address) for counter in counters])
+    if name == "sphere":
+        z /= np.linalg.norm(z, axis=1, keepdims=True)
+    elif name == "gaussian":
+        z /= np.sqrt(n)
+    else:
+        for first in range(0, len(z), n):
+            z[first : first + n] = orthonormal(z[first : first + n])
+    return radius * z.reshape(-1, *shape)
+
+
+def orthonormal(z: Array) -> Array:
+    """Rows H_0 ... H_{j-1} x_j / |x_j|, with x_j the normals from entry j on and H_j the reflector of x_j."""
+    rows, reflectors = np.empty_like(z), list[Array]()
+    for j in range(len(z)):
+        x = np.where(np.arange(z.shape[1]) < j, 0.0, z[j])
+        rows[j] = x / np.linalg.norm(x)
+        for H in reversed(reflectors):
+            rows[j] = H @ rows[j]
+        v = x + np.copysign(np.linalg.norm(x), x[j]) * np.eye(z.shape[1])[j]
+        reflectors.append(np.eye(z.shape[1]) - 2 * np.outer(v, v) / (v @ v))
+    return rows
+
+
+def inner_directions(tasks: LQRTasks, task: int, settings: MetaSettings, counter_2: int, address: Address) -> Array:
+    """The perturbations of Algorithm 1 around one gain, as the coordinates of the simulation turn them."""
+    simulated, radius = simulation_tasks(tasks), settings.inner.radius
+    counters = [(m, counter_2) for m in range(settings.inner_perturbations)]
+    shape = tasks.action_dim, tasks.state_dim
+    if settings.directions == "orthogonal":
+        turned = directions("orthogonal", shape, radius, counters, address)
+    else:  # drawn column by column
+        turned = directions(settings.directions, shape[::-1], radius, counters, address).swapaxes(1, 2)
     return simulated.action_rotation[task] @ turned @ simulated.state_rotation[task]
+
+
+def coefficients(name: str, values: Array) -> Array:
+    """The coefficient of each perturbation from the values (S, M) at each sign."""
+    if name == "two_point":
+        return 0.5 * (values[0] - values[1])
+    if name == "one_point_baseline":
+        return np.array([value - np.delete(values[0], m).mean() for m, value in enumerate(values[0])])
+    return values[0]
 
 
 def rollout_cost(
@@ -73,33 +113,41 @@ def rollout_cost(
 
 def inner_estimate(tasks: LQRTasks, task: int, K: Array, settings: MetaSettings, policy: int, stream: Stream) -> Array:
     """Algorithm 1 inside Algorithm 2 at one gain, with the noise of the compiled one; ``policy`` is counter 2."""
-    r, M = settings.smoothing_radius, settings.inner_perturbations
-    estimate = np.zeros_like(K)
-    for m in range(M):
-        U = inner_direction(tasks, task, r, m, policy, stream.address(Purpose.INNER_PERTURBATION))
-        for sign, weight in SIGNS[settings.estimator]:
-            address = stream.address(Purpose.INNER_ROLLOUT if sign > 0 else Purpose.MIRRORED_INNER_ROLLOUT)
-            cost = rollout_cost(tasks, task, K + sign * U, settings.rollout_length, m, policy, address)
-            estimate += weight * K.size / r**2 * cost * U / M
-    return estimate
+    name, M, r, _ = settings.inner
+    U = inner_directions(tasks, task, settings, policy, stream.address(Purpose.INNER_PERTURBATION))
+    address, length = stream.address(Purpose.INNER_ROLLOUT), settings.rollout_length
+    signs = SIGNS[name.name]
+    # Counter 1: the members of a pair have the same with common noise.
+    places = [0 if settings.common_noise else half * M for half in range(len(signs))]
+    values = [
+        [rollout_cost(tasks, task, K + sign * U[m], length, place + m, policy, address) for m in range(M)]
+        for sign, place in zip(signs, places, strict=True)
+    ]
+    return K.size / (r**2 * M) * np.einsum("m,mkd->kd", coefficients(name.name, np.array(values)), U)
 
 
 def outer_estimate(
     tasks: LQRTasks, task: int, K: Array, settings: MetaSettings, stream: Stream, adapts: bool = False
 ) -> Array:
     """The estimate of the gradient of one task's cost, or of that after an adaptation, where every task is a slot."""
-    r, M, estimate = settings.smoothing_radius, settings.perturbations, np.zeros_like(K)
-    signs = SIGNS[settings.estimator]
-    for m in range(M):
-        U = direction((K.shape[0], K.shape[1]), r, 0, M * task + m, stream.address(Purpose.PERTURBATION))
-        for half, (sign, weight) in enumerate(signs):
-            slot, policy = len(signs) * M * task + half * M + m, K + sign * U
-            if adapts:
-                inner = inner_estimate(tasks, task, policy, settings, slot, stream)
-                policy = policy - settings.adaptation_rate * inner
-            cost = rollout_cost(tasks, task, policy, settings.rollout_length, 0, slot, stream.address(Purpose.ROLLOUT))
-            estimate += weight * K.size / r**2 * cost * U / M
-    return estimate
+    name, M, r, _ = settings.outer
+    shape, signs, shared = (
+        (K.shape[0], K.shape[1]),
+        SIGNS[name.name],
+        settings.common_noise and len(SIGNS[name.name]) > 1,
+    )
+    counters = [(0, M * task + m) for m in range(M)]
+    U = directions(settings.directions, shape, r, counters, stream.address(Purpose.PERTURBATION))
+    values = np.empty((len(signs), M))
+    for half, m in np.ndindex(values.shape):
+        # With common noise both members of a pair have the same place.
+        slot = M * task + m if shared else len(signs) * M * task + half * M + m
+        policy = K + signs[half] * U[m]
+        if adapts:
+            policy = policy - settings.adaptation_rate * inner_estimate(tasks, task, policy, settings, slot, stream)
+        address = stream.address(Purpose.ROLLOUT)
+        values[half, m] = rollout_cost(tasks, task, policy, settings.rollout_length, 0, slot, address)
+    return K.size / (r**2 * M) * np.einsum("m,mkd->kd", coefficients(name.name, values), U)
 
 
 def interval_average(tasks: LQRTasks, gain: Array, radius: float, length: int) -> Array:

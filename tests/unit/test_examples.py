@@ -116,7 +116,7 @@ def test_an_estimator_with_coefficients_of_its_own_has_them_in_both_layers() -> 
 
     simulator, every = LQRSimulator(TASKS), np.arange(2)
     gains, settings = np.broadcast_to(K0, (2, 1, 1, 2)), with_common()
-    one, two = (each(settings).gradients(simulator, gains, 4, Stream(1), every) for each in (Plain, Doubled))
+    one, two = (each(settings).gradients(simulator, gains, Stream(1), every) for each in (Plain, Doubled))
     assert_allclose(two, 2.0 * one, rtol=1e-9)
 
 
@@ -138,7 +138,7 @@ def test_own_settings_are_checked_and_identify_a_run() -> None:
         settings.replace(baseline_share=1.0)
     with pytest.raises(SettingsError, match="baseline_share: a setting of estimator: running_baseline, not of two_poi"):
         with_common(estimator="two_point", baseline_share=0.5)
-    assert estimators.names() == ("one_point", "two_point", "running_baseline")
+    assert estimators.names()[-2:] == ("two_point", "running_baseline")
 
 
 def test_oscillators_are_tasks_that_the_zero_gain_stabilises() -> None:
@@ -190,4 +190,4 @@ def test_a_plugin_may_be_defined_in_a_notebook() -> None:
     )
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=ROOT / "src", capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "('one_point', 'two_point', 'mine')"
+    assert done.stdout.strip() == "('one_point', 'one_point_baseline', 'residual', 'two_point', 'mine')"

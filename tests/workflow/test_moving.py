@@ -26,8 +26,11 @@ def test_results_alone_with_new_times_run_nothing_again_once_touched(finished: P
     other = elsewhere(finished, tmp_path)
     source = finished.directory / "results"
     # Inputs newer than what was made from them, as any order of copying may leave them.
-    for folder in sorted(source.iterdir(), reverse=True):
-        shutil.copytree(folder, other.directory / "results" / folder.name, copy_function=shutil.copyfile)
+    for path in sorted(source.rglob("*"), reverse=True):
+        if path.is_file():
+            copy = other.directory / "results" / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
     assert "train_policy" in other.planned()
     before = other.results()["figures/figure1.pdf"].read_bytes()
     other.snakemake("--cores", "1", "--touch")

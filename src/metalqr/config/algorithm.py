@@ -1,13 +1,13 @@
 """The settings of a training run that all methods and estimators share; each plug-in adds its own."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from pydantic import ConfigDict, model_validator
 from pydantic.fields import FieldInfo
 
 from metalqr.config.problems import nearest, short_repr
-from metalqr.config.registries import estimators, families, methods
+from metalqr.config.registries import directions, estimators, families, methods
 from metalqr.config.registry import Plugin, Registry, UnknownNameError
 from metalqr.config.settings import (
     Count,
@@ -23,12 +23,20 @@ from metalqr.config.settings import (
     type_of,
 )
 
+if TYPE_CHECKING:
+    from metalqr.estimators.estimator import Estimator
+
 #: Smoothing radii for which K + U is accurate enough in single precision.
 SINGLE_PRECISION_RADII = (1.0e-3, 1.0e3)
 #: Floating-point precision of the rollouts.
 Precision = Literal["float64", "float32"]
 #: The settings that name a plug-in, each with its registry.
-CHOICES: dict[str, Registry[Any]] = {"method": methods, "estimator": estimators}
+CHOICES: dict[str, Registry[Any]] = {
+    "method": methods,
+    "estimator": estimators,
+    "inner_estimator": estimators,
+    "directions": directions,
+}
 #: Names that no setting of a method or an estimator may have, besides those of the shared settings: they have another
 #: meaning in a config, in the sizes of a job, or in a dataset.
 RESERVED_NAMES = {
@@ -37,6 +45,29 @@ RESERVED_NAMES = {
     *("cost", "ratio", "gradient_norm", "rollout_steps", "unstable_perturbations", "perturbed_policies"),
     *("K_last", "status", "status_iteration", "J_star", "J0", "J_shared"),
 }
+
+
+class Layer(NamedTuple):
+    """The estimates of one layer of Algorithm 2: the outer one, or that of Algorithm 1 inside it."""
+
+    estimator: "type[Estimator]"
+    perturbations: int
+    radius: float
+    #: The settings that these are.
+    keys: tuple[str, str, str]
+
+    def too_few(self) -> str:
+        """Words for a number of perturbations below what the estimator needs."""
+        return f"{self.keys[1]}: {self._too_few()}"
+
+    def refusals(self) -> Iterator[tuple[str, str]]:
+        """Settings that do not fit the estimator: the name of each, and the reason with the next step."""
+        if self.perturbations < self.estimator.min_perturbations:
+            yield self.keys[1], self._too_few()
+
+    def _too_few(self) -> str:
+        least = self.estimator.min_perturbations
+        return f"{self.perturbations} is not >= {least}, as {self.estimator.name} needs it"
 
 
 class MetaSettings(Settings):
@@ -66,11 +97,22 @@ class MetaSettings(Settings):
     )
     method: str = setting("zeroth_order_maml", about="training method, a registered name")
     estimator: str = setting("one_point", about="zeroth-order estimator, a registered name")
+    inner_estimator: str | None = setting(
+        None, about="estimator inside Algorithm 2, a registered name; by default the estimator", label="inner estimator"
+    )
+    directions: str = setting("sphere", about="distribution of the perturbations, a registered name")
+    common_noise: bool = setting(
+        False,
+        about="both rollouts of a pair of two_point see the same initial state and noise, as only a simulation can",
+    )
     perturbations: Count = setting(100, symbol="M", about="perturbed policies per task, Algorithm 2", size=True)
     inner_perturbations: Count = setting(
         100, symbol="M", about="perturbations per perturbed policy, Algorithm 1", size=True
     )
     smoothing_radius: Radius = setting(0.05, symbol="r", about="Frobenius norm of every perturbation")
+    inner_smoothing_radius: Radius | None = setting(
+        None, symbol="r", about="smoothing radius inside Algorithm 2; by default the smoothing radius"
+    )
     rollout_length: Count = setting(50, symbol=r"\ell", unit="steps", about="steps of a rollout", size=True)
     iterations: Index = setting(1200, symbol="N", about="maximum number of updates", size=True)
     tolerance: Real = setting(
@@ -92,12 +134,33 @@ class MetaSettings(Settings):
     @model_validator(mode="after")
     def _radius_survives_rounding(self) -> Self:
         low, high = SINGLE_PRECISION_RADII
-        if self.precision == "float32" and not low <= self.smoothing_radius <= high:
-            sign, bound = (">=", low) if self.smoothing_radius < low else ("<=", high)
+        for name in ("smoothing_radius", "inner_smoothing_radius"):
+            radius = getattr(self, name)
+            if self.precision == "float32" and radius is not None and not low <= radius <= high:
+                sign, bound = (">=", low) if radius < low else ("<=", high)
+                reason = f"{radius!r} is not {sign} {bound:g} in single precision"
+                raise refuse(name, f"{reason}; choose another or precision: float64")
+        return self
+
+    @model_validator(mode="after")
+    def _layers_can_do_it(self) -> Self:
+        method = methods.get(self.method)
+        layers = [self.outer, self.inner] if method.adapts(self) else [self.outer]
+        for layer in layers:
+            for name, reason in layer.refusals():
+                raise refuse(name, reason)
+        if self.inner.estimator.is_outer_only:
+            name, needs = self.inner.estimator.name, self.inner.estimator.needs
             raise refuse(
-                "smoothing_radius",
-                f"{self.smoothing_radius!r} is not {sign} {bound:g} in single precision; choose another or precision: "
-                "float64",
+                "inner_estimator",
+                f"{name} needs {needs}, which there are none of inside Algorithm 2; choose another, such as "
+                f"{self.inner.estimator.inner_default}",
+            )
+        if self.common_noise and not any(layer.estimator.makes_pairs for layer in layers):
+            pairs = " or ".join(plugin.name for plugin in estimators if plugin.makes_pairs)
+            raise refuse(
+                "common_noise",
+                f"true needs pairs of rollouts, and {self.estimator} makes none; choose estimator: {pairs}, or false",
             )
         return self
 
@@ -123,14 +186,28 @@ class MetaSettings(Settings):
                 raise refuse(name, not_applicable(name, values))
         return {**{name: value for name, value in values.items() if name not in own}, **own}
 
+    @property
+    def outer(self) -> Layer:
+        """The outer layer of Algorithm 2, and the only one of a method that does not adapt."""
+        keys = ("estimator", "perturbations", "smoothing_radius")
+        return Layer(estimators.get(self.estimator), self.perturbations, self.smoothing_radius, keys)
+
+    @property
+    def inner(self) -> Layer:
+        """The estimates of Algorithm 1 inside Algorithm 2."""
+        name = inner_estimator({"estimator": self.estimator, "inner_estimator": self.inner_estimator})
+        radius = self.smoothing_radius if self.inner_smoothing_radius is None else self.inner_smoothing_radius
+        keys = ("inner_estimator", "inner_perturbations", "inner_smoothing_radius")
+        return Layer(estimators.get(name), self.inner_perturbations, radius, keys)
+
     def of(self, plugin: type[Plugin]) -> Any:
         """The own settings of a plug-in that these settings name, as an instance of its ``Settings``."""
         # Checked with these; and to blame a size for the memory of a job it is set to 1, which may be out of its range.
         return plugin.Settings.model_construct(**{name: getattr(self, name) for name in plugin.Settings.names()})
 
     def plugins(self) -> list[type[Plugin]]:
-        """The plug-ins that these settings name."""
-        return [registry.get(getattr(self, key)) for key, registry in CHOICES.items()]
+        """The plug-ins that these settings name, each once."""
+        return list(dict.fromkeys(plugins_named({key: getattr(self, key) for key in CHOICES})))
 
     def _declared(self) -> Iterator[Declaration]:
         owners: list[type[Settings]] = [MetaSettings, *(plugin.Settings for plugin in self.plugins())]
@@ -207,6 +284,8 @@ def plugins_named(values: Mapping[str, Any]) -> list[type[Plugin]]:
     found: list[type[Plugin]] = []
     for key, registry in CHOICES.items():
         name = values.get(key, MetaSettings.model_fields[key].default)
+        if key == "inner_estimator":
+            name = inner_estimator(values)
         if not isinstance(name, str):
             raise refuse(key, f"{short_repr(name)} is not text")
         try:
@@ -214,3 +293,13 @@ def plugins_named(values: Mapping[str, Any]) -> list[type[Plugin]]:
         except UnknownNameError:
             raise refuse(key, f"{short_repr(name)} is not allowed; {nearest(name, list(registry.names()))}") from None
     return found
+
+
+def inner_estimator(values: Mapping[str, Any]) -> Any:
+    """The estimator inside Algorithm 2 that some settings name, or else the one that goes with the estimator."""
+    name = values.get("inner_estimator")
+    if name is not None:
+        return name
+    outer = values.get("estimator", MetaSettings.model_fields["estimator"].default)
+    known = isinstance(outer, str) and outer in estimators.names()
+    return (estimators.get(outer).inner_default if known else None) or outer

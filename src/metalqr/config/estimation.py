@@ -4,7 +4,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, NamedTuple
 
 from metalqr.config.algorithm import MetaSettings
-from metalqr.config.registries import estimators, methods
+from metalqr.config.registries import methods
 
 if TYPE_CHECKING:
     from metalqr.config.model import ErrorSweeps
@@ -85,7 +85,7 @@ def _point(point: MetaSettings, settings: MetaSettings, repeats: int, tasks: int
         algorithm_3.work(1, each.replace(task_batch="all")).rollouts * each.rollout_length for each in (point, settings)
     )
     meta_repeats = min(repeats, max(MIN_REPEATS, repeats * own_steps // steps))
-    rollouts = repeats * tasks * estimators.get(point.estimator).rollouts(point.inner_perturbations)
+    rollouts = repeats * tasks * point.inner.estimator.rollouts(point.inner_perturbations)
     rollouts += meta_repeats * algorithm_3.work(tasks, point).rollouts
     return EstimationPoint(point, meta_repeats, rollouts * point.rollout_length, 0, False)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from metalqr.config.registry import Registry
 
 if TYPE_CHECKING:
+    from metalqr.estimators.directions.directions import Directions
     from metalqr.estimators.estimator import Estimator
     from metalqr.systems.family import Family
     from metalqr.training.method import Method
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 families: "Registry[Family]" = Registry("task family", "metalqr.systems")
 #: Model-free estimates of a gradient: ``algorithm.estimator``.
 estimators: "Registry[Estimator]" = Registry("estimator", "metalqr.estimators")
+#: Distributions of perturbations: ``algorithm.directions``.
+directions: "Registry[Directions]" = Registry("distribution of directions", "metalqr.estimators.directions")
 #: Training methods: ``algorithm.method``.
 methods: "Registry[Method]" = Registry("method", "metalqr.training.methods")
 figures: Registry[Any] = Registry("figure", "metalqr.reporting.figures")

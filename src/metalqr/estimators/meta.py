@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from metalqr.config.algorithm import MetaSettings
-from metalqr.config.registries import estimators
 from metalqr.estimators.estimator import Array, Direction, Memory
 from metalqr.lqr import LQRTasks, common_gain, gains_per_task
 from metalqr.lqr.stability import count_unstable
@@ -28,12 +27,13 @@ def estimate_gradient(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, str
     .. math:: \tilde\nabla J_i(K) = \frac1M \sum_{m=1}^M \frac{dk}{r^2} \tilde J_i^{(\ell)}(K + U_m) U_m,
               \qquad U_m \sim \mathrm{Unif}\{\|U\|_F = r\}
 
-    With another ``estimator`` than ``one_point``, the same from its values. The expectation is the gradient at K of
+    With another estimator than ``one_point``, the same from its values. The expectation is the gradient at K of
     :func:`metalqr.lqr.finite_horizon_cost`, averaged over the ball of radius r.
 
     K is one gain for all tasks or one for each, (k, d) or (I, k, d), and the estimate is (I, k, d). Of the settings it
-    uses ``estimator``, ``inner_perturbations`` (M), ``smoothing_radius`` (r), ``rollout_length`` (:math:`\ell`) and
-    ``precision``.
+    uses those of the inner layer of Algorithm 2: ``inner_estimator``, by default ``estimator``, ``inner_perturbations``
+    (M), ``inner_smoothing_radius``, by default ``smoothing_radius`` (r), ``directions``, ``common_noise``,
+    ``rollout_length`` (:math:`\ell`) and ``precision``.
 
     Raises
     ------
@@ -52,8 +52,8 @@ def estimate_gradient(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, str
     """
     gains = gains_per_task(tasks, K)[:, np.newaxis]
     simulator, every = LQRSimulator(tasks, settings.precision), np.arange(tasks.count)
-    estimator = estimators.get(settings.estimator)(settings)
-    return estimator.gradients(simulator, gains, settings.inner_perturbations, stream, every)[:, 0]
+    estimator = settings.inner.estimator(settings, settings.inner)
+    return estimator.gradients(simulator, gains, stream, every)[:, 0]
 
 
 def estimate_meta_gradient(
@@ -145,18 +145,27 @@ class _Rollouts:
         self._tasks, self._settings, self._stream = tasks, settings, stream
         self.batch = draw_batch(tasks, settings, stream) if batch is None else batch
         self._simulator = LQRSimulator(tasks, settings.precision)
-        self._estimator = estimators.get(settings.estimator)(settings)
+        self._estimator = settings.outer.estimator(settings)
 
     def cost(self, policies: Array) -> Array:
         """Cost of one rollout of each policy (n, P, k, d)."""
-        length, tasks = self._settings.rollout_length, self.batch.tasks
-        return self._simulator.costs(policies, length, self._stream, tasks=tasks, purpose=Purpose.ROLLOUT)
+        return self._simulator.costs(
+            policies,
+            self._settings.rollout_length,
+            self._stream,
+            tasks=self.batch.tasks,
+            purpose=Purpose.ROLLOUT,
+            sharing=self._estimator.sharing,
+        )
 
     def adapted_cost(self, policies: Array) -> Array:
         """Cost of one rollout of each policy after its adaptation."""
-        count, tasks = self._settings.inner_perturbations, self.batch.tasks
-        inner = self._estimator.gradients(self._simulator, policies, count, self._stream, tasks)
-        return self.cost(policies - self._settings.adaptation_rate * inner)
+        if self._settings.adaptation_rate == 0:
+            return self.cost(policies)
+        layer = self._settings.inner
+        inner = layer.estimator(self._settings, layer)
+        gradients = inner.gradients(self._simulator, policies, self._stream, self.batch.tasks, self._estimator.sharing)
+        return self.cost(policies - self._settings.adaptation_rate * gradients)
 
     # A rollout of an unstable policy may overflow. The result shows it, so no warning is needed.
     @np.errstate(over="ignore", invalid="ignore")
@@ -165,14 +174,15 @@ class _Rollouts:
     ) -> Direction:
         """The gradient of the mean value at a gain (k, d); without weights, each task's own at gains (n, 1, k, d)."""
         tasks, batch, count = self._tasks, self.batch.tasks, self._settings.perturbations
-        radius = self._settings.smoothing_radius
+        estimator, radius = self._estimator, self._settings.smoothing_radius
         try:
-            U = streams.perturbations(self._stream, len(batch), count, tasks.action_dim, tasks.state_dim, radius)
-            policies = self._estimator.points(gains, U)
+            draws = streams.outer_draws(self._stream, len(batch), count)
+            U = estimator.directions.draw(draws, (tasks.action_dim, tasks.state_dim), radius, count)
+            policies = np.concatenate([gains + sign * U for sign in estimator.signs], axis=1)
             values = value(policies).reshape(len(batch), -1, count)
-            coefficients, kept = self._estimator.coefficients(values, memory or {}, batch)
+            coefficients, kept = estimator.coefficients(values, memory or {}, batch)
         except MemoryError:
-            numbers = _COPIES * len(batch) * self._estimator.rollouts(count) * tasks.action_dim * tasks.state_dim
+            numbers = _COPIES * len(batch) * estimator.rollouts(count) * tasks.action_dim * tasks.state_dim
             raise MemoryError(
                 f"an iteration with {len(batch)} tasks and perturbations: {count} takes about {8e-9 * numbers:.2g} GB, "
                 "more than is available; lower perturbations or task_batch"

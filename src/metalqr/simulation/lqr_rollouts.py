@@ -10,8 +10,11 @@ from metalqr.config.algorithm import Precision
 from metalqr.lqr import LQRTasks
 from metalqr.simulation.simd import kernel
 from metalqr.simulation.simd.coordinates import simulation_tasks
-from metalqr.simulation.simulator import Array, CompiledSimulator, Tasks
+from metalqr.simulation.simulator import Array, CompiledSimulator, Tasks, WeightedDirections
 from metalqr.simulation.streams import Purpose, Stream, require_addressable
+
+#: Distributions that the compiled loop draws, by their names in :class:`WeightedDirections`.
+_DISTRIBUTIONS = {"sphere": kernel.SPHERE, "gaussian": kernel.NORMAL}
 
 
 class LQRSimulator(CompiledSimulator):
@@ -33,6 +36,8 @@ class LQRSimulator(CompiledSimulator):
     ----------
     simulated_steps : int
         Steps simulated so far, all rollouts together.
+    replays_noise : bool
+        True: noise has an address.
 
     Raises
     ------
@@ -40,6 +45,8 @@ class LQRSimulator(CompiledSimulator):
         If there is no such precision. By the methods: if the gains do not have the shape (n, P, k, d), a number is out
         of range, there is no such task, or the sizes exceed the range of the random counters.
     """
+
+    replays_noise = True
 
     def __init__(self, tasks: LQRTasks, precision: str = "float64") -> None:
         if precision not in get_args(Precision):
@@ -56,41 +63,60 @@ class LQRSimulator(CompiledSimulator):
         *,
         tasks: ArrayLike | None = None,
         purpose: Purpose = Purpose.ROLLOUT,
+        sharing: int = 1,
     ) -> Array:
         """As :meth:`metalqr.simulation.simulator.Simulator.costs`; by default of every task once, in order."""
         task_of_slot = self._task_of_slot(tasks)
         checked = self._gains(gains, len(task_of_slot), whole_number("length", length))
+        slots, policies, action_dim, state_dim = checked.shape
+        if policies % whole_number("sharing", sharing):
+            raise ValueError(f"sharing: {policies} gains cannot share noise in groups of {sharing}")
+        members = checked.reshape(slots, sharing, policies // sharing, action_dim, state_dim)
         simulated = simulation_tasks(self._tasks, self._precision)
-        return kernel.costs(simulated, task_of_slot, checked, int(length), stream.address(purpose))
+        found = kernel.costs(simulated, task_of_slot, members, int(length), stream.address(purpose))
+        return found.reshape(slots, policies)
 
     def weighted_directions(
         self,
         gains: ArrayLike,
-        perturbations: int,
-        radius: float,
+        directions: WeightedDirections,
         length: int,
         stream: Stream,
         *,
         tasks: ArrayLike | None = None,
-        mirrored: bool = False,
+        first_policy: Tasks | None = None,
     ) -> Array:
-        """As :meth:`metalqr.simulation.simulator.CompiledSimulator.weighted_directions`.
+        """As :meth:`metalqr.simulation.simulator.CompiledSimulator.weighted_directions`; by default of every task once.
 
-        Perturbations and costs exist in the compiled loop alone, so memory does not grow with their number.
+        Perturbations that are not given, and costs, exist in the compiled loop alone, so memory does not grow with
+        their number.
         """
-        task_of_slot, count = self._task_of_slot(tasks), whole_number("perturbations", perturbations)
-        checked = self._gains(gains, len(task_of_slot), whole_number("length", length), count)
+        task_of_slot, steps = self._task_of_slot(tasks), whole_number("length", length)
+        count = whole_number("perturbations", directions.perturbations)
+        checked = self._gains(gains, len(task_of_slot), steps, count * len(directions.signs))
+        slots, policies, *shape = checked.shape
+        if isinstance(directions.drawn, str):
+            given, distribution = np.empty((1, 0, 0, *shape)), _DISTRIBUTIONS[directions.drawn]
+        else:
+            given, distribution = directions.drawn, kernel.GIVEN
+            if given.shape[1:] != (policies, count, *shape):
+                wanted = f"(n, {policies}, {count}, {shape[0]}, {shape[1]})"
+                raise ValueError(f"directions have shape {given.shape}, expected {wanted}")
         settings = kernel.Settings(
             count,
-            positive("radius", radius),
-            -1.0 if mirrored else 1.0,
-            int(length),
+            positive("radius", directions.radius),
+            distribution,
+            np.array(directions.signs, dtype=np.float64),
+            np.array(directions.weights, dtype=np.float64),
+            directions.common_noise,
+            directions.leaves_one_out,
+            steps,
             stream.address(Purpose.INNER_PERTURBATION),
-            stream.address(Purpose.MIRRORED_INNER_ROLLOUT if mirrored else Purpose.INNER_ROLLOUT),
+            stream.address(Purpose.INNER_ROLLOUT),
         )
-        return kernel.smoothed_gradients(
-            simulation_tasks(self._tasks, self._precision), task_of_slot, checked, settings
-        )
+        first = np.arange(slots) * policies if first_policy is None else first_policy
+        simulated = simulation_tasks(self._tasks, self._precision)
+        return kernel.smoothed_gradients(simulated, task_of_slot, checked, given, first, settings)
 
     # The compiled code checks nothing: wrong shapes would read out of bounds.
 

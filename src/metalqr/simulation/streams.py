@@ -8,7 +8,7 @@ word        contents
 ==========  =================================================================================
 key         ``seed * 256 + use + purpose``: 56 bits of seed, 4 of :class:`Use`, 4 of :class:`Purpose`
 counter 0   block of four numbers within one perturbation or one rollout
-counter 1   perturbation of Algorithm 1 (the inner one), else 0
+counter 1   rollout or perturbation of Algorithm 1 (the inner one), else 0
 counter 2   ``slot * perturbations + perturbation`` of Algorithm 2 (the outer one), slot = place in the task batch
 counter 3   iteration of Algorithm 3
 ==========  =================================================================================
@@ -23,11 +23,17 @@ hence different bijections: their blocks are not the same by construction, but m
 random numbers may.
 
 An address belongs to a draw within one call. Two calls with the same stream share numbers on purpose, so a run makes
-one estimate at each iteration.
+one estimate at each iteration. Within a call only two things share numbers, both on purpose: the two rollouts of a pair
+with ``common_noise``, and, where the outer pairs have it, the whole inner estimates at K + U and K - U. Both members
+then have the place of the pair. Rollouts of the same perturbation without it are told apart by their place: counter 2
+is ``slot * rollouts + rollout`` with all rollouts of the slot, or counter 1 is ``sign * perturbations + perturbation``.
+Directions of every kind are functions of normals at the address of their own perturbation; an orthogonal block is one
+of the normals of its columns, and no two blocks share a column.
 """
 
 import enum
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -35,12 +41,13 @@ from numpy.typing import NDArray
 
 from metalqr.common.validation import whole_number
 from metalqr.simulation.simd.jit import compiled
-from metalqr.simulation.simd.lanes import lane_numbers, lanes, store, words
+from metalqr.simulation.simd.lanes import lane_numbers, lanes, load, store, words
 from metalqr.simulation.simd.normals import (
     BLOCK,
     LOW_HALF,
     ROUNDS,
     counter_rows,
+    fill_normals,
     fill_perturbations,
     philox,
     philox_start,
@@ -62,7 +69,6 @@ class Purpose(enum.IntEnum):
     INNER_PERTURBATION = 3
     INNER_ROLLOUT = 4
     TASK_BATCH = 5
-    MIRRORED_INNER_ROLLOUT = 6
 
 
 class Use(enum.IntEnum):
@@ -151,19 +157,60 @@ def require_addressable(perturbed_policies: int, numbers: int, inner_perturbatio
 
 
 @compiled(parallel=True)
-def _perturbations(policies, each, entries, radius, address):
-    count = policies * each
-    perturbations = np.empty((count, entries))
+def _draw(count, each, policies, entries, scale, on_sphere, address):
+    drawn = np.empty((count, entries))
     for block in numba.prange((count + _LANES - 1) // _LANES):
         first = block * _LANES
-        rows, counters = work_rows(entries + BLOCK, perturbations), counter_rows(perturbations)
+        rows, counters = work_rows(entries + BLOCK, drawn), counter_rows(drawn)
         for lane in range(_LANES):
-            counters[0, lane], counters[1, lane] = (first + lane) % each, (first + lane) // each
-        fill_perturbations(rows, entries, radius, rollout_start(counters, address), address)
+            number = min(first + lane, count - 1)
+            policy = number // each
+            counters[0, lane], counters[1, lane] = number % each, policies[policy] if len(policies) else policy
+        start = rollout_start(counters, address)
+        if on_sphere:
+            fill_perturbations(rows, entries, scale, start, address)
+        else:
+            fill_normals(rows, (entries + BLOCK - 1) // BLOCK, 0, start, address)
+            for entry in range(entries):
+                store(rows, entry, load(rows, entry) * scale)
         for lane in range(min(_LANES, count - first)):
             for entry in range(entries):
-                perturbations[first + lane, entry] = rows[entry, lane]
-    return perturbations
+                drawn[first + lane, entry] = rows[entry, lane]
+    return drawn
+
+
+class Draws(NamedTuple):
+    """The place of the random numbers of perturbations: M for each of P policies."""
+
+    address: NDArray[np.int64]
+    gains: int  # P
+    each: int  # M of them at a policy, told apart by counter 1
+    policies: NDArray[np.int64] = np.empty(0, dtype=np.int64)  # counter 2 of each policy, if not 0, 1, ...
+
+    def sphere(self, shape: tuple[int, int], radius: float) -> NDArray[np.float64]:
+        r"""Independent matrices, uniform on the sphere :math:`\|U\|_F = r`, (P, M, k, d)."""
+        return self._drawn(shape, radius, True)
+
+    def normals(self, shape: tuple[int, int]) -> NDArray[np.float64]:
+        """Matrices of independent normals, (P, M, k, d)."""
+        return self._drawn(shape, 1.0, False)
+
+    def _drawn(self, shape: tuple[int, int], scale: float, on_sphere: bool) -> NDArray[np.float64]:
+        # Python's integers: NumPy's would wrap around silently.
+        count, each, entries = int(self.gains), int(self.each), int(shape[0]) * int(shape[1])
+        require_addressable(int(self.policies.max(initial=count - 1)) + 1, entries, each)
+        flat = _draw(count * each, each, self.policies, entries, float(scale), on_sphere, self.address)
+        return flat.reshape(count, each, *shape)
+
+
+def outer_draws(stream: Stream, slots: int, count: int) -> Draws:
+    """The place of the perturbations of Algorithm 2: one for each policy, slot by slot."""
+    return Draws(stream.address(Purpose.PERTURBATION), int(slots) * int(count), 1)
+
+
+def inner_draws(stream: Stream, policies: NDArray[np.int64], count: int) -> Draws:
+    """The place of the perturbations of Algorithm 1 inside Algorithm 2, around each perturbed policy."""
+    return Draws(stream.address(Purpose.INNER_PERTURBATION), len(policies), count, policies)
 
 
 def perturbations(
@@ -186,37 +233,8 @@ def perturbations(
     -------
     ndarray, shape (slots, count, action_dim, state_dim)
     """
-    # Python's integers: NumPy's would wrap around silently.
-    policies, entries = int(slots) * int(count), int(action_dim) * int(state_dim)
-    require_addressable(policies, entries)
-    flat = _perturbations(policies, 1, entries, float(radius), stream.address(Purpose.PERTURBATION))
-    return flat.reshape(slots, count, action_dim, state_dim)
-
-
-def inner_perturbations(
-    stream: Stream, policies: int, count: int, action_dim: int, state_dim: int, radius: float
-) -> NDArray[np.float64]:
-    """The perturbations of Algorithm 1 inside Algorithm 2, for estimators that the compiled rollouts do not cover.
-
-    Made of the same numbers as those of :class:`metalqr.simulation.lqr_rollouts.LQRSimulator`, which rotates them into
-    the coordinates of its simulation.
-
-    Parameters
-    ----------
-    stream : Stream
-    policies : int
-        Perturbed policies of all tasks.
-    count, action_dim, state_dim, radius
-        As in :func:`perturbations`, for each policy.
-
-    Returns
-    -------
-    ndarray, shape (policies, count, action_dim, state_dim)
-    """
-    policies, count, entries = int(policies), int(count), int(action_dim) * int(state_dim)
-    require_addressable(policies, entries, count)
-    flat = _perturbations(policies, count, entries, float(radius), stream.address(Purpose.INNER_PERTURBATION))
-    return flat.reshape(policies, count, action_dim, state_dim)
+    drawn = outer_draws(stream, slots, count).sphere((action_dim, state_dim), radius)
+    return drawn.reshape(slots, count, action_dim, state_dim)
 
 
 @compiled()

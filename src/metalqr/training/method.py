@@ -21,7 +21,7 @@ class Work(NamedTuple):
     policies: int  # perturbed policies that are held in memory, all tasks together
     rollouts: int  # all rollouts, those inside an adaptation included
     rounds: int = 1  # number of times that so many policies are tried in turn
-    #: Perturbed policies of adaptations that are held in memory beside: none where compiled rollouts draw them.
+    #: Perturbed policies of adaptations that are held in memory beside: none where compiled rollouts make them.
     inner: int = 0
 
     @property
@@ -74,6 +74,11 @@ class Method(Plugin):
     def work(cls, count: int, settings: "MetaSettings") -> Work:
         """The simulations of an iteration; ``count`` is the number of tasks. By default none."""
         return Work(0, 0)
+
+    @classmethod
+    def adapts(cls, settings: "MetaSettings") -> bool:
+        """Whether it estimates gradients inside Algorithm 2, as the settings of the inner layer say."""
+        return False
 
     def init(self) -> State:
         """The state at K_0."""

@@ -279,16 +279,28 @@ def test_a_run_made_with_another_default_is_told_from_one_of_the_same_digest() -
     assert difference(older, wanted) is None, "a setting younger than the file"
 
 
-TWO = {"precision": ["float64", "float32"], "estimator": ["one_point", "two_point"]}
+TWO = {
+    "precision": ["float64", "float32"],
+    "estimator": ["one_point", "two_point"],
+    "inner_estimator": ["one_point", "two_point"],
+    "directions": ["sphere", "orthogonal"],
+    "update_rule": ["gradient", "adam"],
+    "average_last": [0.25, 0.5],
+}
 
 
-@pytest.mark.parametrize("name", [name for name in MetaSettings.names() if name != "method"])
+@pytest.mark.parametrize("name", [name for name in MetaSettings.names() if name not in ("method", "common_noise")])
 def test_every_setting_can_be_swept(name: str) -> None:
     first, second = TWO.get(name, [2, 3])
     plan = planned(mine(seeds=[5, 6], sweep={name: [first, second]}))
     assert len(set(plan.run_files("mine"))) == 4
     values = [(getattr(plan.run(run).settings, name), run.seed) for run in runs(plan, "mine")]
     assert values == [(value, f"seed-{seed}") for value in (first, second) for seed in (5, 6)]
+
+
+def test_common_noise_can_be_swept_where_there_are_pairs() -> None:
+    plan = planned(mine(variants={"pairs": {"estimator": "two_point"}}, sweep={"common_noise": [False, True]}))
+    assert [plan.run(run).settings.common_noise for run in runs(plan, "mine")] == [False, True]
 
 
 def test_long_runs_start_first() -> None:
@@ -404,8 +416,11 @@ def test_a_plugin_of_ones_own_is_found_beside_the_config(with_plugin: dict[str, 
     assert own.settings.as_dict()["mine_clip"] == 1.0
     assert "mine_clip" not in paper.settings.as_dict()
     wildcards = SimpleNamespace(case="d1k1", configuration=configuration_digest(own.settings))
-    method = ROOT / "src/metalqr/training/methods/zeroth_order_maml.py"
-    assert plan.run_plugins(wildcards) == (method, tmp_path / "mine.py")
+    method, directions = (
+        ROOT / "src/metalqr" / f"{name}.py"
+        for name in ("training/methods/zeroth_order_maml", "estimators/directions/sphere")
+    )
+    assert plan.run_plugins(wildcards) == (method, tmp_path / "mine.py", directions)
     assert plan.config["plugins"] == [str(tmp_path / "mine.py")]
     assert set(Sources(ROOT).of("train_policy", plan.run_plugins(wildcards))) > {"mine.py"}
     assert "mine_clip" in [each.name for each in all_declarations()]

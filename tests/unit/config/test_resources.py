@@ -24,7 +24,12 @@ from metalqr.config.resources import (
     theory_sizes,
 )
 
-STEPS: dict[str, Any] = {"learning_rate": 1.0e-3, "adaptation_rate": 0.0, "rollout_length": 1, "inner_perturbations": 1}
+STEPS: dict[str, Any] = {
+    "learning_rate": 1.0e-3,
+    "adaptation_rate": 1.0e-5,
+    "rollout_length": 1,
+    "inner_perturbations": 1,
+}
 
 
 def run(state_dim: int, action_dim: int, tasks: int, threads: int = 1, runs: int = 1, **settings: int) -> list[Sizes]:

@@ -38,7 +38,7 @@ def test_numbers_of_numpy_become_pythons_own() -> None:
     given: dict[str, Any] = {"learning_rate": np.float32(0.5), "adaptation_rate": 0, "perturbations": np.int64(3)}
     settings = MetaSettings(**given)
     assert settings == MetaSettings(learning_rate=0.5, adaptation_rate=0.0, perturbations=3)
-    assert {type(value) for value in settings.as_dict().values()} == {float, int, str}
+    assert {type(value) for value in settings.as_dict().values()} == {float, int, str, bool, type(None)}
 
 
 class Narrow(declared.Settings):

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numba
 import numpy as np
@@ -19,15 +18,19 @@ from systems import random_tasks
 from metalqr import LQRTasks, MetaSettings, lqr, rollout
 from metalqr.simulation.lqr_rollouts import LQRSimulator
 from metalqr.simulation.simd.lanes import lanes
-from metalqr.simulation.simulator import Array
+from metalqr.simulation.simd.orthogonal import orthogonal_blocks
+from metalqr.simulation.simulator import Array, WeightedDirections
 from metalqr.simulation.streams import Purpose, Stream, perturbations
 
 #: Those of two states and two actions have a kernel of their own, which takes long to compile.
 DIMENSIONS = [(1, 1), pytest.param(2, 2, marks=pytest.mark.slow), (3, 1), (2, 5), (7, 4), (20, 10)]
 
 
-def smoothed_gradients(tasks: LQRTasks, *arguments: Any, precision: str = "float64") -> Array:
-    return LQRSimulator(tasks, precision).weighted_directions(*arguments)
+def smoothed_gradients(
+    tasks: LQRTasks, gains: Array, count: int, radius: float, length: int, stream: Stream, precision: str = "float64"
+) -> Array:
+    directions = WeightedDirections(count, radius)
+    return LQRSimulator(tasks, precision).weighted_directions(gains, directions, length, stream)
 
 
 def _some_gains(tasks: LQRTasks, count: int, seed: int = 3) -> Array:
@@ -238,7 +241,7 @@ GAINS = np.zeros((3, 1, 2, 2))
         (lambda: LQRSimulator(TASKS, "float16"), "precision: 'float16' is not float64 or float32"),
         *(
             (
-                lambda radius=radius: SIMULATOR.weighted_directions(GAINS, 1, radius, 5, Stream(0)),
+                lambda radius=radius: SIMULATOR.weighted_directions(GAINS, WeightedDirections(1, radius), 5, Stream(0)),
                 "radius: .* number > 0",
             )
             for radius in (0.0, -0.1, np.inf, np.nan)
@@ -248,7 +251,10 @@ GAINS = np.zeros((3, 1, 2, 2))
             for shape in [(3, 2, 2), (2, 5, 2, 2), (3, 5, 2, 3)]
         ),
         (lambda: SIMULATOR.costs(GAINS, 0, Stream(0)), "length: 0 is not a whole number >= 1"),
-        (lambda: SIMULATOR.weighted_directions(GAINS, 0, 0.1, 5, Stream(0)), "perturbations: 0 is not a whole number"),
+        (
+            lambda: SIMULATOR.weighted_directions(GAINS, WeightedDirections(0, 0.1), 5, Stream(0)),
+            "perturbations: 0 is not a whole number",
+        ),
         *(
             (
                 lambda slots=slots: SIMULATOR.costs(GAINS[:2], 5, Stream(0), tasks=slots),
@@ -305,11 +311,14 @@ llvmlite.binding.get_host_cpu_features = lambda: features
 import numpy as np
 from metalqr import LQRTasks, Stream, rollout
 from metalqr.simulation.simd import lanes
+from metalqr.simulation.simd.orthogonal import orthogonal_blocks
 with np.load(sys.argv[1]) as given:
     tasks = LQRTasks(*(given[name] for name in ("A", "B", "Q", "R", "Psi", "Sigma0")))
     costs = rollout.costs(tasks, given["K"], 13, Stream(8))
-    estimates = rollout.LQRSimulator(tasks).weighted_directions(given["K"], 9, 0.1, 13, Stream(8))
-np.savez(sys.argv[2], costs=costs, estimates=estimates)
+    directions = rollout.WeightedDirections(9, 0.1)
+    estimates = rollout.LQRSimulator(tasks).weighted_directions(given["K"], directions, 13, Stream(8))
+    blocks = orthogonal_blocks(given["normals"], 0.1)
+np.savez(sys.argv[2], costs=costs, estimates=estimates, blocks=blocks)
 print(lanes.lanes(np.float64))
 """
 
@@ -320,14 +329,45 @@ def test_the_number_of_lanes_changes_no_bit_of_a_cost(tmp_path: Path) -> None:
     tasks = random_tasks(seed=1, count=2, state_dim=13, action_dim=10)
     gains = _some_gains(tasks, 21)
     matrices = {name: getattr(tasks, name) for name in ("A", "B", "Q", "R", "Psi", "Sigma0")}
-    np.savez(tmp_path / "given.npz", K=gains, **matrices)
+    normals = np.random.default_rng(0).normal(size=(3, 60, 130))
+    np.savez(tmp_path / "given.npz", K=gains, normals=normals, **matrices)
     paths = [str(tmp_path / name) for name in ("given.npz", "found.npz")]
     printed = _run(LANES_PROGRAM, *paths, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
     assert int(printed) != lanes(np.float64)
     estimates = smoothed_gradients(tasks, gains, 9, 0.1, 13, Stream(8))
     with np.load(tmp_path / "found.npz") as found:
         assert_array_equal(found["costs"], rollout.costs(tasks, gains, 13, Stream(8)))
+        assert_array_equal(found["blocks"], orthogonal_blocks(normals, 0.1))
         assert_allclose(found["estimates"], estimates, rtol=0, atol=1e-12 * np.abs(estimates).max())
+
+
+# --- common noise ---
+
+
+@pytest.mark.parametrize(("state_dim", "action_dim"), [(1, 1), (2, 2), (3, 2), (20, 10)])
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_rollouts_that_share_noise_see_the_same_numbers(state_dim: int, action_dim: int, precision: str) -> None:
+    """Equal gains cost the same to the last bit, different ones what each costs alone at the place of the group.
+
+    The rollouts have more steps than a batch of noise.
+    """
+    tasks = random_tasks(seed=1, count=2, state_dim=state_dim, action_dim=action_dim)
+    simulator, gains, stream = LQRSimulator(tasks, precision), _some_gains(tasks, 21), Stream(8)
+    alone = simulator.costs(gains, 103, stream)
+    three = simulator.costs(np.concatenate([gains, gains, 0.5 * gains], axis=1), 103, stream, sharing=3)
+    assert_array_equal(three[:, :21], alone)
+    assert_array_equal(three[:, 21:42], alone)
+    assert_array_equal(three[:, 42:], simulator.costs(0.5 * gains, 103, stream))
+    assert len(np.unique(alone)) == alone.size
+    directions = WeightedDirections(7, 0.1, signs=(1, 1), weights=(1.0, -1.0), common_noise=True)
+    assert_array_equal(simulator.weighted_directions(gains, directions, 103, stream), np.zeros_like(gains))
+    apart = simulator.weighted_directions(gains, directions._replace(common_noise=False), 103, stream)
+    assert np.all(np.abs(apart) > 0)
+
+
+def test_gains_that_cannot_share_noise_evenly_are_refused() -> None:
+    with pytest.raises(ValueError, match="sharing: 1 gains cannot share noise in groups of 2"):
+        SIMULATOR.costs(GAINS[:, :1], 5, Stream(0), sharing=2)
 
 
 MEMORY_PROGRAM = """
@@ -338,7 +378,7 @@ one = np.ones((1, 1, 1))
 tasks = LQRTasks(0.5 * one, one, one, one, one)
 def peak(count, length):
     settings = MetaSettings(
-        learning_rate=1.0, adaptation_rate=0.0, perturbations=count, inner_perturbations=count, rollout_length=length
+        learning_rate=1.0, adaptation_rate=1e-6, perturbations=count, inner_perturbations=count, rollout_length=length
     )
     estimators.estimate_meta_gradient(tasks, np.zeros((1, 1)), settings, Stream(0))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

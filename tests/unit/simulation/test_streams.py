@@ -3,6 +3,7 @@
 The distribution of the numbers is the subject of ``test_streams_statistics.py``.
 """
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -22,7 +23,7 @@ from metalqr.lqr import LQRTasks
 from metalqr.simulation import streams
 from metalqr.simulation.lqr_rollouts import LQRSimulator
 from metalqr.simulation.simd import kernel
-from metalqr.simulation.simulator import Array
+from metalqr.simulation.simulator import Array, WeightedDirections
 from metalqr.simulation.streams import Purpose, Stream, Use
 
 WORD = 0xFFFFFFFF
@@ -213,7 +214,8 @@ def test_algorithms_use_no_number_twice() -> None:
         totals = [n * rollout.costs(tasks, gains, n, stream) for n in range(1, steps + 1)]
         costs.append(np.diff(totals, axis=0, prepend=0))
         directions.append(streams.perturbations(stream, slots, count, 1, 2, radius) / radius)
-        sums = [n * LQRSimulator(tasks).weighted_directions(gains, n, radius, 1, stream) for n in range(1, inner + 1)]
+        estimates = functools.partial(LQRSimulator(tasks).weighted_directions, gains, length=1, stream=stream)
+        sums = [n * estimates(directions=WeightedDirections(n, radius)) for n in range(1, inner + 1)]
         terms = np.diff(sums, axis=0, prepend=0) * radius / 2
         costs.append(np.linalg.norm(terms, axis=(-1, -2)))
         directions.append(terms / costs[-1][..., np.newaxis, np.newaxis])
@@ -262,7 +264,7 @@ def nothing_computes(monkeypatch: pytest.MonkeyPatch) -> None:
         raise _ComputingError
 
     for module, name in [
-        (streams, "_perturbations"),
+        (streams, "_draw"),
         (streams, "_uniforms"),
         (kernel, "costs"),
         (kernel, "smoothed_gradients"),
@@ -271,7 +273,10 @@ def nothing_computes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 TASKS, GAIN = random_tasks(seed=0, count=1, state_dim=1, action_dim=1), np.zeros((1, 1, 1, 1))
-SIMULATOR = LQRSimulator(TASKS)
+
+
+def estimate(perturbations: int, length: int) -> Array:
+    return LQRSimulator(TASKS).weighted_directions(GAIN, WeightedDirections(perturbations, 1.0), length, Stream(0))
 
 
 @pytest.mark.usefixtures("nothing_computes")
@@ -281,8 +286,8 @@ SIMULATOR = LQRSimulator(TASKS)
         (lambda size: streams.perturbations(Stream(0), 1, size, 1, 1, 0.1), 2**32, "lower perturbations"),
         (lambda size: streams.perturbations(Stream(0), size, 2**16, 1, 1, 0.1), 2**16, "lower perturbations"),
         (lambda size: rollout.costs(TASKS, GAIN, size, Stream(0)), 2**34 - 1, "lower rollout"),
-        (lambda size: SIMULATOR.weighted_directions(GAIN, 1, 1, size, Stream(0)), 2**34 - 1, "lower rollout"),
-        (lambda size: SIMULATOR.weighted_directions(GAIN, size, 1, 1, Stream(0)), 2**32, "lower inner_perturb"),
+        (lambda size: estimate(1, size), 2**34 - 1, "lower rollout"),
+        (lambda size: estimate(size, 1), 2**32, "lower inner_perturb"),
         (lambda size: streams.task_batch(Stream(0), np.ones(1), size), 2**32, "task_batch: 4294967297 is not a whole"),
     ],
     ids=["perturbations", "slots", "length", "inner length", "inner perturbations", "task batch"],

@@ -18,6 +18,7 @@ from metalqr.simulation.simd.lanes import fma, load, load_rows, store, store_row
 from metalqr.simulation.simd.normals import (
     BLOCK,
     counter_rows,
+    fill_normals,
     fill_perturbations,
     lane_count,
     rollout_start,
@@ -48,7 +49,7 @@ def _transform(left, left_transposed, matrix, right, result):
 
 
 @inlined
-def _perturb(simulated, task, perturbations, base, gains):
+def _perturb(simulated, task, perturbations, base, gains, gain_row):
     """The perturbed gains W H + ``base`` in the coordinates of the simulation, where H is upper triangular."""
     state_dim, action_dim = simulated.state_cost.shape[1], simulated.action_cost.shape[1]
     for column in range(state_dim):
@@ -60,7 +61,7 @@ def _perturb(simulated, task, perturbations, base, gains):
                 sums = own_times_shared(
                     perturbations, row, action_dim, column + 1, simulated.perturbation_map, factors, sums
                 )
-                store_rows(gains, column * action_dim + row, sums)
+                store_rows(gains, gain_row + column * action_dim + row, sums)
                 row += len(tile)
 
 
@@ -74,21 +75,26 @@ def _set_lane(rows, lane, gain):
 
 
 class _Work(NamedTuple):
-    """The arrays of one job, made for it; kd rows are a gain, column-major."""
+    """The arrays of one job, made for it; kd rows are a gain, column-major. Members are rollouts that share noise."""
 
     base: NDArray[np.floating]  # kd rows: unperturbed gain of each lane
     perturbations: NDArray[np.floating]  # kd rows, rounded up to whole blocks
-    gains: NDArray[np.floating]  # kd rows: perturbed gain of each lane
-    sums: NDArray[np.floating]  # kd rows: of cost times perturbation, for the policy in work
-    costs: NDArray[np.floating]  # 2 rows: of all rollouts, and of those of the policy in work
-    simulation: tuple[NDArray[np.floating], NDArray[np.floating]]  # states and action, see simulate
+    signed: NDArray[np.floating]  # kd rows: perturbations times a sign
+    gains: NDArray[np.floating]  # kd rows for each member: perturbed gain of each lane
+    costs: NDArray[np.floating]  # a row for each member
+    coefficients: NDArray[np.floating]  # a row: of all perturbations
+    own: NDArray[np.floating]  # a row: of the perturbations of the policy in work, else 0
+    sums: NDArray[np.floating]  # kd rows: of coefficient times perturbation, for the policy in work
+    plain_sums: NDArray[np.floating]  # kd rows: of the perturbations themselves
+    totals: NDArray[np.floating]  # a row: of the coefficients
+    simulation: tuple[NDArray[np.floating], ...]  # see simulate
     counters: NDArray[np.integer]
     policy_of_lane: NDArray[np.int64]
     perturbation_of_lane: NDArray[np.int64]
 
 
 @inlined
-def _work(simulated, perturbations):
+def _work(simulated, perturbations, members):
     """The arrays of a job; its lanes stand at the vector before its first one, see :func:`_next_rollouts`."""
     like, entries = simulated.transition, simulated.state_cost.shape[1] * simulated.action_cost.shape[1]
     lanes = lane_count(like)
@@ -96,9 +102,14 @@ def _work(simulated, perturbations):
         work_rows(entries, like),
         work_rows(entries + BLOCK, like),
         work_rows(entries, like),
+        work_rows(members * entries, like),
+        work_rows(members, like),
+        work_rows(1, like),
+        work_rows(1, like),
         work_rows(entries, like),
-        work_rows(2, like),
-        simulation_work(simulated),
+        work_rows(entries, like),
+        work_rows(1, like),
+        simulation_work(simulated, members),
         counter_rows(like),
         np.full(lanes, -1),
         np.arange(perturbations - lanes, perturbations),
@@ -122,27 +133,58 @@ def _next_rollouts(work, perturbations, gains, first_policy):
 
 
 @inlined
-def _add_up(work, policy):
-    """Add cost times perturbation to the sums, for the lanes of one policy."""
-    for lane in range(len(work.policy_of_lane)):
-        work.costs[1, lane] = work.costs[0, lane] if work.policy_of_lane[lane] == policy else 0.0
-    cost = load(work.costs, 1)
-    for entry in range(len(work.sums)):
-        store(work.sums, entry, fma(cost, load(work.perturbations, entry), load(work.sums, entry)))
+def _add_multiples(factors, vectors, sums):
+    """Add ``factors``, one row, times each row of vectors to the sums."""
+    factor = load(factors, 0)
+    for row in range(len(sums)):
+        store(sums, row, fma(factor, load(vectors, row), load(sums, row)))
 
 
 @inlined
-def _finish(simulated, task, work, scale, estimate):
+def _add_up(work, policy, leaves_one_out):
+    """Add coefficient times perturbation to the sums, for the lanes of one policy."""
+    for lane in range(len(work.policy_of_lane)):
+        work.own[0, lane] = work.coefficients[0, lane] if work.policy_of_lane[lane] == policy else 0.0
+    _add_multiples(work.own, work.perturbations, work.sums)
+    if leaves_one_out:
+        store(work.totals, 0, load(work.totals, 0) + load(work.own, 0))
+        for lane in range(len(work.policy_of_lane)):
+            work.own[0, lane] = 1.0 if work.policy_of_lane[lane] == policy else 0.0
+        _add_multiples(work.own, work.perturbations, work.plain_sums)
+
+
+@inlined
+def _finish(simulated, task, work, settings, estimate):
     """The estimate of a policy from its sums, in the task's own coordinates; the sums are zero again."""
     action_dim, state_dim = estimate.shape
+    lanes, count = len(work.policy_of_lane), settings.perturbations
+    scale = action_dim * state_dim / (settings.radius**2 * count)
+    mean = 0.0
+    if settings.leaves_one_out:
+        # Each coefficient less the mean of the others is M / (M - 1) times it less the mean of all.
+        for lane in range(lanes):
+            mean += work.totals[0, lane]
+        mean /= count
+        scale *= count / (count - 1)
     simulated_estimate = np.zeros((action_dim, state_dim))
     for row in range(action_dim):
         for column in range(state_dim):
-            for lane in range(len(work.policy_of_lane)):
-                simulated_estimate[row, column] += work.sums[column * action_dim + row, lane]
+            entry = column * action_dim + row
+            for lane in range(lanes):
+                simulated_estimate[row, column] += work.sums[entry, lane]
+            if settings.leaves_one_out:
+                for lane in range(lanes):
+                    simulated_estimate[row, column] -= mean * work.plain_sums[entry, lane]
             simulated_estimate[row, column] *= scale
     _transform(simulated.action_rotation[task], False, simulated_estimate, simulated.state_rotation[task], estimate)
+    _clear_sums(work)
+
+
+@inlined
+def _clear_sums(work):
     clear(work.sums, 0, len(work.sums))
+    clear(work.plain_sums, 0, len(work.plain_sums))
+    clear(work.totals, 0, 1)
 
 
 @inlined
@@ -156,52 +198,106 @@ def _in_simulated_coordinates(simulated, task, gains):
 
 @inlined
 def _fill_costs(shape, simulated, task, gains, first_policy, length, address, work, costs):
-    """Costs of gains (n, k, d) of one task, which share one vector; ``first_policy`` is counter 2 of the first."""
+    """Costs of gains (members, n, k, d) of one task, which share one vector; members share their noise.
+
+    ``first_policy`` is counter 2 of the first of the n.
+    """
     simulated, address, work = unowned((simulated, address, work))
-    _next_rollouts(work, 1, _in_simulated_coordinates(simulated, task, gains), first_policy)
+    members, count, action_dim, state_dim = gains.shape
+    entries = action_dim * state_dim
+    for member in range(members):
+        transformed = _in_simulated_coordinates(simulated, task, gains[member])
+        for lane in range(len(work.policy_of_lane)):
+            # Lanes past the end repeat the last gain; their costs are not used.
+            _set_lane(work.gains[member * entries :], lane, transformed[min(lane, count - 1)])
+    for lane in range(len(work.policy_of_lane)):
+        work.counters[0, lane], work.counters[1, lane] = 0, first_policy + lane
     start = rollout_start(work.counters, address)
-    store(work.costs, 0, simulate(shape, simulated, task, work.base, length, start, address, work.simulation))
-    for lane in range(len(gains)):
-        costs[lane] = work.costs[0, lane]
+    simulate(shape, simulated, task, work.gains, length, start, address, work.simulation, work.costs)
+    for member in range(members):
+        for lane in range(count):
+            costs[member, lane] = work.costs[member, lane]
+
+
+#: Distributions that are drawn inside the loop, each on its own; others are given.
+SPHERE, NORMAL, GIVEN = 0, 1, 2
 
 
 class Settings(NamedTuple):
-    """Settings of an estimate."""
+    """Settings of an estimate: the coefficient of a perturbation is the sum of weight times cost at each sign."""
 
     perturbations: int
     radius: float
-    sign: float  # -1 to mirror every perturbation
+    distribution: int
+    signs: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    shares_noise: bool  # between the rollouts of a perturbation
+    leaves_one_out: bool  # subtracts from each coefficient the mean of the others
     length: int
     perturbations_at: NDArray[np.int64]  # addresses, see metalqr.simulation.streams.Stream.address
     rollouts_at: NDArray[np.int64]
 
 
 @inlined
-def _fill_estimates(shape, simulated, task, gains, settings, first_policy, work, estimates):
+def _fill_directions(work, settings, entries, directions):
+    """Write the perturbations of all lanes: drawn here, or some of those given for the policies (n, M, k, d)."""
+    if settings.distribution == SPHERE:
+        start = rollout_start(work.counters, settings.perturbations_at)
+        fill_perturbations(work.perturbations, entries, settings.radius, start, settings.perturbations_at)
+    elif settings.distribution == NORMAL:
+        start = rollout_start(work.counters, settings.perturbations_at)
+        fill_normals(work.perturbations, (entries + BLOCK - 1) // BLOCK, 0, start, settings.perturbations_at)
+        deviation = settings.radius / math.sqrt(entries)
+        for entry in range(entries):
+            store(work.perturbations, entry, load(work.perturbations, entry) * deviation)
+    else:
+        for lane in range(len(work.policy_of_lane)):
+            policy = min(work.policy_of_lane[lane], len(directions) - 1)
+            _set_lane(work.perturbations, lane, directions[policy, work.perturbation_of_lane[lane]])
+
+
+@inlined
+def _simulate_members(shape, simulated, task, settings, entries, work):
+    """Write the coefficients of all lanes, from the costs at each sign."""
+    members, address = len(settings.signs), settings.rollouts_at
+    for member in range(members):
+        for entry in range(entries):
+            store(work.signed, entry, load(work.perturbations, entry) * settings.signs[member])
+        _perturb(simulated, task, work.signed, work.base, work.gains, member * entries)
+    if settings.shares_noise or members == 1:
+        start = rollout_start(work.counters, address)
+        simulate(shape, simulated, task, work.gains, settings.length, start, address, work.simulation, work.costs)
+    else:
+        for member in range(members):
+            start = rollout_start(work.counters, address)
+            gains, costs = work.gains[member * entries :], work.costs[member : member + 1]
+            simulate(shape, simulated, task, gains, settings.length, start, address, work.simulation, costs)
+            for lane in range(len(work.policy_of_lane)):
+                work.counters[0, lane] += settings.perturbations
+    coefficient = load(work.costs, 0) * settings.weights[0]
+    for member in range(1, members):
+        coefficient = coefficient + load(work.costs, member) * settings.weights[member]
+    store(work.coefficients, 0, coefficient)
+
+
+@inlined
+def _fill_estimates(shape, simulated, task, gains, directions, settings, first_policy, work, estimates):
     """Estimates at gains (n, k, d) of one task, whose rollouts fill the vectors one after the other."""
     simulated, settings, work = unowned((simulated, settings, work))
     count, action_dim, state_dim = gains.shape
     entries, lanes = action_dim * state_dim, len(work.policy_of_lane)
-    scale = entries / (settings.radius**2 * settings.perturbations)
     unperturbed = _in_simulated_coordinates(simulated, task, gains)
-    clear(work.sums, 0, entries)
+    _clear_sums(work)
     for _ in range(0, count * settings.perturbations, lanes):
         _next_rollouts(work, settings.perturbations, unperturbed, first_policy)
-        start = rollout_start(work.counters, settings.perturbations_at)
-        signed_radius = settings.sign * settings.radius
-        fill_perturbations(work.perturbations, entries, signed_radius, start, settings.perturbations_at)
-        _perturb(simulated, task, work.perturbations, work.base, work.gains)
-        start = rollout_start(work.counters, settings.rollouts_at)
-        cost = simulate(
-            shape, simulated, task, work.gains, settings.length, start, settings.rollouts_at, work.simulation
-        )
-        store(work.costs, 0, cost)
+        _fill_directions(work, settings, entries, directions)
+        _simulate_members(shape, simulated, task, settings, entries, work)
         last = work.policy_of_lane[lanes - 1]
         for policy in range(work.policy_of_lane[0], min(last, count - 1) + 1):
-            _add_up(work, policy)
+            _add_up(work, policy, settings.leaves_one_out)
             # Complete if another policy follows in this vector, or its last perturbation was in the last lane.
             if policy < last or work.perturbation_of_lane[lanes - 1] == settings.perturbations - 1:
-                _finish(simulated, task, work, scale, estimates[policy])
+                _finish(simulated, task, work, settings, estimates[policy])
 
 
 @inlined
@@ -229,18 +325,21 @@ def _specialised(
 
 @_specialised
 def costs(shape, precision):
-    """Cost of a rollout of every gain, shape (slots, count), for gains (slots, count, k, d)."""
+    """Cost of a rollout of every gain, shape (slots, members, count), for gains (slots, members, count, k, d).
+
+    Members share their noise.
+    """
 
     @compiled(parallel=True)
     def simulate_all(simulated, task_of_slot, gains, length, address):
-        slots, count, _, _ = gains.shape
+        slots, members, count, _, _ = gains.shape
         lanes = lane_count(simulated.transition)
         groups = (count + lanes - 1) // lanes
-        found = np.empty((slots, count))
+        found = np.empty((slots, members, count))
         for number in numba.prange(slots * groups):
             slot, first, end = _job(number, count, groups)
-            work, policies = _work(simulated, 1), gains[slot, first:end]
-            task, first_policy, result = task_of_slot[slot], slot * count + first, found[slot, first:end]
+            work, policies = _work(simulated, 1, members), gains[slot, :, first:end]
+            task, first_policy, result = task_of_slot[slot], slot * count + first, found[slot, :, first:end]
             _fill_costs(shape, simulated, task, policies, first_policy, length, address, work, result)
         return found
 
@@ -249,10 +348,14 @@ def costs(shape, precision):
 
 @_specialised
 def smoothed_gradients(shape, precision):
-    """One-point estimate of the gradient at every gain, for gains (slots, count, k, d) and :class:`Settings`."""
+    """Estimate of the gradient at every gain, for gains (slots, count, k, d) and :class:`Settings`.
+
+    ``first_policy`` is counter 2 of the first policy of each slot. Directions (n, count, M, k, d) that are given are in
+    the coordinates of the simulation; slot s has those of s modulo n. Where they are drawn, n is 1 and the count is 0.
+    """
 
     @compiled(parallel=True)
-    def estimate_all(simulated, task_of_slot, gains, settings):
+    def estimate_all(simulated, task_of_slot, gains, directions, first_policy, settings):
         slots, count, _, _ = gains.shape
         # Where there are enough, so many policies that their rollouts together are a multiple of the lanes.
         lanes = lane_count(simulated.transition)
@@ -261,9 +364,10 @@ def smoothed_gradients(shape, precision):
         found = np.empty(gains.shape)
         for number in numba.prange(slots * groups):
             slot, first, end = _job(number, count, groups)
-            work, policies = _work(simulated, settings.perturbations), gains[slot, first:end]
-            task, first_policy, result = task_of_slot[slot], slot * count + first, found[slot, first:end]
-            _fill_estimates(shape, simulated, task, policies, settings, first_policy, work, result)
+            work, policies = _work(simulated, settings.perturbations, len(settings.signs)), gains[slot, first:end]
+            given, place = directions[slot % len(directions), first:end], first_policy[slot] + first
+            task, result = task_of_slot[slot], found[slot, first:end]
+            _fill_estimates(shape, simulated, task, policies, given, settings, place, work, result)
         return found
 
     return estimate_all

@@ -70,9 +70,9 @@ def _weighted_squares(weights, offset, vectors, total):
 
 
 @inlined
-def _copy(rows, source, target, count):
+def _copy(source, source_row, target, target_row, count):
     for row in range(count):
-        store(rows, target + row, load(rows, source + row))
+        store(target, target_row + row, load(source, source_row + row))
 
 
 @inlined
@@ -83,16 +83,16 @@ def clear(rows, first, count):
 
 
 @inlined
-def _move(simulated, task, matrices, states, before, now, action, cost):
-    """Add matrix @ [state before; action] to the state that starts at row ``now``, and the state's cost to ``cost``."""
+def _move(simulated, task, matrices, noise, noise_row, states, before, now, actions, action_row, cost):
+    """The state at row ``now`` is noise + matrix @ [state before; action]; its cost is added to ``cost``."""
     state_dim, action_dim = simulated.state_cost.shape[1], simulated.action_cost.shape[1]
     row = 0
     for tile in literal_unroll(TILES):
         while row + len(tile) <= state_dim:
             offset = task * state_dim * (state_dim + action_dim) + row
-            sums = load_rows(states, now + row, tile)
+            sums = load_rows(noise, noise_row + row, tile)
             sums = _shared_times_own(matrices, offset, state_dim, state_dim, states, before, sums)
-            sums = _shared_times_own(matrices, offset + state_dim**2, state_dim, action_dim, action, 0, sums)
+            sums = _shared_times_own(matrices, offset + state_dim**2, state_dim, action_dim, actions, action_row, sums)
             store_rows(states, now + row, sums)
             cost = _weighted_squares(simulated.state_cost, task * state_dim + row, sums, cost)
             row += len(tile)
@@ -100,14 +100,14 @@ def _move(simulated, task, matrices, states, before, now, action, cost):
 
 
 @inlined
-def _act(simulated, task, gains, states, now, action, cost):
-    """The action in the state that starts at row ``now``; adds the action's cost to ``cost``."""
+def _act(simulated, task, gains, gain_row, states, now, actions, action_row, cost):
+    """The action in the state at row ``now``, by the gain at row ``gain_row``; its cost is added to ``cost``."""
     state_dim, action_dim = simulated.state_cost.shape[1], simulated.action_cost.shape[1]
     row = 0
     for tile in literal_unroll(TILES):
         while row + len(tile) <= action_dim:
-            sums = _own_times_own(gains, row, action_dim, state_dim, states, now, zeros(states, tile))
-            store_rows(action, row, sums)
+            sums = _own_times_own(gains, gain_row + row, action_dim, state_dim, states, now, zeros(states, tile))
+            store_rows(actions, action_row + row, sums)
             cost = _weighted_squares(simulated.action_cost, task * action_dim + row, sums, cost)
             row += len(tile)
     return cost
@@ -127,89 +127,109 @@ def _fill_noise(noise, first_step, steps, state_dim, start, address):
     fill_normals(noise, blocks, first_step * state_dim // BLOCK, start, address)
 
 
-def simulate(shape, simulated, task, gains, length, start, address, work):
-    """Average cost over steps 1 to ``length`` of a vector of rollouts of one task.
+def simulate(shape, simulated, task, gains, length, start, address, work, costs):
+    """Write the average cost over steps 1 to ``length`` of a vector of rollouts of one task to the rows of ``costs``.
 
-    Each lane has its own gain (``gains``, k d rows) and noise. ``work`` is (states, action); ``shape`` is None, or for
-    small dimensions tuples as long as y, v, K and A, for code in which all of them stay in registers.
+    Each lane has noise of its own. For every row of ``costs`` it has a gain of its own, k d rows of ``gains``, under
+    the same noise, which is made once. ``work`` is that of :func:`simulation_work`; ``shape`` is None, or for small
+    dimensions tuples as long as y, v, K and A, for code in which all of them stay in registers.
     """
 
 
 @overload(simulate, jit_options={"forceinline": True})
-def _simulate_generate(shape, simulated, task, gains, length, start, address, work):
+def _simulate_generate(shape, simulated, task, gains, length, start, address, work, costs):
     if isinstance(shape, types.NoneType):
-        return lambda shape, simulated, task, gains, length, start, address, work: _simulate_in_memory(
-            simulated, task, gains, length, start, address, work
+        return lambda shape, simulated, task, gains, length, start, address, work, costs: _simulate_in_memory(
+            simulated, task, gains, length, start, address, work, costs
         )
     return _simulate_in_registers
 
 
 @numba.njit
-def _simulate_in_memory(simulated, task, gains, length, start, address, work):
-    # A state replaces its noise. The row before the states of a batch holds the last state of the previous batch.
-    simulated, gains, address, (states, action) = unowned((simulated, gains, address, work))
-    state_dim = simulated.state_cost.shape[1]
+def _simulate_in_memory(simulated, task, gains, length, start, address, work, costs):
+    simulated, gains, address, costs = unowned((simulated, gains, address, costs))
+    noise, states, actions = unowned(work)
+    state_dim, action_dim = simulated.state_cost.shape[1], simulated.action_cost.shape[1]
     batch = _noise_steps(state_dim)
-    zero = splat(states, 0.0)
-    total = zero
-    for first in range(0, length + 1, batch):
-        steps = min(batch, length + 1 - first)
-        _fill_noise(states[state_dim:], first, steps, state_dim, start, address)
-        for step in range(steps):
-            before, now = step * state_dim, (step + 1) * state_dim
-            matrices = simulated.transition
-            if first + step == 0:
-                # The initial state is a matrix times its noise, and free.
-                matrices = simulated.start
-                _copy(states, now, before, state_dim)
-                clear(states, now, state_dim)
-                clear(action, 0, action.shape[0])
-            cost = _move(simulated, task, matrices, states, before, now, action, zero)
-            cost = _act(simulated, task, gains, states, now, action, cost)
-            if first + step > 0:
-                total = total + cost
-        _copy(states, steps * state_dim, 0, state_dim)
-    return total / splat(states, length)
-
-
-def _simulate_in_registers(shape, simulated, task, gains, length, start, address, work):
-    # With A - BK and the cost Q + K'RK of each lane a step needs neither the action nor its cost.
-    state_like, action_like, gain_like, square_like = shape
-    noise, _ = work
-    state_dim = len(state_like)
-    transition = task * (len(square_like) + len(gain_like))
-    gain = load_rows(gains, 0, gain_like)
-    closed_loop = multiplied(
-        broadcast_elements(simulated.transition, transition + len(square_like), gain_like),
-        gain,
-        broadcast_elements(simulated.transition, transition, square_like),
-    )
-    cost = weighted_gram(
-        gain,
-        broadcast_elements(simulated.action_cost, task * len(action_like), action_like),
-        broadcast_elements(simulated.state_cost, task * state_dim, state_like),
-    )
-    zero = zeros(noise, state_like)
-    batch = _noise_steps(state_dim)
-    total = zeros(noise, (0,))
-    state = zero
+    zero = splat(noise, 0.0)
+    clear(costs, 0, len(costs))
     for first in range(0, length + 1, batch):
         steps = min(batch, length + 1 - first)
         _fill_noise(noise, first, steps, state_dim, start, address)
-        for step in range(steps):
-            normals = load_rows(noise, step * state_dim, state_like)
-            if first + step == 0:
-                initial = broadcast_elements(simulated.start, transition, square_like)
-                state = multiplied(initial, normals, zero)
-            else:
-                state = multiplied(closed_loop, state, normals)
-                total = multiplied(multiplied(cost, state, zero), state, total)
-    return total[0] / splat(noise, length)
+        for member in range(len(costs)):
+            # The states before and after a step change places.
+            now = (2 * member + first % 2) * state_dim
+            action, gain = member * action_dim, member * action_dim * state_dim
+            total = load(costs, member)
+            for step in range(steps):
+                before, now = now, (4 * member + 1) * state_dim - now
+                if first + step == 0:
+                    # The initial state is a matrix times its noise, and free.
+                    _copy(noise, 0, states, before, state_dim)
+                    clear(states, now, state_dim)
+                    clear(actions, action, action_dim)
+                    cost = _move(
+                        simulated, task, simulated.start, states, now, states, before, now, actions, action, zero
+                    )
+                else:
+                    drawn = step * state_dim
+                    matrices = simulated.transition
+                    cost = _move(simulated, task, matrices, noise, drawn, states, before, now, actions, action, zero)
+                cost = _act(simulated, task, gains, gain, states, now, actions, action, cost)
+                if first + step > 0:
+                    total = total + cost
+            store(costs, member, total)
+    for member in range(len(costs)):
+        store(costs, member, load(costs, member) / splat(costs, length))
+
+
+def _simulate_in_registers(shape, simulated, task, gains, length, start, address, work, costs):
+    # With A - BK and the cost Q + K'RK of each lane a step needs neither the action nor its cost.
+    state_like, action_like, gain_like, square_like = shape
+    noise, states, _ = work
+    state_dim = len(state_like)
+    transition = task * (len(square_like) + len(gain_like))
+    zero = zeros(noise, state_like)
+    batch = _noise_steps(state_dim)
+    clear(costs, 0, len(costs))
+    for first in range(0, length + 1, batch):
+        steps = min(batch, length + 1 - first)
+        _fill_noise(noise, first, steps, state_dim, start, address)
+        for member in range(len(costs)):
+            gain = load_rows(gains, member * len(gain_like), gain_like)
+            closed_loop = multiplied(
+                broadcast_elements(simulated.transition, transition + len(square_like), gain_like),
+                gain,
+                broadcast_elements(simulated.transition, transition, square_like),
+            )
+            cost = weighted_gram(
+                gain,
+                broadcast_elements(simulated.action_cost, task * len(action_like), action_like),
+                broadcast_elements(simulated.state_cost, task * state_dim, state_like),
+            )
+            total = load_rows(costs, member, (0,))
+            state = load_rows(states, member * state_dim, state_like)
+            for step in range(steps):
+                normals = load_rows(noise, step * state_dim, state_like)
+                if first + step == 0:
+                    initial = broadcast_elements(simulated.start, transition, square_like)
+                    state = multiplied(initial, normals, zero)
+                else:
+                    state = multiplied(closed_loop, state, normals)
+                    total = multiplied(multiplied(cost, state, zero), state, total)
+            store_rows(states, member * state_dim, state)
+            store_rows(costs, member, total)
+    for member in range(len(costs)):
+        store(costs, member, load(costs, member) / splat(costs, length))
 
 
 @inlined
-def simulation_work(simulated):
-    """Rows for the states of a batch and the one before, rounded up to whole blocks, and rows for the action."""
+def simulation_work(simulated, members):
+    """Rows for the noise of a batch of steps, in whole blocks, and for two states and an action of each member."""
     state_dim, action_dim = simulated.state_cost.shape[1], simulated.action_cost.shape[1]
-    rows = (1 + _noise_steps(state_dim)) * state_dim + BLOCK
-    return work_rows(rows, simulated.transition), work_rows(action_dim, simulated.transition)
+    like = simulated.transition
+    return (
+        work_rows(_noise_steps(state_dim) * state_dim + BLOCK, like),
+        work_rows(2 * members * state_dim, like),
+        work_rows(members * action_dim, like),
+    )

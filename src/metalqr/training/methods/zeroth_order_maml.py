@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from metalqr.config.registries import estimators, methods
+from metalqr.config.registries import methods
 from metalqr.estimators.estimator import Direction
 from metalqr.training.method import Method, State, Work, perturbed_policies
 
@@ -21,12 +21,19 @@ class ZerothOrderMAML(Method):
     """
 
     @classmethod
+    def adapts(cls, settings: "MetaSettings") -> bool:
+        """Unless the step of the adaptation is zero."""
+        return settings.adaptation_rate > 0
+
+    @classmethod
     def work(cls, count: int, settings: "MetaSettings") -> Work:
         """One adaptation and one more rollout for every perturbed policy."""
-        estimator = estimators.get(settings.estimator)
         policies = perturbed_policies(count, settings)
-        inner = policies * estimator.rollouts(settings.inner_perturbations)
-        return Work(policies, inner + policies, inner=0 if estimator.is_compiled() else inner)
+        inner = policies * settings.inner.estimator.rollouts(settings.inner_perturbations)
+        if not cls.adapts(settings):
+            inner = 0
+        held = 0 if settings.inner.estimator.is_compiled(settings) else inner
+        return Work(policies, inner + policies, inner=held)
 
     def direction(self, state: State, stream: "Stream") -> Direction:
         """An estimate of the meta-gradient."""
