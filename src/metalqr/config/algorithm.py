@@ -7,7 +7,7 @@ from pydantic import ConfigDict, model_validator
 from pydantic.fields import FieldInfo
 
 from metalqr.config.problems import nearest, short_repr
-from metalqr.config.registries import estimators, families, methods
+from metalqr.config.registries import estimators, families, methods, update_rules
 from metalqr.config.registry import Plugin, Registry, UnknownNameError
 from metalqr.config.settings import (
     Count,
@@ -28,8 +28,8 @@ SINGLE_PRECISION_RADII = (1.0e-3, 1.0e3)
 #: Floating-point precision of the rollouts.
 Precision = Literal["float64", "float32"]
 #: The settings that name a plug-in, each with its registry.
-CHOICES: dict[str, Registry[Any]] = {"method": methods, "estimator": estimators}
-#: Names that no setting of a method or an estimator may have, besides those of the shared settings: they have another
+CHOICES: dict[str, Registry[Any]] = {"method": methods, "estimator": estimators, "update_rule": update_rules}
+#: Names that no setting of a plug-in may have, besides those of the shared settings: they have another
 #: meaning in a config, in the sizes of a job, or in a dataset.
 RESERVED_NAMES = {
     *("seed", "variant", "iteration", "task", "action", "state", "case", "settings", "algorithm", "experiment"),
@@ -43,13 +43,13 @@ class MetaSettings(Settings):
     r"""Settings of model-agnostic meta-policy optimisation, with the names of ``config.yaml``.
 
     The defaults are those of Section 6 of the paper; the two step sizes have none, because they depend on the case.
-    The method and the estimator may have further settings, such as ``inner_steps`` of ``reptile``. They are given, and
-    read as attributes, like those below.
+    The method, the estimator and the update rule may have further settings, such as ``inner_steps`` of ``reptile``.
+    They are given, and read as attributes, like those below.
 
     Raises
     ------
     metalqr.config.problems.SettingsError
-        If a value is impossible, or a setting is of another method or estimator than those named.
+        If a value is impossible, or a setting is of another plug-in than those named.
 
     Examples
     --------
@@ -79,6 +79,7 @@ class MetaSettings(Settings):
         about="training stops when the norm of the estimated gradient is at most this; 0 never stops early",
         at_least=0,
     )
+    update_rule: str = setting("gradient", about="step along the directions of the method, a registered name")
     task_batch: TaskBatch = setting(
         "all",
         symbol=r"|\mathcal{T}_n|",
@@ -187,13 +188,13 @@ def setting_declaration(name: str) -> Declaration | None:
 
 
 def applicable(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that the method and the estimator named among them have."""
+    """The settings that the plug-ins named among them have."""
     own = {name for plugin in plugins_named(values) for name in plugin.Settings.names()}
     return {name: value for name, value in values.items() if name in MetaSettings.model_fields or name in own}
 
 
 def not_applicable(name: str, values: Mapping[str, Any]) -> str:
-    """The message for a setting that neither the chosen method nor the chosen estimator has."""
+    """The message for a setting that none of the chosen plug-ins has."""
     for key, registry in CHOICES.items():
         owners = [plugin.name for plugin in registry if name in plugin.Settings.names()]
         if owners:
