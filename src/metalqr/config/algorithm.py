@@ -36,6 +36,7 @@ RESERVED_NAMES = {
     *("tasks", "threads", "runs", "state_dim", "action_dim"),
     *("cost", "ratio", "gradient_norm", "rollout_steps", "unstable_perturbations", "perturbed_policies"),
     *("K_last", "status", "status_iteration", "J_star", "J0", "J_shared"),
+    *("K_average", "cost_average", "ratio_average"),
 }
 
 
@@ -80,6 +81,14 @@ class MetaSettings(Settings):
         at_least=0,
     )
     update_rule: str = setting("gradient", about="step along the directions of the method, a registered name")
+    average_last: Real = setting(
+        0.0,
+        symbol="q",
+        label="averaged share",
+        about="the mean of this last share of a run's gains is evaluated beside the last gain; 0 averages nothing",
+        at_least=0,
+        at_most=1,
+    )
     task_batch: TaskBatch = setting(
         "all",
         symbol=r"|\mathcal{T}_n|",

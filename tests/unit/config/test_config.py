@@ -283,6 +283,7 @@ TWO: dict[str, list[Any]] = {
     "precision": ["float64", "float32"],
     "estimator": ["one_point", "two_point"],
     "update_rule": ["gradient", "adam"],
+    "average_last": [0.25, 1.0],
 }
 
 
@@ -568,7 +569,7 @@ def test_a_file_that_is_no_plugin_is_told_in_a_line(
 # --- the documentation ------------------------------------------------------------------------------------------------
 
 
-RUNS_OF_EXAMPLES = {"short_rollouts": 30, "estimators": 12, "clipped": 6, "rules": 9, "pendulum": 3}
+RUNS_OF_EXAMPLES = {"short_rollouts": 30, "estimators": 12, "clipped": 6, "rules": 12, "pendulum": 3}
 
 
 def test_the_examples_of_the_documentation_are_accepted(forgotten: None, tmp_path: Path) -> None:

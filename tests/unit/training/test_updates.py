@@ -217,7 +217,7 @@ class StopAfterEach(Observer):
 @pytest.mark.parametrize("method", ["mean_cost", "gradient_descent"])
 def test_a_run_in_parts_is_the_same_to_the_bit(rule: str, method: str, tmp_path: Path) -> None:
     """Every part goes through the file of the saved state, as after a kill."""
-    settings = SETTINGS.replace(method=method, update_rule=rule)
+    settings = SETTINGS.replace(method=method, update_rule=rule, average_last=0.5)
     whole = training.train(TASKS, K0, settings, 3)
     assert whole.status is Status.COMPLETED
     assert whole.memory
@@ -225,11 +225,12 @@ def test_a_run_in_parts_is_the_same_to_the_bit(rule: str, method: str, tmp_path:
     saved, parts = SavedState(tmp_path / "run.nc", TASKS, K0, settings, 3, {}), 0
     history = training.train(TASKS, K0, settings, 3, [StopAfterEach()])
     while history.status is Status.INTERRUPTED:
+        assert history.K_average is None
         saved.save(history)
         history = training.train(TASKS, K0, settings, 3, [StopAfterEach()], resume=saved.load())
         parts += 1
     assert parts == 6
-    for name in ("K", "cost", "gradient_norm"):
+    for name in ("K", "cost", "gradient_norm", "K_average", "cost_average"):
         assert_array_equal(getattr(history, name), getattr(whole, name), strict=True)
     assert history.memory.keys() == whole.memory.keys()
     for name, array in whole.memory.items():
@@ -374,6 +375,8 @@ def test_a_method_with_a_step_of_its_own_takes_no_other_rule(monkeypatch: pytest
         ({"update_rule": "adam", "first_moment_decay": 1}, r"first_moment_decay: 1 is not < 1"),
         ({"update_rule": "adam", "second_moment_decay": -1}, r"second_moment_decay: -1 is not >= 0"),
         ({"update_rule": "adam", "adam_epsilon": 0.0}, r"adam_epsilon: 0.0 is not > 0"),
+        ({"average_last": 1.5}, r"average_last: 1.5 is not <= 1"),
+        ({"average_last": -0.5}, r"average_last: -0.5 is not >= 0"),
     ],
 )
 def test_impossible_settings_are_told_in_a_line(settings: dict[str, Any], message: str) -> None:
@@ -382,9 +385,9 @@ def test_impossible_settings_are_told_in_a_line(settings: dict[str, Any], messag
 
 
 def test_the_rule_identifies_a_run_and_its_default_does_not() -> None:
-    assert SETTINGS.replace(update_rule="gradient").changed() == SETTINGS.changed()
-    changed = SETTINGS.replace(update_rule="momentum", momentum_decay=0.9).changed()
-    assert changed == {**SETTINGS.changed(), "update_rule": "momentum"}
+    assert SETTINGS.replace(update_rule="gradient", average_last=0).changed() == SETTINGS.changed()
+    changed = SETTINGS.replace(update_rule="momentum", momentum_decay=0.9, average_last=0.25).changed()
+    assert changed == {**SETTINGS.changed(), "update_rule": "momentum", "average_last": 0.25}
 
 
 def test_exact_methods_keep_their_plain_steps() -> None:
