@@ -31,6 +31,8 @@ class ClippedMeanCost(MeanCost):
             0.01, symbol="c", label="longest step", about="largest Frobenius norm of a step", above=0
         )
 
+    is_step_prescribed = True  # another update rule would make other steps of the directions, which are not bounded
+
     def direction(self, state: State, stream: "Stream") -> Direction:
         """The direction of ``mean_cost``, shortened where it is too long."""
         found = super().direction(state, stream)

@@ -33,6 +33,12 @@ class History(training.History):
         r""":math:`\sum_i (J_i(K_n) - J_i^*) / \sum_i J_i^*`, the quantity of Figure 1, shape (n + 1,)."""
         return np.asarray(self.cost.sum(axis=1) / self.optimal_cost.sum() - 1.0)
 
+    @property
+    def ratio_average(self) -> float | None:
+        """The same of the mean of the last gains; None without ``average_last``."""
+        cost = self.cost_average
+        return None if cost is None else float(cost.sum() / self.optimal_cost.sum() - 1.0)
+
 
 def train(
     tasks: LQRTasks,

@@ -21,7 +21,7 @@ from systems import similar_tasks
 
 from metalqr import MetaSettings, Stream, lqr, training
 from metalqr.config.problems import SettingsError
-from metalqr.config.registries import estimators, families, methods, tables
+from metalqr.config.registries import estimators, families, methods, tables, update_rules
 from metalqr.config.registry import load_plugins
 from metalqr.estimators.estimator import Array, Memory
 from metalqr.estimators.meta import estimate_mean_gradient
@@ -128,6 +128,37 @@ def test_no_step_of_the_clipped_method_is_too_long() -> None:
     mild = settings.replace(learning_rate=1.0e-6)
     plain = with_common(method="mean_cost").replace(learning_rate=1.0e-6)
     assert_array_equal(training.train(TASKS, K0, mild, 3).K, training.train(TASKS, K0, plain, 3).K)
+
+
+def test_adagrad_step_by_step_and_in_parts(tmp_path: Path) -> None:
+    """Its memory is beside that of an estimator, and every part goes through the file of the saved state."""
+    settings = with_common(method="mean_cost", estimator="running_baseline", update_rule="adagrad").replace(
+        learning_rate=1.0e-3, adagrad_offset=0.5
+    )
+    K, squares = K0, np.zeros((1, 2))
+    memory: Memory = {}
+    for n in range(6):
+        found = estimate_mean_gradient(TASKS, K, settings, Stream(3, n), memory)
+        squares, memory = squares + found.gradient**2, found.memory
+        K = K - 1.0e-3 * found.gradient / (np.sqrt(squares) + 0.5)
+    whole = training.train(TASKS, K0, settings, 3)
+    assert_allclose(whole.K[-1], K, rtol=1e-12)
+    assert_array_equal(whole.memory["update_rule.squares"], squares)
+    assert_array_equal(whole.memory["baseline"], memory["baseline"])
+    saved, history = SavedState(tmp_path / "run.nc", TASKS, K0, settings, 3, {}), None
+    while history is None or history.status is Status.INTERRUPTED:
+        history = training.train(TASKS, K0, settings, 3, [StopAfterEach()], resume=saved.load())
+        saved.save(history)
+    assert_array_equal(history.K, whole.K)
+    assert update_rules.get("adagrad").source == EXAMPLES / "own_update_rule.py"
+    assert update_rules.get("adagrad").source in [plugin.source for plugin in settings.plugins()]
+
+
+def test_the_clipped_method_takes_no_update_rule_that_would_undo_its_bound() -> None:
+    with pytest.raises(
+        SettingsError, match="update_rule: adagrad cannot change the steps of method: clipped_mean_cost"
+    ):
+        with_common(method="clipped_mean_cost", update_rule="adagrad")
 
 
 def test_own_settings_are_checked_and_identify_a_run() -> None:

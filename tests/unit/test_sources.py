@@ -8,7 +8,7 @@ import yaml
 from places import ROOT
 
 import metalqr
-from metalqr.config.registries import estimators, methods
+from metalqr.config.registries import estimators, methods, update_rules
 from pipeline import Sources
 
 SCRIPTS = sorted({path.stem for path in (ROOT / "workflow" / "scripts").glob("*.py")} - {"stage"})
@@ -119,6 +119,7 @@ def test_every_rule_has_the_versions_of_its_environment() -> None:
 def test_scripts_depend_on_what_they_use_alone() -> None:
     """An edit beside the critical path must not plan training again, and the other way round."""
     plugins = [estimators.get("one_point").source, methods.get("zeroth_order_maml").source]
+    plugins.append(update_rules.get("gradient").source)
     reached = {name: Sources(ROOT).of(name, plugins if name == "train_policy" else ()) for name in SCRIPTS}
 
     def reaching(file: str) -> set[str]:
@@ -131,6 +132,8 @@ def test_scripts_depend_on_what_they_use_alone() -> None:
     assert reaching("theory/auditing.py") == reaching("results/theory.py") == {"audit_theory"}
     assert reaching("results/datasets.py") == {"collect_dataset"}
     assert "run_exact_methods" in reaching("methods/gauss_newton.py")
+    assert {"run_exact_methods", "train_policy"} <= reaching("updates/gradient.py")
+    assert reaching("updates/adam.py") == set()
     assert {"src/metalqr/simulation/streams.py", "src/metalqr/estimators/meta.py"} <= reached["train_policy"].keys()
     for package in ("optimal", "theory", "reporting", "evaluation", "config"):
         assert not [name for name in reached["train_policy"] if name.startswith(f"src/metalqr/{package}/")]

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, model_validator
 from pydantic.fields import FieldInfo
 
 from metalqr.config.problems import nearest, short_repr
-from metalqr.config.registries import directions, estimators, families, methods
+from metalqr.config.registries import directions, estimators, families, methods, update_rules
 from metalqr.config.registry import Plugin, Registry, UnknownNameError
 from metalqr.config.settings import (
     Count,
@@ -36,14 +36,16 @@ CHOICES: dict[str, Registry[Any]] = {
     "estimator": estimators,
     "inner_estimator": estimators,
     "directions": directions,
+    "update_rule": update_rules,
 }
-#: Names that no setting of a method or an estimator may have, besides those of the shared settings: they have another
+#: Names that no setting of a plug-in may have, besides those of the shared settings: they have another
 #: meaning in a config, in the sizes of a job, or in a dataset.
 RESERVED_NAMES = {
     *("seed", "variant", "iteration", "task", "action", "state", "case", "settings", "algorithm", "experiment"),
     *("tasks", "threads", "runs", "state_dim", "action_dim"),
     *("cost", "ratio", "gradient_norm", "rollout_steps", "unstable_perturbations", "perturbed_policies"),
     *("K_last", "status", "status_iteration", "J_star", "J0", "J_shared"),
+    *("K_average", "cost_average", "ratio_average"),
 }
 
 
@@ -74,13 +76,13 @@ class MetaSettings(Settings):
     r"""Settings of model-agnostic meta-policy optimisation, with the names of ``config.yaml``.
 
     The defaults are those of Section 6 of the paper; the two step sizes have none, because they depend on the case.
-    The method and the estimator may have further settings, such as ``inner_steps`` of ``reptile``. They are given, and
-    read as attributes, like those below.
+    The method, the estimator and the update rule may have further settings, such as ``inner_steps`` of ``reptile``.
+    They are given, and read as attributes, like those below.
 
     Raises
     ------
     metalqr.config.problems.SettingsError
-        If a value is impossible, or a setting is of another method or estimator than those named.
+        If a value is impossible, or a setting is of another plug-in than those named.
 
     Examples
     --------
@@ -121,6 +123,15 @@ class MetaSettings(Settings):
         about="training stops when the norm of the estimated gradient is at most this; 0 never stops early",
         at_least=0,
     )
+    update_rule: str = setting("gradient", about="step along the directions of the method, a registered name")
+    average_last: Real = setting(
+        0.0,
+        symbol="q",
+        label="averaged share",
+        about="the mean of this last share of a run's gains is evaluated beside the last gain; 0 averages nothing",
+        at_least=0,
+        at_most=1,
+    )
     task_batch: TaskBatch = setting(
         "all",
         symbol=r"|\mathcal{T}_n|",
@@ -153,7 +164,7 @@ class MetaSettings(Settings):
             name, needs = self.inner.estimator.name, self.inner.estimator.needs
             raise refuse(
                 "inner_estimator",
-                f"{name} needs {needs}, which there are none of inside Algorithm 2; choose another, such as "
+                f"{name} needs {needs}, and inside Algorithm 2 there is none; choose another, such as "
                 f"{self.inner.estimator.inner_default}",
             )
         if self.common_noise and not any(layer.estimator.makes_pairs for layer in layers):
@@ -264,13 +275,13 @@ def setting_declaration(name: str) -> Declaration | None:
 
 
 def applicable(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that the method and the estimator named among them have."""
+    """The settings that the plug-ins named among them have."""
     own = {name for plugin in plugins_named(values) for name in plugin.Settings.names()}
     return {name: value for name, value in values.items() if name in MetaSettings.model_fields or name in own}
 
 
 def not_applicable(name: str, values: Mapping[str, Any]) -> str:
-    """The message for a setting that neither the chosen method nor the chosen estimator has."""
+    """The message for a setting that none of the chosen plug-ins has."""
     for key, registry in CHOICES.items():
         owners = [plugin.name for plugin in registry if name in plugin.Settings.names()]
         if owners:

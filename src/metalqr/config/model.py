@@ -28,7 +28,7 @@ from metalqr.config.algorithm import CHOICES, MetaSettings, all_fields, family_f
 from metalqr.config.estimation import estimation_points
 from metalqr.config.experiments import TASKS, Base, Experiment
 from metalqr.config.problems import nearest, short_repr, wrong_type
-from metalqr.config.registries import estimators, families, methods
+from metalqr.config.registries import families, methods
 from metalqr.config.registry import NAME, NAME_RULE
 from metalqr.config.settings import (
     MAX_COUNT,
@@ -223,7 +223,9 @@ class Config(Settings):
 
     seed: Seed = setting(about="seed of the random task families of all cases that have none of their own")
     plugins: Listed[str] = setting(
-        (), label="plug-ins", about="Python files with your own estimators, methods, task families, figures or tables"
+        (),
+        label="plug-ins",
+        about="Python files with your own estimators, methods, update rules, task families, figures or tables",
     )
     algorithm: dict[str, Any] = setting({}, about="settings that all cases share")
     cases: Annotated[dict[Name, Any], Field(min_length=1)] = setting(about="sets of tasks by name")
@@ -316,7 +318,7 @@ def _defaults() -> dict[str, Any]:
 
 def config_model() -> type[Config]:
     """The model of a config with the plug-ins that are known by now."""
-    return _model_with(tuple(plugin for registry in (methods, estimators, families) for plugin in registry))
+    return _model_with(tuple(plugin for registry in (*CHOICES.values(), families) for plugin in registry))
 
 
 @cache

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from metalqr.estimators.estimator import Estimator
     from metalqr.systems.family import Family
     from metalqr.training.method import Method
+    from metalqr.training.updates.update_rule import UpdateRule
 
 #: Where tasks come from: ``tasks.family`` of a case.
 families: "Registry[Family]" = Registry("task family", "metalqr.systems")
@@ -18,5 +19,7 @@ estimators: "Registry[Estimator]" = Registry("estimator", "metalqr.estimators")
 directions: "Registry[Directions]" = Registry("distribution of directions", "metalqr.estimators.directions")
 #: Training methods: ``algorithm.method``.
 methods: "Registry[Method]" = Registry("method", "metalqr.training.methods")
+#: Steps along the directions of a method: ``algorithm.update_rule``.
+update_rules: "Registry[UpdateRule]" = Registry("update rule", "metalqr.training.updates", base="UpdateRule")
 figures: Registry[Any] = Registry("figure", "metalqr.reporting.figures")
 tables: Registry[Any] = Registry("table", "metalqr.reporting.tables")

@@ -67,13 +67,17 @@ class Plugin:
 
 
 class Registry(Generic[P]):
-    """The plug-ins of one kind, such as ``"estimator"``; those of metalqr itself are modules of a package."""
+    """The plug-ins of one kind, such as ``"estimator"``; those of metalqr itself are modules of a package.
+
+    ``base`` is the name of their base class; by default, the last word of the kind.
+    """
 
     #: All registries by kind, for code that needs all plug-ins.
     all: ClassVar[dict[str, "Registry[Any]"]] = {}
 
-    def __init__(self, kind: str, package: str) -> None:
+    def __init__(self, kind: str, package: str, base: str | None = None) -> None:
         self.kind = kind
+        self._base = base or kind.split()[-1].capitalize()
         self._package = package
         self._registered: dict[str, type[P]] = {}
         Registry.all[kind] = self
@@ -94,8 +98,7 @@ class Registry(Generic[P]):
             if not isinstance(name, str) or not re.fullmatch(NAME, name):
                 problem = f"{name!r} is not a valid {self.kind} name; {NAME_RULE}"
             elif not isinstance(plugin, type) or not issubclass(plugin, Plugin):
-                base = self.kind.split()[-1].capitalize()
-                problem = f"{named} is not a class derived from {base}; derive it from that"
+                problem = f"{named} is not a class derived from {self._base}; derive it from that"
             elif not issubclass(plugin.Settings, settings.Settings):
                 base = "metalqr.config.settings.Settings"
                 problem = f"Settings of {named} is not derived from {base}; derive it from that"

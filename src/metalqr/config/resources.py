@@ -92,6 +92,11 @@ class Sizes:
         return (self.settings.iterations + 1) * self.gain * (self.tasks if per_task else 1)
 
     @property
+    def gains_in_dataset(self) -> int:
+        """Numbers in the gains of a run that a dataset keeps: the last, and the average where there is one."""
+        return self.gains_of_a_run // (self.settings.iterations + 1) * (2 if self.settings.average_last else 1)
+
+    @property
     def curves_of_a_run(self) -> int:
         """Numbers that a run keeps beside its gains."""
         return (self.settings.iterations + 1) * (self.tasks + 4)
@@ -151,7 +156,7 @@ def _train_policy(s: Sizes) -> Need:
 
 def _collect_dataset(s: Sizes) -> Need:
     """All runs of a case, once more while they are written, and the file of one."""
-    numbers = 2 * s.runs * (s.curves_of_a_run + s.gains_of_a_run // (s.settings.iterations + 1) + 8)
+    numbers = 2 * s.runs * (s.curves_of_a_run + s.gains_in_dataset + 8)
     seconds = s.runs * (0.1 + 1e-7 * (s.curves_of_a_run + s.gains_of_a_run))
     return Need(numbers + 3 * s.gains_of_a_run, seconds)
 

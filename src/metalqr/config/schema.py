@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from metalqr.config import model
 from metalqr.config.algorithm import CHOICES, MetaSettings
-from metalqr.config.registries import families
+from metalqr.config.registries import estimators, families
 from metalqr.config.registry import Registry
 from metalqr.config.settings import MAX_COUNT, MAX_SEED, declaration, type_of
 
@@ -50,7 +50,8 @@ def with_tables(page: str) -> str:
 def tables() -> dict[str, str]:
     """The tables in Markdown by name."""
     return {
-        "the settings of the algorithm": _table(MetaSettings) + "".join(_of_plugins(CHOICES.values())),
+        "the settings of the algorithm": _table(MetaSettings) + "".join(_of_plugins(dict.fromkeys(CHOICES.values()))),
+        "what the estimators take": _of_estimators(),
         "the task families": "".join(_of_plugins([families])).lstrip(),
         "the theory": _table(model.Theory),
         "the execution": _table(model.Execution),
@@ -75,6 +76,15 @@ def _of_plugins(registries: Iterable[Registry[Any]]) -> Iterator[str]:
         for plugin in registry:
             if plugin.Settings.names():
                 yield f"\nThe {registry.kind} `{plugin.name}` has settings of its own:\n\n{_table(plugin.Settings)}"
+
+
+def _of_estimators() -> str:
+    rows = (
+        f"| `{plugin.name}` | {plugin.rollouts(1)} | {plugin.min_perturbations} | {plugin.needs or 'nothing more'} |\n"
+        for plugin in estimators
+    )
+    heading = "| estimator | rollouts a perturbation | least perturbations | needs beside costs |\n|---|---|---|---|\n"
+    return heading + "".join(rows)
 
 
 def _row(name: str, field: FieldInfo) -> str:
@@ -103,7 +113,9 @@ def _words(schema: Mapping[str, Any]) -> str:
             f"lists{entry[4:]}" if entry[:4] == "list" else ""
         )
         return f"list of {plain}" if plain else f"list, each a {entry}"
-    kind = {"integer": "whole number", "number": "number", "string": "text"}[schema["type"]]
+    kind = {"integer": "whole number", "number": "number", "string": "text", "boolean": "`true` or `false`"}[
+        schema["type"]
+    ]
     bounds = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
     told = [f"{sign} {schema[key]:g}" for key, sign in bounds.items() if schema.get(key, MAX_COUNT) not in _LIMITS]
     return " ".join([kind, ", ".join(told)]).strip()

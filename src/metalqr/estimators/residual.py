@@ -26,7 +26,7 @@ class Residual(Estimator):
 
     inner_default = "one_point_baseline"
     is_outer_only = True
-    needs = "the costs of the iteration before"
+    needs = "memory of the costs of the iteration before"
 
     def coefficients(self, values: Array, memory: Memory, tasks: NDArray[Any]) -> tuple[Array, Memory]:
         """The differences, and the costs for the next iteration; of a task drawn twice, those of its last place."""

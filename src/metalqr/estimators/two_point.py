@@ -20,3 +20,4 @@ class TwoPoint(Estimator):
     signs = (1, -1)
     weights = (0.5, -0.5)
     makes_pairs = True
+    needs = "pairs of rollouts; with common_noise, a simulator that replays its noise"

@@ -69,6 +69,15 @@ def final_ratio(case: xr.Dataset) -> xr.DataArray:
     return last_ratio(case).where(~diverged(case), np.inf)
 
 
+def average_ratio(case: xr.Dataset) -> xr.DataArray:
+    """The ratio (swept settings, seed) of the mean of a run's last gains; NaN for a run without ``average_last``.
+
+    It is infinite for a diverged run, as :func:`final_ratio` is, even if the mean stabilises every task.
+    """
+    ratio = case["ratio_average"]
+    return ratio.where(ratio.isnull() | ~diverged(case), np.inf)
+
+
 def continued_ratio(case: xr.Dataset) -> xr.DataArray:
     """The ratio (swept settings, seed, iteration), continued after the end of a run.
 

@@ -41,6 +41,7 @@ def _violations(layout: Layout, dataset: xr.Dataset) -> Iterator[str]:
     if missing:
         yield f"it lacks {', '.join(missing)}"
         return
+    declared |= {name: spec for name, spec in layout.optional.items() if name in dataset.variables}
     declared = {name: spec.fitted(dataset[name].dims) for name, spec in declared.items()}
     for name, spec in declared.items():
         yield from _of_shape(name, spec, dataset)

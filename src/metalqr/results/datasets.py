@@ -16,7 +16,7 @@ from metalqr.results.checks import wrong_size
 from metalqr.results.files import PathLike, load_tree, provenance, save, unusable
 from metalqr.results.layout import ITERATION, SEEDS, SIZES, Attribute, Kind, Layout, NonFinite, Variable
 from metalqr.results.optima import TASK_COSTS, load_optima
-from metalqr.results.runs import ENDED, PER_RUN, load_run
+from metalqr.results.runs import ENDED, OF_AVERAGE, PER_RUN, load_run
 
 #: The variables of each run, without the dimensions of the experiment. After its end a run is NaN, including counts.
 RUN_PARTS = {
@@ -32,6 +32,13 @@ RUN_PARTS = {
     "status": Variable((), "how the run ended: completed, tolerance or diverged", kind=Kind.TEXT, choices=ENDED),
     "status_iteration": Variable((), "last iteration of the run", kind=Kind.WHOLE),
 }
+#: The same of a case where a run has ``average_last``; of its other runs they are NaN.
+AVERAGE_PARTS = {
+    **{name: spec._replace(may_be=NonFinite.ANY) for name, spec in OF_AVERAGE.items()},
+    "ratio_average": Variable(
+        (), "average cost difference ratio sum_i (J_i(K_average) - J_i*) / sum_i J_i*", "1", may_be=NonFinite.ANY
+    ),
+}
 
 #: The layout of each group of a file; the variables of a run have the experiment's axes before their own dimensions.
 DATASETS = Layout(
@@ -39,6 +46,7 @@ DATASETS = Layout(
     "An experiment: runs by case, axis and seed",
     {**RUN_PARTS, **TASK_COSTS},
     {"settings": Attribute(Kind.JSON), **SIZES},
+    optional=AVERAGE_PARTS,
 )
 
 
@@ -105,7 +113,9 @@ class _Grid:
         self._sizes = {dim: max(each.sizes[dim] for each in exact.values()) for dim in ("task", "action", "state")}
         self._sizes["iteration"] = 1 + max(point.settings.iterations for point in self._points)
         per_task = any(methods.get(point.settings.method).gain_per_task for point in self._points)
-        self._parts = {name: spec.fitted(("task",) if per_task else ()) for name, spec in RUN_PARTS.items()}
+        averaged = any(point.settings.average_last for point in self._points)
+        parts = {**RUN_PARTS, **(AVERAGE_PARTS if averaged else {})}
+        self._parts = {name: spec.fitted(("task",) if per_task else ()) for name, spec in parts.items()}
         self._arrays = {name: self._empty(spec) for name, spec in self._parts.items()}
 
     def _empty(self, spec: Variable) -> NDArray[Any]:
@@ -117,14 +127,21 @@ class _Grid:
     def fill(self, index: tuple[int, ...], run: xr.Dataset) -> None:
         """Enter a run at its place."""
         J_star = self._exact[run.attrs["case"]]["J_star"].values
+
+        def ratio(cost: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.asarray(cost.sum(axis=-1) / J_star.sum() - 1.0)
+
         values: dict[str, Any] = {
-            name: run[name].values if name in run else run.attrs.get(name) for name in self._parts
+            name: run[name].values if name in run else run.attrs[name]
+            for name in self._parts
+            if name in run or name in run.attrs
         }
-        values["ratio"] = run["cost"].values.sum(axis=-1) / J_star.sum() - 1.0
-        gain = run["K"].values[-1]
-        if "task" in self._parts["K_last"].dims:
-            gain = np.broadcast_to(gain, (run.sizes["task"], *gain.shape[-2:]))
-        values["K_last"] = gain
+        values |= {"ratio": ratio(run["cost"].values), "K_last": run["K"].values[-1]}
+        if "cost_average" in values:
+            values["ratio_average"] = ratio(values["cost_average"])
+        for name in values.keys() & {"K_last", "K_average"}:
+            if "task" in self._parts[name].dims:
+                values[name] = np.broadcast_to(values[name], (run.sizes["task"], *values[name].shape[-2:]))
         for name, value in values.items():
             place: tuple[Any, ...] = (*index, *map(slice, np.shape(value)))
             self._arrays[name][place] = value
@@ -144,7 +161,7 @@ class _Grid:
         sizes = {"state_dim": self._sizes["state"], "action_dim": self._sizes["action"]}
         dataset = xr.Dataset(variables, coordinates, {"settings": json.dumps(common), **sizes})
         for key, variable in dataset.variables.items():
-            described = coordinate(str(key)) or DATASETS.variables[str(key)]
+            described = coordinate(str(key)) or {**DATASETS.variables, **DATASETS.optional}[str(key)]
             variable.attrs.update(described.attributes)
         return dataset
 
@@ -221,18 +238,22 @@ def _layout_of(case: xr.Dataset) -> Layout:
     """The layout of one case: its axes, as far as they are known, and the coordinates along these."""
     dims = {str(name): tuple(map(str, variable.dims)) for name, variable in case.variables.items()}
     axes = tuple(dim for dim in dims.get("ratio", ()) if dim not in ("iteration", "seed") and coordinate(dim))
-    variables = {}
-    for name, spec in DATASETS.variables.items():
+
+    def placed(name: str, spec: Variable) -> Variable:
         # A sweep may change the number of tasks; where there are fewer, the rest is NaN.
         moving = tuple(axis for axis in axes if axis in dims.get("J_star" if name == "K_last" else name, ()))
         before = moving if name in TASK_COSTS else (*axes, "seed")
         some_missing = moving and "task" in dims.get(name, ()) and name in ("K_last", *TASK_COSTS)
         may_be = spec.may_be | NonFinite.NAN if some_missing else spec.may_be
-        variables[name] = spec._replace(dims=(*before, *spec.dims), may_be=may_be)
+        return spec._replace(dims=(*before, *spec.dims), may_be=may_be)
+
     coordinates = {}
     for name in dict.fromkeys([*axes, "seed", "iteration", *map(str, case.coords)]):
         if described := coordinate(name):
             is_setting = name in case.coords and name not in (*axes, "seed", "iteration")
             # Not every run need have a setting.
             coordinates[name] = described._replace(dims=dims[name], may_be=NonFinite.NAN) if is_setting else described
-    return DATASETS._replace(variables=variables, coordinates=coordinates)
+    variables, optional = (
+        {name: placed(name, spec) for name, spec in each.items()} for each in (DATASETS.variables, DATASETS.optional)
+    )
+    return DATASETS._replace(variables=variables, coordinates=coordinates, optional=optional)

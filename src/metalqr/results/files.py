@@ -59,10 +59,11 @@ def provenance(layout: Layout) -> dict[str, str]:
 def dataset_of(layout: Layout, arrays: Mapping[str, Any], **attributes: Any) -> xr.Dataset:
     """Return the dataset that a file of this layout holds.
 
-    The arrays are all variables and coordinates of the layout, and no others. An attribute that is a mapping is kept as
-    JSON.
+    The arrays are all variables and coordinates of the layout, any of the optional variables, and no others. An
+    attribute that is a mapping is kept as JSON.
     """
     declared = {**layout.variables, **layout.coordinates}
+    declared |= {name: spec for name, spec in layout.optional.items() if name in arrays}
     if set(arrays) != set(declared):
         raise ValueError(f"a file of the stage {layout.stage!r} holds {', '.join(declared)}; got {', '.join(arrays)}")
     variables = {}

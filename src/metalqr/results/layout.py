@@ -85,6 +85,8 @@ class Layout(NamedTuple):
         Those beside the provenance, which every file has.
     violation : callable
         From a dataset that has all this: what else is wrong with it, or None.
+    optional : mapping of str to Variable
+        Variables that a file may lack.
     """
 
     stage: str
@@ -93,6 +95,7 @@ class Layout(NamedTuple):
     attributes: Mapping[str, Attribute]
     coordinates: Mapping[str, Variable] = MappingProxyType({})
     violation: Callable[[xr.Dataset], str | None] = lambda dataset: None
+    optional: Mapping[str, Variable] = MappingProxyType({})
 
 
 OF_CASE = {"case": Attribute(), "settings": Attribute(Kind.JSON)}

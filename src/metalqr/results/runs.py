@@ -42,11 +42,23 @@ PER_RUN = {
         ("iteration",), "perturbed policies tried at K_n that do not stabilise their task", kind=Kind.WHOLE
     ),
 }
+#: Of runs with ``average_last``.
+OF_AVERAGE = {
+    "K_average": Variable(
+        ("task", "action", "state"), "mean of the last gains, the share average_last", optional="task"
+    ),
+    "cost_average": Variable(("task",), "exact cost J_i(K_average)", may_be=NonFinite.INFINITE),
+}
 
 
 def _violation(dataset: xr.Dataset) -> str | None:
     found, wanted = dataset.sizes["iteration"], dataset.attrs["status_iteration"] + 1
-    return None if found == wanted else f"it holds {found} iterations, but its status implies {wanted}"
+    if found != wanted:
+        return f"it holds {found} iterations, but its status implies {wanted}"
+    missing = [name for name in OF_AVERAGE if name not in dataset.variables]
+    if missing and json.loads(dataset.attrs["settings"]).get("average_last"):
+        return f"it lacks variable {', variable '.join(missing)}, which its average_last implies"
+    return None
 
 
 RUNS = Layout(
@@ -62,6 +74,7 @@ RUNS = Layout(
     },
     {"iteration": ITERATION},
     _violation,
+    OF_AVERAGE,
 )
 
 

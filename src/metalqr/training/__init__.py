@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from metalqr.training.method import Method, Problem, State, Work
     from metalqr.training.observers import Observer
     from metalqr.training.progress import Progress
+    from metalqr.training.updates.update_rule import UpdateRule
 
 __all__ = [
     "Direction",
@@ -22,6 +23,7 @@ __all__ = [
     "Progress",
     "State",
     "Status",
+    "UpdateRule",
     "Work",
     "train",
 ]
@@ -35,6 +37,7 @@ __getattr__ = lazy_names(
         "Status": "metalqr.results.runs",
         "Observer": "metalqr.training.observers",
         "Progress": "metalqr.training.progress",
+        "UpdateRule": "metalqr.training.updates.update_rule",
         "train": "metalqr.training.loop",
     },
 )

@@ -35,7 +35,12 @@ class History:
     status_iteration : int
         The last iteration reached, n.
     memory : mapping of str to array
-        State of the method beside the gain, to resume from.
+        State of the method and the update rule beside the gain, to resume from.
+    K_average : ndarray, shape (k, d) or (I, k, d), optional
+        Mean of the last share ``average_last`` of the gains, once the run has ended: see
+        :func:`metalqr.training.averaging.with_average`. None where that setting is 0.
+    cost_average : ndarray, shape (I,), optional
+        Its exact costs; infinite where it does not stabilise task i.
     """
 
     K: NDArray[np.float64]
@@ -46,6 +51,8 @@ class History:
     status: Status
     status_iteration: int
     memory: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    K_average: NDArray[np.float64] | None = None
+    cost_average: NDArray[np.float64] | None = None
 
     def to_dataset(self, settings: Mapping[str, Any], seed: int, *, case: str, perturbed_policies: int) -> xr.Dataset:
         """Return what the file of the run holds; ``perturbed_policies`` is the number that an iteration tries.
@@ -55,9 +62,10 @@ class History:
         """
         if self.status not in ENDED:
             raise ValueError(f"the run is {self.status} and has not ended; finish it first: pass it to train as resume")
+        found = {name: getattr(self, name) for name in (*RUNS.variables, *RUNS.optional)}
         return dataset_of(
             RUNS,
-            {name: getattr(self, name) for name in RUNS.variables} | {"iteration": np.arange(len(self.K))},
+            {name: array for name, array in found.items() if array is not None} | {"iteration": np.arange(len(self.K))},
             case=case,
             settings=settings,
             seed=seed,

@@ -12,6 +12,7 @@ from metalqr.lqr import LQRTasks, UnstablePolicyError, common_gain, spectral_rad
 from metalqr.lqr import cost as exact_cost
 from metalqr.results.runs import Status
 from metalqr.simulation.streams import Stream
+from metalqr.training.averaging import with_average
 from metalqr.training.history import History, Recorder
 from metalqr.training.method import Method, Problem
 from metalqr.training.observers import Observer
@@ -28,7 +29,8 @@ def train(
 ) -> History:
     r"""Train with the method that the settings name, from :math:`K_0`, at most N iterations.
 
-    By default Algorithm 3: :math:`K_{n+1} = K_n - \alpha \tilde\nabla L(K_n)`. A run ends early when
+    By default Algorithm 3: :math:`K_{n+1} = K_n - \alpha \tilde\nabla L(K_n)`; with another ``update_rule``, a step
+    along what that makes of the directions. A run ends early when
     :math:`\|\tilde\nabla L(K_n)\|_F \le \varepsilon` (the paper prints the opposite inequality). It also ends when a
     gain leaves the stabilising set of a task, or a value stops being finite; that is a
     result and no error, and the history is kept, the first gain outside included.
@@ -80,6 +82,14 @@ def run(
     ValueError
         If a step of the method gives no norm; or as :func:`train`.
     """
+    history = _run(method, stream, iterations, observers, resume)
+    return with_average(history, method.tasks, method.settings.average_last)
+
+
+def _run(
+    method: Method, stream: Stream, iterations: int, observers: Sequence[Observer], resume: History | None
+) -> History:
+    """The loop itself."""
     state, tasks, tolerance = method.init(), method.tasks, method.settings.tolerance
     recorder = Recorder(iterations + 1, state.K.shape, tasks.count)
     if resume is not None:

@@ -1,13 +1,14 @@
 """The base of all training methods: a direction at a gain, which the loop follows."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from metalqr.config.registries import estimators
+from metalqr.config.registries import estimators, update_rules
 from metalqr.config.registry import Plugin
 from metalqr.estimators.estimator import Array, Direction, Memory
+from metalqr.training.updates.update_rule import UpdateRule, separate, together
 
 if TYPE_CHECKING:
     from metalqr.config.algorithm import MetaSettings
@@ -43,7 +44,7 @@ class State:
     """The state of a run, and the results of the step that led to it; every step must give the gradient norm."""
 
     K: Array  # (k, d), the gain of all tasks, or (I, k, d), one for each
-    memory: Memory = field(default_factory=dict)  # state of the method beside the gain; saved with that of a run
+    memory: Memory = field(default_factory=dict)  # state of method and update rule beside the gain; saved with a run
     gradient_norm: float = np.nan  # Frobenius norm of the direction followed; infinite where rollouts overflowed
     rollout_steps: int = 0  # as in Direction, of the step
     unstable_perturbations: int = 0
@@ -52,23 +53,30 @@ class State:
 class Method(Plugin):
     r"""A training method: :math:`K_{n+1} = K_n - \alpha g_n`, where :meth:`direction` gives :math:`g_n`.
 
+    An update rule other than ``gradient`` makes another update of the directions, which takes the place of :math:`g_n`.
+
     Attributes
     ----------
     settings : MetaSettings
         All settings of the run; those of the method itself are ``own``.
     learning_rate : float or array
         :math:`\alpha`; an array that broadcasts to the gain gives every task one of its own.
+    rule : UpdateRule
+        What makes the update of the directions.
     """
 
     #: True if every task has its own gain; K is then (I, k, d).
     gain_per_task: ClassVar[bool] = False
     #: True if it uses the model instead of rollouts.
     is_exact: ClassVar[bool] = False
+    #: True if its steps are prescribed, by theory or a bound, so that no update rule may change them.
+    is_step_prescribed: ClassVar[bool] = False
 
     def __init__(self, problem: Problem) -> None:
         self.tasks, self.K0, self.settings = problem
         self.own = self.settings.of(type(self))
         self.learning_rate: float | Array = self.settings.learning_rate
+        self.rule: UpdateRule = update_rules.get(self.settings.update_rule)(self.settings)
 
     @classmethod
     def work(cls, count: int, settings: "MetaSettings") -> Work:
@@ -80,6 +88,11 @@ class Method(Plugin):
         """Whether it estimates gradients inside Algorithm 2, as the settings of the inner layer say."""
         return False
 
+    @classmethod
+    def has_own_step(cls) -> bool:
+        """True if ``gradient`` is its only update rule: its steps are prescribed, or it overrides ``step``."""
+        return cls.is_step_prescribed or cls.step is not Method.step
+
     def init(self) -> State:
         """The state at K_0."""
         shape = (self.tasks.count, *self.K0.shape[-2:])
@@ -90,14 +103,18 @@ class Method(Plugin):
         raise NotImplementedError(f"{type(self).__name__} overrides neither direction nor step")
 
     def step(self, state: State, stream: "Stream") -> State:
-        """The state after one iteration. Override it where a step is more than a multiple of a direction."""
-        found = self.direction(state, stream)
+        """The state after one iteration. Override it where a step is more than an update along a direction."""
+        own, of_rule = separate(state.memory)
+        found = self.direction(replace(state, memory=own), stream)
         # Where unstable rollouts overflowed, the direction is not finite, and the state records that.
         with np.errstate(over="ignore", invalid="ignore"):
             norm = float(np.linalg.norm(found.gradient))
-            K = state.K - self.learning_rate * found.gradient
+            update = found.gradient
+            if np.isfinite(norm):  # a rule could turn what is not finite into a step
+                update, of_rule = self.rule.update(update, of_rule or self.rule.init(state.K))
+            K = state.K - self.learning_rate * update
         norm = norm if np.isfinite(norm) else np.inf
-        return State(K, found.memory, norm, found.rollout_steps, found.unstable_perturbations)
+        return State(K, together(found.memory, of_rule), norm, found.rollout_steps, found.unstable_perturbations)
 
 
 def perturbed_policies(count: int, settings: "MetaSettings") -> int:

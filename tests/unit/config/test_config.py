@@ -279,13 +279,13 @@ def test_a_run_made_with_another_default_is_told_from_one_of_the_same_digest() -
     assert difference(older, wanted) is None, "a setting younger than the file"
 
 
-TWO = {
+TWO: dict[str, list[Any]] = {
     "precision": ["float64", "float32"],
     "estimator": ["one_point", "two_point"],
     "inner_estimator": ["one_point", "two_point"],
     "directions": ["sphere", "orthogonal"],
     "update_rule": ["gradient", "adam"],
-    "average_last": [0.25, 0.5],
+    "average_last": [0.25, 1.0],
 }
 
 
@@ -416,11 +416,11 @@ def test_a_plugin_of_ones_own_is_found_beside_the_config(with_plugin: dict[str, 
     assert own.settings.as_dict()["mine_clip"] == 1.0
     assert "mine_clip" not in paper.settings.as_dict()
     wildcards = SimpleNamespace(case="d1k1", configuration=configuration_digest(own.settings))
-    method, directions = (
+    method, directions, rule = (
         ROOT / "src/metalqr" / f"{name}.py"
-        for name in ("training/methods/zeroth_order_maml", "estimators/directions/sphere")
+        for name in ("training/methods/zeroth_order_maml", "estimators/directions/sphere", "training/updates/gradient")
     )
-    assert plan.run_plugins(wildcards) == (method, tmp_path / "mine.py", directions)
+    assert plan.run_plugins(wildcards) == (method, tmp_path / "mine.py", directions, rule)
     assert plan.config["plugins"] == [str(tmp_path / "mine.py")]
     assert set(Sources(ROOT).of("train_policy", plan.run_plugins(wildcards))) > {"mine.py"}
     assert "mine_clip" in [each.name for each in all_declarations()]
@@ -428,6 +428,36 @@ def test_a_plugin_of_ones_own_is_found_beside_the_config(with_plugin: dict[str, 
         MetaSettings(**{**STEPS, "estimator": "mine", "mine_clip": 0})
     with pytest.raises(SettingsError, match=r"^mine_clip: a setting of estimator: mine, not of one_point; remove it"):
         MetaSettings(**{**STEPS, "mine_clip": 1.0})
+
+
+OWN_RULE = """
+from metalqr.config.registries import update_rules
+from metalqr.training.updates.momentum import Momentum
+
+@update_rules.register("own_rule")
+class Own(Momentum):
+    pass
+"""
+
+
+def test_an_update_rule_of_ones_own_counts_among_the_sources_of_its_runs_alone(forgotten: None, tmp_path: Path) -> None:
+    (tmp_path / "rule.py").write_text(OWN_RULE)
+    variants = {"paper": {}, "own": {"update_rule": "own_rule", "momentum_decay": 0.5}}
+    plan = Plan({**with_value("plugins", ["rule.py"]), **mine(variants=variants)}, tmp_path)
+    paper, own = plan.experiments["mine"].points("d1k1")
+    for point, files in ((paper, {"gradient.py"}), (own, {"rule.py"})):
+        wildcards = SimpleNamespace(case="d1k1", configuration=configuration_digest(point.settings))
+        names = {path.name for path in plan.run_plugins(wildcards)}
+        assert names == {"zeroth_order_maml.py", "one_point.py", "sphere.py", *files}
+        sources = Sources(ROOT).of("train_policy", plan.run_plugins(wildcards))
+        assert ("rule.py" in sources) == ("rule.py" in files)
+        assert ("src/metalqr/training/updates/momentum.py" in sources) == ("rule.py" in files)
+
+
+def test_an_update_rule_that_a_method_refuses_is_a_problem_of_the_config() -> None:
+    message = "update_rule adam cannot change the steps of method: gauss_newton, which are its own"
+    (problem,) = problems(overlaid(mine(variants={"gn": {"method": "gauss_newton", "update_rule": "adam"}})))
+    assert problem.startswith(f"experiments.mine: {message}; set update_rule: gradient, or choose another method")
 
 
 UNUSED = "mine_clip: a setting of estimator: mine, not of one_point; remove it or change estimator"
@@ -530,6 +560,12 @@ def test_families_may_differ_in_a_setting_of_the_same_name(forgotten: None, tmp_
         (OWN.replace('"own"', '"reptile"'), "there is another method 'reptile'; choose"),
         (OWN.replace('"own"', '"../own"'), "'../own' is not a valid method name; use at most"),
         (OWN.replace("(MeanCost)", ""), "the method 'own' is not a class derived from Method"),
+        (
+            OWN.replace("(MeanCost)", "")
+            .replace("methods", "update_rules")
+            .replace("training.update_rules", "training.methods"),
+            "the update rule 'own' is not a class derived from UpdateRule",
+        ),
         (OWN.replace("(settings.Settings)", ""), "Settings of the method 'own' is not derived from metalqr.config"),
     ],
 )
@@ -542,7 +578,7 @@ def test_a_file_that_is_no_plugin_is_told_in_a_line(
 # --- the documentation ------------------------------------------------------------------------------------------------
 
 
-RUNS_OF_EXAMPLES = {"short_rollouts": 30, "estimators": 12, "clipped": 6, "pendulum": 3}
+RUNS_OF_EXAMPLES = {"short_rollouts": 30, "estimators": 12, "clipped": 6, "rules": 12, "pendulum": 3}
 
 
 def test_the_examples_of_the_documentation_are_accepted(forgotten: None, tmp_path: Path) -> None:

@@ -322,8 +322,8 @@ def test_estimator_without_weights_takes_the_directions_of_its_policies() -> Non
         ),
         (
             {"inner_estimator": "residual"},
-            "inner_estimator: residual needs the costs of the iteration before, which there are none of inside "
-            "Algorithm 2; choose another, such as one_point_baseline",
+            "inner_estimator: residual needs memory of the costs of the iteration before, and inside Algorithm 2 there "
+            "is none; choose another, such as one_point_baseline",
         ),
         ({"inner_estimator": "two_pont"}, "inner_estimator: 'two_pont' is not allowed; did you mean two_point?"),
         ({"directions": "cube"}, "directions: 'cube' is not allowed"),

@@ -58,6 +58,28 @@ def test_summary_has_a_row_for_each_case_and_swept_value() -> None:
     assert frame["rollout_steps"][1] == 6 * 5 * 100 * 101 * 20
 
 
+def test_summary_has_the_ratio_of_the_average_where_a_run_has_one() -> None:
+    """Beside the last: seed 2 diverged, so its average counts as infinite although it stabilises every task."""
+    plain = small_case()
+    averaged = plain.assign(ratio_average=("seed", [0.18, 0.3, 0.25]))
+    frame = summary_of(synthetic.experiment("e", plain=plain, averaged=averaged))
+    names = ["average_ratio", "average_ratio_min", "average_ratio_max"]
+    np.testing.assert_array_equal(frame[names], [[np.nan] * 3, [0.3, 0.18, np.inf]])
+    assert frame["final_ratio"].tolist() == [0.4, 0.4]
+    lines = markdown_of(frame).splitlines()
+    cells = [[cell.strip() for cell in line.split("|")] for line in lines]
+    place = cells[0].index("ratio of the average")
+    assert cells[0][place + 1] == "its range over seeds"
+    assert [row[place : place + 2] for row in cells[2:]] == [["–", "–"], ["0.300", "0.180 to ∞"]]
+    swept = xr.concat(
+        [averaged, averaged.assign(ratio_average=("seed", [np.nan] * 3))], "perturbations", data_vars="all"
+    )
+    swept = swept.assign_coords(perturbations=[2, 4])
+    swept = swept.assign(J_star=plain["J_star"], J_shared=plain["J_shared"])
+    found = summary_of(synthetic.experiment("e", swept=swept))["average_ratio"]
+    np.testing.assert_array_equal(found, [0.3, np.nan])
+
+
 def test_markdown_of_a_summary() -> None:
     frame = summary_of(synthetic.experiment("e", tiny=small_case()))
     frame.insert(1, "perturbations", [4])

@@ -151,6 +151,37 @@ def test_a_gain_for_each_task_has_its_dimension(
     np.testing.assert_array_equal(case["K_last"][1, 0], each.K[-1])
 
 
+@pytest.mark.parametrize("own_gains", [False, True])
+def test_averages_stand_beside_the_last_gains(
+    own_gains: bool, tmp_path: Path, optima: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NaN for the runs without one; a shared average is repeated for each task where others have a gain for each."""
+    monkeypatch.setattr(methods.get("zeroth_order_maml"), "gain_per_task", own_gains)
+    history = make_history(5)
+    average = np.array([[0.25, -0.5]])
+    cost = np.array([np.inf, 2.0, 3.0]) if own_gains else np.array([1.5, 2.0, 3.0])
+    averaged = dataclasses.replace(history, K_average=average, cost_average=cost)
+    variants = {"plain": {}, "averaged": {"average_last": 0.5}}
+    case = combined(tmp_path, optima, experiment(variants=variants), averaged=averaged)
+    assert case["average_last"].values.tolist() == [0.0, 0.5]
+    gain_dims = ("task", "action", "state") if own_gains else ("action", "state")
+    assert case["K_average"].dims == ("variant", "seed", *gain_dims)
+    assert case["cost_average"].dims == ("variant", "seed", "task")
+    assert case["ratio_average"].dims == ("variant", "seed")
+    for name in ("K_average", "cost_average", "ratio_average"):
+        assert np.isnan(case[name].sel(variant="plain")).all()
+    found = case.sel(variant="averaged", seed=0)
+    np.testing.assert_array_equal(found["K_average"], np.broadcast_to(average, found["K_average"].shape))
+    np.testing.assert_array_equal(found["cost_average"], cost)
+    assert found["ratio_average"] == cost.sum() / case["J_star"].values.sum() - 1.0
+    assert case["ratio_average"].attrs["units"] == "1"
+
+
+def test_without_averages_a_case_has_no_variables_of_them(good: dict[str, Path]) -> None:
+    case = results.load_experiment(good["datasets"])["one"].to_dataset()
+    assert not [name for name in case.variables if "average" in str(name)]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -17,6 +17,7 @@ from metalqr.training.history import History
 from metalqr.training.loop import run
 from metalqr.training.method import Method
 from metalqr.training.observers import Observer
+from metalqr.training.updates.gradient import Gradient
 
 #: Halvings of the step after which the search gives up.
 MAX_HALVINGS = 100
@@ -135,6 +136,7 @@ def _follow(
     """Go ``iterations`` steps; with ``monotone``, only until one that does not fall sufficiently."""
     watcher = _Watcher(objective, start, step, monotone)
     method.learning_rate = step[:, np.newaxis, np.newaxis] if method.gain_per_task else step[0]
+    method.rule = Gradient(method.settings)  # imported, not looked up: the build system follows imports
     history = run(method, Stream(0), whole_number("iterations", iterations), [watcher])
     if history.status is Status.DIVERGED:  # the watcher has evaluated every gain that is finite
         name = f"the gain of iteration {history.status_iteration + 1}"

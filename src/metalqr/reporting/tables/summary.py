@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from metalqr.config.registries import tables
@@ -25,8 +25,12 @@ def _diverged(row: dict[Any, Any]) -> str:
     return f"{row['diverged_runs']} of {row['runs']}" if "runs" in row else str(row["diverged_runs"])
 
 
-def _range(row: dict[Any, Any]) -> str:
-    return f"{number(row['final_ratio_min'])} to {number(row['final_ratio_max'])}"
+def _range(quantity: str) -> Callable[[dict[Any, Any]], str]:
+    def text(row: dict[Any, Any]) -> str:
+        low, high = row[f"{quantity}_min"], row[f"{quantity}_max"]
+        return "–" if math.isnan(low) else f"{number(low)} to {number(high)}"
+
+    return text
 
 
 @tables.register("summary")
@@ -35,9 +39,11 @@ class Summary(Table):
 
     ``first_ratio`` and ``final_ratio`` are medians over seeds of the average cost difference ratio, where a diverged
     run ends at infinity; ``final_ratio_min`` and ``final_ratio_max`` are the range of the final one, ``floor_ratio`` is
-    the ratio of the best single gain. ``unstable_perturbations`` is the number of unstable perturbed policies in all
-    runs of the row, and ``unstable_share`` their share of all perturbed policies. ``rollout_steps`` is the median over
-    seeds of the simulated steps of a run; ``diverged_runs`` counts those of the ``runs`` that diverged.
+    the ratio of the best single gain. Where a run has ``average_last``, ``average_ratio`` with its range is that of the
+    mean of the last gains; it is infinite for a diverged run too. ``unstable_perturbations`` is the number of unstable
+    perturbed policies in all runs of the row, and ``unstable_share`` their share of all perturbed policies.
+    ``rollout_steps`` is the median over seeds of the simulated steps of a run; ``diverged_runs`` counts those of the
+    ``runs`` that diverged.
     """
 
     file = "{name}"
@@ -47,8 +53,11 @@ class Summary(Table):
         "action_dim": Column("action dim"),
         "first_ratio": Column("first ratio", lambda row: number(row["first_ratio"])),
         "final_ratio": Column("final ratio", lambda row: number(row["final_ratio"])),
-        "final_ratio_min": Column("range over seeds", _range),
+        "final_ratio_min": Column("range over seeds", _range("final_ratio")),
         "final_ratio_max": None,
+        "average_ratio": Column("ratio of the average", lambda row: number(row["average_ratio"])),
+        "average_ratio_min": Column("its range over seeds", _range("average_ratio")),
+        "average_ratio_max": None,
         "floor_ratio": Column("best single gain", lambda row: number(row["floor_ratio"])),
         "unstable_perturbations": None,
         "unstable_share": Column("unstable perturbations", _unstable),
@@ -60,15 +69,21 @@ class Summary(Table):
     def tabulate(self, datasets: Mapping[str, xr.DataTree]) -> Iterator[dict[str, Any]]:
         """The rows of one experiment."""
         (dataset,) = datasets.values()
-        for name, case in summaries.cases(dataset).items():
+        found = summaries.cases(dataset)
+        averaged = any("ratio_average" in case for case in found.values())
+        for name, case in found.items():
             swept = summaries.swept_settings(case)
             for places in itertools.product(*(range(case.sizes[setting]) for setting in swept)):
                 point = case.isel(dict(zip(swept, places, strict=True)))
-                yield {"case": name, **{setting: point[setting].item() for setting in swept}, **_outcome(point)}
+                yield {
+                    "case": name,
+                    **{setting: point[setting].item() for setting in swept},
+                    **_outcome(point, averaged),
+                }
 
 
-def _outcome(point: xr.Dataset) -> dict[str, Any]:
-    """The columns of one row, from one case at one point of its sweep."""
+def _outcome(point: xr.Dataset, averaged: bool) -> dict[str, Any]:
+    """The columns of one row, from one case at one point of its sweep; those of the average where any row has one."""
     final = summaries.final_ratio(point)
     unstable = int(summaries.unstable_count(point).sum())
     tried = float(summaries.perturbation_count(point).sum())
@@ -77,9 +92,8 @@ def _outcome(point: xr.Dataset) -> dict[str, Any]:
         "state_dim": int(point.attrs["state_dim"]),
         "action_dim": int(point.attrs["action_dim"]),
         "first_ratio": float(point["ratio"].isel(iteration=0).median()),
-        "final_ratio": float(final.median()),
-        "final_ratio_min": float(final.min()),
-        "final_ratio_max": float(final.max()),
+        **_spread("final_ratio", final),
+        **(_spread("average_ratio", _averages(point)) if averaged else {}),
         "floor_ratio": summaries.floor_ratio(point),
         "unstable_perturbations": unstable,
         "unstable_share": unstable / tried if tried else math.nan,
@@ -87,3 +101,15 @@ def _outcome(point: xr.Dataset) -> dict[str, Any]:
         "diverged_runs": int(diverged.sum()),
         "runs": diverged.size,
     }
+
+
+def _spread(name: str, values: xr.DataArray) -> dict[str, float]:
+    """Median and range over seeds; NaN if any value is."""
+    found = {"": values.median(skipna=False), "_min": values.min(skipna=False), "_max": values.max(skipna=False)}
+    return {f"{name}{end}": float(value) for end, value in found.items()}
+
+
+def _averages(point: xr.Dataset) -> xr.DataArray:
+    """The ratio of the average by seed; NaN in a case without one."""
+    final = summaries.final_ratio(point)
+    return summaries.average_ratio(point) if "ratio_average" in point else final.where(False)

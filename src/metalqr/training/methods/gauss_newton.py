@@ -21,6 +21,8 @@ class GaussNewton(GradientDescent):
     Source: Section 3.1 of the paper; Hewer (1971).
     """
 
+    is_step_prescribed = True
+
     @staticmethod
     def along(evaluation: "PolicyEvaluation") -> Array:
         """The direction at evaluated gains, (I, k, d)."""
