@@ -6,11 +6,8 @@ from functools import cached_property
 import numpy as np
 
 from metalqr import lqr
-from metalqr.estimators.neighbourhood import DirectionLaw, Neighbourhood, Values
+from metalqr.estimators.neighbourhood import DirectionLaw, Neighbourhood, Values, gains_at_once
 from metalqr.lqr import FloatArray, LQRTasks
-
-#: Numbers that the recursions of a rollout may keep at once.
-_MAX_BATCH = 4_000_000
 
 
 def regular_frames(size: int, count: int) -> FloatArray:
@@ -134,8 +131,7 @@ class Cubature(Neighbourhood):
         )
         if points == 1:
             offsets = np.concatenate([offsets, -offsets])
-        numbers = tasks.count * (points * tasks.state_dim) ** 2 * (length + 10)
-        found, chunk = [], max(1, _MAX_BATCH // numbers)
+        found, chunk = [], gains_at_once(tasks, points**2 * length)
         for start in range(0, len(offsets), chunk):
             U = offsets[start : start + chunk, np.newaxis]
             at = [(gains + sign * U).reshape(-1, *gains.shape[1:]) for sign in (1, -1)[:points]]

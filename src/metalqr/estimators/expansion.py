@@ -7,7 +7,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from metalqr import lqr
-from metalqr.estimators.neighbourhood import DirectionLaw, Neighbourhood, Values, identity, outer
+from metalqr.estimators.neighbourhood import DirectionLaw, Neighbourhood, Values, gains_at_once, identity, outer
 from metalqr.lqr import FloatArray, LQRTasks
 
 
@@ -58,7 +58,7 @@ class Expansion(Neighbourhood):
         slope = lqr.finite_horizon_gradient(tasks, gains, length).reshape(len(gains), -1)
         curvature = np.zeros((1, 1, 1))
         if self._curvature:
-            curvature = _matrix(partial(lqr.finite_horizon_hessian_vector_product, tasks, gains, length=length), gains)
+            curvature = self._matrix(partial(lqr.finite_horizon_hessian_vector_product, length=length))
         return Jet(lqr.finite_horizon_cost(tasks, gains, length), slope, curvature)
 
     @cached_property
@@ -67,15 +67,28 @@ class Expansion(Neighbourhood):
         slope, curvature = np.zeros((1, 1)), np.zeros((1, 1, 1))
         if self._curvature:
             slope = lqr.rollout_variance_gradient(tasks, gains, length).reshape(len(gains), -1)
-            # A central difference, whose error is that of rounding and truncation together, about 1e-10.
+            # A central difference, whose errors of rounding and of truncation are both about 1e-10.
             step = 1.0e-5 * max(1.0, float(np.abs(gains).max()))
 
-            def change(X: FloatArray) -> FloatArray:
-                high, low = (lqr.rollout_variance_gradient(tasks, gains + sign * step * X, length) for sign in (1, -1))
+            def change(many: LQRTasks, K: FloatArray, X: FloatArray) -> FloatArray:
+                high, low = (lqr.rollout_variance_gradient(many, K + sign * step * X, length) for sign in (1, -1))
                 return (high - low) / (2 * step)
 
-            curvature = _matrix(change, gains)
+            curvature = self._matrix(change)
         return Jet(lqr.rollout_variance(tasks, gains, length), slope, curvature)
+
+    def _matrix(self, operator: Callable[[LQRTasks, FloatArray, FloatArray], FloatArray]) -> FloatArray:
+        """The symmetric matrices (I, n, n) of a linear operator (tasks, K, X) on gains."""
+        tasks, gains, length = self._point
+        size, shape = self._size, gains.shape[1:]
+        found, chunk = [], gains_at_once(tasks, length)
+        for start in range(0, size, chunk):
+            X = np.eye(size)[start : start + chunk].reshape(-1, *shape)
+            many = lqr.tiled(tasks, len(X))
+            columns = operator(many, np.tile(gains, (len(X), 1, 1)), np.repeat(X, len(gains), axis=0))
+            found.append(columns.reshape(len(X), len(gains), size))
+        matrix = np.concatenate(found).swapaxes(0, 1)
+        return 0.5 * (matrix + matrix.mT)
 
     def cost(self, sign: int = 1) -> Values:
         """As :meth:`Neighbourhood.cost`."""
@@ -154,11 +167,3 @@ class Jet:
         return self + (-1.0) * other
 
     __radd__, __rmul__ = __add__, __mul__
-
-
-def _matrix(operator: Callable[[FloatArray], FloatArray], gains: FloatArray) -> FloatArray:
-    """The symmetric matrix (I, n, n) of a linear operator on gains."""
-    count, size = len(gains), gains[0].size
-    columns = [operator(unit.reshape(gains.shape[1:])).reshape(count, size) for unit in np.eye(size)]
-    matrix = np.stack(columns, axis=1)
-    return 0.5 * (matrix + matrix.mT)

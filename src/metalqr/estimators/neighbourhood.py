@@ -13,10 +13,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from metalqr.lqr import FloatArray
+from metalqr.lqr import FloatArray, LQRTasks
 
 #: Values that depend on the perturbation, one for each task: to be added, subtracted, multiplied and squared.
 Values: TypeAlias = Any
+#: Numbers that the recursions of a rollout keep at once.
+_MAX_BATCH = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -170,3 +172,8 @@ def outer(vectors: FloatArray) -> FloatArray:
 def identity(numbers: FloatArray, size: int) -> FloatArray:
     """A multiple of the identity for each number, shape (I, n, n)."""
     return numbers[:, np.newaxis, np.newaxis] * np.eye(size)
+
+
+def gains_at_once(tasks: LQRTasks, length: int) -> int:
+    """Number of gains for all tasks at which exact quantities of rollouts are computed together."""
+    return max(1, _MAX_BATCH // (tasks.count * tasks.state_dim**2 * (length + 10)))

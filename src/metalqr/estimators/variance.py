@@ -29,6 +29,8 @@ FRAMES, ESTIMATES = 16, 10_000
 MAX_PARTS = 50
 #: Gains with so many entries are integrated over all perturbations without random numbers.
 MAX_EXACT_SIZE = 2
+#: Gains with at most so many entries are expanded to second order by default: it takes as many Hessian products.
+MAX_SECOND_ORDER_SIZE = 16
 #: The exact integral has converged when twice the nodes change no entry by more than this share of the largest.
 _CONVERGED = 1e-12
 #: Perturbed policies of one call that measures.
@@ -93,10 +95,11 @@ def covariance(
         - ``second_order``: the same with the second derivatives of J and V, up to :math:`O(r^2)`.
         - ``integrated``: exact moments of the costs of perturbed policies. For n <= 2 they are integrated over all
           perturbations, by a rule that is exact for polynomials as J and V are; otherwise averaged over ``repeats``
-          random orthonormal frames, with a standard error by the jackknife. The term in :math:`1/r^2` is constant on a
-          frame, and has no error but that of its change with U.
+          random orthonormal frames, 2 n gains each, with a standard error by the jackknife. On every frame the mean of
+          :math:`U U^\top` is exact, so that the term in :math:`1/r^2` has no error.
         - ``measured``: sample covariance of ``repeats`` simulated estimates.
-        - ``auto``: ``integrated`` for n <= 2, otherwise ``leading``; ``measured`` if the estimator states no formula.
+        - ``auto``: ``integrated`` for n <= 2, ``second_order`` for n <= 16, otherwise ``leading``; ``measured`` if no
+          formula is known.
     repeats : int, optional
         Random frames, by default 16, or estimates, by default 10^4; at least 2.
     seed : int
@@ -121,7 +124,7 @@ def covariance(
     >>> settings = MetaSettings(learning_rate=1.0e-3, adaptation_rate=0.0, estimator="two_point")
     >>> found = covariance(tasks, [[0.1]], settings)
     >>> found.kind, f"{found.matrix.item():.3f}"
-    ('exact', '0.201')
+    ('exact', '0.163')
     """
     if how not in get_args(How):
         raise ValueError(f"how: {how!r} is not one of {', '.join(get_args(How))}")
@@ -129,21 +132,27 @@ def covariance(
     old = None if before is None else gains_per_task(tasks, before, name="before")
     count = None if repeats is None else whole_number("repeats", repeats, 2)
     estimate = _Estimate(tasks, gains, old, settings)
-    is_small = gains[0].size <= MAX_EXACT_SIZE
+    size = gains[0].size
+    chosen = _cheapest(size) if how == "auto" else how
     # An overflow shows in the result.
     with np.errstate(over="ignore", invalid="ignore"):
-        if how == "measured":
+        if chosen == "measured":
             found = None
-        elif is_small and how in ("auto", "integrated"):
-            found = estimate.exact()
-        elif how == "integrated":
-            found = estimate.averaged(count or FRAMES, seed)
+        elif chosen == "integrated":
+            found = estimate.exact() if size <= MAX_EXACT_SIZE else estimate.averaged(count or FRAMES, seed)
         else:
-            found = estimate.expanded(how == "second_order")
+            found = estimate.expanded(curvature=chosen == "second_order")
         if found is None and how not in ("auto", "measured"):
             reason = f"no formula is known for the estimator {settings.estimator} with these settings"
             raise ValueError(f"how: {how!r} is impossible, as {reason}; choose 'measured'")
         return found or estimate.measured(count or ESTIMATES, seed)
+
+
+def _cheapest(size: int) -> How:
+    """The cheapest way that is accurate, for gains with so many entries."""
+    if size <= MAX_EXACT_SIZE:
+        return "integrated"
+    return "second_order" if size <= MAX_SECOND_ORDER_SIZE else "leading"
 
 
 class _Estimate:
