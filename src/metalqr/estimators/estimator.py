@@ -135,9 +135,7 @@ class Estimator(Plugin):
             variance = variance - product * near.difference_variance()
         else:
             return None
-        return (
-            near.leave_one_out(mean, variance) if self.leaves_one_out else near.terms(mean, variance)
-        )
+        return near.leave_one_out(mean, variance) if self.leaves_one_out else near.terms(mean, variance)
 
     def gradients(
         self,

@@ -44,23 +44,6 @@ class DirectionLaw:
         return float(self.weights @ self.lengths**4) / mean_square**2
 
 
-def direction_law(name: str, radius: float, size: int, nodes: int) -> DirectionLaw | None:
-    """The distribution of the perturbations of a name, for gains with so many entries; None if it is not known.
-
-    Where the length varies, Gauss' rule of so many nodes is exact for polynomials in it of degree below four times
-    that.
-    """
-    if name in ("sphere", "orthogonal"):
-        return DirectionLaw(np.array([radius]), np.ones(1), size if name == "orthogonal" else 1)
-    if name == "gaussian":
-        from scipy.special import roots_genlaguerre
-
-        # Half the square of the norm of n standard normals has the gamma distribution of shape n/2.
-        halves, weights = roots_genlaguerre(nodes, size / 2 - 1)
-        return DirectionLaw(radius * np.sqrt(2 * halves / size), weights / weights.sum())
-    return None
-
-
 class Neighbourhood(ABC):
     r"""The costs of rollouts around a gain, for the covariance of one estimate from M perturbations.
 

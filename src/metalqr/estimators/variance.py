@@ -16,7 +16,7 @@ from metalqr.estimators.cubature import Cubature, regular_frames
 from metalqr.estimators.estimator import Direction, Estimator, Memory
 from metalqr.estimators.expansion import Expansion
 from metalqr.estimators.meta import Batch, estimate_task_gradients
-from metalqr.estimators.neighbourhood import DirectionLaw, Neighbourhood, direction_law
+from metalqr.estimators.neighbourhood import DirectionLaw, Neighbourhood
 from metalqr.lqr import FloatArray, LQRTasks, gains_per_task, tiled
 from metalqr.simulation.streams import Stream, Use
 
@@ -70,8 +70,8 @@ def covariance(
 
     That is the estimate of the method ``mean_cost``, before the tasks are averaged: from ``perturbations`` (M)
     perturbations with ``estimator``, ``smoothing_radius`` (r) and ``rollout_length`` (:math:`\ell`) of the settings.
-    For the inner layer, give its numbers as those of the outer one. With n = dk, and with
-    J, V and g the mean, variance and gradient of the rollout's cost at K, the leading terms are
+    For the inner layer, give its numbers as those of the outer one. With n = dk, and with J, V and g the mean, variance
+    and gradient of the rollout's cost at K, the leading terms are
 
     .. math::
 
@@ -81,7 +81,8 @@ def covariance(
         + \frac1M \left( \frac{n}{n+2} (\|g\|^2 I + 2 g g^\top) - g g^\top \right),
 
     for independent uniform perturbations; of the terms that do not grow as r shrinks, ``leading`` leaves out those of
-    the second derivatives of J and V, a share of :math:`O(r^2)`.
+    the second derivatives of J and V, a share of :math:`O(r^2)`. ``docs/theory.md`` has the forms of the other
+    estimators, and of other directions.
 
     Parameters
     ----------
@@ -242,8 +243,7 @@ class _Estimate:
 
     def _near(self, make: Callable[[FloatArray, DirectionLaw], N], nodes: int) -> N | None:
         """The costs around the gain, and those around the gain before; None if the perturbations are not known."""
-        radius, directions = self._settings.smoothing_radius, getattr(self._settings, "directions", "sphere")
-        law = direction_law(directions, radius, self._size, nodes)
+        law = self._estimator.directions.law(self._settings.smoothing_radius, self._size, nodes)
         if law is None:
             return None
         near = make(self._gains, law)

@@ -1,6 +1,5 @@
 """The covariance of an estimate, in closed form and integrated, against simulated estimates and formulas by hand."""
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -9,18 +8,16 @@ from numpy.testing import assert_allclose, assert_array_equal
 from systems import Array, similar_tasks, stable_gain
 
 from metalqr import MetaSettings, estimators, lqr
-from metalqr.common.frames import orthonormal_frames
 from metalqr.config import registries
-from metalqr.estimators.cubature import Cubature, regular_frames
+from metalqr.estimators.directions.directions import Directions
 from metalqr.estimators.estimator import Estimator, Memory
 from metalqr.estimators.expansion import Expansion
-from metalqr.estimators.neighbourhood import Neighbourhood, direction_law
 from metalqr.estimators.one_point import OnePoint
-from metalqr.estimators.two_point import TwoPoint
 from metalqr.lqr import LQRTasks
 
 SETTINGS = MetaSettings(learning_rate=1.0, adaptation_rate=0.0, perturbations=5, rollout_length=4, smoothing_radius=0.2)
 CLOSED: list[estimators.How] = ["leading", "second_order"]
+WAYS: list[estimators.How] = ["integrated", "second_order", "leading"]
 SIZES = [(1, 1), (2, 1), (2, 2), (3, 2)]
 BOTH = pytest.mark.parametrize("estimator", ["one_point", "two_point"])
 
@@ -131,34 +128,6 @@ def test_planar_covariance_is_an_integral_over_the_circle(radius: float) -> None
     assert_allclose(found.matrix, expected, rtol=1e-10, atol=1e-10 * expected.max())
 
 
-class Baseline(Estimator):
-    """The one-point estimator with the mean of the other values as baseline."""
-
-    weights = None
-
-    def coefficients(self, values: Array, memory: Memory, tasks: Any) -> tuple[Array, Memory]:
-        count = values.shape[-1]
-        return (values[:, 0] - values[:, 0].mean(axis=1, keepdims=True)) * count / (count - 1), memory
-
-    def covariance(self, near: Neighbourhood) -> Array:
-        return near.leave_one_out(near.cost(), near.variance())
-
-
-class Residual(Estimator):
-    """The one-point estimator less the value of an iteration before."""
-
-    weights = None
-
-    def coefficients(self, values: Array, memory: Memory, tasks: Any) -> tuple[Array, Memory]:
-        return values[:, 0] - memory.get("values", np.zeros_like(values[:, 0])), {"values": values[:, 0]}
-
-    def covariance(self, near: Neighbourhood) -> Array:
-        old = near.before
-        level = old.mean(old.cost())
-        spread = old.mean((old.cost() - level) ** 2 + old.variance())
-        return near.terms(near.cost() - level, near.variance() + spread)
-
-
 @pytest.mark.parametrize("dims", SIZES)
 def test_terms_that_grow_as_the_radius_shrinks_are_those_of_the_literature(dims: tuple[int, int]) -> None:
     """n (J² + V)/(r² M), n V/(r² (M - 1)), n V/(2 r² M), n (V + V' + (J - J')²)/(r² M), in every direction."""
@@ -167,177 +136,83 @@ def test_terms_that_grow_as_the_radius_shrinks_are_those_of_the_literature(dims:
     (J, V), (J_old, V_old) = (
         (lqr.finite_horizon_cost(tasks, at, 4), lqr.rollout_variance(tasks, at, 4)) for at in (K, 0.5 * K)
     )
-    forms: dict[type[Estimator], Array] = {
-        OnePoint: (J**2 + V) / M,
-        TwoPoint: V / (2 * M),
-        Baseline: V / (M - 1),
-        Residual: (V + V_old + (J - J_old) ** 2) / M,
+    forms = {
+        "one_point": (J**2 + V) / M,
+        "two_point": V / (2 * M),
+        "one_point_baseline": V / (M - 1),
+        "residual": (V + V_old + (J - J_old) ** 2) / M,
     }
-    settings = SETTINGS.replace(smoothing_radius=r)
     diagonals = {}
     for estimator, expected in forms.items():
-        near = _expansion(tasks, K, settings, "sphere", before=0.5 * K)
-        found = estimator(settings).covariance(near)
-        assert found is not None
-        assert_allclose(
-            found, n / r**2 * expected[:, np.newaxis, np.newaxis] * unit, rtol=1e-7, atol=1e-4 * found.max()
-        )
+        settings = SETTINGS.replace(estimator=estimator, smoothing_radius=r)
+        found = estimators.covariance(tasks, K, settings, how="leading", before=0.5 * K).matrix
+        scaled = n / r**2 * expected[:, np.newaxis, np.newaxis] * unit
+        assert_allclose(found, scaled, rtol=1e-7, atol=1e-7 * scaled.max())
         diagonals[estimator] = found[:, 0, 0]
-    assert_allclose(diagonals[OnePoint] / diagonals[Baseline], (M - 1) / M * (J**2 + V) / V, rtol=1e-7)
+    factor = (M - 1) / M * (J**2 + V) / V
+    assert_allclose(diagonals["one_point"] / diagonals["one_point_baseline"], factor, rtol=1e-7)
 
 
-# --- other coefficients, noise and directions, against plain simulation ---
-
-
-def _expansion(
-    tasks: LQRTasks,
-    K: Array,
-    settings: MetaSettings,
-    directions: str,
-    curvature: bool = False,
-    before: Array | None = None,
-) -> Expansion:
-    r, size = settings.smoothing_radius, K[0].size
-    law = direction_law(directions, r, size, nodes=8)
-    assert law is not None
-    around = settings.rollout_length, settings.perturbations, r, law, curvature
-    near = Expansion(tasks, K, *around)
-    near.before = near if before is None else Expansion(tasks, before, *around)
-    return near
-
-
-def _cubature(
-    tasks: LQRTasks, K: Array, settings: MetaSettings, directions: str, frames: int, before: Array | None = None
-) -> Cubature:
-    r, size = settings.smoothing_radius, K[0].size
-    law = direction_law(directions, r, size, nodes=8)
-    assert law is not None
-    around = settings.rollout_length, settings.perturbations, r, law, orthonormal_frames(frames, size, size, 5)
-    near = Cubature(tasks, K, *around)
-    near.before = near if before is None else Cubature(tasks, before, *around)
-    return near
-
-
-def _draw(directions: str, rng: np.random.Generator, repeats: int, count: int, size: int) -> Array:
-    """Perturbations of unit radius, shape (repeats, M, n)."""
-    if directions == "orthogonal":
-        blocks = rng.standard_normal((repeats, -(-count // size), size, size))
-        found, R = np.linalg.qr(blocks)
-        signed = found * np.sign(np.einsum("...aa->...a", R))[..., np.newaxis, :]
-        return signed.mT.reshape(repeats, -1, size)[:, :count]
-    normals = rng.standard_normal((repeats, count, size))
-    if directions == "gaussian":
-        return normals / np.sqrt(size)
-    return normals / np.linalg.norm(normals, axis=2, keepdims=True)
-
-
-def _rollouts(tasks: LQRTasks, gains: Array, length: int, rng: np.random.Generator) -> Array:
-    """Cost of one rollout of the first task for gains (s, ..., k, d), under the same noise along the first axis."""
-    A, B, Q, R = tasks.A[0], tasks.B[0], tasks.Q[0], tasks.R[0]
-    shape = gains.shape[1:-2]
-    x = rng.standard_normal((*shape, len(A))) @ np.linalg.cholesky(tasks.Sigma0[0]).T
-    x, cost = np.broadcast_to(x, (len(gains), *x.shape)), np.zeros(gains.shape[:-2])
-    for _ in range(length):
-        noise = rng.standard_normal((*shape, len(A))) @ np.linalg.cholesky(tasks.Psi[0]).T
-        x = np.einsum("...ab,...b->...a", A - B @ gains, x) + noise
-        u = np.einsum("...ab,...b->...a", gains, x)
-        cost = cost + np.einsum("...a,ab,...b->...", x, Q, x) + np.einsum("...a,ab,...b->...", u, R, u)
-    return cost / length
-
-
-def _simulated(
-    estimator: Estimator,
-    tasks: LQRTasks,
-    gains: list[Array],
-    directions: str,
-    common_noise: bool,
-    repeats: int = 20_000,
-) -> estimators.Covariance:
-    """Sample covariance of plain estimates at the last of some gains, an iteration at each."""
-    rng, settings = np.random.default_rng(7), estimator.settings
-    memory: Memory = {}
-    r, M, shape = settings.smoothing_radius, settings.perturbations, gains[0].shape[1:]
-    size = shape[0] * shape[1]
-    estimates: Array = np.empty(0)
-    for K in gains:
-        U = r * _draw(directions, rng, repeats, M, size).reshape(repeats, M, *shape)
-        points = np.stack([K[0] + sign * U for sign in estimator.signs])
-        roll = functools.partial(_rollouts, tasks, length=settings.rollout_length, rng=rng)
-        values = roll(points) if common_noise else np.concatenate([roll(each[np.newaxis]) for each in points])
-        coefficients, memory = estimator.coefficients(values.swapaxes(0, 1), memory, np.zeros(repeats, dtype=np.int64))
-        estimates = size / (r**2 * M) * np.einsum("nm,nma->na", coefficients, U.reshape(repeats, M, size))
-    centred = estimates - estimates.mean(axis=0)
-    products = np.einsum("na,nb->nab", centred, centred)
-    error = products.std(axis=0) / np.sqrt(repeats)
-    return estimators.Covariance(products.mean(axis=0)[np.newaxis], error[np.newaxis], "measured")
-
-
-def _noisy(estimator: type[Estimator], settings: MetaSettings, common_noise: bool) -> Estimator:
-    """An estimator whose pairs share their noise, or not."""
-    made = estimator(settings)
-    vars(made)["sharing"] = 2 if common_noise else 1
-    return made
+# --- every estimator with every distribution of perturbations ---
 
 
 CASES = [
-    (estimator, directions, common_noise)
-    for directions in ("sphere", "gaussian", "orthogonal")
+    SETTINGS.replace(estimator=estimator, directions=directions, common_noise=common_noise)
+    for directions in registries.directions.names()
     for estimator, common_noise in (
-        (OnePoint, False),
-        (Baseline, False),
-        (TwoPoint, False),
-        (TwoPoint, True),
-        (Residual, False),
+        ("one_point", False),
+        ("one_point_baseline", False),
+        ("two_point", False),
+        ("two_point", True),
+        ("residual", False),
     )
 ]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("estimator", "directions", "common_noise"), CASES)
-@pytest.mark.parametrize("dims", SIZES[1:])
-def test_covariance_is_that_of_plain_estimates(
-    estimator: type[Estimator], directions: str, common_noise: bool, dims: tuple[int, int]
-) -> None:
-    """M = 5, so that blocks of two and four end in an incomplete one; integrated over frames, whose error is small."""
+EVERY = pytest.mark.parametrize(
+    "settings", CASES, ids=[f"{each.estimator}-{each.directions}-{each.common_noise}" for each in CASES]
+)
+
+
+def _estimator(settings: MetaSettings) -> Estimator:
+    return registries.estimators.get(settings.estimator)(settings)
+
+
+@EVERY
+@pytest.mark.parametrize("dims", [(2, 1), (3, 2)])
+def test_covariance_is_that_of_repeated_estimates(settings: MetaSettings, dims: tuple[int, int]) -> None:
+    """M = 5, so that a block of two is followed by a single one, or a block of six is incomplete."""
     tasks, K = _problem(dims, count=1)
     # The squares of estimates along normal perturbations have such heavy tails that a larger radius would show nothing.
-    settings = SETTINGS.replace(smoothing_radius=0.05 if directions == "gaussian" else 0.2)
-    before, made = 0.5 * K, _noisy(estimator, settings, common_noise)
-    found = _simulated(made, tasks, [before, K], directions, common_noise)
-    exact = made.covariance(_cubature(tasks, K, settings, directions, 400, before))
-    assert exact is not None
-    _agree(found, exact, 0.005)
+    settings = settings.replace(smoothing_radius=0.05 if settings.directions == "gaussian" else 0.2)
+    integrated = estimators.covariance(tasks, K, settings, how="integrated", repeats=600, before=0.5 * K)
+    simulated = estimators.covariance(tasks, K, settings, how="measured", repeats=20_000, before=0.5 * K)
+    _agree(simulated, integrated.matrix, 0.005 if integrated.kind == "measured" else 0.0)
 
 
-@pytest.mark.parametrize(("estimator", "directions", "common_noise"), CASES)
+@EVERY
 @pytest.mark.parametrize("dims", [(1, 1), (2, 2)])
-def test_integrated_covariance_tends_to_the_expansion(
-    estimator: type[Estimator], directions: str, common_noise: bool, dims: tuple[int, int]
-) -> None:
+def test_integrated_covariance_tends_to_the_expansion(settings: MetaSettings, dims: tuple[int, int]) -> None:
     """At r = 1e-3, up to O(r²) of the terms of O(1), and the error of their mean over frames."""
-    tasks, K = _problem(dims)
-    before, settings = 0.5 * K, SETTINGS.replace(smoothing_radius=1e-3)
-    made = _noisy(estimator, settings, common_noise)
-    near = _cubature(tasks, K, settings, directions, 100, before)
-    exact = made.covariance(near)
-    expanded = made.covariance(_expansion(tasks, K, settings, directions, curvature=True, before=before))
-    assert exact is not None
-    assert expanded is not None
-    rests = np.array([made.covariance(near.without(part, 50)) for part in range(50)])
-    error = np.sqrt(49 * rests.var(axis=0))
-    constant = estimator(settings).covariance(_expansion(tasks, K, settings, directions, before=before))
-    assert constant is not None
+    tasks, K = _problem(dims, count=1)
+    settings = settings.replace(smoothing_radius=1e-3)
+    exact, expanded, constant = (
+        estimators.covariance(tasks, K, settings, how=how, repeats=100, before=0.5 * K) for how in WAYS
+    )
+    order_1 = expanded.matrix if settings.common_noise else expanded.matrix - constant.matrix
     # Rounding is of the costs, whose squares and differences are multiplied by n²/r².
-    allowed = 1e-4 * np.abs(expanded - constant).max() + 1e-12 * np.abs(exact).max()
-    assert (np.abs(exact - expanded) < 4.5 * error + allowed).all()
+    allowed = 1e-4 * np.abs(order_1).max() + 1e-12 * np.abs(exact.matrix).max()
+    assert (np.abs(exact.matrix - expanded.matrix) < 4.5 * exact.standard_error + allowed).all()
 
 
-@pytest.mark.parametrize("estimator", [OnePoint, Baseline, TwoPoint])
+@pytest.mark.parametrize("estimator", ["one_point", "one_point_baseline", "two_point"])
 @pytest.mark.parametrize("count", [2, 3])
-def test_orthogonal_blocks_in_the_plane_are_integrated_exactly(estimator: type[Estimator], count: int) -> None:
+def test_orthogonal_blocks_in_the_plane_are_integrated_exactly(estimator: str, count: int) -> None:
     """A frame, or a frame and a single direction, over all angles and signs; the mean and the noise apart."""
     tasks, K = _problem((2, 1), count=1)
-    r, made = 0.5, estimator(SETTINGS.replace(smoothing_radius=0.5, perturbations=count))
+    r = 0.5
+    settings = SETTINGS.replace(estimator=estimator, directions="orthogonal", smoothing_radius=r, perturbations=count)
+    made = _estimator(settings)
     angles = 2 * np.pi * np.arange(24) / 24
     circle = r * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     turned = circle @ np.array([[0.0, 1.0], [-1.0, 0.0]])
@@ -357,67 +232,76 @@ def test_orthogonal_blocks_in_the_plane_are_integrated_exactly(estimator: type[E
     )
     means = np.einsum("sva,sv->sa", linear, J.reshape(len(sets), -1))
     noise = np.einsum("sva,svb,sv->ab", linear, linear, V.reshape(len(sets), -1)) / len(sets)
-    law = direction_law("orthogonal", r, 2, nodes=1)
-    assert law is not None
-    found = made.covariance(Cubature(tasks, K, 4, count, r, law, regular_frames(2, 6)))
-    assert found is not None
-    assert_allclose(found[0], np.cov(means.T, bias=True) + noise, rtol=1e-10, atol=1e-10 * noise.max())
+    found = estimators.covariance(tasks, K, settings)
+    assert found.kind == "exact"
+    assert_allclose(found.matrix[0], np.cov(means.T, bias=True) + noise, rtol=1e-10, atol=1e-10 * noise.max())
 
 
-def test_orthogonal_directions_leave_a_linear_function_exact() -> None:
+@pytest.mark.parametrize(("count", "is_zero"), [(6, True), (12, True), (3, False)])
+def test_orthogonal_directions_leave_a_linear_function_exact(count: int, is_zero: bool) -> None:
     """A whole frame and no noise: the two-point estimate of a linear function is its gradient. Half a frame is not."""
     tasks, K = _problem((3, 2))
-    for count, is_zero in ((6, True), (12, True), (3, False)):
-        near = _expansion(tasks, K, SETTINGS.replace(perturbations=count), "orthogonal")
-        found = near.terms(0.5 * (near.cost(1) - near.cost(-1)), 0.0 * near.variance())
-        scale = np.square(lqr.finite_horizon_gradient(tasks, K, 4)).sum()
-        assert (np.abs(found).max() < 1e-13 * scale) == is_zero
+    law = _estimator(SETTINGS.replace(directions="orthogonal")).directions.law(0.2, 6, 1)
+    assert law is not None
+    near = Expansion(tasks, K, 4, count, 0.2, law)
+    found = near.terms(0.5 * (near.cost(1) - near.cost(-1)), 0.0 * near.variance())
+    scale = np.square(lqr.finite_horizon_gradient(tasks, K, 4)).sum()
+    assert (np.abs(found).max() < 1e-13 * scale) == is_zero
 
 
-def test_common_noise_lowers_the_covariance_at_every_gain() -> None:
+@pytest.mark.parametrize("directions", registries.directions.names())
+@pytest.mark.parametrize("how", CLOSED)
+def test_common_noise_lowers_the_covariance_at_every_gain(directions: str, how: estimators.How) -> None:
     tasks, K = _problem((3, 2))
+    settings = SETTINGS.replace(estimator="two_point", directions=directions)
     for share in (-1.0, 0.0, 0.5, 1.0, 3.0):
-        near = _expansion(tasks, share * K, SETTINGS, "sphere")
-        apart, common = (_noisy(TwoPoint, SETTINGS, common_noise).covariance(near) for common_noise in (False, True))
-        assert apart is not None
-        assert common is not None
+        apart, common = (
+            estimators.covariance(tasks, share * K, settings.replace(common_noise=common_noise), how=how).matrix
+            for common_noise in (False, True)
+        )
         assert (np.linalg.eigvalsh(apart - common) > 0).all()
 
 
 # --- what it refuses, and what it makes of the rest ---
 
 
-@pytest.fixture
-def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Estimators of which only the values are known, and the one with a memory."""
+class Root(OnePoint):
+    """An estimator of which no covariance is known."""
 
-    class Unknown(OnePoint):
-        def coefficients(self, values: Array, memory: Memory, tasks: Any) -> tuple[Array, Memory]:
-            return np.sqrt(values[:, 0]), memory
-
-    monkeypatch.setitem(registries.estimators._registered, "unknown", Unknown)
-    monkeypatch.setitem(registries.estimators._registered, "lagged", Residual)
+    def coefficients(self, values: Array, memory: Memory, tasks: Any) -> tuple[Array, Memory]:
+        return np.sqrt(values[:, 0]), memory
 
 
-@pytest.mark.usefixtures("plugins")
-def test_estimator_without_a_formula_is_measured() -> None:
+class Axes(Directions):
+    """Directions along single entries, which are not uniform."""
+
+    def from_normals(self, normals: Array) -> Array:
+        flat = normals.reshape(*normals.shape[:2], -1)
+        largest = np.eye(flat.shape[-1])[np.abs(flat).argmax(axis=-1)]
+        return (largest * np.sign(flat)).reshape(normals.shape)
+
+
+@pytest.mark.parametrize("changes", [{"estimator": "root"}, {"directions": "axes"}])
+def test_what_no_formula_is_known_for_is_measured(changes: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registries.estimators._registered, "root", Root)
+    monkeypatch.setitem(registries.directions._registered, "axes", Axes)
     tasks, K = _problem((1, 1))
-    settings = SETTINGS.replace(estimator="unknown")
+    settings = SETTINGS.replace(**changes)
     found = estimators.covariance(tasks, K, settings, repeats=50)
     assert found.kind == "measured"
     assert (found.standard_error > 0).all()
     assert_array_equal(found.matrix, estimators.covariance(tasks, K, settings, repeats=50, how="measured").matrix)
     assert (found.matrix != estimators.covariance(tasks, K, settings, repeats=50, seed=1).matrix).all()
-    with pytest.raises(
-        ValueError, match=r"how: 'leading' is impossible, as no formula .* unknown .*; choose 'measured'"
-    ):
-        estimators.covariance(tasks, K, settings, how="leading")
+    for how in WAYS:
+        with pytest.raises(
+            ValueError, match=f"how: '{how}' is impossible, as no formula is known .*; choose 'measured'"
+        ):
+            estimators.covariance(tasks, K, settings, how=how)
 
 
-@pytest.mark.usefixtures("plugins")
 def test_estimator_with_a_memory_is_measured_after_an_iteration_before() -> None:
     tasks, K = _problem((2, 1))
-    settings = SETTINGS.replace(estimator="lagged")
+    settings = SETTINGS.replace(estimator="residual")
     for before in (None, 0.2 * K):
         exact = estimators.covariance(tasks, K, settings, before=before)
         assert exact.kind == "exact"
@@ -426,8 +310,7 @@ def test_estimator_with_a_memory_is_measured_after_an_iteration_before() -> None
 
 def test_covariance_is_infinite_where_costs_overflow() -> None:
     tasks, _ = _problem((2, 2))
-    ways: list[estimators.How] = ["leading", "second_order", "integrated"]
-    for how in ways:
+    for how in WAYS:
         found = estimators.covariance(tasks, np.full((2, 2), 1e160), SETTINGS, how=how)
         assert not np.isfinite(np.einsum("iaa->ia", found.matrix)).any()
 
