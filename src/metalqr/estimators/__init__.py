@@ -7,9 +7,13 @@ from metalqr.common.lazy import lazy_names
 if TYPE_CHECKING:
     from metalqr.estimators.estimator import Estimator
     from metalqr.estimators.meta import estimate_gradient, estimate_meta_gradient, estimate_with_counts
+    from metalqr.estimators.variance import Covariance, How, covariance
 
 __all__ = [
+    "Covariance",
     "Estimator",
+    "How",
+    "covariance",
     "estimate_gradient",
     "estimate_meta_gradient",
     "estimate_with_counts",
@@ -18,7 +22,10 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
+        "Covariance": "metalqr.estimators.variance",
         "Estimator": "metalqr.estimators.estimator",
+        "How": "metalqr.estimators.variance",
+        "covariance": "metalqr.estimators.variance",
         **dict.fromkeys(
             ("estimate_gradient", "estimate_meta_gradient", "estimate_with_counts"), "metalqr.estimators.meta"
         ),

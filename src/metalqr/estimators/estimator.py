@@ -13,6 +13,7 @@ from metalqr.config.registry import Plugin
 if TYPE_CHECKING:
     from metalqr.config.algorithm import Layer, MetaSettings
     from metalqr.estimators.directions.directions import Directions
+    from metalqr.estimators.neighbourhood import Neighbourhood
     from metalqr.simulation.simulator import Simulator
     from metalqr.simulation.streams import Stream
 
@@ -113,6 +114,28 @@ class Estimator(Plugin):
             count = coefficients.shape[1]
             coefficients = (coefficients - coefficients.mean(axis=1, keepdims=True)) * (count / (count - 1))
         return coefficients, memory
+
+    def covariance(self, near: "Neighbourhood") -> Array | None:
+        """Covariance of one estimate without adaptation, (I, dk, dk), from the costs around the gain.
+
+        It is known for weighted sums of values. An estimator with other coefficients states it by their mean and
+        variance at a given perturbation, and :meth:`metalqr.estimators.neighbourhood.Neighbourhood.terms`. None if it
+        is not known: :func:`metalqr.estimators.covariance` then measures it.
+        """
+        if self.weights is None or type(self).coefficients is not Estimator.coefficients:
+            return None
+        values = list(zip(self.weights, self.signs, strict=True))
+        mean: Any = sum(weight * near.cost(sign) for weight, sign in values)
+        if self.sharing == 1:
+            variance: Any = sum(weight**2 * near.variance(sign) for weight, sign in values)
+        elif set(self.signs) == {1, -1} and len(self.signs) == 2:
+            # The covariance of two values is half of what the variance of their difference lacks to the sum of theirs.
+            total, product = sum(self.weights), math.prod(self.weights)
+            variance = sum(weight * total * near.variance(sign) for weight, sign in values)
+            variance = variance - product * near.difference_variance()
+        else:
+            return None
+        return near.leave_one_out(mean, variance) if self.leaves_one_out else near.terms(mean, variance)
 
     def gradients(
         self,

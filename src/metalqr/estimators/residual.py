@@ -1,12 +1,15 @@
 """The residual zeroth-order estimator: one rollout a perturbation, against the rollout of the iteration before."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metalqr.config.registries import estimators
 from metalqr.estimators.estimator import Array, Estimator, Memory
+
+if TYPE_CHECKING:
+    from metalqr.estimators.neighbourhood import Neighbourhood
 
 
 @estimators.register("residual")
@@ -27,6 +30,13 @@ class Residual(Estimator):
     inner_default = "one_point_baseline"
     is_outer_only = True
     needs = "memory of the costs of the iteration before"
+
+    def covariance(self, near: "Neighbourhood") -> Array:
+        """As :meth:`metalqr.estimators.Estimator.covariance`; the old value varies independently of the new one."""
+        old = near.before
+        level = old.mean(old.cost())
+        spread = old.mean((old.cost() - level) ** 2 + old.variance())
+        return near.terms(near.cost() - level, near.variance() + spread)
 
     def coefficients(self, values: Array, memory: Memory, tasks: NDArray[Any]) -> tuple[Array, Memory]:
         """The differences, and the costs for the next iteration; of a task drawn twice, those of its last place."""

@@ -28,6 +28,12 @@ from metalqr.lqr.finite_horizon import (
 )
 from metalqr.lqr.lyapunov import LyapunovSolver
 from metalqr.lqr.optimality import at_optimum
+from metalqr.lqr.rollout_variance import (
+    rollout_difference_variance,
+    rollout_gradient_covariance,
+    rollout_variance,
+    rollout_variance_gradient,
+)
 from metalqr.lqr.stability import (
     UnstablePolicyError,
     closed_loop,
@@ -62,6 +68,10 @@ __all__ = [
     "hessian_vector_product",
     "is_stabilising",
     "largest_stable_step",
+    "rollout_difference_variance",
+    "rollout_gradient_covariance",
+    "rollout_variance",
+    "rollout_variance_gradient",
     "spectral_radius",
     "state_covariance",
     "third_derivative",

@@ -50,7 +50,7 @@ def finite_horizon_gradient(tasks: LQRTasks, K: ArrayLike, length: int) -> Float
     gains = gains_per_task(tasks, K)
     with np.errstate(over="ignore", invalid="ignore"):
         closed, weight = closed_loop(tasks, gains), state_and_input_weight(tasks, gains)
-        covariances = _covariances(tasks, closed, length)
+        covariances = state_covariances(closed, tasks.Sigma0, tasks.Psi, length)
         value, cross = np.zeros_like(weight), np.zeros_like(weight)
         for covariance in reversed(covariances[:-1]):
             value = weight + closed.mT @ value @ closed
@@ -69,7 +69,7 @@ def finite_horizon_hessian_vector_product(tasks: LQRTasks, K: ArrayLike, X: Arra
     with np.errstate(over="ignore", invalid="ignore"):
         closed, weight = closed_loop(tasks, gains), state_and_input_weight(tasks, gains)
         closed_change, weight_change = -tasks.B @ direction, with_transposed(direction.mT @ tasks.R @ gains)
-        covariances = _covariances(tasks, closed, length)
+        covariances = state_covariances(closed, tasks.Sigma0, tasks.Psi, length)
         changes = [np.zeros_like(weight)]
         for covariance in covariances[:-1]:
             step = with_transposed(closed_change @ covariance @ closed.mT)
@@ -85,9 +85,9 @@ def finite_horizon_hessian_vector_product(tasks: LQRTasks, K: ArrayLike, X: Arra
         return 2.0 / length * (state_part - tasks.B.mT @ cross_change)
 
 
-def _covariances(tasks: LQRTasks, closed: FloatArray, length: int) -> list[FloatArray]:
+def state_covariances(closed: FloatArray, initial: FloatArray, noise: FloatArray, length: int) -> list[FloatArray]:
     """The covariances of the states from the initial one on, each of shape (I, d, d)."""
-    covariances = [tasks.Sigma0]
+    covariances = [initial]
     for _ in range(length):
-        covariances.append(closed @ covariances[-1] @ closed.mT + tasks.Psi)
+        covariances.append(closed @ covariances[-1] @ closed.mT + noise)
     return covariances

@@ -79,6 +79,8 @@ class Use(enum.IntEnum):
     """The adaptations of a run's gains in :mod:`metalqr.evaluation.guarantees`."""
     ESTIMATION_ERROR = 32
     """The repeats of :mod:`metalqr.evaluation.estimation_error`."""
+    COVARIANCE = 48
+    """The repeats of :func:`metalqr.estimators.covariance`."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from metalqr.config.registry import Plugin
 if TYPE_CHECKING:
     from metalqr.config.algorithm import MetaSettings
     from metalqr.estimators.estimator import Array
+    from metalqr.estimators.neighbourhood import DirectionLaw
     from metalqr.simulation.streams import Draws
 
 
@@ -31,6 +32,14 @@ class Directions(Plugin):
     def __init__(self, settings: "MetaSettings") -> None:
         self.settings = settings
         self.own = settings.of(type(self))
+
+    def law(self, radius: float, size: int, nodes: int) -> "DirectionLaw | None":
+        """The lengths and blocks of perturbations of uniform direction, for gains with so many entries.
+
+        Nodes are those of a quadrature rule where the length varies. None if the direction is not uniform, or not
+        known: the covariance of an estimate is then measured.
+        """
+        return None
 
     def from_normals(self, normals: "Array") -> "Array":
         """Perturbations for r = 1 from as many matrices of standard normals (P, M, k, d): M around each of P gains."""

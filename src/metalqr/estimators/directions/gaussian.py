@@ -9,6 +9,7 @@ from metalqr.estimators.directions.directions import Directions
 
 if TYPE_CHECKING:
     from metalqr.estimators.estimator import Array
+    from metalqr.estimators.neighbourhood import DirectionLaw
 
 
 @directions.register("gaussian")
@@ -23,6 +24,18 @@ class Gaussian(Directions):
 
     rotation_invariant = True
     is_compiled = True
+
+    def law(self, radius: float, size: int, nodes: int) -> "DirectionLaw":
+        r"""Gauss' rule: :math:`\|U\|^2 dk / 2 r^2` has the gamma distribution of shape dk/2.
+
+        It is exact for even polynomials in the length of degree below four times the nodes.
+        """
+        from scipy.special import roots_genlaguerre
+
+        from metalqr.estimators.neighbourhood import DirectionLaw
+
+        halves, weights = roots_genlaguerre(nodes, size / 2 - 1)
+        return DirectionLaw(radius * np.sqrt(2 * halves / size), weights / weights.sum())
 
     def from_normals(self, normals: "Array") -> "Array":
         """The normals, scaled."""

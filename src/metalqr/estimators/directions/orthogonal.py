@@ -2,11 +2,14 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from metalqr.config.registries import directions
 from metalqr.estimators.directions.directions import Directions
 
 if TYPE_CHECKING:
     from metalqr.estimators.estimator import Array
+    from metalqr.estimators.neighbourhood import DirectionLaw
 
 
 @directions.register("orthogonal")
@@ -22,6 +25,12 @@ class Orthogonal(Directions):
     """
 
     rotation_invariant = True
+
+    def law(self, radius: float, size: int, nodes: int) -> "DirectionLaw":
+        """One length, in blocks."""
+        from metalqr.estimators.neighbourhood import DirectionLaw
+
+        return DirectionLaw(np.array([radius]), np.ones(1), block=size)
 
     def from_normals(self, normals: "Array") -> "Array":
         """The columns of Q of the normals' QR decomposition, the diagonal of R positive."""

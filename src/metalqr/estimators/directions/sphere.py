@@ -2,11 +2,14 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from metalqr.config.registries import directions
 from metalqr.estimators.directions.directions import Directions
 
 if TYPE_CHECKING:
     from metalqr.estimators.estimator import Array
+    from metalqr.estimators.neighbourhood import DirectionLaw
     from metalqr.simulation.streams import Draws
 
 
@@ -23,6 +26,12 @@ class Sphere(Directions):
 
     rotation_invariant = True
     is_compiled = True
+
+    def law(self, radius: float, size: int, nodes: int) -> "DirectionLaw":
+        """One length."""
+        from metalqr.estimators.neighbourhood import DirectionLaw
+
+        return DirectionLaw(np.array([radius]), np.ones(1))
 
     def draw(self, draws: "Draws", shape: tuple[int, int], radius: float, together: int) -> "Array":
         """A normalised matrix of normals each."""

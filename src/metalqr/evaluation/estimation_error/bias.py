@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.special import roots_jacobi
 
 from metalqr import lqr
+from metalqr.common.frames import orthonormal_frames
 from metalqr.common.validation import positive
 from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError, common_gain
 from metalqr.objectives import meta
@@ -132,14 +133,12 @@ def _norms(vectors: FloatArray) -> FloatArray:
 
 
 def _orthonormal_frames(shape: tuple[int, ...], seed: int) -> FloatArray:
-    """Random sets of orthonormal gains, distributed without preference, shape (frames, directions, k, d)."""
+    """Random sets of orthonormal gains, shape (frames, directions, k, d)."""
     size = shape[0] * shape[1]
     directions = min(size, MAX_FRAME)
     # At least three, for a meaningful standard error.
     count = max(3, -(-DIRECTIONS // directions))
-    normals = np.random.default_rng(seed).standard_normal((count, size, directions))
-    # Of uniform distribution up to the signs of the columns, which pairs V and -V do not see.
-    return np.linalg.qr(normals)[0].swapaxes(1, 2).reshape(count, directions, *shape)
+    return orthonormal_frames(count, directions, size, seed).reshape(count, directions, *shape)
 
 
 def _lengths_in_ball(size: int) -> tuple[FloatArray, FloatArray]:
