@@ -107,8 +107,8 @@ class Estimator(Plugin):
         if self.weights is None:
             raise NotImplementedError(f"{type(self).__name__} sets no weights, so it must override coefficients")
         coefficients = self.weights[0] * values[:, 0]
-        for weight, value in zip(self.weights[1:], np.moveaxis(values, 1, 0)[1:], strict=True):
-            coefficients = coefficients + weight * value
+        for place in range(1, len(self.weights)):
+            coefficients = coefficients + self.weights[place] * values[:, place]
         if self.leaves_one_out:
             # Each less the mean of the others is M / (M - 1) times it less the mean of all.
             count = coefficients.shape[1]
@@ -153,6 +153,8 @@ class Estimator(Plugin):
         """
         if self.sharing > 1 or sharing > 1:
             require_replay(simulator)
+        if sharing == 1:
+            return self._gradients(simulator, gains, stream, tasks, len(gains))
         slots, policies, action_dim, state_dim = gains.shape
         places = policies // sharing
         # The gains that share random numbers become further slots.

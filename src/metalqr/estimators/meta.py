@@ -91,8 +91,7 @@ def estimate_with_counts(
     tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, stream: Stream, memory: Memory | None = None
 ) -> Direction:
     """:func:`estimate_meta_gradient` with what it took, and with what the estimator keeps from call to call."""
-    rollouts = _Rollouts(tasks, settings, stream)
-    return rollouts.estimate(common_gain(tasks, K), rollouts.adapted_cost, memory, rollouts.batch.weights)
+    return Estimation(tasks, settings).meta_gradient(common_gain(tasks, K), stream, memory)
 
 
 def estimate_mean_gradient(
@@ -103,24 +102,7 @@ def estimate_mean_gradient(
     Parameters and errors are those of :func:`estimate_meta_gradient`; ``memory`` is what the estimator kept from the
     call before.
     """
-    rollouts = _Rollouts(tasks, settings, stream)
-    return rollouts.estimate(common_gain(tasks, K), rollouts.cost, memory, rollouts.batch.weights)
-
-
-def estimate_task_gradients(
-    tasks: LQRTasks,
-    gains: ArrayLike,
-    settings: MetaSettings,
-    stream: Stream,
-    batch: "Batch",
-    memory: Memory | None = None,
-) -> Direction:
-    r"""Estimate :math:`\nabla J_i(K_i)` for each task of a batch at a gain of its own.
-
-    Gains and gradients have the shape (n, k, d); the weights of the batch are not used.
-    """
-    rollouts = _Rollouts(tasks, settings, stream, batch)
-    return rollouts.estimate(np.asarray(gains)[:, np.newaxis], rollouts.cost, memory)
+    return Estimation(tasks, settings).mean_gradient(common_gain(tasks, K), stream, memory)
 
 
 class Batch(NamedTuple):
@@ -138,51 +120,70 @@ def draw_batch(tasks: LQRTasks, settings: MetaSettings, stream: Stream) -> Batch
     return Batch(drawn, np.full(len(drawn), 1.0 / len(drawn)))
 
 
-class _Rollouts:
-    """The rollouts of one estimate."""
+class Estimation:
+    """All estimates of some tasks by the same settings, one for each stream.
 
-    def __init__(self, tasks: LQRTasks, settings: MetaSettings, stream: Stream, batch: Batch | None = None) -> None:
-        self._tasks, self._settings, self._stream = tasks, settings, stream
-        self.batch = draw_batch(tasks, settings, stream) if batch is None else batch
+    It is made once for many iterations, since what the checks and the choice of plug-ins take counts where a rollout is
+    short. Gains are not checked.
+    """
+
+    def __init__(self, tasks: LQRTasks, settings: MetaSettings) -> None:
+        self._tasks, self._settings = tasks, settings
         self._simulator = LQRSimulator(tasks, settings.precision)
-        self._estimator = settings.outer.estimator(settings)
+        self._outer = settings.outer.estimator(settings)
+        self._adapts = settings.adaptation_rate > 0
+        self._inner = settings.inner.estimator(settings, settings.inner) if self._adapts else None
 
-    def cost(self, policies: Array) -> Array:
+    def meta_gradient(self, K: Array, stream: Stream, memory: Memory | None = None) -> Direction:
+        """Algorithm 2 at a gain (k, d), with what it took, and what the outer estimator keeps from call to call."""
+        batch = draw_batch(self._tasks, self._settings, stream)
+        return self._estimate(K, self._adapted_cost, stream, batch.tasks, memory, batch.weights)
+
+    def mean_gradient(self, K: Array, stream: Stream, memory: Memory | None = None) -> Direction:
+        """The same without any adaptation."""
+        batch = draw_batch(self._tasks, self._settings, stream)
+        return self._estimate(K, self._cost, stream, batch.tasks, memory, batch.weights)
+
+    def task_gradients(
+        self, gains: Array, stream: Stream, tasks: NDArray[np.int64], memory: Memory | None = None
+    ) -> Direction:
+        r""":math:`\nabla J_i(K_i)` for each of some tasks at a gain of its own, (n, k, d)."""
+        return self._estimate(gains[:, np.newaxis], self._cost, stream, tasks, memory)
+
+    def _cost(self, policies: Array, stream: Stream, tasks: NDArray[np.int64]) -> Array:
         """Cost of one rollout of each policy (n, P, k, d)."""
-        return self._simulator.costs(
-            policies,
-            self._settings.rollout_length,
-            self._stream,
-            tasks=self.batch.tasks,
-            purpose=Purpose.ROLLOUT,
-            sharing=self._estimator.sharing,
-        )
+        length, sharing = self._settings.rollout_length, self._outer.sharing
+        return self._simulator.costs(policies, length, stream, tasks=tasks, purpose=Purpose.ROLLOUT, sharing=sharing)
 
-    def adapted_cost(self, policies: Array) -> Array:
+    def _adapted_cost(self, policies: Array, stream: Stream, tasks: NDArray[np.int64]) -> Array:
         """Cost of one rollout of each policy after its adaptation."""
-        if self._settings.adaptation_rate == 0:
-            return self.cost(policies)
-        layer = self._settings.inner
-        inner = layer.estimator(self._settings, layer)
-        gradients = inner.gradients(self._simulator, policies, self._stream, self.batch.tasks, self._estimator.sharing)
-        return self.cost(policies - self._settings.adaptation_rate * gradients)
+        if self._inner is None:
+            return self._cost(policies, stream, tasks)
+        gradients = self._inner.gradients(self._simulator, policies, stream, tasks, self._outer.sharing)
+        return self._cost(policies - self._settings.adaptation_rate * gradients, stream, tasks)
 
     # A rollout of an unstable policy may overflow. The result shows it, so no warning is needed.
     @np.errstate(over="ignore", invalid="ignore")
-    def estimate(
-        self, gains: Array, value: Callable[[Array], Array], memory: Memory | None, weights: Array | None = None
+    def _estimate(
+        self,
+        gains: Array,
+        value: Callable[[Array, Stream, NDArray[np.int64]], Array],
+        stream: Stream,
+        batch: NDArray[np.int64],
+        memory: Memory | None,
+        weights: Array | None = None,
     ) -> Direction:
         """The gradient of the mean value at a gain (k, d); without weights, each task's own at gains (n, 1, k, d)."""
-        tasks, batch, count = self._tasks, self.batch.tasks, self._settings.perturbations
-        estimator, radius = self._estimator, self._settings.smoothing_radius
+        tasks, count, outer, radius = self._tasks, self._settings.perturbations, self._outer, self._outer.layer.radius
+        before = self._simulator.simulated_steps
         try:
-            draws = streams.outer_draws(self._stream, len(batch), count)
-            U = estimator.directions.draw(draws, (tasks.action_dim, tasks.state_dim), radius, count)
-            policies = np.concatenate([gains + sign * U for sign in estimator.signs], axis=1)
-            values = value(policies).reshape(len(batch), -1, count)
-            coefficients, kept = estimator.coefficients(values, memory or {}, batch)
+            draws = streams.outer_draws(stream, len(batch), count)
+            U = outer.directions.draw(draws, (tasks.action_dim, tasks.state_dim), radius, count)
+            policies = np.concatenate([gains + sign * U for sign in outer.signs], axis=1)
+            values = value(policies, stream, batch).reshape(len(batch), -1, count)
+            coefficients, kept = outer.coefficients(values, memory or {}, batch)
         except MemoryError:
-            numbers = _COPIES * len(batch) * estimator.rollouts(count) * tasks.action_dim * tasks.state_dim
+            numbers = _COPIES * len(batch) * outer.rollouts(count) * tasks.action_dim * tasks.state_dim
             raise MemoryError(
                 f"an iteration with {len(batch)} tasks and perturbations: {count} takes about {8e-9 * numbers:.2g} GB, "
                 "more than is available; lower perturbations or task_batch"
@@ -193,4 +194,4 @@ class _Rollouts:
             total = np.einsum("i,im,imkd->kd", weights, coefficients, U)
         scale = tasks.state_dim * tasks.action_dim / (radius**2 * count)
         unstable = count_unstable(tasks, policies, batch)
-        return Direction(scale * total, kept, self._simulator.simulated_steps, unstable)
+        return Direction(scale * total, kept, self._simulator.simulated_steps - before, unstable)

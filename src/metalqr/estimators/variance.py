@@ -15,7 +15,7 @@ from metalqr.config.registries import estimators
 from metalqr.estimators.cubature import Cubature, regular_frames
 from metalqr.estimators.estimator import Direction, Estimator, Memory
 from metalqr.estimators.expansion import Expansion
-from metalqr.estimators.meta import Batch, estimate_task_gradients
+from metalqr.estimators.meta import Estimation
 from metalqr.estimators.neighbourhood import DirectionLaw, Neighbourhood
 from metalqr.lqr import FloatArray, LQRTasks, gains_per_task, tiled
 from metalqr.simulation.streams import Stream, Use
@@ -202,12 +202,11 @@ class _Estimate:
         tasks, settings, size = self._tasks, self._settings, self._size
         policies = self._estimator.rollouts(settings.perturbations)
         copies = max(1, min(repeats, _POLICIES // (tasks.count * policies)))
-        many, stream = tiled(tasks, copies), Stream(seed, 0, Use.COVARIANCE)
-        batch = Batch(np.arange(many.count), many.p)
+        estimation, stream = Estimation(tiled(tasks, copies), settings), Stream(seed, 0, Use.COVARIANCE)
+        every = np.arange(copies * tasks.count)
 
         def estimated(gains: FloatArray, iteration: int, memory: Memory) -> Direction:
-            at = np.tile(gains, (copies, 1, 1))
-            return estimate_task_gradients(many, at, settings, stream.at(iteration), batch, memory)
+            return estimation.task_gradients(np.tile(gains, (copies, 1, 1)), stream.at(iteration), every, memory)
 
         found = []
         for call in range(-(-repeats // copies)):

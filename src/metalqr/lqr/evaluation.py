@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike
 
 from metalqr.lqr.lyapunov import LyapunovSolver, with_transposed
 from metalqr.lqr.stability import closed_loop, spectral_radii, stable_loop
-from metalqr.lqr.tasks import FloatArray, LQRTasks, gains_per_task
+from metalqr.lqr.tasks import FloatArray, LQRTasks, gains_per_task, tiled
 
 
 class PolicyEvaluation:
@@ -80,14 +80,28 @@ def cost(tasks: LQRTasks, K: ArrayLike) -> FloatArray:
     It does not depend on the initial state. Proposition 1 of the paper prints :math:`\mathrm{Tr}(P_K)`, which is right
     for :math:`\Psi = I` only.
     """
+    return _cost(tasks, K)
+
+
+def costs(tasks: LQRTasks, gains: ArrayLike) -> FloatArray:
+    """:func:`cost` at n gains at once, (n, k, d) or (n, I, k, d), shape (n, I): each as by itself, to the last bit."""
+    found: FloatArray = np.asarray(gains, dtype=np.float64)
+    if len(found) == 1:
+        return _cost(tasks, found[0])[np.newaxis]
+    each = found[:, np.newaxis] if found.ndim == 3 else found
+    each = np.broadcast_to(each, (len(found), tasks.count, *found.shape[-2:]))
+    return _cost(tiled(tasks, len(found)), each.reshape(-1, *found.shape[-2:]), len(found)).reshape(-1, tasks.count)
+
+
+def _cost(tasks: LQRTasks, K: ArrayLike, groups: int = 1) -> FloatArray:
     gains = gains_per_task(tasks, K)
     closed = closed_loop(tasks, gains)
     stable = spectral_radii(closed) < 1.0
     # An unstable task gets a zero matrix in place of its own, so that it cannot overflow; its cost is set below.
-    solver = LyapunovSolver(np.where(stable[:, np.newaxis, np.newaxis], closed, 0.0))
+    solver = LyapunovSolver(np.where(stable[:, np.newaxis, np.newaxis], closed, 0.0), groups)
     with np.errstate(over="ignore", invalid="ignore"):
-        costs = np.einsum("iab,iab->i", state_and_input_weight(tasks, gains), solver.solve(tasks.Psi))
-    return np.where(stable & solver.converged & np.isfinite(costs), costs, np.inf)
+        found = np.einsum("iab,iab->i", state_and_input_weight(tasks, gains), solver.solve(tasks.Psi))
+    return np.where(stable & solver.converged & np.isfinite(found), found, np.inf)
 
 
 def gradient(tasks: LQRTasks, K: ArrayLike) -> FloatArray:

@@ -27,6 +27,9 @@ class LyapunovSolver:
     ----------
     F : array, shape (I, d, d)
         Matrices with spectral radius below one. The caller decides stability; this class does not test it.
+    groups : int
+        Number of groups of equal size that are consecutive. The matrices of a group take as many steps as the slowest
+        of them, so their solutions are those of the group alone, to the last bit.
 
     Attributes
     ----------
@@ -38,19 +41,23 @@ class LyapunovSolver:
     R. A. Smith, Matrix equation XA + BX = C, SIAM J. Appl. Math. 16 (1968) 198-201.
     """
 
-    def __init__(self, F: FloatArray) -> None:
+    def __init__(self, F: FloatArray, groups: int = 1) -> None:
         powers = []
         with np.errstate(over="ignore", invalid="ignore"):
             power = F
             for _ in range(MAX_DOUBLINGS):
-                size = np.sqrt(np.einsum("iab,iab->i", power, power))
-                if np.all(size <= NEGLIGIBLE_POWER):
+                negligible = _sizes(power) <= NEGLIGIBLE_POWER
+                if np.all(negligible):
                     break
+                if groups > 1:
+                    finished = negligible.reshape(groups, -1).all(axis=1)
+                    if finished.any():  # a power of zero adds nothing
+                        power = np.where(finished.repeat(len(F) // groups)[:, np.newaxis, np.newaxis], 0.0, power)
                 powers.append(power)
                 power = np.matmul(power, power)
             else:
-                size = np.sqrt(np.einsum("iab,iab->i", power, power))
-        self.converged = size <= NEGLIGIBLE_POWER
+                negligible = _sizes(power) <= NEGLIGIBLE_POWER
+        self.converged = negligible
         self._powers = powers
 
     def solve(self, S: FloatArray) -> FloatArray:
@@ -69,6 +76,10 @@ class LyapunovSolver:
                 X = X + left @ X @ right
             # Rounding makes X slightly asymmetric; the exact solution is symmetric.
             return 0.5 * (X + X.mT)
+
+
+def _sizes(matrices: FloatArray) -> FloatArray:
+    return np.asarray(np.sqrt(np.einsum("iab,iab->i", matrices, matrices)))
 
 
 def with_transposed(S: FloatArray) -> FloatArray:

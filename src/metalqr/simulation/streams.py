@@ -32,6 +32,7 @@ of the normals of its columns, and no two blocks share a column.
 """
 
 import enum
+import functools
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -121,8 +122,15 @@ class Stream:
 
     def address(self, purpose: Purpose) -> NDArray[np.int64]:
         """Counter 3 and the keys of the ten rounds (two words each), for compiled code."""
-        key = (int(self.seed) << _KEY_BITS_BESIDE_SEED) | self.use | purpose
-        return np.array([self.iteration, *round_keys(key & LOW_HALF, key >> 32)], dtype=np.int64)
+        address = _keys((int(self.seed) << _KEY_BITS_BESIDE_SEED) | self.use | purpose).copy()
+        address[0] = self.iteration
+        return address
+
+
+@functools.lru_cache(maxsize=64)
+def _keys(key: int) -> NDArray[np.int64]:
+    """An address of iteration 0, which differs from those of others in the first word alone."""
+    return np.array([0, *round_keys(key & LOW_HALF, key >> 32)], dtype=np.int64)
 
 
 def round_keys(key_0: int, key_1: int) -> list[int]:

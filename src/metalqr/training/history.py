@@ -90,11 +90,20 @@ class Recorder:
         self.state: State
         self.iteration = 0
 
-    def reach(self, iteration: int, state: State, cost: NDArray[np.float64]) -> None:
-        """Note a gain and its exact costs (I,)."""
+    def reach(self, iteration: int, state: State) -> None:
+        """Note a gain."""
         self.iteration, self.state = iteration, state
         self._arrays["K"][iteration] = state.K
+
+    def evaluate(self, iteration: int, cost: NDArray[np.float64]) -> None:
+        """Note the exact costs of a gain."""
         self._arrays["cost"][iteration] = cost
+
+    def end_at(self, iteration: int, state: State) -> None:
+        """Forget what followed a gain: the step from there, and all later ones."""
+        self.iteration, self.state = iteration, state
+        self._arrays["gradient_norm"][iteration] = np.nan
+        self._arrays["unstable_perturbations"][iteration] = 0
 
     def leave(self, after: State) -> None:
         """Note the results of the step from the last gain."""

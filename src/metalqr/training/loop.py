@@ -1,6 +1,5 @@
 """The only training loop: it runs every method from K_0, with the exact costs along the way."""
 
-import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +15,12 @@ from metalqr.training.averaging import with_average
 from metalqr.training.history import History, Recorder
 from metalqr.training.method import Method, Problem
 from metalqr.training.observers import Observer
+from metalqr.training.waiting import Waiting
+
+#: Exact costs of so many gains are computed together at most, fewer of large tasks: a step takes longer there, and a
+#: run that leaves the stabilising set goes on by that many before it is noticed.
+MAX_BLOCK = 32
+_BLOCK_ENTRIES = 1024
 
 
 def train(
@@ -98,28 +103,39 @@ def _run(
             raise ValueError("resume: the run started from a gain other than K0")
         if not np.array_equal(resume.cost[0], exact_cost(tasks, K0)):
             raise ValueError("resume: its first costs are not those of these tasks at K0")
-    first = recorder.iteration
+    first, block = recorder.iteration, _block(method, observers)
+    waiting = Waiting(recorder, tasks, observers)
     for iteration in range(first, iterations + 1):
-        cost = exact_cost(tasks, state.K)
-        recorder.reach(iteration, state, cost)
-        for observer in observers:
-            observer.reached(iteration, state.K, cost)
-        if not np.all(np.isfinite(cost)):
+        waiting.reach(iteration, state)
+        if (len(waiting) >= block or iteration == iterations) and waiting.diverged():
             return recorder.history(Status.DIVERGED)
         if iteration == iterations:
             break
-        # Skip the first iteration, so that every call makes progress.
-        snapshot = functools.partial(recorder.history, Status.INTERRUPTED)
-        # Every observer is called: one may have to save the state when another stops the run.
-        stops = [observer.stops(snapshot) for observer in observers] if iteration > first else []
+        # Skip the first iteration, so that every call makes progress. Every observer is called: one may have to save
+        # the state when another stops the run.
+        stops = [observer.stops(waiting.snapshot) for observer in observers] if iteration > first else []
         if any(stops):
-            return recorder.history(Status.INTERRUPTED)
-        state = method.step(state, stream.at(iteration))
+            return waiting.snapshot()
+        try:
+            state = method.step(state, stream.at(iteration))
+        except Exception:
+            # A method may fail at a gain that lies beyond the end of the run.
+            if waiting.diverged():
+                return recorder.history(Status.DIVERGED)
+            raise
         if np.isnan(state.gradient_norm):
             raise ValueError(f"the method {method.name} sets no gradient_norm; set it in the State that step returns")
         recorder.leave(state)
-        if state.gradient_norm <= tolerance:
-            return recorder.history(Status.TOLERANCE)
-        if not np.all(np.isfinite(state.K)):
-            return recorder.history(Status.DIVERGED)
+        is_finite = bool(np.isfinite(state.K).all())
+        if state.gradient_norm <= tolerance or not is_finite:
+            ended = Status.TOLERANCE if state.gradient_norm <= tolerance else Status.DIVERGED
+            return recorder.history(Status.DIVERGED if waiting.diverged() else ended)
     return recorder.history(Status.COMPLETED)
+
+
+def _block(method: Method, observers: Sequence[Observer]) -> int:
+    """Number of gains whose exact costs are computed together, where that saves time and no observer waits for them."""
+    all_wait = all(type(each).reached is Observer.reached or each.can_wait for each in observers)
+    if method.is_exact or not all_wait:
+        return 1
+    return max(1, min(MAX_BLOCK, _BLOCK_ENTRIES // (method.tasks.count * method.tasks.state_dim**2)))

@@ -31,6 +31,8 @@ class Progress(Observer):
     ``interval`` seconds between.
     """
 
+    can_wait = True
+
     def __init__(self, iterations: int, label: str, logger: logging.Logger, interval: float = 10.0) -> None:
         line = "iteration {n_fmt} of {total_fmt}{postfix}, time left {remaining}"
         self._iterations = iterations

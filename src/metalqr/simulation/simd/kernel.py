@@ -311,14 +311,17 @@ def _specialised(
     code_for: Callable[[tuple[tuple[int, ...], ...] | None, Any], Callable[..., Any]],
 ) -> Callable[..., NDArray[np.float64]]:
     """Compile a function of (simulated, task_of_slot, gains, ...) for each precision, and for each small shape."""
-    code_for = functools.cache(code_for)
+    code_of_shape = functools.cache(code_for)
+
+    @functools.cache
+    def code(state_dim, action_dim, precision):
+        lengths = (state_dim, action_dim, action_dim * state_dim, state_dim**2)
+        small = max(state_dim, action_dim) <= _MAX_DIM_IN_REGISTERS
+        return code_of_shape(tuple((0,) * length for length in lengths) if small else None, precision)
 
     def call(simulated, task_of_slot, gains, *rest):
         action_dim, state_dim = gains.shape[-2:]
-        lengths = (state_dim, action_dim, action_dim * state_dim, state_dim**2)
-        small = max(state_dim, action_dim) <= _MAX_DIM_IN_REGISTERS
-        shape = tuple((0,) * length for length in lengths) if small else None
-        return code_for(shape, simulated.transition.dtype)(simulated, task_of_slot, gains, *rest)
+        return code(state_dim, action_dim, simulated.transition.dtype)(simulated, task_of_slot, gains, *rest)
 
     return call
 

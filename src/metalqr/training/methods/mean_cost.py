@@ -29,6 +29,4 @@ class MeanCost(Method):
 
     def direction(self, state: State, stream: "Stream") -> Direction:
         """An estimate of the gradient of the mean cost."""
-        from metalqr.estimators.meta import estimate_mean_gradient
-
-        return estimate_mean_gradient(self.tasks, state.K, self.settings, stream, state.memory)
+        return self.estimation.mean_gradient(state.K, stream, state.memory)

@@ -51,7 +51,7 @@ class Reptile(Method):
 
     def direction(self, state: State, stream: "Stream") -> Direction:
         """The mean displacement over the batch, divided by the adaptation rate."""
-        from metalqr.estimators.meta import draw_batch, estimate_task_gradients
+        from metalqr.estimators.meta import draw_batch
 
         batch = draw_batch(self.tasks, self.settings, stream)
         gains = np.broadcast_to(state.K, (len(batch.tasks), *state.K.shape))
@@ -60,7 +60,7 @@ class Reptile(Method):
             for step in range(self.own.inner_steps):
                 # A separate address for every inner step of every iteration.
                 address = stream.at(stream.iteration * self.own.inner_steps + step)
-                found = estimate_task_gradients(self.tasks, gains, self.settings, address, batch)
+                found = self.estimation.task_gradients(gains, address, batch.tasks)
                 way = way + found.gradient
                 gains = gains - self.settings.adaptation_rate * found.gradient
                 steps, unstable = steps + found.rollout_steps, unstable + found.unstable_perturbations

@@ -37,6 +37,4 @@ class ZerothOrderMAML(Method):
 
     def direction(self, state: State, stream: "Stream") -> Direction:
         """An estimate of the meta-gradient."""
-        from metalqr.estimators.meta import estimate_with_counts
-
-        return estimate_with_counts(self.tasks, state.K, self.settings, stream, state.memory)
+        return self.estimation.meta_gradient(state.K, stream, state.memory)

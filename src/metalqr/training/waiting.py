@@ -1,0 +1,54 @@
+"""Gains of a run whose exact costs are not known yet: they are computed together, for a few iterations at a time."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from metalqr.lqr import LQRTasks
+from metalqr.lqr.evaluation import costs as exact_costs
+from metalqr.results.runs import Status
+from metalqr.training.history import History, Recorder
+from metalqr.training.method import State
+from metalqr.training.observers import Observer
+
+
+class Waiting:
+    """The gains that a run has reached since its last costs were computed.
+
+    The record ends as if every cost had been computed at once: at the first gain that does not stabilise every task.
+    """
+
+    def __init__(self, recorder: Recorder, tasks: LQRTasks, observers: Sequence[Observer]) -> None:
+        self._recorder, self._tasks, self._observers = recorder, tasks, observers
+        self._states: list[State] = []
+        self._first = 0
+        self._diverged = False
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def reach(self, iteration: int, state: State) -> None:
+        """Add a gain."""
+        if not self._states:
+            self._first = iteration
+        self._states.append(state)
+        self._recorder.reach(iteration, state)
+
+    def diverged(self) -> bool:
+        """Compute the costs, and tell the observers; true if one is infinite, and then the record ends there."""
+        if self._states:
+            states, self._states = self._states, []
+            for offset, cost in enumerate(exact_costs(self._tasks, np.stack([state.K for state in states]))):
+                iteration, state = self._first + offset, states[offset]
+                self._recorder.evaluate(iteration, cost)
+                for observer in self._observers:
+                    observer.reached(iteration, state.K, cost)
+                if not np.all(np.isfinite(cost)):
+                    self._recorder.end_at(iteration, state)
+                    self._diverged = True
+                    break
+        return self._diverged
+
+    def snapshot(self) -> History:
+        """The run so far, to resume from, unless it has diverged already."""
+        return self._recorder.history(Status.DIVERGED if self.diverged() else Status.INTERRUPTED)
