@@ -18,11 +18,12 @@ from project import Project, assert_same_results, elsewhere, group_lives, until
 pytestmark = pytest.mark.slow
 
 #: Only two runs, which last longer.
-TWO = """
-algorithm: {iterations: 16000}
-cases: {d2k2: null}
-experiments: {figure1: {cases: [d1k1], seeds: [0, 1]}, perturbations: null, learning_rate: null}
-execution: {checkpoint_seconds: 0.1}
+TWO = f"""
+plugins: [{Path(__file__).with_name("unhurried.py")}]
+algorithm: {{method: unhurried, iterations: 10000}}
+cases: {{d2k2: null}}
+experiments: {{figure1: {{cases: [d1k1], seeds: [0, 1]}}, perturbations: null, learning_rate: null}}
+execution: {{checkpoint_seconds: 0.1}}
 """
 
 
@@ -60,7 +61,7 @@ def test_jobs_that_are_told_to_stop_save_and_go_on(kind: signal.Signals, two_run
     project = elsewhere(two_runs, tmp_path).overlay("execution: {checkpoint_seconds: 1000}\n")
     process = project.start("runs", "--cores", "2")
     logs = project.directory / "results" / "logs" / "runs"
-    assert until(lambda: sum(" of 16000, mean cost" in path.read_text() for path in logs.rglob("*.log")) == 2, process)
+    assert until(lambda: sum(" of 10000, mean cost" in path.read_text() for path in logs.rglob("*.log")) == 2, process)
     time.sleep(0.5)
     os.killpg(process.pid, kind)
     printed, _ = process.communicate(timeout=60)
@@ -116,8 +117,8 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
 def test_a_full_disk_loses_nothing(two_runs: Project, tmp_path: Path) -> None:
     project = elsewhere(two_runs, tmp_path)
     disk = project.directory / "results"
-    # Room for one run, which is 0.6 MB, and not for the state of another beside it.
-    with small_disk(disk, "1200k"):
+    # Room for one run, which is 0.4 MB, and not for the state of another beside it.
+    with small_disk(disk, "800k"):
         printed = project.snakemake("runs", "--cores", "1", succeeds=False)
         assert "StorageError: results/runs/d1k1/" in printed
         assert "cannot be written (no space left on its disk: " in printed

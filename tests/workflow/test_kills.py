@@ -23,10 +23,11 @@ from metalqr.common import atomic
 pytestmark = pytest.mark.slow
 
 #: Runs that last some seconds, with a state to go on from at almost any moment.
-LONG = """
-algorithm: {iterations: 10000}
-experiments: {figure1: {seeds: [0]}, perturbations: null}
-execution: {checkpoint_seconds: 0.1}
+LONG = f"""
+plugins: [{Path(__file__).with_name("unhurried.py")}]
+algorithm: {{method: unhurried, iterations: 6000}}
+experiments: {{figure1: {{seeds: [0]}}, perturbations: null}}
+execution: {{checkpoint_seconds: 0.1}}
 """
 
 

@@ -1,0 +1,22 @@
+"""The paper's method with a pause in every iteration: runs last some seconds, however fast or busy the machine is."""
+
+import time
+from typing import TYPE_CHECKING
+
+from metalqr.config.registries import methods
+from metalqr.estimators.estimator import Direction
+from metalqr.training.method import State
+from metalqr.training.methods.zeroth_order_maml import ZerothOrderMAML
+
+if TYPE_CHECKING:
+    from metalqr.simulation.streams import Stream
+
+
+@methods.register("unhurried")
+class Unhurried(ZerothOrderMAML):
+    """Algorithm 3, and a pause."""
+
+    def direction(self, state: State, stream: "Stream") -> Direction:
+        """The direction of Algorithm 3."""
+        time.sleep(3.0e-4)
+        return super().direction(state, stream)
