@@ -264,16 +264,13 @@ def _simulate_members(shape, simulated, task, settings, entries, work):
         for entry in range(entries):
             store(work.signed, entry, load(work.perturbations, entry) * settings.signs[member])
         _perturb(simulated, task, work.signed, work.base, work.gains, member * entries)
-    if settings.shares_noise or members == 1:
+    together = members if settings.shares_noise else 1
+    for member in range(0, members, together):
         start = rollout_start(work.counters, address)
-        simulate(shape, simulated, task, work.gains, settings.length, start, address, work.simulation, work.costs)
-    else:
-        for member in range(members):
-            start = rollout_start(work.counters, address)
-            gains, costs = work.gains[member * entries :], work.costs[member : member + 1]
-            simulate(shape, simulated, task, gains, settings.length, start, address, work.simulation, costs)
-            for lane in range(len(work.policy_of_lane)):
-                work.counters[0, lane] += settings.perturbations
+        gains, costs = work.gains[member * entries :], work.costs[member : member + together]
+        simulate(shape, simulated, task, gains, settings.length, start, address, work.simulation, costs)
+        for lane in range(len(work.policy_of_lane)):
+            work.counters[0, lane] += settings.perturbations
     coefficient = load(work.costs, 0) * settings.weights[0]
     for member in range(1, members):
         coefficient = coefficient + load(work.costs, member) * settings.weights[member]
