@@ -164,7 +164,11 @@ def circle_average(values: Callable[[Array], Array], gain: Array, radius: float,
     return 2 / radius**2 * np.einsum("pi,pkd->ikd", found, U) / points
 
 
-def within(estimates: Array, exact: Array | float, bound: float = 4.5) -> None:
-    """Every entry of the mean of independent estimates is within ``bound`` standard errors of the exact value."""
-    error = (estimates.mean(axis=0) - exact) / (estimates.std(axis=0, ddof=1) / np.sqrt(len(estimates)))
-    assert np.all(np.abs(error) < bound), error
+def within(estimates: Array, exact: Array | float, bound: float = 4.5, error: Array | float = 0.0) -> None:
+    """Every entry of the mean of independent estimates is within ``bound`` standard errors of the exact value.
+
+    An exact value that comes from samples has a standard error of its own, ``error``.
+    """
+    own = estimates.std(axis=0, ddof=1) / np.sqrt(len(estimates))
+    deviation = (estimates.mean(axis=0) - exact) / np.hypot(own, error)
+    assert np.all(np.abs(deviation) < bound), deviation

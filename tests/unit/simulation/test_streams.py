@@ -198,7 +198,8 @@ def test_addresses_keep_all_of_seed_use_purpose_and_iteration(
     assert Stream(seed, use=use).at(iteration) == Stream(seed, iteration, use)
 
 
-def test_algorithms_use_no_number_twice() -> None:
+@pytest.mark.parametrize("drawn", ["sphere", "gaussian"])
+def test_algorithms_use_no_number_twice(drawn: str) -> None:
     """Every rollout and every direction of both algorithms, for small sizes: as many different values as addresses.
 
     The tasks are equal, have no dynamics (A = B = 0) and no gain, so a step's cost is a function of its noise alone and
@@ -213,18 +214,55 @@ def test_algorithms_use_no_number_twice() -> None:
         stream = Stream(seed, iteration)
         totals = [n * rollout.costs(tasks, gains, n, stream) for n in range(1, steps + 1)]
         costs.append(np.diff(totals, axis=0, prepend=0))
-        directions.append(streams.perturbations(stream, slots, count, 1, 2, radius) / radius)
+        outer = streams.outer_draws(stream, slots, count)
+        nested = streams.inner_draws(stream, np.arange(slots * count), inner)
+        directions.append(outer.normals((1, 2)) if drawn == "gaussian" else outer.sphere((1, 2), radius))
         estimates = functools.partial(LQRSimulator(tasks).weighted_directions, gains, length=1, stream=stream)
-        sums = [n * estimates(directions=WeightedDirections(n, radius)) for n in range(1, inner + 1)]
+        sums = [n * estimates(directions=WeightedDirections(n, radius, drawn)) for n in range(1, inner + 1)]
         terms = np.diff(sums, axis=0, prepend=0) * radius / 2
-        costs.append(np.linalg.norm(terms, axis=(-1, -2)))
-        directions.append(terms / costs[-1][..., np.newaxis, np.newaxis])
+        directions.append(terms)
+        # Rotations, which the directions of the compiled loop differ by, change no length.
+        lengths = np.linalg.norm(nested.normals((1, 2)), axis=(-1, -2)).T.reshape(inner, slots, count) / np.sqrt(2)
+        costs.append(np.linalg.norm(terms, axis=(-1, -2)) / (lengths if drawn == "gaussian" else 1.0))
     all_costs = np.concatenate([part.ravel() for part in costs])
     all_angles = np.concatenate([np.arctan2(*np.moveaxis(part.reshape(-1, 2), 1, 0)) for part in directions])
     assert len(all_costs) == 6 * slots * count * (steps + inner)
     assert len(all_angles) == 6 * slots * count * (1 + inner)
     for values in (all_costs, all_angles):
         assert np.diff(np.sort(values)).min() > 1e-10  # differences leave 1e-12, chance leaves gaps of 1e-8
+
+
+@pytest.mark.parametrize("common_noise", [False, True])
+def test_pairs_share_noise_only_where_it_is_common(common_noise: bool) -> None:
+    """Both rollouts of every pair in both layers, as above: as many costs as addresses, or half as many.
+
+    The inner directions are given: those of an estimate are the unit vectors, so its entries are the costs.
+    """
+    slots, count, inner, radius = 3, 7, 5, 1e-6
+    equal = np.ones((slots, 1, 1))
+    tasks = LQRTasks(
+        0 * equal * np.eye(inner), np.zeros((slots, inner, 1)), *(equal * m for m in (np.eye(inner), 1, np.eye(inner)))
+    )
+    simulator, every, rollouts = LQRSimulator(tasks), np.arange(slots), 2 * count
+    # Without common noise the two policies of an outer pair have places of their own; with it, one.
+    places = count if common_noise else rollouts
+    pairs = np.zeros((slots, rollouts, 1, inner))
+    units = np.tile(radius * np.eye(inner)[:, np.newaxis], (slots, places, 1, 1, 1))
+    outer, first, second = list[Array](), list[Array](), list[Array]()
+    for seed, iteration in itertools.product([0, 1, 2**24], [0, 1]):
+        stream = Stream(seed, iteration)
+        outer.append(simulator.costs(pairs, 1, stream, tasks=every, sharing=2 if common_noise else 1))
+        for weights, found in (((1, 0), first), ((0, 1), second)):
+            sums = WeightedDirections(inner, radius, units, (1, -1), weights, common_noise=common_noise)
+            found.append(simulator.weighted_directions(pairs[:, :places], sums, 1, stream, tasks=every) * radius)
+    expected = 6 * slots * (rollouts + 2 * places * inner)
+    values = np.concatenate([part.ravel() for part in (*outer, *first, *second)])
+    assert len(values) == expected
+    distinct = np.count_nonzero(np.diff(np.sort(values)) > 1e-10) + 1
+    assert distinct == (expected / 2 if common_noise else expected)
+    if common_noise:
+        assert_allclose(first, second, rtol=1e-10)
+        assert_array_equal(np.array(outer)[:, :, :count], np.array(outer)[:, :, count:])
 
 
 # Sizes.

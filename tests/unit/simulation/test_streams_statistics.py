@@ -5,37 +5,20 @@ errors, if the numbers were ideal and the seed new; all of this file together wi
 errors is compared, the bound is the larger one that it passes with this probability.
 """
 
+import functools
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import draws
 import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
-from numpy.typing import NDArray
+from chance import SIGNIFICANCE, Counts, require_counts, require_standard
 
+from metalqr.simulation.simd.orthogonal import orthogonal_blocks
 from metalqr.simulation.simulator import Array
-from metalqr.simulation.streams import Purpose, Stream, perturbations, task_batch
-
-Counts = NDArray[Any]
-SIGNIFICANCE = 2 * scipy.stats.norm.sf(4.5)
-
-
-def _require_standard(errors: Array) -> None:
-    """Errors in units of their standard error: the largest must be one that a normal may have."""
-    bound = scipy.stats.norm.isf(SIGNIFICANCE / 2 / np.size(errors))
-    assert np.abs(errors).max() < bound, (errors, bound)
-
-
-def _require_counts(counts: Counts, expected: Array) -> None:
-    """Chi-square of counts in cells, neither too large nor too small to be chance; the cells contain all numbers."""
-    assert counts.sum() == pytest.approx(expected.sum())
-    assert expected.min() > 20
-    statistic, freedom = ((counts - expected) ** 2 / expected).sum(), counts.size - 1
-    assert scipy.stats.chi2.sf(statistic, freedom) > SIGNIFICANCE / 2
-    assert scipy.stats.chi2.cdf(statistic, freedom) > SIGNIFICANCE / 2
-
+from metalqr.simulation.streams import Purpose, Stream, inner_draws, perturbations, task_batch
 
 # Normals one by one: 10^8 of them.
 
@@ -65,7 +48,7 @@ def sample() -> Sample:
 @pytest.mark.parametrize(("power", "moment", "variance"), [(1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)])
 def test_moments_are_those_of_a_normal(sample: Sample, power: int, moment: float, variance: float) -> None:
     assert sample.size == 10**8
-    _require_standard((sample.power_sums[power - 1] / sample.size - moment) / np.sqrt(variance / sample.size))
+    require_standard((sample.power_sums[power - 1] / sample.size - moment) / np.sqrt(variance / sample.size))
 
 
 @pytest.mark.slow
@@ -82,7 +65,7 @@ def test_counts_in_narrow_cells_are_those_of_a_normal(sample: Sample) -> None:
     inside = np.flatnonzero(np.abs(sample.edges) <= 4.25)
     counts = np.add.reduceat(sample.counts, np.append(0, inside))
     probabilities = np.diff(scipy.special.ndtr(sample.edges[inside]), prepend=0, append=1)
-    _require_counts(counts, sample.size * probabilities)
+    require_counts(counts, sample.size * probabilities)
 
 
 @pytest.mark.slow
@@ -163,12 +146,12 @@ def test_neighbours_are_independent(start: Address, difference: Address) -> None
         counts += _joint_counts(first.ravel(), second.ravel())
     assert size == 2**20
     errors /= np.sqrt(size)
-    _require_standard(errors)
+    require_standard(errors)
     assert scipy.stats.chi2.sf((errors**2).sum(), errors.size) > SIGNIFICANCE / 2
     assert scipy.stats.chi2.cdf((errors**2).sum(), errors.size) > SIGNIFICANCE / 2
     for power in range(3):
-        _require_standard(np.diag(errors)[4 * power : 4 * power + 4].sum() / 2)
-    _require_counts(counts, np.full(counts.size, 4 * size / counts.size))
+        require_standard(np.diag(errors)[4 * power : 4 * power + 4].sum() / 2)
+    require_counts(counts, np.full(counts.size, 4 * size / counts.size))
 
 
 @pytest.mark.slow
@@ -184,51 +167,75 @@ def test_the_four_numbers_of_a_block_are_independent(start: Address) -> None:
         counts += [_joint_counts(blocks[:, i], blocks[:, j]) for i, j in pairs]
     errors = (errors / np.sqrt(size)).reshape(3, 4, 3, 4)
     for pair, (i, j) in enumerate(pairs):
-        _require_standard(errors[:, i, :, j])
-        _require_counts(counts[pair], np.full(64**2, size / 64**2))
+        require_standard(errors[:, i, :, j])
+        require_counts(counts[pair], np.full(64**2, size / 64**2))
 
 
 # Directions: uniform on the sphere.
 
 
-def _directions(count: int, action_dim: int, state_dim: int) -> Array:
-    """Points of the unit sphere, shape (count, k d), from two slots, at the radius of the paper."""
-    U = perturbations(Stream(11), 2, count // 2, action_dim, state_dim, 0.05)
-    assert U.shape == (2, count // 2, action_dim, state_dim)
-    np.testing.assert_allclose(np.linalg.norm(U, axis=(2, 3)), 0.05, rtol=1e-14)
-    return U.reshape(count, -1) / 0.05
+@functools.cache
+def _directions(count: int, action_dim: int, state_dim: int, column: int | None) -> Array:
+    """Independent points of the unit sphere, shape (count, k d), made for the radius of the paper.
+
+    They are from two slots; or one column of each of many orthogonal blocks of up to twenty columns.
+    """
+    entries, radius = action_dim * state_dim, 0.05
+    if column is None:
+        U = perturbations(Stream(11), 2, count // 2, action_dim, state_dim, radius)
+        assert U.shape == (2, count // 2, action_dim, state_dim)
+    else:
+        parts = []
+        for policies in np.split(np.arange(count), 20):
+            draws = inner_draws(Stream(11), policies, min(entries, 20))
+            blocks = orthogonal_blocks(
+                draws.normals((action_dim, state_dim)).reshape(len(policies), -1, entries), radius
+            )
+            parts.append(blocks[:, column])
+        U = np.concatenate(parts)
+    points = U.reshape(count, entries)
+    np.testing.assert_allclose(np.linalg.norm(points, axis=1), radius, rtol=2e-14)
+    return points / radius
 
 
 SPHERES = [(200_000, 1, 2), (200_000, 2, 2), (200_000, 2, 3), (20_000, 10, 20)]
+#: Independent directions, or the first or last columns of orthogonal blocks.
+COLUMNS = pytest.mark.parametrize("column", [None, 0, -1], ids=["independent", "first column", "last column"])
 
 
+@COLUMNS
 @pytest.mark.parametrize(("count", "action_dim", "state_dim"), SPHERES)
-def test_directions_have_the_moments_of_the_sphere(count: int, action_dim: int, state_dim: int) -> None:
+def test_directions_have_the_moments_of_the_sphere(
+    count: int, action_dim: int, state_dim: int, column: int | None
+) -> None:
     """On the unit sphere of n dimensions: mean 0, E xx' = I / n, and E x_i^2 x_j^2 = 1 / (n (n + 2)), or 3 times it.
 
     The variances of the last are made of E x_i^4 x_j^4 = 9 / (n (n + 2) (n + 4) (n + 6)) and 105 instead of 9.
     """
-    x, n = _directions(count, action_dim, state_dim), action_dim * state_dim
+    x, n = _directions(count, action_dim, state_dim, column), action_dim * state_dim
     fourth, eighth = n * (n + 2), n * (n + 2) * (n + 4) * (n + 6)
     diagonal, upper = np.eye(n, dtype=bool), np.triu_indices(n)
-    _require_standard(x.sum(axis=0) * np.sqrt(n / count))
+    require_standard(x.sum(axis=0) * np.sqrt(n / count))
 
     covariance = x.T @ x / count - np.eye(n) / n
     variance = np.where(diagonal, 3 / fourth - 1 / n**2, 1 / fourth)
-    _require_standard((covariance / np.sqrt(variance / count))[upper])
+    require_standard((covariance / np.sqrt(variance / count))[upper])
 
     moments = (x**2).T @ x**2 / count - np.where(diagonal, 3, 1) / fourth
     variance = np.where(diagonal, 105 / eighth - 9 / fourth**2, 9 / eighth - 1 / fourth**2)
-    _require_standard((moments / np.sqrt(variance / count))[upper])
+    require_standard((moments / np.sqrt(variance / count))[upper])
 
 
+@COLUMNS
 @pytest.mark.parametrize(("count", "action_dim", "state_dim"), SPHERES)
-def test_projections_of_directions_have_the_exact_distribution(count: int, action_dim: int, state_dim: int) -> None:
+def test_projections_of_directions_have_the_exact_distribution(
+    count: int, action_dim: int, state_dim: int, column: int | None
+) -> None:
     """For every unit vector v: (1 + v'x) / 2 ~ Beta((n-1)/2, (n-1)/2), so (v'x)^2 ~ Beta(1/2, (n-1)/2), by K.-S.
 
     The vectors are the first and the last axis, the diagonal of the cube, and three others.
     """
-    x, n = _directions(count, action_dim, state_dim), action_dim * state_dim
+    x, n = _directions(count, action_dim, state_dim, column), action_dim * state_dim
     others = np.random.default_rng(0).standard_normal((3, n))
     half = (n - 1) / 2
     for v in np.vstack([np.eye(n)[[0, -1]], np.ones((1, n)), others]):
@@ -236,17 +243,19 @@ def test_projections_of_directions_have_the_exact_distribution(count: int, actio
         assert scipy.stats.kstest((1 + projection) / 2, scipy.stats.beta(half, half).cdf).pvalue > SIGNIFICANCE
 
 
-def test_directions_in_the_plane_have_uniform_angles() -> None:
-    x, y = _directions(1_000_000, 2, 1).T
+@COLUMNS
+def test_directions_in_the_plane_have_uniform_angles(column: int | None) -> None:
+    x, y = _directions(1_000_000, 2, 1, column).T
     angles = np.arctan2(y, x) / (2 * np.pi) % 1.0
     assert scipy.stats.kstest(angles, "uniform").pvalue > SIGNIFICANCE
     counts = np.bincount((angles * 1000).astype(np.int64), minlength=1000)
-    _require_counts(counts, np.full(1000, 1000.0))
+    require_counts(counts, np.full(1000, 1000.0))
 
 
-def test_directions_on_the_line_are_fair_signs() -> None:
+@pytest.mark.parametrize("column", [None, 0], ids=["independent", "block"])
+def test_directions_on_the_line_are_fair_signs(column: int | None) -> None:
     """As many plus as minus, and as many changes from one perturbation to the next as not."""
-    signs = np.sign(_directions(1_000_000, 1, 1).ravel())
+    signs = np.sign(_directions(1_000_000, 1, 1, column).ravel())
     assert set(signs) == {-1.0, 1.0}
     changes = int(np.count_nonzero(np.diff(signs)))
     assert scipy.stats.binomtest(int(np.count_nonzero(signs > 0)), signs.size).pvalue > SIGNIFICANCE
@@ -260,5 +269,5 @@ def test_task_batches_follow_the_distribution() -> None:
     """A million draws: chi-square of the tasks, and of the pairs of two iterations."""
     p = np.array([0.1, 0.6, 0.3])
     now, next_one = (task_batch(Stream(5, iteration), p, 1_000_000) for iteration in (0, 1))
-    _require_counts(np.bincount(now, minlength=3), 1e6 * p)
-    _require_counts(np.bincount(3 * now + next_one, minlength=9), 1e6 * np.outer(p, p).ravel())
+    require_counts(np.bincount(now, minlength=3), 1e6 * p)
+    require_counts(np.bincount(3 * now + next_one, minlength=9), 1e6 * np.outer(p, p).ravel())
