@@ -120,6 +120,22 @@ def test_an_estimator_with_coefficients_of_its_own_has_them_in_both_layers() -> 
     assert_allclose(two, 2.0 * one, rtol=1e-9)
 
 
+def test_signs_have_the_moments_of_directions_and_are_used_in_both_layers() -> None:
+    """Every entry is +-r / sqrt(dk); the estimate is a sum over such matrices, other than that over the sphere."""
+    settings = with_common(directions="signs").replace(estimator="two_point")
+    plugin: Any = settings.outer.estimator(settings).directions
+    drawn = plugin.from_normals(np.random.default_rng(0).normal(size=(3, 5, 2, 4)))
+    assert_allclose(np.abs(drawn), 1 / np.sqrt(8))
+    found = estimate_mean_gradient(TASKS, K0, settings, Stream(1)).gradient
+    assert not np.allclose(
+        found, estimate_mean_gradient(TASKS, K0, settings.replace(directions="sphere"), Stream(1))[0]
+    )
+    simulator = LQRSimulator(TASKS)
+    estimates = settings.inner.estimator(settings, settings.inner._replace(perturbations=1))
+    inner = estimates.gradients(simulator, np.zeros((2, 1, *K0.shape)), Stream(1), np.arange(2))
+    assert_allclose(np.abs(inner[..., :1, :1]) - np.abs(inner), 0.0, atol=1e-12 * np.abs(inner).max())
+
+
 def test_no_step_of_the_clipped_method_is_too_long() -> None:
     settings = with_common(method="clipped_mean_cost").replace(learning_rate=1.0e-2, longest_step=1.0e-3)
     history = training.train(TASKS, K0, settings, 3)

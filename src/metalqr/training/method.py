@@ -1,7 +1,6 @@
 """The base of all training methods: a direction at a gain, which the loop follows."""
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
@@ -13,7 +12,6 @@ from metalqr.training.updates.update_rule import UpdateRule, separate, together
 
 if TYPE_CHECKING:
     from metalqr.config.algorithm import MetaSettings
-    from metalqr.estimators.meta import Estimation
     from metalqr.lqr import LQRTasks
     from metalqr.simulation.streams import Stream
 
@@ -79,13 +77,6 @@ class Method(Plugin):
         self.own = self.settings.of(type(self))
         self.learning_rate: float | Array = self.settings.learning_rate
         self.rule: UpdateRule = update_rules.get(self.settings.update_rule)(self.settings)
-
-    @cached_property
-    def estimation(self) -> "Estimation":
-        """The estimates from rollouts of the method's tasks."""
-        from metalqr.estimators.meta import Estimation
-
-        return Estimation(self.tasks, self.settings)
 
     @classmethod
     def work(cls, count: int, settings: "MetaSettings") -> Work:

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 from metalqr.config.registries import methods
 from metalqr.estimators.estimator import Direction
-from metalqr.training.method import Method, State, Work, perturbed_policies
+from metalqr.training.method import State, Work, perturbed_policies
+from metalqr.training.rollout_method import RolloutMethod
 
 if TYPE_CHECKING:
     from metalqr.config.algorithm import MetaSettings
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @methods.register("mean_cost")
-class MeanCost(Method):
+class MeanCost(RolloutMethod):
     r"""Descent along an estimate of :math:`\nabla \sum_i p_i J_i(K)`, towards the best single gain.
 
     A baseline for adaptation: a method that adapts must do better. It takes ``perturbations`` rollouts a task, and uses

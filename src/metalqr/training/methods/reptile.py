@@ -9,7 +9,8 @@ from metalqr.config import settings as declared
 from metalqr.config.registries import methods
 from metalqr.config.settings import Count, setting
 from metalqr.estimators.estimator import Direction
-from metalqr.training.method import Method, State, Work, perturbed_policies
+from metalqr.training.method import State, Work, perturbed_policies
+from metalqr.training.rollout_method import RolloutMethod
 
 if TYPE_CHECKING:
     from metalqr.config.algorithm import MetaSettings
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @methods.register("reptile")
-class Reptile(Method):
+class Reptile(RolloutMethod):
     r"""Descent along the mean displacement of the tasks' gains after s gradient steps each.
 
     .. math:: g = \sum_i p_i \frac{K - K_i^s}{\eta} = \sum_i p_i \sum_{j < s} \hat g_i(K_i^j), \qquad

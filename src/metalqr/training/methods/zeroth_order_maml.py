@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 from metalqr.config.registries import methods
 from metalqr.estimators.estimator import Direction
-from metalqr.training.method import Method, State, Work, perturbed_policies
+from metalqr.training.method import State, Work, perturbed_policies
+from metalqr.training.rollout_method import RolloutMethod
 
 if TYPE_CHECKING:
     from metalqr.config.algorithm import MetaSettings
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @methods.register("zeroth_order_maml")
-class ZerothOrderMAML(Method):
+class ZerothOrderMAML(RolloutMethod):
     r"""The paper's method: descent along the zeroth-order MAML gradient, Algorithm 2's estimate of :math:`\nabla L(K)`.
 
     .. math:: L(K) = \sum_i p_i J_i(K - \eta \nabla J_i(K))
