@@ -114,6 +114,8 @@ def _run(
         # Skip the first iteration, so that every call makes progress. Every observer is called: one may have to save
         # the state when another stops the run.
         stops = [observer.stops(waiting.snapshot) for observer in observers] if iteration > first else []
+        if waiting.has_diverged:  # an observer that saves the state has had the costs computed
+            return recorder.history(Status.DIVERGED)
         if any(stops):
             return waiting.snapshot()
         try:

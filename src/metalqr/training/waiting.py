@@ -22,7 +22,8 @@ class Waiting:
         self._recorder, self._tasks, self._observers = recorder, tasks, observers
         self._states: list[State] = []
         self._first = 0
-        self._diverged = False
+        #: True once a cost has been found infinite.
+        self.has_diverged = False
 
     def __len__(self) -> int:
         return len(self._states)
@@ -45,9 +46,9 @@ class Waiting:
                     observer.reached(iteration, state.K, cost)
                 if not np.all(np.isfinite(cost)):
                     self._recorder.end_at(iteration, state)
-                    self._diverged = True
+                    self.has_diverged = True
                     break
-        return self._diverged
+        return self.has_diverged
 
     def snapshot(self) -> History:
         """The run so far, to resume from, unless it has diverged already."""

@@ -43,6 +43,13 @@ class Watching(Observer):
         self.seen.append((iteration, cost.tolist()))
 
 
+class Saving(Observer):
+    """Takes the state after every iteration, as one that saves it, and never stops the run."""
+
+    def stops(self, state: Callable[[], History]) -> bool:
+        return state().status is Status.COMPLETED
+
+
 def assert_same(one: History, other: History) -> None:
     assert (one.status, one.status_iteration) == (other.status, other.status_iteration)
     for name in ("K", "cost", "gradient_norm", "rollout_steps", "unstable_perturbations"):
@@ -64,6 +71,7 @@ def test_a_run_is_the_same_however_many_costs_are_computed_together(change: dict
     one = training.train(TASKS, K0, settings, 4, [at_once])
     many = training.train(TASKS, K0, settings, 4, [waits])
     assert_same(one, many)
+    assert_same(one, training.train(TASKS, K0, settings, 4, [Saving()]))
     assert one.status is status
     assert at_once.seen == waits.seen
     assert len(waits.seen) == one.status_iteration + 1
