@@ -55,20 +55,15 @@ class Layer(NamedTuple):
     estimator: "type[Estimator]"
     perturbations: int
     radius: float
-    #: The settings that these are.
-    keys: tuple[str, str, str]
+    #: The setting that gives the perturbations.
+    perturbations_key: str
 
+    @property
     def too_few(self) -> str:
-        """Words for a number of perturbations below what the estimator needs."""
-        return f"{self.keys[1]}: {self._too_few()}"
-
-    def refusals(self) -> Iterator[tuple[str, str]]:
-        """Settings that do not fit the estimator: the name of each, and the reason with the next step."""
-        if self.perturbations < self.estimator.min_perturbations:
-            yield self.keys[1], self._too_few()
-
-    def _too_few(self) -> str:
+        """In words, that the estimator needs more perturbations; empty if it does not."""
         least = self.estimator.min_perturbations
+        if self.perturbations >= least:
+            return ""
         return f"{self.perturbations} is not >= {least}, as {self.estimator.name} needs it"
 
 
@@ -158,8 +153,8 @@ class MetaSettings(Settings):
         method = methods.get(self.method)
         layers = [self.outer, self.inner] if method.adapts(self) else [self.outer]
         for layer in layers:
-            for name, reason in layer.refusals():
-                raise refuse(name, reason)
+            if layer.too_few:
+                raise refuse(layer.perturbations_key, layer.too_few)
         if self.inner.estimator.is_outer_only:
             name, needs = self.inner.estimator.name, self.inner.estimator.needs
             raise refuse(
@@ -200,16 +195,14 @@ class MetaSettings(Settings):
     @property
     def outer(self) -> Layer:
         """The outer layer of Algorithm 2, and the only one of a method that does not adapt."""
-        keys = ("estimator", "perturbations", "smoothing_radius")
-        return Layer(estimators.get(self.estimator), self.perturbations, self.smoothing_radius, keys)
+        return Layer(estimators.get(self.estimator), self.perturbations, self.smoothing_radius, "perturbations")
 
     @property
     def inner(self) -> Layer:
         """The estimates of Algorithm 1 inside Algorithm 2."""
         name = inner_estimator({"estimator": self.estimator, "inner_estimator": self.inner_estimator})
         radius = self.smoothing_radius if self.inner_smoothing_radius is None else self.inner_smoothing_radius
-        keys = ("inner_estimator", "inner_perturbations", "inner_smoothing_radius")
-        return Layer(estimators.get(name), self.inner_perturbations, radius, keys)
+        return Layer(estimators.get(name), self.inner_perturbations, radius, "inner_perturbations")
 
     def of(self, plugin: type[Plugin]) -> Any:
         """The own settings of a plug-in that these settings name, as an instance of its ``Settings``."""

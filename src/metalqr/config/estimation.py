@@ -1,7 +1,7 @@
 """The points at which the errors of Algorithms 1 and 2 are measured, as far as a budget of rollout steps allows."""
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.registries import methods
@@ -52,12 +52,12 @@ def estimation_points(
     bias_steps = EXACT_STEPS * state_dim * tasks * bias_gains(state_dim * action_dim)
     points = {
         axis: [
-            _point(settings.replace(**dict.fromkeys(names, value)), settings, sweeps.repeats, tasks)._replace(
+            _point(_swept(settings, axis, value), settings, sweeps.repeats, tasks)._replace(
                 bias_steps=0 if axis == "rollout_length" else bias_steps
             )
             for value in getattr(sweeps, axis)
         ]
-        for axis, names in ESTIMATION_SWEEPS.items()
+        for axis in ESTIMATION_SWEEPS
     }
     left = sweeps.rollout_steps_budget
     known: set[Hashable] = set()
@@ -77,6 +77,14 @@ def estimation_points(
             known |= steps.keys()
             points[axis][place] = point._replace(is_measured=True)
     return points
+
+
+def _swept(settings: MetaSettings, axis: str, value: float) -> MetaSettings:
+    """The settings at a value of a sweep; that of the radius is the radius of both layers."""
+    changes: dict[str, Any] = dict.fromkeys(ESTIMATION_SWEEPS[axis], value)
+    if axis == "smoothing_radius":
+        changes["inner_smoothing_radius"] = None
+    return settings.replace(**changes)
 
 
 def _point(point: MetaSettings, settings: MetaSettings, repeats: int, tasks: int) -> EstimationPoint:

@@ -28,7 +28,7 @@ from metalqr.config.algorithm import CHOICES, MetaSettings, all_fields, family_f
 from metalqr.config.estimation import estimation_points
 from metalqr.config.experiments import TASKS, Base, Experiment
 from metalqr.config.problems import nearest, short_repr, wrong_type
-from metalqr.config.registries import families, methods
+from metalqr.config.registries import directions, families, methods
 from metalqr.config.registry import NAME, NAME_RULE
 from metalqr.config.settings import (
     MAX_COUNT,
@@ -225,7 +225,7 @@ class Config(Settings):
     plugins: Listed[str] = setting(
         (),
         label="plug-ins",
-        about="Python files with your own estimators, methods, update rules, task families, figures or tables",
+        about="Python files with your own estimators, directions, methods, update rules, families, figures or tables",
     )
     algorithm: dict[str, Any] = setting({}, about="settings that all cases share")
     cases: Annotated[dict[Name, Any], Field(min_length=1)] = setting(about="sets of tasks by name")
@@ -239,9 +239,19 @@ class Config(Settings):
 
     @property
     def warnings(self) -> Iterator[str]:
-        """Warnings of what is possible, but may not be meant: cases of one draw, and values over a budget."""
+        """Warnings of what is possible, but may not be meant: cases of one draw, values over a budget, another bias."""
         yield from self._same_draws()
         yield from self._over_budget()
+        yield from self._other_biases()
+
+    def _other_biases(self) -> Iterator[str]:
+        for name in self.theory_cases:
+            chosen = self.own_settings[name].directions
+            if not directions.get(chosen).is_on_sphere:
+                yield (
+                    f"theory.estimation_error gives {name} the bias of smoothing over a ball, as directions on a "
+                    f"sphere have it; its directions: {chosen} smooth otherwise, so compare errors with the noise alone"
+                )
 
     def _over_budget(self) -> Iterator[str]:
         sweeps = self.theory.estimation_error

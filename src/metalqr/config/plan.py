@@ -38,7 +38,7 @@ class Run(NamedTuple):
     settings: MetaSettings
     #: Of the settings those that are not at their defaults.
     changed: dict[str, Any]
-    #: The files of the method, the estimator and the update rule.
+    #: The files of the plug-ins that its settings name.
     plugins: tuple[Path, ...]
 
 
@@ -134,7 +134,7 @@ class Plan:
         return self.run(wildcards).changed
 
     def run_plugins(self, wildcards: Any) -> tuple[Path, ...]:
-        """The files of the method, the estimator and the update rule of a run."""
+        """The files of the plug-ins of a run."""
         return self.run(wildcards).plugins
 
     # Resources, by rule.

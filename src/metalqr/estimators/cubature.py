@@ -6,8 +6,8 @@ from functools import cached_property
 import numpy as np
 
 from metalqr import lqr
-from metalqr.estimators.neighbourhood import DirectionLaw, Neighbourhood, Values, gains_at_once
-from metalqr.lqr import FloatArray, LQRTasks
+from metalqr.estimators.neighbourhood import Around, Neighbourhood, Values, gains_at_once
+from metalqr.lqr import FloatArray
 
 
 def regular_frames(size: int, count: int) -> FloatArray:
@@ -24,29 +24,14 @@ class Cubature(Neighbourhood):
 
     Parameters
     ----------
-    tasks : LQRTasks
-    gains : array, shape (I, k, d)
-    length : int
-        Steps of a rollout.
-    perturbations : int
-    radius : float
-    law : DirectionLaw
+    around : Around
     frames : array, shape (F, n, n)
         The directions of each frame are its rows.
     """
 
-    def __init__(
-        self,
-        tasks: LQRTasks,
-        gains: FloatArray,
-        length: int,
-        perturbations: int,
-        radius: float,
-        law: DirectionLaw,
-        frames: FloatArray,
-    ) -> None:
-        super().__init__(perturbations, radius, gains[0].size, law)
-        self._point, self._frames = (tasks, gains, length), frames
+    def __init__(self, around: Around, frames: FloatArray) -> None:
+        super().__init__(around)
+        self._frames = frames
         self._frame_weights = np.full(len(frames), 1.0 / len(frames))
 
     def without(self, part: int, parts: int) -> "Cubature":

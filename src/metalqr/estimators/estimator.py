@@ -79,8 +79,8 @@ class Estimator(Plugin):
         self.own = settings.of(type(self))
         self.layer = layer or settings.outer
         self.directions: Directions = directions.get(settings.directions)(settings)
-        if self.layer.perturbations < self.min_perturbations:
-            raise ValueError(self.layer.too_few())
+        if self.layer.too_few:
+            raise ValueError(f"{self.layer.perturbations_key}: {self.layer.too_few}")
 
     @classmethod
     def rollouts(cls, perturbations: int) -> int:

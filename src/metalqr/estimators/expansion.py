@@ -7,7 +7,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from metalqr import lqr
-from metalqr.estimators.neighbourhood import DirectionLaw, Neighbourhood, Values, gains_at_once, identity, outer
+from metalqr.estimators.neighbourhood import Around, Neighbourhood, Values, gains_at_once, identity, outer
 from metalqr.lqr import FloatArray, LQRTasks
 
 
@@ -27,30 +27,15 @@ class Expansion(Neighbourhood):
 
     Parameters
     ----------
-    tasks : LQRTasks
-    gains : array, shape (I, k, d)
-    length : int
-        Steps of a rollout.
-    perturbations : int
-    radius : float
-    law : DirectionLaw
+    around : Around
     curvature : bool
         With the second derivatives of cost and variance; without, the cost is linear around the gain and its variance
         constant.
     """
 
-    def __init__(
-        self,
-        tasks: LQRTasks,
-        gains: FloatArray,
-        length: int,
-        perturbations: int,
-        radius: float,
-        law: DirectionLaw,
-        curvature: bool = False,
-    ) -> None:
-        super().__init__(perturbations, radius, gains[0].size, law)
-        self._point, self._curvature = (tasks, gains, length), curvature
+    def __init__(self, around: Around, curvature: bool = False) -> None:
+        super().__init__(around)
+        self._curvature = curvature
 
     @cached_property
     def _cost(self) -> "Jet":

@@ -9,7 +9,7 @@ the perturbations.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -44,6 +44,17 @@ class DirectionLaw:
         return float(self.weights @ self.lengths**4) / mean_square**2
 
 
+class Around(NamedTuple):
+    """The gains (I, k, d), one for each task, and the perturbations and rollouts of an estimate around them."""
+
+    tasks: LQRTasks
+    gains: FloatArray
+    length: int  # steps of a rollout
+    perturbations: int
+    radius: float
+    law: DirectionLaw
+
+
 class Neighbourhood(ABC):
     r"""The costs of rollouts around a gain, for the covariance of one estimate from M perturbations.
 
@@ -55,8 +66,10 @@ class Neighbourhood(ABC):
 
     before: "Neighbourhood"
 
-    def __init__(self, perturbations: int, radius: float, size: int, law: DirectionLaw) -> None:
-        self._count, self._radius, self._size, self._law = perturbations, radius, size, law
+    def __init__(self, around: Around) -> None:
+        self._point = around.tasks, around.gains, around.length
+        self._count, self._radius, self._law = around.perturbations, around.radius, around.law
+        self._size = around.gains[0].size
         self.before = self
 
     @abstractmethod

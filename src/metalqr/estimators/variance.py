@@ -16,7 +16,7 @@ from metalqr.estimators.cubature import Cubature, regular_frames
 from metalqr.estimators.estimator import Direction, Estimator, Memory
 from metalqr.estimators.expansion import Expansion
 from metalqr.estimators.meta import Estimation
-from metalqr.estimators.neighbourhood import DirectionLaw, Neighbourhood
+from metalqr.estimators.neighbourhood import Around, Neighbourhood
 from metalqr.lqr import FloatArray, LQRTasks, gains_per_task, tiled
 from metalqr.simulation.streams import Stream, Use
 
@@ -166,7 +166,7 @@ class _Estimate:
 
     def expanded(self, curvature: bool) -> Covariance | None:
         """By derivatives at the gain."""
-        near = self._near(lambda gains, law: Expansion(*self._around(gains, law), curvature=curvature), 2)
+        near = self._near(lambda around: Expansion(around, curvature), 2)
         matrix = None if near is None else self._estimator.covariance(near)
         kind = "second order in r" if curvature else "leading order in r"
         return None if matrix is None else Covariance(matrix, np.zeros_like(matrix), kind)
@@ -188,7 +188,7 @@ class _Estimate:
         """Over random frames."""
         frames = orthonormal_frames(count, self._size, self._size, seed)
         # In the length, the costs are smooth over the few radii that occur.
-        near = self._near(lambda gains, law: Cubature(*self._around(gains, law), frames=frames), 8)
+        near = self._near(lambda around: Cubature(around, frames), 8)
         matrix = None if near is None else self._estimator.covariance(near)
         if near is None or matrix is None:
             return None
@@ -225,7 +225,7 @@ class _Estimate:
 
     def _with_nodes(self, nodes: int) -> FloatArray | None:
         frames = regular_frames(self._size, nodes)
-        near = self._near(lambda gains, law: Cubature(*self._around(gains, law), frames=frames), nodes)
+        near = self._near(lambda around: Cubature(around, frames), nodes)
         return None if near is None else self._estimator.covariance(near)
 
     def _stated(self, near: Neighbourhood) -> FloatArray:
@@ -233,18 +233,13 @@ class _Estimate:
         assert found is not None
         return found
 
-    def _around(
-        self, gains: FloatArray, law: DirectionLaw
-    ) -> tuple[LQRTasks, FloatArray, int, int, float, DirectionLaw]:
-        settings = self._settings
-        length, count, radius = settings.rollout_length, settings.perturbations, settings.smoothing_radius
-        return self._tasks, gains, length, count, radius, law
-
-    def _near(self, make: Callable[[FloatArray, DirectionLaw], N], nodes: int) -> N | None:
+    def _near(self, make: Callable[[Around], N], nodes: int) -> N | None:
         """The costs around the gain, and those around the gain before; None if the perturbations are not known."""
-        law = self._estimator.directions.law(self._settings.smoothing_radius, self._size, nodes)
+        _, count, radius, _ = self._estimator.layer
+        law = self._estimator.directions.law(radius, self._size, nodes)
         if law is None:
             return None
-        near = make(self._gains, law)
-        near.before = near if self._before is None else make(self._before, law)
+        around = Around(self._tasks, self._gains, self._settings.rollout_length, count, radius, law)
+        near = make(around)
+        near.before = near if self._before is None else make(around._replace(gains=self._before))
         return near

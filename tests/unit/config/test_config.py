@@ -298,6 +298,14 @@ def test_every_setting_can_be_swept(name: str) -> None:
     assert values == [(value, f"seed-{seed}") for value in (first, second) for seed in (5, 6)]
 
 
+def test_directions_that_smooth_otherwise_are_named_where_the_bias_is_shown() -> None:
+    config = overlaid("algorithm: {directions: gaussian}\ntheory: {cases: [d1k1]}")
+    (warning,) = check_config(config).warnings
+    assert warning.startswith("theory.estimation_error gives d1k1 the bias of smoothing over a ball")
+    assert "its directions: gaussian smooth otherwise" in warning
+    assert not list(check_config(overlaid("algorithm: {directions: orthogonal}")).warnings)
+
+
 def test_common_noise_can_be_swept_where_there_are_pairs() -> None:
     plan = planned(mine(variants={"pairs": {"estimator": "two_point"}}, sweep={"common_noise": [False, True]}))
     assert [plan.run(run).settings.common_noise for run in runs(plan, "mine")] == [False, True]

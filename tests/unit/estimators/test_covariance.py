@@ -12,6 +12,7 @@ from metalqr.config import registries
 from metalqr.estimators.directions.directions import Directions
 from metalqr.estimators.estimator import Estimator, Memory
 from metalqr.estimators.expansion import Expansion
+from metalqr.estimators.neighbourhood import Around
 from metalqr.estimators.one_point import OnePoint
 from metalqr.lqr import LQRTasks
 
@@ -243,7 +244,7 @@ def test_orthogonal_directions_leave_a_linear_function_exact(count: int, is_zero
     tasks, K = _problem((3, 2))
     law = _estimator(SETTINGS.replace(directions="orthogonal")).directions.law(0.2, 6, 1)
     assert law is not None
-    near = Expansion(tasks, K, 4, count, 0.2, law)
+    near = Expansion(Around(tasks, K, 4, count, 0.2, law))
     found = near.terms(0.5 * (near.cost(1) - near.cost(-1)), 0.0 * near.variance())
     scale = np.square(lqr.finite_horizon_gradient(tasks, K, 4)).sum()
     assert (np.abs(found).max() < 1e-13 * scale) == is_zero

@@ -240,6 +240,17 @@ def test_one_parameter_is_swept_at_a_time_with_streams_of_their_own(monkeypatch:
     np.testing.assert_array_equal(found.rollout_length.bias.values[:, 0], bias.horizon_bias(tasks, K, 0.01, 7))
 
 
+def test_bias_of_each_algorithm_is_that_of_the_radius_of_its_layer() -> None:
+    """Algorithm 1 has the inner radius. A swept radius is that of both."""
+    tasks, K = similar_tasks(seed=11, count=2, state_dim=2, action_dim=1), np.zeros((1, 2))
+    found = measurement.measure(tasks, K, SETTINGS.replace(inner_smoothing_radius=0.3), SWEEPS, 5)
+    inner, outer = (bias.smoothing_bias(tasks, K, 0.01, radius, 5, 7).norm for radius in (0.3, 0.1))
+    np.testing.assert_array_equal(found.perturbations.bias.values[:, 0], [*inner[:-1], outer[-1]])
+    assert np.all(inner != outer)
+    swept = [bias.smoothing_bias(tasks, K, 0.01, radius, 5).norm for radius in (0.1, 0.2)]
+    np.testing.assert_array_equal(found.smoothing_radius.bias.values, np.stack(swept, axis=1))
+
+
 def test_costly_points_of_algorithm_2_are_repeated_less_often() -> None:
     """Own settings: 8 * 9 * 7 steps. M = 16 takes 16 * 17 / 72 times as many, l = 14 twice, l = 700 a hundred times."""
     tasks, K = scalar_tasks(0.5), np.zeros((1, 1))

@@ -23,6 +23,8 @@ class Directions(Plugin):
         All settings of the run; those of the distribution itself are ``own``.
     """
 
+    #: True if each perturbation alone is uniform on the sphere: the mean of an estimate is then that over a ball.
+    is_on_sphere: ClassVar[bool] = False
     #: True if the distribution stays the same when states and actions are rotated: compiled rollouts then take the
     #: perturbations in their own coordinates.
     rotation_invariant: ClassVar[bool] = False

@@ -24,6 +24,7 @@ class Orthogonal(Directions):
     Optimization*.
     """
 
+    is_on_sphere = True
     rotation_invariant = True
 
     def law(self, radius: float, size: int, nodes: int) -> "DirectionLaw":

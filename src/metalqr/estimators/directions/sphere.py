@@ -24,6 +24,7 @@ class Sphere(Directions):
     Source: Algorithms 1 and 2 of the paper.
     """
 
+    is_on_sphere = True
     rotation_invariant = True
     is_compiled = True
 

@@ -141,9 +141,16 @@ def _biases(name: str, tasks: LQRTasks, gain: FloatArray, swept: list[Estimation
     own = swept[0].settings  # except for the parameter itself
     unknown = np.full(tasks.count + 1, np.nan)
 
+    def smoothed(point: MetaSettings, length: int | None = None) -> Bias:
+        radii = {point.inner.radius, point.outer.radius}
+        found = {radius: smoothing_bias(tasks, gain, own.adaptation_rate, radius, seed, length) for radius in radii}
+        # Algorithm 1 has the radius of the inner layer.
+        layers = zip(found[point.inner.radius], found[point.outer.radius], strict=True)
+        return Bias(*(np.append(inner[:-1], outer[-1]) for inner, outer in layers))
+
     def bias(point: MetaSettings) -> Bias:
         if name == "smoothing_radius":
-            return smoothing_bias(tasks, gain, own.adaptation_rate, point.smoothing_radius, seed)
+            return smoothed(point)
         if name == "rollout_length":
             norm = horizon_bias(tasks, gain, own.adaptation_rate, point.rollout_length)
             return Bias(norm, np.zeros_like(norm))
@@ -151,7 +158,7 @@ def _biases(name: str, tasks: LQRTasks, gain: FloatArray, swept: list[Estimation
 
     @functools.cache
     def both() -> Bias:
-        return smoothing_bias(tasks, gain, own.adaptation_rate, own.smoothing_radius, seed, own.rollout_length)
+        return smoothed(own, own.rollout_length)
 
     return [bias(point.settings) if point.is_measured else Bias(unknown, unknown) for point in swept]
 
