@@ -367,7 +367,7 @@ def _settings_of_runs() -> dict[str, tuple[Any, FieldInfo]]:
 
 
 def tunable() -> dict[str, tuple[Any, FieldInfo]]:
-    """The settings that a rule may choose, with their types: real numbers on which no memory, time or optimum depends."""
+    """The settings that a rule may choose, with their types: numbers on which no memory, time or optimum depends."""
     return {
         name: (kind, field)
         for name, (kind, field) in _settings_of_runs().items()

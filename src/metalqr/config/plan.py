@@ -156,7 +156,7 @@ class Plan:
         return {"mem_mb": quick(mem_mb), "runtime": quick(runtime)}
 
     def priority(self, rule: str) -> Callable[[Any], int]:
-        """The priority of a rule's jobs: the longest first, on one scale for all rules; before them, those that tune."""
+        """The priority of a rule's jobs: the longest first, on one scale for all rules; before all, those that tune."""
         first = needs.BEFORE_TRAINING if rule == "tune" else 0
         return quick(lambda wildcards: first + needs.priority(self._needs(rule, wildcards)[1]))
 
@@ -216,7 +216,11 @@ class Plan:
 
     def all_tuned_files(self) -> list[str]:
         """Every tuning, each once."""
-        return [TUNED_FILE.format(case=tasks, configuration=name) for (tasks, name), run in self._runs.items() if run.tuning_runs]
+        return [
+            TUNED_FILE.format(case=tasks, configuration=name)
+            for (tasks, name), run in self._runs.items()
+            if run.tuning_runs
+        ]
 
     def run_files(self, name: str) -> list[str]:
         """The experiment's run files: by case, then by point, then by seed."""

@@ -16,8 +16,8 @@ class Tune(Settings):
     seeds: Distinct[Seed] = setting(about="seeds of the tuning runs, none of them a seed of the experiment")
     by: Literal["steps_to_target"] = setting(
         "steps_to_target",
-        about="the value with the fewest rollout steps to the target, the median over the seeds; the lowest final ratio "
-        "decides between equals, and where no value reaches the target",
+        about="the value with the fewest rollout steps to the target, in the median over the seeds; the lowest final "
+        "ratio decides between equals, and where no value reaches the target",
     )
     target: Real = setting(
         1.2,
