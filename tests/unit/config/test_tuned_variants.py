@@ -98,7 +98,7 @@ KEY = "experiments.mine.variants.tuned"
         ({**TUNE, "adaptation_rate": [0.1]}, ".tune.adaptation_rate: unknown key; "),  # optima depend on it
         (
             {**TUNE, "momentum_decay": [0.5]},
-            ".tune.momentum_decay: a setting of update_rule: momentum, not of gradient; remove it or change update_rule",
+            ".tune.momentum_decay: a setting of update_rule: momentum, not of gradient; remove it or change ",
         ),
         (
             {**TUNE, "seeds": [100, 0]},
