@@ -19,8 +19,8 @@ def digest(value: Any) -> str:
 
 def identity(settings: MetaSettings, tune: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The settings of a run that differ from the defaults or have none; the block that tunes some stands for these."""
-    given = {name: value for name, value in settings.changed().items() if name not in tuned(tune)}
-    return stated(given, tune)
+    chosen = tuned(tune)
+    return stated({name: value for name, value in settings.changed().items() if name not in chosen}, tune)
 
 
 def configuration_digest(settings: MetaSettings, tune: Mapping[str, Any] | None = None) -> str:
