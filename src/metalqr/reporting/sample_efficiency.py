@@ -69,12 +69,24 @@ def steps_to(point: xr.Dataset, target: float) -> float:
     return float(steps.where(~diverged(point), np.inf).median("seed"))
 
 
+def reference(case: xr.Dataset) -> str:
+    """The variant that the others are compared with: the first that is not tuned, or else the first.
+
+    An overlay of the config may put the variants in another order.
+    """
+    names: list[str] = case["variant"].values.tolist()
+    if "tuning_steps" not in case:
+        return names[0]
+    is_plain = case["tuning_steps"].isnull().all("seed").values
+    return next((name for name, plain in zip(names, is_plain, strict=True) if plain), names[0])
+
+
 def reference_ratio(case: xr.Dataset) -> float:
-    """The ratio that all variants are compared at: the median final ratio of the first variant, the reference.
+    """The ratio that all variants are compared at: the median final ratio of the reference.
 
     NaN if its median run diverged.
     """
     from metalqr.reporting.summaries import final_ratio
 
-    ratio = float(final_ratio(case.isel(variant=0)).median())
+    ratio = float(final_ratio(case.sel(variant=reference(case))).median())
     return ratio if math.isfinite(ratio) else math.nan

@@ -88,6 +88,13 @@ def test_table_in_words() -> None:
     assert rows[2]["diverged runs"] == "2 of 3"
 
 
+def test_reference_is_not_tuned_wherever_it_stands() -> None:
+    case = made().isel(variant=[1, 2, 0])
+    assert sample_efficiency.reference(case) == "paper"
+    assert sample_efficiency.reference_ratio(case) == sample_efficiency.reference_ratio(made())
+    assert sample_efficiency.reference(case.drop_vars(["tuning_steps", "tuning_reached"])) == "pairs"
+
+
 def test_reference_that_diverged_is_no_reference() -> None:
     case = synthetic.case(sweep={"variant": NAMES}, ends={("paper", seed): ("diverged", 9) for seed in (0, 1, 2)})
     frame = TABLE.make({"mine": synthetic.experiment("mine", d2k2=case)})

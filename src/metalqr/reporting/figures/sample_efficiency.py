@@ -32,7 +32,7 @@ class SampleEfficiency(Figure):
     Both axes are logarithmic. Steps are all that a run simulated, of all tasks, outer and inner; those of tuning are in
     the table of this name alone. Lines are medians over the seeds, bands the range, crosses the last stabilising gains
     of runs that diverged. The dashed line is the best single gain: no gain common to all tasks can have a smaller
-    ratio. The dotted line is the median final ratio of the first variant, the reference of the table.
+    ratio. The dotted line is the median final ratio of the first variant that is not tuned, the reference of the table.
     """
 
     def takes(self, experiment: Experiment) -> bool:
@@ -73,7 +73,7 @@ class SampleEfficiency(Figure):
                 if (place + number) % columns == 0:
                     axes.set_ylabel(curves.RATIO_LABEL, fontsize=11)
                 everything.append(case)
-        reference = line_key(f"final ratio of {next(iter(names))}", **REFERENCE)
+        reference = line_key(f"final ratio of {sample_efficiency.reference(everything[0])}", **REFERENCE)
         keys = [*lines.values(), *curves.curve_keys(everything), reference]
         layout.legend_below(figure, keys, width, most=5)
         return figure

@@ -35,8 +35,8 @@ class SampleEfficiency(Table):
 
     ``steps_to_2x`` and ``steps_to_1_2x`` are the steps until the average cost difference ratio first is at most 2 and
     1.2 times ``floor_ratio``, that of the best single gain; ``steps_to_reference`` those until it is at most
-    ``reference_ratio``, the median final ratio of the first variant, in the default config the paper's method.
-    ``factor`` is the number of times fewer than the first variant takes to the same ratio. All are medians over the
+    ``reference_ratio``, the median final ratio of the first variant that is not tuned, in the default config the
+    paper's method. ``factor`` is the number of times fewer than that takes to the same ratio. All are medians over the
     seeds; a run that does not reach the ratio, or that diverges, before or afterwards, counts as infinite. Steps are
     everything that a run simulated, of all tasks, outer and inner, but not tuning: ``tuning_steps`` are those of all
     runs of the tuning, on other seeds, and ``tuning_reached`` is 0 where no value reached the target, so that the one
@@ -80,7 +80,7 @@ class SampleEfficiency(Table):
         for experiment, tree in datasets.items():
             for name, case in summaries.cases(tree, axes=1).items():
                 ratio = sample_efficiency.reference_ratio(case)
-                slowest = sample_efficiency.steps_to(case.isel(variant=0), ratio)
+                slowest = sample_efficiency.steps_to(case.sel(variant=sample_efficiency.reference(case)), ratio)
                 for variant in case["variant"].values.tolist():
                     row = {"case": name, "variant": variant, **_outcome(case.sel(variant=variant), ratio, slowest)}
                     yield {"experiment": experiment, **row} if len(datasets) > 1 else row
