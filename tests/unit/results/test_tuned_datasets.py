@@ -15,7 +15,12 @@ from metalqr.config.identity import configuration_digest
 from metalqr.config.tuning import grid
 from metalqr.training.tuning import Tuning
 
-BLOCK = {"seeds": [100, 101], "by": "steps_to_target", "target": 2.0, "learning_rate": [0.25, 0.5, 0.75]}
+BLOCK: dict[str, Any] = {
+    "seeds": [100, 101],
+    "by": "steps_to_target",
+    "target": 2.0,
+    "learning_rate": [0.25, 0.5, 0.75],
+}
 SWEPT = stored.experiment((0, 1), variants={"paper": {}, "tuned": {"estimator": "two_point", "tune": BLOCK}})
 
 

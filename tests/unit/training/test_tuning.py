@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,8 @@ from metalqr.training import Status, train
 from metalqr.training.tuning import Tuning, tune
 
 INF = np.inf
-BLOCK = {"learning_rate": [1e-4, 1e-2, 1e4], "seeds": [5, 6], "by": "steps_to_target", "target": 2.0}
-GIVEN = {"adaptation_rate": 0.0, "estimator": "two_point", "common_noise": True, "perturbations": 4}
+BLOCK: dict[str, Any] = {"learning_rate": [1e-4, 1e-2, 1e4], "seeds": [5, 6], "by": "steps_to_target", "target": 2.0}
+GIVEN: dict[str, Any] = {"adaptation_rate": 0.0, "estimator": "two_point", "common_noise": True, "perturbations": 4}
 GIVEN |= {"rollout_length": 10, "iterations": 60}
 
 
