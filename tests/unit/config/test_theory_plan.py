@@ -38,7 +38,7 @@ def test_cases_are_those_of_experiments_unless_listed(overlay: str, cases: list[
 
 
 def test_a_case_of_the_theory_alone_is_made_too() -> None:
-    plan = planned("{experiments: {figure1: {cases: [d2k2]}}, theory: {cases: [d1k1]}}")
+    plan = planned("{experiments: {figure1: {cases: [d2k2]}, estimators: null}, theory: {cases: [d1k1]}}")
     assert plan.cases == ("d1k1", "d2k2")
     assert not any("/d1k1/" in file for file in plan.all_run_files())
     assert "results/theory/d1k1.nc" in plan.theory.files
