@@ -26,6 +26,7 @@ experiments:
   figure1: {cases: [d1k1], seeds: [0]}
   perturbations: null
   learning_rate: null
+  estimators: null
 algorithm: {perturbations: 100, inner_perturbations: 100, rollout_length: 50, iterations: 3000}
 execution: {checkpoint_seconds: 1}
 """

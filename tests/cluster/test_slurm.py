@@ -16,7 +16,10 @@ pytestmark = pytest.mark.slow
 #: A first call that must fail does not send its job again; the profile would.
 ONCE = ("--retries", "0")
 #: What is not asked for where only runs are of interest.
-DRAWN = ("figures/", *(f"tables/{name}." for name in ("figure1", "learning_rate", "perturbations")))
+DRAWN = (
+    "figures/",
+    *(f"tables/{name}." for name in ("estimators", "figure1", "learning_rate", "perturbations", "sample_efficiency")),
+)
 
 
 def log_of_the_run(project: Project) -> str:

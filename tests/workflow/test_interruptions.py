@@ -22,7 +22,7 @@ TWO = f"""
 plugins: [{Path(__file__).with_name("unhurried.py")}]
 algorithm: {{method: unhurried, iterations: 10000}}
 cases: {{d2k2: null}}
-experiments: {{figure1: {{cases: [d1k1], seeds: [0, 1]}}, perturbations: null, learning_rate: null}}
+experiments: {{figure1: {{cases: [d1k1], seeds: [0, 1]}}, perturbations: null, learning_rate: null, estimators: null}}
 execution: {{checkpoint_seconds: 0.1}}
 """
 

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 LONG = f"""
 plugins: [{Path(__file__).with_name("unhurried.py")}]
 algorithm: {{method: unhurried, iterations: 6000}}
-experiments: {{figure1: {{seeds: [0]}}, perturbations: null}}
+experiments: {{figure1: {{seeds: [0]}}, perturbations: null, estimators: null}}
 execution: {{checkpoint_seconds: 0.1}}
 """
 

@@ -1,5 +1,6 @@
 """The whole pipeline on a tiny config: what it makes, that it makes it again the same, and what it makes again when."""
 
+import json
 import os
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,9 +14,11 @@ from metalqr import results
 
 pytestmark = pytest.mark.slow
 
-EXPERIMENTS = ["figure1", "learning_rate", "perturbations"]
+EXPERIMENTS = ["estimators", "figure1", "learning_rate", "perturbations"]
 CURVES, HYPERPARAMETERS = "results/figures/figure1.pdf", "results/figures/hyperparameters.pdf"
-RUNS_PER_CASE = {"d1k1": 2, "d2k2": 4}
+VARIANTS, EFFICIENCY = "results/figures/estimators.pdf", "results/figures/sample_efficiency.pdf"
+#: One of d1k1 is tuned; the other two are of figure1, and one of them also of estimators.
+RUNS_PER_CASE = {"d1k1": 3, "d2k2": 4}
 LEARNABILITY = "results/tables/learnability.md"
 #: All runs have the cases' own adaptation rate.
 META_OPTIMA = [f"results/optima/{case}/adaptation_rate-1e-05.nc" for case in RUNS_PER_CASE]
@@ -30,20 +33,27 @@ def runs_of(plan: dict[str, list[str]]) -> dict[str, int]:
 def after(*experiments: str) -> dict[str, list[str]]:
     """What follows from new datasets of these experiments."""
     curves = [CURVES] if "figure1" in experiments else []
-    hyperparameters = [HYPERPARAMETERS] if set(experiments) - {"figure1"} else []
+    hyperparameters = [HYPERPARAMETERS] if set(experiments) - {"figure1", "estimators"} else []
+    variants, efficiency = ([VARIANTS], [EFFICIENCY]) if "estimators" in experiments else ([], [])
+    names = sorted([*experiments, *(["sample_efficiency"] if efficiency else [])])
     return {
-        "collect_dataset": [f"results/datasets/{name}.nc" for name in experiments],
-        "draw": [*curves, *hyperparameters],
-        "tabulate": [f"results/tables/{name}.md" for name in experiments],
+        "collect_dataset": [f"results/datasets/{name}.nc" for name in sorted(experiments)],
+        "draw": [*variants, *curves, *hyperparameters, *efficiency],
+        "tabulate": [f"results/tables/{name}.md" for name in names],
     }
 
 
 AFTER_DATASETS = {rule: files for rule, files in after(*EXPERIMENTS).items() if rule != "collect_dataset"}
 
 
+#: The one tuning there is, and the run that reads it.
+TUNED_AGAIN: dict[str, Any] = {"tune": 1, "train_policy": {"d1k1": 1}}
+
+
 def counted(plan: dict[str, list[str]]) -> dict[str, Any]:
-    """The plan with its runs counted by case."""
-    return {rule: runs_of(plan) if rule == "train_policy" else files for rule, files in plan.items()}
+    """The plan with its tunings counted, and its runs by case."""
+    counts = {"train_policy": runs_of(plan), "tune": len(plan.get("tune", []))}
+    return {rule: counts.get(rule, files) for rule, files in plan.items()}
 
 
 def edit(path: Path, before: str, after: str) -> None:
@@ -58,19 +68,21 @@ def edit(path: Path, before: str, after: str) -> None:
 def test_everything_is_made_under_the_directory(finished: Project) -> None:
     made = {path.relative_to(finished.directory).as_posix() for path in finished.directory.rglob("*") if path.is_file()}
     expected = {*after(*EXPERIMENTS)["collect_dataset"], *META_OPTIMA}
-    figures = ("figure1", "hyperparameters")
+    figures = ("estimators", "figure1", "hyperparameters", "sample_efficiency")
+    tables = (*EXPERIMENTS, "learnability", "sample_efficiency")
     expected |= {f"results/figures/{name}.{form}" for name in figures for form in ("pdf", "svg", "png")}
-    expected |= {f"results/tables/{name}.{form}" for name in (*EXPERIMENTS, "learnability") for form in ("md", "csv")}
+    expected |= {f"results/tables/{name}.{form}" for name in tables for form in ("md", "csv")}
     expected |= {f"results/{stage}/{case}.nc" for stage in ("tasks", "optima") for case in RUNS_PER_CASE}
     assert expected <= made
     results = {name for name in made if not name.startswith((".snakemake/", "results/logs/", "results/timings/"))}
-    assert len(results - expected) == sum(RUNS_PER_CASE.values())
+    others = sorted(name.split("/")[1] for name in results - expected)
+    assert others == ["runs"] * sum(RUNS_PER_CASE.values()) + ["tuned"]
     assert not (finished.root / "results").exists()
 
 
 def test_every_job_has_its_log_and_its_timing(finished: Project) -> None:
     results = finished.directory / "results"
-    jobs = 2 + 2 + 2 + 1 + sum(RUNS_PER_CASE.values()) + 3 + 2 + 3
+    jobs = 2 + 2 + 2 + 1 + 1 + sum(RUNS_PER_CASE.values()) + 4 + 4 + 5
     assert len(list((results / "logs").rglob("*.log"))) == jobs
     timings = list((results / "timings").rglob("*.tsv"))
     assert len(timings) == jobs
@@ -148,6 +160,21 @@ def test_report_shows_figure_caption_and_settings(finished: Project) -> None:
     assert [text for text in (*shown, "smoothing_radius 0.05") if text not in page] == []
 
 
+def test_tuned_run_has_the_choice_and_says_the_rule(finished: Project) -> None:
+    (file,) = (finished.directory / "results/tuned/d1k1").glob("*.nc")
+    tuning = results.load_tuned(file, "d1k1")
+    run = results.load_run(finished.directory / f"results/runs/d1k1/{file.stem}/seed-0.nc", "d1k1")
+    settings = json.loads(run.attrs["settings"])
+    assert settings["tune"]["learning_rate"] == [1e-3, 1e-2]
+    assert settings["learning_rate"] == json.loads(tuning["values"].values[tuning["chosen"].item()])["learning_rate"]
+    case = results.load_experiment(finished.directory / "results/datasets/estimators.nc")["d1k1"].to_dataset()
+    assert case["learning_rate"].sel(variant="two_point").item() == settings["learning_rate"]
+    assert case["learning_rate"].sel(variant="paper").item() == 1e-3
+    assert case["tuning_steps"].sel(variant="two_point").item() == tuning["rollout_steps"].sum() > 0
+    log = (finished.directory / f"results/logs/tuned/d1k1/{file.stem}.log").read_text()
+    assert f"chosen: {{'learning_rate': {settings['learning_rate']}}}" in log
+
+
 # --- what it makes again ---------------------------------------------------------------------------------------------
 
 
@@ -167,16 +194,24 @@ def test_nothing_in_a_moved_folder_with_new_times(finished: Project, tmp_path: P
         ("workflow/report/caption.rst", {}),
         ("src/metalqr/reporting/figures/learning_curves.py", {"draw": [CURVES]}),
         ("src/metalqr/reporting/figures/hyperparameters.py", {"draw": [HYPERPARAMETERS]}),
+        ("src/metalqr/reporting/tables/sample_efficiency.py", {"tabulate": ["results/tables/sample_efficiency.md"]}),
         ("src/metalqr/reporting/figures/style.py", {"draw": AFTER_DATASETS["draw"]}),
-        ("src/metalqr/reporting/tables/summary.py", {"tabulate": AFTER_DATASETS["tabulate"]}),
+        (
+            "src/metalqr/reporting/tables/summary.py",
+            {"tabulate": [f"results/tables/{name}.md" for name in EXPERIMENTS]},
+        ),
         ("src/metalqr/reporting/tables/learnability.py", {"tabulate": [LEARNABILITY]}),
         ("src/metalqr/optimal/learnability.py", {"solve_meta_optimum": META_OPTIMA, "tabulate": [LEARNABILITY]}),
         ("src/metalqr/results/datasets.py", after(*EXPERIMENTS)),
+        ("src/metalqr/training/tuning.py", {**TUNED_AGAIN, **after("estimators")}),
         ("src/metalqr/reporting/summaries.py", AFTER_DATASETS),
         ("src/metalqr/reporting/figures/exact_methods.py", {}),
         ("src/metalqr/reporting/tables/stability.py", {}),
         ("src/metalqr/evaluation/exact_methods/dataset.py", {}),
-        ("src/metalqr/simulation/lqr_rollouts.py", {"train_policy": RUNS_PER_CASE, **after(*EXPERIMENTS)}),
+        (
+            "src/metalqr/simulation/lqr_rollouts.py",
+            {**TUNED_AGAIN, "train_policy": RUNS_PER_CASE, **after(*EXPERIMENTS)},
+        ),
         ("workflow/scripts/collect_dataset.py", after(*EXPERIMENTS)),
     ],
 )
@@ -210,7 +245,14 @@ OF_MINE |= {"draw": ["results/figures/mine.pdf"], "tabulate": ["results/tables/m
     ("overlay", "expected"),
     [
         ("execution: {threads: 2}", {}),
-        ("cases: {d1k1: {algorithm: {learning_rate: 2.0e-3}}}", {"train_policy": {"d1k1": 2}, **after("figure1")}),
+        (
+            "cases: {d1k1: {algorithm: {learning_rate: 2.0e-3}}}",  # which the tuned run does not have
+            {"train_policy": {"d1k1": 2}, **after("estimators", "figure1")},
+        ),
+        (
+            "experiments: {estimators: {variants: {two_point: {tune: {seeds: [101]}}}}}",
+            {**TUNED_AGAIN, **after("estimators")},
+        ),
         ("experiments: {learning_rate: {seeds: [0, 1]}}", {"train_policy": {"d2k2": 1}, **after("learning_rate")}),
         ("experiments: {mine: {cases: [d1k1], seeds: [1], sweep: {}}}", OF_MINE),  # all of its runs exist
     ],
@@ -230,13 +272,14 @@ def test_another_adaptation_rate_makes_its_optimum_and_its_runs(finished: Projec
 
 @pytest.mark.parametrize("package", ["optimal", "theory", "reporting"])
 def test_edits_beside_the_critical_path_train_nothing_again(package: str, finished: Project) -> None:
-    """All files of the package at once. Training needs the tasks, and these need no optimum."""
+    """All files of the package at once. Training needs the tasks, and these need no optimum; only tuning does."""
     with ExitStack() as edits:
         for path in (finished.root / "src" / "metalqr" / package).rglob("*.py"):
             edits.enter_context(finished.edited(path.relative_to(finished.root).as_posix()))
         plan = finished.planned()
-    assert not {"generate_tasks", "train_policy"} & set(plan)
+    assert "generate_tasks" not in plan
     assert ("solve_optima" in plan) == (package == "optimal")
+    assert (runs_of(plan), len(plan.get("tune", []))) == (({"d1k1": 1}, 1) if package == "optimal" else ({}, 0))
 
 
 @pytest.mark.parametrize("change", ["tasks: {spectral_radius: 0.5}", "initial_gain: [[0.1]]"])
@@ -245,8 +288,8 @@ def test_family_and_initial_gain_of_one_case_make_everything_of_it_again(change:
     assert plan["generate_tasks"] == ["results/tasks/d1k1.nc"]
     assert plan["solve_optima"] == ["results/optima/d1k1.nc"]
     assert plan["solve_meta_optimum"] == META_OPTIMA[:1]
-    assert runs_of(plan) == {"d1k1": 2}
-    assert plan["collect_dataset"] == ["results/datasets/figure1.nc"]
+    assert runs_of(plan) == {"d1k1": RUNS_PER_CASE["d1k1"]}
+    assert plan["collect_dataset"] == ["results/datasets/estimators.nc", "results/datasets/figure1.nc"]
 
 
 def test_a_new_setting_with_a_default_makes_no_run_again(finished: Project, tmp_path: Path) -> None:

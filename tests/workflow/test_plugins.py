@@ -20,6 +20,7 @@ experiments:
     sweep: {"tasks.perturbation_deviation": [0.1, 0.2]}
   perturbations: null
   learning_rate: null
+  estimators: null
 """
 
 

@@ -8,6 +8,7 @@ rule datasets:
 rule collect_dataset:
     input:
         optima=plan.optima_of,
+        tuned=plan.tuned_files,
         runs=lambda wildcards: plan.run_files(wildcards.experiment),
     output:
         "results/datasets/{experiment}.nc",

@@ -1,12 +1,45 @@
 rule runs:
     input:
         rules.tasks.input,
+        plan.all_tuned_files(),
         plan.all_run_files(),
+
+
+# A target rule for these files alone.
+rule tuned:
+    input:
+        rules.tasks.input,
+        plan.all_tuned_files(),
+
+
+# Chooses settings of a run from a grid. Only runs with a block `tune` wait for it.
+rule tune:
+    input:
+        tasks="results/tasks/{case}.nc",
+        optima="results/optima/{case}.nc",
+    output:
+        "results/tuned/{case}/{configuration}.nc",
+    log:
+        "results/logs/tuned/{case}/{configuration}.log",
+    benchmark:
+        "results/timings/tuned/{case}/{configuration}.tsv"
+    priority: plan.priority("tune")
+    conda:
+        "../../envs/compute.yaml"
+    threads: plan.checked.execution.threads
+    resources:
+        **plan.resources("tune"),
+    params:
+        **sources.params("compute", "tune", plan.run_plugins),
+        settings=plan.settings,
+    script:
+        "../scripts/tune.py"
 
 
 rule train_policy:
     input:
         tasks="results/tasks/{case}.nc",
+        tuned=plan.tuned_file,
     output:
         "results/runs/{case}/{configuration}/seed-{seed}.nc",
     log:

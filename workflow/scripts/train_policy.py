@@ -6,14 +6,19 @@ import logging
 
 from metalqr import MetaSettings
 from metalqr.config.registries import methods
+from metalqr.config.tuning import TUNE, stated
 from metalqr.results import load_problem, save
+from metalqr.results.tuned import choice, load_tuned
 from metalqr.training.loop import train
 from metalqr.training.progress import Progress
 from metalqr.training.saved_state import SavedState, StateSaver
 
 case, seed = snakemake.wildcards.case, int(snakemake.wildcards.seed)
 tasks, K0 = load_problem(snakemake.input.tasks, case)
-settings = MetaSettings(**snakemake.params.settings)
+given = dict(snakemake.params.settings)
+block = given.pop(TUNE, None)
+chosen = choice(load_tuned(snakemake.input.tuned[0], case)) if block else {}
+settings = MetaSettings(**given, **chosen)
 code = {**snakemake.params.sources, **snakemake.params.versions}
 saved = SavedState(snakemake.params.saved_state, tasks, K0, settings, seed, code)
 log = logging.getLogger("train_policy")
@@ -24,6 +29,6 @@ with Progress(settings.iterations, f"{case}, seed {seed}", log) as progress, Sta
     saver.require_end(history, settings.iterations)
 log.info("%s at iteration %d", history.status, history.status_iteration)
 tried = methods.get(settings.method).work(tasks.count, settings).tried
-dataset = history.to_dataset(settings.as_dict(), seed, case=case, perturbed_policies=tried)
+dataset = history.to_dataset(stated(settings.as_dict(), block), seed, case=case, perturbed_policies=tried)
 save(snakemake.output[0], dataset)
 saved.remove()

@@ -43,6 +43,7 @@ CHOICES: dict[str, Registry[Any]] = {
 RESERVED_NAMES = {
     *("seed", "variant", "iteration", "task", "action", "state", "case", "settings", "algorithm", "experiment"),
     *("tasks", "threads", "runs", "state_dim", "action_dim"),
+    *("tune", "seeds", "by", "target", "tuning_steps", "tuning_reached"),
     *("cost", "ratio", "gradient_norm", "rollout_steps", "unstable_perturbations", "perturbed_policies"),
     *("K_last", "status", "status_iteration", "J_star", "J0", "J_shared"),
     *("K_average", "cost_average", "ratio_average"),

@@ -15,6 +15,7 @@ from metalqr.config.registries import families
 from metalqr.config.registry import PluginError, load_plugins
 from metalqr.config.resources import memory_problems
 from metalqr.config.settings import Settings
+from metalqr.config.tuning import TUNE, tuned
 
 #: Maximum number of runs of an experiment. Snakemake takes minutes to plan a tenth of these.
 MAX_RUNS = 100_000
@@ -123,6 +124,26 @@ def _block_problems(config: Config, name: str) -> Iterator[str]:
             if setting in block.sweep:
                 key = key_path(["experiments", name, "variants", variant, setting])
                 yield f"{key}: the sweep of this experiment sets it too; remove one of the two"
+        if TUNE in settings:
+            yield from _tune_problems(block, ["experiments", name, "variants", variant], settings)
+
+
+def _tune_problems(block: ExperimentBlock, path: list[str], variant: Mapping[str, Any]) -> Iterator[str]:
+    """Problems of a block that tunes a variant, apart from its values."""
+    tune = variant[TUNE]
+    key = key_path([*path, TUNE])
+    if not tuned(tune):
+        yield f"{key}: no setting to choose; give one a list of values, such as learning_rate: [1.0e-3, 1.0e-2]"
+    for setting in tuned(tune):
+        places = [place for place, given in (("sweep", block.sweep), ("variant", variant)) if setting in given]
+        if places:
+            yield f"{key}.{setting}: the {places[0]} sets it too; remove one of the two"
+    for place, seed in enumerate(tune["seeds"]):
+        if seed in block.seeds:
+            yield (
+                f"{key}.seeds[{place}]: {seed} is also a seed of the experiment, whose runs the choice must not see; "
+                "choose another"
+            )
 
 
 def _unknown_cases(config: Config, key: str, cases: Iterable[str]) -> Iterator[str]:
@@ -196,9 +217,11 @@ def _unused_settings(config: Config) -> Iterator[str]:
             used[case].update(*had.values())
             for variant, names in had.items():
                 given = experiment.variants.get(variant, {})
-                for name in (each for each in given if each not in names):
-                    reason = not_applicable(name, {**base.given, **given})
-                    yield f"{key_path([*path, 'variants', variant, name])}: {reason}"
+                settings = {name: value for name, value in given.items() if name != TUNE}
+                keys = {name: [name] for name in settings} | {name: [TUNE, name] for name in tuned(given.get(TUNE))}
+                for name in (each for each in keys if each not in names):
+                    reason = not_applicable(name, {**base.given, **settings})
+                    yield f"{key_path([*path, 'variants', variant, *keys[name]])}: {reason}"
             for axis in (*experiment.sweep, *experiment.linked):
                 if not axis.startswith(TASKS) and not any(axis in names for names in had.values()):
                     yield f"{key_path([*path, 'sweep', axis])}: {not_applicable(axis, base.given)}"

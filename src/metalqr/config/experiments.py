@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from metalqr.config.algorithm import MetaSettings, applicable
 from metalqr.config.identity import digest
 from metalqr.config.registries import families
+from metalqr.config.tuning import TUNE, grid, stated
 
 if TYPE_CHECKING:
     from metalqr.systems.family import Family
@@ -49,6 +50,13 @@ class Point(NamedTuple):
     tasks: str
     #: The values that the point changes, by the names of the config.
     values: Mapping[str, Any]
+    #: The block that tunes its runs, if there is one; the settings then have the first values of its grid.
+    tune: Mapping[str, Any] | None = None
+
+    @property
+    def stated(self) -> dict[str, Any]:
+        """All settings in plain values, with the block that tunes some of them."""
+        return stated(self.settings.as_dict(), self.tune)
 
 
 @dataclass(frozen=True)
@@ -129,9 +137,12 @@ class Experiment:
             moved = {name: value for name, value in values.items() if name.startswith(TASKS)}
             if repr(moved) not in names:  # values may be lists
                 names[repr(moved)] = _name_of_tasks(case, base, moved)
-            variant = self.variants.get(values.get(VARIANT, ""), {})
-            change = {name: value for name, value in values.items() if name != VARIANT}
-            points.append(Point(base.settings({**variant, **change}), names[repr(moved)], values))
+            variant = dict(self.variants.get(values.get(VARIANT, ""), {}))
+            tune = variant.pop(TUNE, None)
+            change = {**variant, **{name: value for name, value in values.items() if name != VARIANT}}
+            # All of them, so that an impossible one is found here.
+            settings = [base.settings({**change, **tried}) for tried in grid(tune)]
+            points.append(Point(settings[0], names[repr(moved)], values, tune))
         return points
 
 

@@ -2,6 +2,7 @@
 
 OPTIMA_FILE = "results/optima/{case}.nc"
 META_OPTIMUM_FILE = "results/optima/{case}/adaptation_rate-{rate}.nc"
+TUNED_FILE = "results/tuned/{case}/{configuration}.nc"
 RUN_FILE = "results/runs/{case}/{configuration}/seed-{seed}.nc"
 
 

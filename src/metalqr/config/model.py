@@ -18,6 +18,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     Tag,
+    TypeAdapter,
     WithJsonSchema,
     WrapValidator,
     create_model,
@@ -41,11 +42,13 @@ from metalqr.config.settings import (
     Seed,
     Settings,
     TextOr,
+    declaration,
     no_twins,
     refuse,
     setting,
     type_of,
 )
+from metalqr.config.tuning import TUNE, Tune
 
 if TYPE_CHECKING:
     from metalqr.systems.family import Family
@@ -59,6 +62,9 @@ def _is_name(name: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_is_name)]
+#: Settings that no tuning chooses: optima depend on the first, the others do not change the steps of a run.
+_NOT_TUNABLE = ("adaptation_rate", "tolerance", "average_last")
+_ABOUT_TUNE = "settings that a rule chooses by runs of their own: the rule, and a list of values for each"
 #: The zero gain, or its rows.
 Gain = TextOr[Literal["zero"], Matrix]
 
@@ -199,7 +205,9 @@ class ExperimentBlock(Settings):
     cases: Distinct[str] = setting(about="names of cases")
     seeds: Distinct[Seed] = setting(about="seeds of the random numbers of a run")
     variants: dict[Name, dict[str, Any]] = setting(
-        {}, about="an axis of named combinations of settings: algorithm settings for each name"
+        {},
+        about="an axis of named combinations of settings: algorithm settings for each name, and a block tune where a "
+        "rule chooses some",
     )
     sweep: dict[str, Any] = setting(
         {},
@@ -338,7 +346,8 @@ def _model_with(plugins: tuple[type, ...]) -> type[Config]:
     swept = {name: (_values(kind), field) for name, (kind, field) in sweepable().items()}
     sweep = _partial("Sweep", swept, with_defaults=False)
     case = _with_types(Case, "Case", tasks=_families(), algorithm=algorithm)
-    block = _with_types(ExperimentBlock, "Experiment", variants=_by_name(algorithm), sweep=sweep)
+    variant = _partial("Variant", {**_settings_of_runs(), TUNE: (_tune(), Field(description=_ABOUT_TUNE))})
+    block = _with_types(ExperimentBlock, "Experiment", variants=_by_name(variant), sweep=sweep)
     return _with_types(Config, "Config", algorithm=algorithm, cases=_by_name(case), experiments=_by_name(block))
 
 
@@ -365,6 +374,32 @@ def _settings_of_runs() -> dict[str, tuple[Any, FieldInfo]]:
     """Every setting of a run with its type: of one that names a plug-in, the names that are known."""
     choices = {name: Literal[tuple(registry.names())] for name, registry in CHOICES.items()}
     return {name: (choices.get(name, type_of(field)), field) for name, field in all_fields().items()}
+
+
+def tunable() -> dict[str, tuple[Any, FieldInfo]]:
+    """The settings that a rule may choose, with their types: numbers on which no memory, time or optimum depends."""
+    return {
+        name: (kind, field)
+        for name, (kind, field) in _settings_of_runs().items()
+        if TypeAdapter(kind).json_schema().get("type") == "number"
+        and not declaration(name, field).is_size
+        and name not in _NOT_TUNABLE
+    }
+
+
+def _tune() -> Any:
+    """The type of a block that tunes: its rule, and lists of values; its value has every default of the rule."""
+    lists: dict[str, Any] = {
+        name: (Distinct[kind], Field(None, title=field.title, description=field.description, validate_default=False))  # type: ignore[valid-type]
+        for name, (kind, field) in tunable().items()
+    }
+    return Annotated[create_model("Tune", __base__=Tune, **lists), WrapValidator(_rule_and_lists)]
+
+
+def _rule_and_lists(value: Any, check: Callable[[Any], Settings]) -> dict[str, Any]:
+    checked = check(value)
+    names = [*Tune.names(), *(name for name in value if name not in Tune.names())]
+    return _in_lists({name: getattr(checked, name) for name in names})
 
 
 def _partial(name: str, fields: Mapping[str, tuple[Any, FieldInfo]], with_defaults: bool = True) -> Any:

@@ -13,12 +13,13 @@ from metalqr.config import resources as needs
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.checks import check_config
 from metalqr.config.experiments import Experiment
-from metalqr.config.files import OPTIMA_FILE, RUN_FILE, meta_optimum_file
-from metalqr.config.identity import configuration_digest
+from metalqr.config.files import OPTIMA_FILE, RUN_FILE, TUNED_FILE, meta_optimum_file
+from metalqr.config.identity import configuration_digest, identity
 from metalqr.config.outputs import FIGURE_FORMATS, TABLE_FORMATS, Outputs
 from metalqr.config.problems import ConfigError
 from metalqr.config.registries import figures, tables
 from metalqr.config.theory_plan import TheoryPlan
+from metalqr.config.tuning import grid
 
 if TYPE_CHECKING:
     from metalqr.systems.family import Family
@@ -36,10 +37,12 @@ class Run(NamedTuple):
 
     tasks: str
     settings: MetaSettings
-    #: Of the settings those that are not at their defaults.
+    #: Of the settings those that are not at their defaults; in place of those that are tuned, the block that does it.
     changed: dict[str, Any]
     #: The files of the plug-ins that its settings name.
     plugins: tuple[Path, ...]
+    #: Number of runs that tune it.
+    tuning_runs: int
 
 
 def quick(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -90,10 +93,12 @@ class Plan:
             for name, family in experiment.families(case).items():
                 self.task_sets.setdefault(name, TaskSet(case, family))
             for point in experiment.points(case):
-                changed = point.settings.changed()
-                configuration = configuration_digest(point.settings)
+                changed = identity(point.settings, point.tune)
+                configuration = configuration_digest(point.settings, point.tune)
                 plugins = tuple(plugin.source for plugin in point.settings.plugins())
-                self._runs[point.tasks, configuration] = Run(point.tasks, point.settings, changed, plugins)
+                tuning_runs = len(grid(point.tune)) * len(point.tune["seeds"]) if point.tune else 0
+                run = Run(point.tasks, point.settings, changed, plugins, tuning_runs)
+                self._runs[point.tasks, configuration] = run
                 pattern = RUN_FILE.format(case=point.tasks, configuration=configuration, seed="{}")
                 files += [pattern.format(seed) for seed in experiment.seeds]
 
@@ -130,7 +135,7 @@ class Plan:
         return self._runs[key]
 
     def settings(self, wildcards: Any) -> dict[str, Any]:
-        """The algorithm's settings of a run that are not at their defaults."""
+        """The algorithm's settings of a run that are not at their defaults, and the block that tunes it."""
         return self.run(wildcards).changed
 
     def run_plugins(self, wildcards: Any) -> tuple[Path, ...]:
@@ -151,8 +156,9 @@ class Plan:
         return {"mem_mb": quick(mem_mb), "runtime": quick(runtime)}
 
     def priority(self, rule: str) -> Callable[[Any], int]:
-        """The priority of a rule's jobs: the longest first, on one scale for all rules."""
-        return quick(lambda wildcards: needs.priority(self._needs(rule, wildcards)[1]))
+        """The priority of a rule's jobs: the longest first, on one scale for all rules; before all, those that tune."""
+        first = needs.BEFORE_TRAINING if rule == "tune" else 0
+        return quick(lambda wildcards: first + needs.priority(self._needs(rule, wildcards)[1]))
 
     def megabytes_of(self, kind: str, name: str) -> float:
         """Memory that holds a result; no file of the stage `theory` holds more than the largest job of its case."""
@@ -176,8 +182,11 @@ class Plan:
         if rule in needs.THEORY:
             return needs.theory_sizes(self.checked, wildcards.case)[rule]
         case, family = self.task_sets[wildcards.case]
-        settings = self.run(wildcards).settings if rule == "train_policy" else None
-        return [replace(needs.case_sizes(self.checked, case), tasks=family.count, settings=settings)]
+        sizes = replace(needs.case_sizes(self.checked, case), tasks=family.count)
+        if rule not in ("train_policy", "tune"):
+            return [sizes]
+        run = self.run(wildcards)
+        return [replace(sizes, settings=run.settings, runs=run.tuning_runs if rule == "tune" else 1)]
 
     def configurations_of(self, tasks: str) -> list[str]:
         """The digests of all configurations that a set of tasks is trained with."""
@@ -189,6 +198,29 @@ class Plan:
         """The optima of an experiment's sets of tasks: by case, then in the order of the points."""
         experiment = self.experiments[wildcards.experiment]
         return [OPTIMA_FILE.format(case=name) for case in experiment.bases for name in experiment.families(case)]
+
+    def tuned_file(self, wildcards: Any) -> list[str]:
+        """The tuning that a run reads: one file, or none."""
+        is_tuned = self.run(wildcards).tuning_runs > 0
+        return [TUNED_FILE.format(case=wildcards.case, configuration=wildcards.configuration)] if is_tuned else []
+
+    def tuned_files(self, wildcards: Any) -> list[str]:
+        """The tunings of an experiment's runs: by case, then by point."""
+        experiment = self.experiments[wildcards.experiment]
+        points = [point for case in experiment.bases for point in experiment.points(case) if point.tune]
+        files = [
+            TUNED_FILE.format(case=point.tasks, configuration=configuration_digest(point.settings, point.tune))
+            for point in points
+        ]
+        return list(dict.fromkeys(files))
+
+    def all_tuned_files(self) -> list[str]:
+        """Every tuning, each once."""
+        return [
+            TUNED_FILE.format(case=tasks, configuration=name)
+            for (tasks, name), run in self._runs.items()
+            if run.tuning_runs
+        ]
 
     def run_files(self, name: str) -> list[str]:
         """The experiment's run files: by case, then by point, then by seed."""

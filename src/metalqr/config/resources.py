@@ -35,6 +35,9 @@ START_SECONDS = 600
 #: For slower processors, and for nodes that are shared.
 SAFETY = 4
 
+#: Added to the priority of a job that runs wait for.
+BEFORE_TRAINING = 1000
+
 #: Squarings in the solution of a Lyapunov equation, each of which is kept: 25 for a spectral radius of 1 - 1e-6.
 _POWERS = 25
 #: Minimum share of a job's memory that depends on a size for a message to name it.
@@ -154,6 +157,12 @@ def _train_policy(s: Sizes) -> Need:
     return Need(numbers + 6 * (s.gains_of_a_run + s.curves_of_a_run), settings.iterations * (rollouts + alone))
 
 
+def _tune(s: Sizes) -> Need:
+    """Runs one after the other, of which the scores are kept."""
+    run = _train_policy(s)
+    return Need(run.numbers + 4 * s.runs, s.runs * run.seconds)
+
+
 def _collect_dataset(s: Sizes) -> Need:
     """All runs of a case, once more while they are written, and the file of one."""
     numbers = 2 * s.runs * (s.curves_of_a_run + s.gains_in_dataset + 8)
@@ -204,12 +213,12 @@ def _check_stability(s: Sizes) -> Need:
 
 
 _OF_THEORY = (_audit_theory, _measure_estimation_error, _run_exact_methods, _check_stability)
-_OF_OTHERS = (_generate_tasks, _solve_optima, _solve_meta_optimum, _train_policy, _collect_dataset)
+_OF_OTHERS = (_generate_tasks, _solve_optima, _solve_meta_optimum, _tune, _train_policy, _collect_dataset)
 #: The formulas of the rules that compute.
 RULES: dict[str, Callable[[Sizes], Need]] = {each.__name__[1:]: each for each in (*_OF_OTHERS, *_OF_THEORY)}
 #: The rules of the stage `theory`.
 THEORY = tuple(each.__name__[1:] for each in _OF_THEORY)
-_SIMULATING = ("train_policy", "measure_estimation_error", "check_stability")
+_SIMULATING = ("tune", "train_policy", "measure_estimation_error", "check_stability")
 
 
 def megabytes(rule: str, parts: Sequence[Sizes]) -> float:

@@ -16,6 +16,7 @@ from metalqr.config.algorithm import CHOICES, MetaSettings
 from metalqr.config.registries import estimators, families
 from metalqr.config.registry import Registry
 from metalqr.config.settings import MAX_COUNT, MAX_SEED, declaration, type_of
+from metalqr.config.tuning import Tune
 
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA_FILE = ROOT / "workflow" / "schemas" / "config.schema.json"
@@ -52,6 +53,7 @@ def tables() -> dict[str, str]:
     return {
         "the settings of the algorithm": _table(MetaSettings) + "".join(_of_plugins(dict.fromkeys(CHOICES.values()))),
         "what the estimators take": _of_estimators(),
+        "the tuning": _table(Tune),
         "the task families": "".join(_of_plugins([families])).lstrip(),
         "the theory": _table(model.Theory),
         "the execution": _table(model.Execution),

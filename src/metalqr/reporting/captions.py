@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from metalqr.config.algorithm import all_declarations
+from metalqr.config.tuning import TUNE, tuned
 
 
 def joined(values: Iterable[Any]) -> str:
@@ -39,6 +40,22 @@ def experiment_lines(config: Mapping[str, Any], name: str) -> list[str]:
     experiment = config["experiments"][name]
     cases = [case_line(config, case) for case in experiment["cases"]]
     return [f"experiment {name}, seeds {joined(experiment['seeds'])}", *cases]
+
+
+def variant_line(variant: str, given: Mapping[str, Any]) -> str:
+    """A variant with the settings that it changes, and the rule that tunes some.
+
+    Examples
+    --------
+    >>> variant_line("pairs", {"estimator": "two_point", "tune": {"learning_rate": [0.1, 1.0], "seeds": [7],
+    ...     "by": "steps_to_target", "target": 2.0}})
+    'pairs, estimator two_point, learning_rate tuned from 0.1, 1 (by steps_to_target 2 on seeds 7)'
+    """
+    words = [variant, *(f"{key} {plain(value)}" for key, value in given.items() if key != TUNE)]
+    if block := given.get(TUNE):
+        tried = " and ".join(f"{name} tuned from {joined(values)}" for name, values in tuned(block).items())
+        words.append(f"{tried} (by {block['by']} {plain(block['target'])} on seeds {joined(block['seeds'])})")
+    return ", ".join(words)
 
 
 def target(config: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from metalqr.results.optima import OPTIMA, load_optima
 from metalqr.results.runs import RUNS, Status, load_run
 from metalqr.results.tasks import TASKS, load_problem, load_tasks, save_tasks
 from metalqr.results.theory import THEORY, load_theory, theory_dataset
+from metalqr.results.tuned import TUNED, load_tuned
 
 __all__ = [
     "CONVENTIONS",
@@ -23,6 +24,7 @@ __all__ = [
     "RUNS",
     "TASKS",
     "THEORY",
+    "TUNED",
     "Layout",
     "Status",
     "StorageError",
@@ -37,6 +39,7 @@ __all__ = [
     "load_run",
     "load_tasks",
     "load_theory",
+    "load_tuned",
     "save",
     "save_experiment",
     "save_tasks",

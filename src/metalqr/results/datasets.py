@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from metalqr.config.algorithm import setting_declaration
 from metalqr.config.experiments import TASKS, VARIANT, Experiment, Point
+from metalqr.config.identity import configuration_digest
 from metalqr.config.registries import methods
 from metalqr.results.checks import wrong_size
 from metalqr.results.files import PathLike, load_tree, provenance, save, unusable
 from metalqr.results.layout import ITERATION, SEEDS, SIZES, Attribute, Kind, Layout, NonFinite, Variable
 from metalqr.results.optima import TASK_COSTS, load_optima
 from metalqr.results.runs import ENDED, OF_AVERAGE, PER_RUN, load_run
+from metalqr.results.tuned import choice, load_tuned
 
 #: The variables of each run, without the dimensions of the experiment. After its end a run is NaN, including counts.
 RUN_PARTS = {
@@ -39,6 +41,13 @@ AVERAGE_PARTS = {
         (), "average cost difference ratio sum_i (J_i(K_average) - J_i*) / sum_i J_i*", "1", may_be=NonFinite.ANY
     ),
 }
+#: The same of a case where a run is tuned.
+TUNING_PARTS = {
+    "tuning_steps": Variable(
+        (), "simulated steps of all runs that tuned this one, not among its own", "steps", may_be=NonFinite.NAN
+    ),
+    "tuning_reached": Variable((), "1 if the tuning reached its target, otherwise 0", may_be=NonFinite.NAN),
+}
 
 #: The layout of each group of a file; the variables of a run have the experiment's axes before their own dimensions.
 DATASETS = Layout(
@@ -46,7 +55,7 @@ DATASETS = Layout(
     "An experiment: runs by case, axis and seed",
     {**RUN_PARTS, **TASK_COSTS},
     {"settings": Attribute(Kind.JSON), **SIZES},
-    optional=AVERAGE_PARTS,
+    optional={**AVERAGE_PARTS, **TUNING_PARTS},
 )
 
 
@@ -64,12 +73,17 @@ def coordinate(name: str) -> Variable | None:
 
 
 def combine_runs(
-    runs: Iterable[PathLike], optima: Mapping[str, PathLike], experiment: Experiment, case: str
+    runs: Iterable[PathLike],
+    optima: Mapping[str, PathLike],
+    experiment: Experiment,
+    case: str,
+    tuned: Mapping[tuple[str, str], PathLike] | None = None,
 ) -> xr.Dataset:
     """Combine the files of the runs of one case, with the experiment's axes and the seed as dimensions.
 
     The runs are in the order of the points, the last axis fastest, then of the seeds; the files of the optima are by
-    the name of the set of tasks.
+    the name of the set of tasks. The files of tunings are by the name of the set of tasks and the digest of the
+    configuration. A setting that was tuned is a coordinate with the value that was chosen.
 
     A run that ended early is NaN from its end on; that makes its counts real numbers. ``status`` and
     ``status_iteration`` say how and when each run ended. Every setting that differs between runs is a coordinate, along
@@ -80,17 +94,34 @@ def combine_runs(
     exact = {name: load_optima(optima[name], name) for name in dict.fromkeys(point.tasks for point in points)}
     grid = _Grid(experiment, case, exact)
     runs = iter(runs)
-    for index, point in zip(np.ndindex(grid.shape), points, strict=True):
+    for number, (index, point) in enumerate(zip(np.ndindex(grid.shape), points, strict=True)):
+        tuning = grid.tune(number, (tuned or {})[_key(point)]) if point.tune else {}
         for place, seed in enumerate(experiment.seeds):
-            grid.fill((*index, place), _checked_run(next(runs), point, seed, exact[point.tasks], optima[point.tasks]))
+            path = next(runs)
+            run = _checked_run(path, point, seed, exact[point.tasks], optima[point.tasks])
+            _require_choice(path, run, grid.chosen[number])
+            grid.fill((*index, place), run, tuning)
     if next(runs, None) is not None:
         raise ValueError(f"{case}: more run files than the experiment has runs")
     return grid.dataset()
 
 
+def _key(point: Point) -> tuple[str, str]:
+    """The name under which the tuning of a point's runs is given."""
+    return point.tasks, configuration_digest(point.settings, point.tune)
+
+
+def _require_choice(path: PathLike, run: xr.Dataset, chosen: Mapping[str, Any]) -> None:
+    """Refuse a run of an older tuning, which chose another value."""
+    settings = json.loads(run.attrs["settings"])
+    for name, value in chosen.items():
+        if settings[name] != value:
+            raise unusable(path, "runs", f"it was run with {name}: {settings[name]!r}, but tuning chose {value!r}")
+
+
 def _checked_run(path: PathLike, point: Point, seed: int, exact: xr.Dataset, optima: PathLike) -> xr.Dataset:
     """A run, after a check that it is the one that belongs to its place."""
-    run = load_run(path, point.tasks, point.settings.as_dict())
+    run = load_run(path, point.tasks, point.stated)
     found, allowed = run.sizes["iteration"], point.settings.iterations + 1
     # NumPy would broadcast a smaller array to a larger one without an error.
     reason = wrong_size(run, {dim: exact.sizes[dim] for dim in ("action", "state", "task")}, os.fspath(optima))
@@ -114,7 +145,10 @@ class _Grid:
         self._sizes["iteration"] = 1 + max(point.settings.iterations for point in self._points)
         per_task = any(methods.get(point.settings.method).gain_per_task for point in self._points)
         averaged = any(point.settings.average_last for point in self._points)
-        parts = {**RUN_PARTS, **(AVERAGE_PARTS if averaged else {})}
+        tuned = any(point.tune for point in self._points)
+        parts = {**RUN_PARTS, **(AVERAGE_PARTS if averaged else {}), **(TUNING_PARTS if tuned else {})}
+        #: By point, the settings that a tuning chose.
+        self.chosen: list[dict[str, Any]] = [{} for _ in self._points]
         self._parts = {name: spec.fitted(("task",) if per_task else ()) for name, spec in parts.items()}
         self._arrays = {name: self._empty(spec) for name, spec in self._parts.items()}
 
@@ -124,8 +158,18 @@ class _Grid:
             return np.full(shape, "", dtype=object)
         return np.zeros(shape, dtype=np.int64) if spec.kind is Kind.WHOLE else np.full(shape, np.nan)
 
-    def fill(self, index: tuple[int, ...], run: xr.Dataset) -> None:
-        """Enter a run at its place."""
+    def tune(self, number: int, path: PathLike) -> dict[str, float]:
+        """Note the choice for a point; what its runs say of their tuning."""
+        point = self._points[number]
+        tuning = load_tuned(path, point.tasks, point.stated)
+        self.chosen[number] = choice(tuning)
+        return {
+            "tuning_steps": float(tuning["rollout_steps"].sum()),
+            "tuning_reached": float(tuning["target_reached"]),
+        }
+
+    def fill(self, index: tuple[int, ...], run: xr.Dataset, tuning: Mapping[str, float]) -> None:
+        """Enter a run at its place, with what is known of its tuning."""
         J_star = self._exact[run.attrs["case"]]["J_star"].values
 
         def ratio(cost: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -136,7 +180,7 @@ class _Grid:
             for name in self._parts
             if name in run or name in run.attrs
         }
-        values |= {"ratio": ratio(run["cost"].values), "K_last": run["K"].values[-1]}
+        values |= {**tuning, "ratio": ratio(run["cost"].values), "K_last": run["K"].values[-1]}
         if "cost_average" in values:
             values["ratio_average"] = ratio(values["cost_average"])
         for name in values.keys() & {"K_last", "K_average"}:
@@ -180,7 +224,10 @@ class _Grid:
 
     def _settings(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The settings that differ between runs, as coordinates, and the values of all others."""
-        rows = [{**point.settings.as_dict(), **point.values} for point in self._points]
+        rows = [
+            {**point.settings.as_dict(), **point.values, **chosen}
+            for point, chosen in zip(self._points, self.chosen, strict=True)
+        ]
         coordinates: dict[str, Any] = {}
         common: dict[str, Any] = {}
         for name in dict.fromkeys(name for row in rows for name in row):

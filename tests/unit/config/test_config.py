@@ -242,7 +242,8 @@ def test_null_removes_what_an_overlay_does_not_want() -> None:
     plan = planned(
         "{experiments: {perturbations: null, learning_rate: null, smoothing_radius: {sweep: {smoothing_radius: null}}}}"
     )
-    assert set(plan.experiments) == {"figure1", "smoothing_radius", "rollout_length", "adaptation_rate"}
+    others = {"rollout_length", "adaptation_rate", "estimators"}
+    assert set(plan.experiments) == {"figure1", "smoothing_radius", *others}
     assert {"figure1", "smoothing_radius"} <= plan.figures.by_name.keys(), "without a sweep, it is a figure of curves"
 
 

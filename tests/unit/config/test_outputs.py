@@ -48,11 +48,14 @@ def test_every_output_has_its_plugin_and_its_inputs() -> None:
     assert found == {
         "figure1": ("learning_curves", ["figure1"]),
         "hyperparameters": ("hyperparameters", SWEEPS),
+        "estimators": ("variants", ["estimators"]),
+        "sample_efficiency": ("sample_efficiency", ["estimators"]),
         **{name: (name, CASES) for name in ("estimation_error", "exact_methods", "theory_vs_practice")},
     }
     found = {name: (output.plugin, output.names) for name, output in plan.tables.by_name.items()}
     assert found == {
-        **{name: ("summary", [name]) for name in ("figure1", *SWEEPS)},
+        **{name: ("summary", [name]) for name in ("figure1", *SWEEPS, "estimators")},
+        "sample_efficiency": ("sample_efficiency", ["estimators"]),
         **{name: (name, CASES) for name in ("estimation_error", "theory_audit", "theory_vs_practice", "stability")},
         # The rates of all runs, those of the sweep included.
         "learnability": ("learnability", ["d1k1/1e-05", "d2k2/1e-05", "d20k10/1e-07", *SWEPT_RATES]),
@@ -73,9 +76,11 @@ def test_every_output_has_its_plugin_and_its_inputs() -> None:
         "caption": by_name["hyperparameters"].caption,
     }
     assert plan.figures.files("datasets") == [
-        f"results/figures/{name}.{form}" for name in ("hyperparameters", "figure1") for form in ("pdf", "svg", "png")
+        f"results/figures/{name}.{form}"
+        for name in ("hyperparameters", "figure1", "sample_efficiency", "estimators")
+        for form in ("pdf", "svg", "png")
     ]
-    assert plan.tables.files("datasets")[:2] == ["results/tables/figure1.md", "results/tables/figure1.csv"]
+    assert plan.tables.files("datasets")[2:4] == ["results/tables/figure1.md", "results/tables/figure1.csv"]
 
 
 def test_without_anything_to_show_nothing_is_made() -> None:

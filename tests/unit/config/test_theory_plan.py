@@ -17,7 +17,9 @@ TABLES = ("estimation_error", "theory_audit", "theory_vs_practice", "stability")
 
 def test_settings_of_a_case_that_no_experiment_uses_must_be_possible() -> None:
     small = "{cases: {d1k1: {algorithm: {precision: float32, smoothing_radius: 1.0e-4}}}}"
-    (problem,) = problems(overlaid(small, "{experiments: {figure1: {cases: [d2k2]}}, theory: {cases: [d1k1]}}"))
+    (problem,) = problems(
+        overlaid(small, "{experiments: {figure1: {cases: [d2k2]}, estimators: null}, theory: {cases: [d1k1]}}")
+    )
     assert problem.startswith("cases.d1k1: smoothing_radius 0.0001 is not >= 0.001 in single precision; choose")
 
 
@@ -25,7 +27,7 @@ def test_settings_of_a_case_that_no_experiment_uses_must_be_possible() -> None:
     ("overlay", "cases"),
     [
         ("{}", ["d1k1", "d2k2", "d20k10"]),
-        ("{experiments: {figure1: {cases: [d1k1]}}}", ["d1k1", "d2k2"]),
+        ("{experiments: {figure1: {cases: [d1k1]}, estimators: null}}", ["d1k1", "d2k2"]),
         ("{theory: {cases: [d20k10, d1k1]}}", ["d1k1", "d20k10"]),
         ("{experiments: {figure1: {cases: [d2k2]}}, theory: {cases: [d1k1]}}", ["d1k1"]),
         ("{theory: {cases: []}}", []),
@@ -36,7 +38,7 @@ def test_cases_are_those_of_experiments_unless_listed(overlay: str, cases: list[
 
 
 def test_a_case_of_the_theory_alone_is_made_too() -> None:
-    plan = planned("{experiments: {figure1: {cases: [d2k2]}}, theory: {cases: [d1k1]}}")
+    plan = planned("{experiments: {figure1: {cases: [d2k2]}, estimators: null}, theory: {cases: [d1k1]}}")
     assert plan.cases == ("d1k1", "d2k2")
     assert not any("/d1k1/" in file for file in plan.all_run_files())
     assert "results/theory/d1k1.nc" in plan.theory.files

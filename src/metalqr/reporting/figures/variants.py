@@ -39,10 +39,7 @@ class Variants(Figure):
     def details(self, config: Mapping[str, Any], names: Sequence[str]) -> list[str]:
         """The settings that each variant changes, the seeds, and the settings of every case."""
         variants = config["experiments"][names[0]]["variants"].items()
-        lines = [
-            ", ".join([variant, *(f"{key} {captions.plain(value)}" for key, value in settings.items())])
-            for variant, settings in variants
-        ]
+        lines = [captions.variant_line(variant, settings) for variant, settings in variants]
         return lines + captions.experiment_lines(config, names[0])
 
     def draw(self, datasets: Mapping[str, xr.DataTree]) -> matplotlib.figure.Figure:

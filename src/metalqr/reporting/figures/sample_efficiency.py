@@ -1,0 +1,109 @@
+"""Sample efficiency of an experiment's variants: the ratio against all steps that were simulated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from metalqr.config.registries import figures
+from metalqr.reporting import sample_efficiency, summaries
+from metalqr.reporting.figures import curves, layout
+from metalqr.reporting.figures.figure import Figure
+from metalqr.reporting.figures.palette import BAND, CROSS, FLOOR, REFERENCE, with_styles
+from metalqr.reporting.figures.style import line_key, logarithmic, new_figure
+from metalqr.reporting.labels import case_labels
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
+    from metalqr.config.experiments import Experiment
+
+
+@figures.register("sample_efficiency")
+class SampleEfficiency(Figure):
+    """Sample efficiency: the average cost difference ratio against rollout steps, a panel per case, curve per variant.
+
+    Both axes are logarithmic. Steps are all that a run simulated, of all tasks, outer and inner; those of tuning are in
+    the table of this name alone. Lines are medians over the seeds, bands the range, crosses the last stabilising gains
+    of runs that diverged. The dashed line is the best single gain: no gain common to all tasks can have a smaller
+    ratio. The dotted line is the median final ratio of the first variant that is not tuned, the reference of the table.
+    """
+
+    def takes(self, experiment: Experiment) -> bool:
+        """Every experiment with variants and no other axis, of which one is tuned."""
+        return sample_efficiency.takes(experiment)
+
+    def details(self, config: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+        """The settings of each variant, what its estimators need, the seeds, and the settings of every case."""
+        return sample_efficiency.details(config, names)
+
+    def draw(self, datasets: Mapping[str, xr.DataTree]) -> matplotlib.figure.Figure:
+        """One panel for each case of each experiment."""
+        found = [(name, summaries.cases(tree, axes=1)) for name, tree in datasets.items()]
+        names = dict.fromkeys(
+            str(each) for _, cases in found for case in cases.values() for each in case["variant"].values
+        )
+        styles = {name: (colour, marker) for name, colour, marker in with_styles(names)}
+        count = sum(len(cases) for _, cases in found)
+        columns, rows = min(count, 3), math.ceil(count / 3)
+        width = min(layout.MAX_WIDTH, max(5.4, 3.9 * columns))
+        figure = new_figure(width, 0.9 + 3.3 * rows)
+        panels = iter(layout.panels(figure, count, columns))
+        lines: dict[str, Line2D] = {}
+        everything = []
+        for place, (experiment, cases) in enumerate(found):
+            labels = case_labels(cases)
+            for number, (name, case) in enumerate(cases.items()):
+                axes = next(panels)
+                for variant in map(str, case["variant"].values):
+                    line = _draw_curve(axes, case.sel(variant=variant), *styles[variant])
+                    line.set_label(variant)
+                    lines.setdefault(variant, line)
+                axes.axhline(summaries.floor_ratio(case), color="0.3", **FLOOR)
+                axes.axhline(sample_efficiency.reference_ratio(case), **REFERENCE)
+                title = f"{experiment}, {labels[name]}" if len(found) > 1 else labels[name]
+                axes.set_title(layout.wrapped(title, 72.0 * (width - 0.9) / columns - 32.0, 10.0))
+                axes.set_xlabel("rollout steps")
+                if (place + number) % columns == 0:
+                    axes.set_ylabel(curves.RATIO_LABEL, fontsize=11)
+                everything.append(case)
+        reference = line_key(f"final ratio of {sample_efficiency.reference(everything[0])}", **REFERENCE)
+        keys = [*lines.values(), *curves.curve_keys(everything), reference]
+        layout.legend_below(figure, keys, width, most=5)
+        return figure
+
+
+def _draw_curve(axes: Axes, case: xr.Dataset, colour: str, marker: str) -> Line2D:
+    """Draw one variant of one case from its first step on, where the ratio is positive; the median's line."""
+    ratio = summaries.continued_ratio(case).isel(iteration=slice(1, None))
+    shown = ratio.where(np.isfinite(ratio) & (ratio > 0))
+    steps = case["rollout_steps"].isel(iteration=slice(1, None)).max("seed").values
+    if case.sizes["seed"] > 1:
+        axes.fill_between(steps, shown.min("seed").values, shown.max("seed").values, color=colour, **BAND)
+    median = ratio.median("seed", skipna=False)
+    median = median.where(np.isfinite(median) & (median > 0))
+    ends = np.flatnonzero(np.isfinite(median.values))
+    # Markers at places that are even on the logarithmic axis.
+    places = np.unique(np.geomspace(1, max(ends[-1] + 1 if len(ends) else 1, 1), 6).astype(int) - 1)
+    (line,) = axes.plot(
+        steps, median.values, color=colour, marker=marker, markersize=4.0, markeredgecolor="white",
+        markeredgewidth=0.5, linewidth=1.2, markevery=places.tolist(),
+    )  # fmt: skip
+    axes.set_xscale("log")
+    logarithmic(axes)
+    ended = summaries.diverged(case).values
+    if ended.any():
+        last = summaries.last_iteration(case)
+        place = case["rollout_steps"].sel(iteration=last).values[ended]
+        height = summaries.last_ratio(case).values[ended]
+        axes.plot(
+            np.maximum(place, np.nanmin(steps)), height, color=colour, linestyle="none", zorder=5, label="_diverged",
+            **CROSS,
+        )  # fmt: skip
+    return line

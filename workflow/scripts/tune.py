@@ -1,0 +1,29 @@
+"""Choose settings of a run from a grid, by runs on seeds of their own."""
+
+from stage import snakemake
+
+import logging
+
+from metalqr import MetaSettings
+from metalqr.config.tuning import TUNE, grid, stated
+from metalqr.results import load_optima, load_problem, save
+from metalqr.training.tuning import tune
+
+case = snakemake.wildcards.case
+tasks, K0 = load_problem(snakemake.input.tasks, case)
+optima = load_optima(snakemake.input.optima, case, tasks)
+J_star, J_shared = optima["J_star"].values, optima["J_shared"].values
+given = dict(snakemake.params.settings)
+block = given.pop(TUNE)
+candidates = grid(block)
+settings = [MetaSettings(**given, **values) for values in candidates]
+target_ratio = block["target"] * (J_shared.sum() / J_star.sum() - 1.0)
+found = tune(tasks, K0, settings, block["seeds"], J_star, target_ratio)
+log = logging.getLogger("tune")
+for values, steps, ratios in zip(candidates, found.steps_to_target, found.final_ratio, strict=True):
+    log.info("%s: steps to the ratio %.4g %s, final ratios %s", values, target_ratio, steps, ratios)
+log.info("chosen: %s", candidates[found.chosen])
+if not found.target_reached:
+    log.warning("no candidate reached the target; the one with the lowest final ratio is chosen")
+everything = stated(settings[0].as_dict(), block)
+save(snakemake.output[0], found.to_dataset(candidates, block["seeds"], target_ratio, everything, case=case))
