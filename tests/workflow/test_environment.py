@@ -23,7 +23,8 @@ def test_the_environment_of_the_caller_changes_nothing(finished: Project, tmp_pa
     other = replace(finished.copied(tmp_path), prefix=command)
     (run, *_) = (other.directory / "results/runs/d1k1").rglob("seed-1.nc")
     run.unlink()
-    other.snakemake("results/figures/figure1.pdf", "--cores", "2")
+    # Snakemake makes what lies between two results again only if it is asked for.
+    other.snakemake(str(run.relative_to(other.directory)), "results/figures/figure1.pdf", "--cores", "2")
     assert_same_results(other, finished)
 
 

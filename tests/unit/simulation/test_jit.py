@@ -50,7 +50,7 @@ def test_an_edit_of_the_random_numbers_reaches_the_code_that_contains_them(packa
     """Numba alone compares the file of the cached function, ``streams.py``, and would keep the old numbers."""
     folder, source = package.parent, package / "simulation" / "simd" / "normals.py"
     first, cached = _run(folder, NUMBA_CACHE_DIR="")
-    assert {path.parent.parent.parent for path in cached} == {source.parent / "__pycache__"}
+    assert {path.parent.parent for path in cached} == {source.parent / "__pycache__"}
     assert _run(folder, NUMBA_CACHE_DIR="") == (first, cached)
     text = source.read_text()
     assert "ROUNDS = 10" in text
@@ -66,7 +66,18 @@ def test_an_edit_of_the_random_numbers_reaches_the_code_that_contains_them(packa
 def test_a_package_that_cannot_be_written_uses_the_user_s_cache(package: Path, tmp_path: Path) -> None:
     (package / "simulation" / "simd" / "__pycache__").write_text("in place of a folder")
     _, cached = _run(tmp_path, NUMBA_CACHE_DIR="", HOME=str(tmp_path / "home"))
-    assert {path.parent.parent.parent for path in cached} == {tmp_path / "home" / ".cache" / "metalqr"}
+    assert {path.parent.parent for path in cached} == {tmp_path / "home" / ".cache" / "metalqr"}
+
+
+@pytest.mark.slow
+def test_a_copy_elsewhere_with_new_times_compiles_nothing_again(package: Path, tmp_path: Path) -> None:
+    """As a clone, an image of a container or a folder of a node is."""
+    numbers, cached = _run(package.parent, NUMBA_CACHE_DIR="")
+    copy = tmp_path / "elsewhere" / "metalqr"
+    shutil.copytree(package, copy, copy_function=shutil.copyfile)
+    before = {path: path.stat().st_mtime_ns for path in copy.rglob("*.nb[ci]")}
+    assert _run(copy.parent, NUMBA_CACHE_DIR="") == (numbers, before)
+    assert len(before) == len(cached)
 
 
 def _double(x: Any) -> Any:

@@ -22,6 +22,7 @@ from typing import Any
 import llvmlite
 import numba
 from llvmlite import binding
+from numba.core.caching import UserProvidedCacheLocator
 
 _HERE = Path(__file__).parent
 
@@ -62,12 +63,28 @@ def _cache_folder(function: Callable[..., Any], types: tuple[Any, ...]) -> Path:
     raise failures[-1]
 
 
+class InFolder(UserProvidedCacheLocator):
+    """Numba's files in ``numba.config.CACHE_DIR`` itself, whose name says what they were made of.
+
+    Numba would ask for the place and the time of the sources too, so that a copy of the project compiled them again.
+    """
+
+    def __init__(self, function: Callable[..., Any], file: str) -> None:
+        super().__init__(function, file)
+        self._cache_path = numba.config.CACHE_DIR
+
+    def get_source_stamp(self) -> str:
+        """Nothing: another name stands for other sources."""
+        return ""
+
+
 def _load_or_compile(function: Callable[..., Any], types: tuple[Any, ...], parallel: bool) -> Callable[..., Any]:
     """The function compiled for arguments of these types alone."""
-    folder, before, name = None, numba.config.CACHE_DIR, function.__qualname__
+    folder, name = None, function.__qualname__
+    before = numba.config.CACHE_DIR, numba.config.CACHE_LOCATOR_CLASSES
     try:
         folder = _cache_folder(function, types)
-        numba.config.CACHE_DIR = str(folder)
+        numba.config.CACHE_DIR, numba.config.CACHE_LOCATOR_CLASSES = str(folder), f"{__name__}.{InFolder.__name__}"
         # Numba numbers the functions of a process: of two processes, two that differ in their closures alone would
         # have the same symbols, and a third that loads both would fail.
         function.__qualname__ = f"{name}_{folder.name.rpartition('-')[2]}"
@@ -82,7 +99,8 @@ def _load_or_compile(function: Callable[..., Any], types: tuple[Any, ...], paral
             stacklevel=3,
         )
     finally:
-        numba.config.CACHE_DIR, function.__qualname__ = before, name
+        numba.config.CACHE_DIR, numba.config.CACHE_LOCATOR_CLASSES = before
+        function.__qualname__ = name
     return numba.njit(types, parallel=parallel)(function)
 
 
