@@ -19,6 +19,7 @@ from metalqr.evaluation.stability import STABILITY, load_stability, stability_da
 from metalqr.lqr import LQRTasks
 from metalqr.results.layout import Layout
 from metalqr.training import History, Status
+from metalqr.training.tuning import Tuning
 
 COUNT, STATE_DIM, ACTION_DIM = 3, 2, 1
 GIVEN: dict[str, Any] = {"learning_rate": 0.001, "adaptation_rate": 0.1, "iterations": 5}
@@ -37,6 +38,7 @@ _STAGES: list[tuple[Layout, Callable[..., Any]]] = [
     (ESTIMATION_ERROR, load_estimation_error),
     (EXACT_METHODS, load_exact_methods),
     (STABILITY, load_stability),
+    (results.TUNED, results.load_tuned),
 ]
 LAYOUTS = {layout.stage: layout for layout, _ in _STAGES}
 LOADERS = {layout.stage: load for layout, load in _STAGES}
@@ -139,6 +141,17 @@ def theory_of_tasks() -> xr.Dataset:
 STABILITIES = {3: measurements.stability(), 1: measurements.stability(length=4, share=1.0, rise=np.inf)}
 
 
+def tuning() -> xr.Dataset:
+    """Three values on two seeds, of which the second is chosen."""
+    steps, final = (
+        np.array([[np.inf] * 2, [30.0, 40.0], [np.inf, 20.0]]),
+        np.array([[0.5] * 2, [0.1, 0.2], [np.inf, 0.3]]),
+    )
+    found = Tuning(steps, final, np.full((3, 2), 50, dtype=np.int64))
+    values = [{"learning_rate": value} for value in (0.1, 0.2, 0.3)]
+    return found.to_dataset(values, [8, 9], 0.25, SETTINGS, case="one")
+
+
 def later_datasets() -> dict[str, xr.Dataset]:
     """The content of the files of each stage that docs/bad-input.md does not have."""
     errors = measurements.estimation_error(infinite={"bias": (4,), "error": (4,)})
@@ -148,6 +161,7 @@ def later_datasets() -> dict[str, xr.Dataset]:
         "estimation_error": errors.to_dataset(measurements.SETTINGS, 7, case="one"),
         "exact_methods": exact_methods_dataset(paths, descents.meta_descent(), {"iterations": 40}, case="one"),
         "stability": stability_dataset(STABILITIES, measurements.SETTINGS, case="one"),
+        "tuned": tuning(),
     }
 
 
