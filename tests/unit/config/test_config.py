@@ -587,7 +587,7 @@ def test_a_file_that_is_no_plugin_is_told_in_a_line(
 # --- the documentation ------------------------------------------------------------------------------------------------
 
 
-RUNS_OF_EXAMPLES = {"short_rollouts": 30, "estimators": 12, "clipped": 6, "rules": 12, "pendulum": 3}
+RUNS_OF_EXAMPLES = {"short_rollouts": 30, "spread": 12, "clipped": 6, "tuned": 20, "rules": 12, "pendulum": 3}
 
 
 def test_the_examples_of_the_documentation_are_accepted(forgotten: None, tmp_path: Path) -> None:
