@@ -1,5 +1,6 @@
 """The steps of ``make bench``: check that all estimate the same, time them, and write results/benchmarks/."""
 
+import itertools
 import sys
 import time
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from benchmarks.contestants import Contestant
 from benchmarks.contestants.compiled import Metalqr
 from benchmarks.contestants.numpy_vectorised import VectorisedNumpy, Workers
 from benchmarks.contestants.plain_loop import PlainLoop
-from benchmarks.work import CASES, SWEPT_CASE, Work, of_case
+from benchmarks.work import CASES, ESTIMATORS, SWEPT_CASE, Work, of_case
 from metalqr.common import atomic
 from metalqr.reporting.figures.style import save
 
@@ -42,7 +43,8 @@ def main() -> None:
         core_rate = min(workers.map(machine.product_rate, [1.0] * cores))
         check(contestants)
         _time_cases(contestants, core_rate, cores)
-        del contestants[PlainLoop.name]  # far slower, and off the figure
+        del contestants[PlainLoop.name]  # far slower, off the figure, and one_point alone
+        _time_estimators(contestants)
         sweeps = _time_sweeps(contestants, core_rate, cores)
     scaling = _time_threads(cores)
     _write("sweeps.csv", _csv(sweeps))
@@ -61,14 +63,13 @@ def _by_name(*contestants: Contestant) -> dict[str, Contestant]:
 def check(contestants: Mapping[str, Contestant]) -> None:
     """Compare the means of the contestants in all cases, and end the program where one differs."""
     found = {}
-    for name in CASES:
-        _say(f"do all estimate the same mean? {name}")
-        checked = agreement.checked_work(of_case(name))
-        found[checked.dimensions] = agreement.compare(checked, contestants, reference="metalqr")
+    for name, (estimator, changes) in itertools.product(CASES, {"one_point": {}, **ESTIMATORS}.items()):
+        _say(f"do all estimate the same mean? {name}, {estimator}")
+        checked = agreement.checked_work(of_case(name)).at(**changes)
+        able = {way: each for way, each in contestants.items() if not changes or way != PlainLoop.name}
+        found[f"{checked.dimensions}, {estimator}"] = agreement.compare(checked, able, reference="metalqr")
     _write("agreement.md", tables.agreement(found))
-    wrong = [
-        f"{way} at (d, k) = {case}" for case, ways in found.items() for way, each in ways.items() if not each.agrees
-    ]
+    wrong = [f"{way} at {case}" for case, ways in found.items() for way, each in ways.items() if not each.agrees]
     if wrong:
         sys.exit(
             f"Error: the mean estimate of {', '.join(wrong)} is {agreement.BOUND} standard errors or more from "
@@ -107,6 +108,29 @@ def _time_cases(contestants: Mapping[str, Contestant], core_rate: float, cores: 
     )
     _write("table.csv", _csv(frame))
     _write("table.md", tables.timings(frame, machine.description(), explanation))
+
+
+def _time_estimators(contestants: Mapping[str, Contestant]) -> None:
+    rows = []
+    for name, (estimator, changes) in itertools.product(CASES, ESTIMATORS.items()):
+        _say(f"timing {name}, {estimator}")
+        timed = of_case(name).at(**changes)
+        seconds = measure.iteration_seconds(timed, contestants, ROUNDS)
+        rows += [
+            {
+                "case": name,
+                "dimensions": timed.dimensions,
+                "estimator": estimator,
+                "contestant": way,
+                "seconds": value,
+                "steps_per_second": timed.steps / value,
+                "times_metalqr": value / seconds["metalqr"],
+            }
+            for way, value in seconds.items()
+        ]
+    frame = pd.DataFrame(rows)
+    _write("estimators.csv", _csv(frame))
+    _write("estimators.md", tables.estimators(frame, machine.description()))
 
 
 def _time_sweeps(contestants: Mapping[str, Contestant], core_rate: float, cores: int) -> pd.DataFrame:

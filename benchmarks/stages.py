@@ -8,7 +8,7 @@ from benchmarks.tables import markdown
 
 #: In the order of the pipeline.
 STAGES = (
-    "tasks", "optima", "runs", "datasets",
+    "tasks", "optima", "tuned", "runs", "datasets",
     "theory", "estimation_error", "exact_methods", "stability",
     "figures", "tables",
 )  # fmt: skip

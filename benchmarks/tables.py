@@ -42,6 +42,27 @@ def timings(frame: pd.DataFrame, description: str, work: str) -> str:
     return f"{description}.\n\n{work}\n\n{markdown(headings, rows, names=2)}"
 
 
+def estimators(frame: pd.DataFrame, description: str) -> str:
+    """How long one iteration takes each contestant with other estimators."""
+    rows = [
+        [
+            row["dimensions"],
+            row["estimator"],
+            row["contestant"],
+            significant(row["seconds"]),
+            significant(row["steps_per_second"] / 1e6),
+            significant(row["times_metalqr"]),
+        ]
+        for row in frame.to_dict("records")
+    ]
+    headings = ["(d, k)", "estimator", "implementation", "s per iteration", "million steps/s", "relative time"]
+    explanation = (
+        "One iteration of the same settings as in the main table, but for the estimator of both layers. Both rollouts "
+        "of a pair count; with common noise, a pair also shares its inner perturbations and all noise inside."
+    )
+    return f"{description}.\n\n{explanation}\n\n{markdown(headings, rows, names=3)}"
+
+
 def agreement(cases: Mapping[str, Mapping[str, Agreement]]) -> str:
     """The agreement of the means."""
     rows = [
@@ -52,7 +73,7 @@ def agreement(cases: Mapping[str, Mapping[str, Agreement]]) -> str:
     return (
         "The mean of the estimated meta-gradients along the exact one, from independent estimates, and its distance "
         f"from metalqr's in standard errors of the difference. From {BOUND} on, `make bench` fails.\n\n"
-        + markdown(["(d, k)", "implementation", "mean", "standard error", "distance"], rows, names=2)
+        + markdown(["(d, k), estimator", "implementation", "mean", "standard error", "distance"], rows, names=2)
     )
 
 

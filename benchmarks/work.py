@@ -14,6 +14,12 @@ Array = NDArray[np.float64]
 
 #: The cases of the paper's Figure 1.
 CASES = ("d1k1", "d2k2", "d20k10")
+#: What turns the estimator of the paper into others whose coefficients are weighted sums of costs.
+ESTIMATORS: dict[str, dict[str, Any]] = {
+    "one_point_baseline": {"estimator": "one_point_baseline"},
+    "two_point": {"estimator": "two_point"},
+    "two_point, common noise": {"estimator": "two_point", "common_noise": True},
+}
 #: The case that the sweeps start from.
 SWEPT_CASE = "d2k2"
 

@@ -6,6 +6,7 @@ share is one matrix product a step, [A, B, noise] [x; u; z]; only the action nee
 """
 
 import functools
+import math
 import multiprocessing
 import os
 from collections.abc import Callable, Iterable
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from benchmarks.contestants import Contestant, chunks_per_task
+from benchmarks.contestants import Contestant, Layout, chunks_per_task, finished
 from benchmarks.work import Array
 from metalqr import LQRTasks, MetaSettings
 
@@ -59,14 +60,16 @@ class VectorisedNumpy(Contestant):
         self._cores = workers.count if workers else 1
 
     def estimate(self, tasks: LQRTasks, K: Array, settings: MetaSettings, seed: int) -> Array:
-        policies = settings.perturbations
-        chunks = chunks_per_task(tasks.count, policies, settings.inner_perturbations, K.size, self._cores)
+        policies, inner = settings.outer.perturbations, settings.inner.perturbations
+        members = Layout.of(settings, settings.outer).members * Layout.of(settings, settings.inner).members
+        chunks = chunks_per_task(tasks.count, policies, members * inner, K.size, self._cores)
         sizes = [size for part in np.array_split(range(policies), chunks) if (size := len(part))]
         noise, start = np.linalg.cholesky(tasks.Psi), np.linalg.cholesky(tasks.Sigma0)
-        matrices = zip(tasks.A, tasks.B, tasks.Q, tasks.R, noise, start, tasks.p, strict=True)
+        matrices = zip(tasks.A, tasks.B, tasks.Q, tasks.R, noise, start, strict=True)
         work = [(_System(*system), size) for system in matrices for size in sizes]
         seeds = np.random.SeedSequence(seed).spawn(len(work))
-        return np.sum(list(self._map(functools.partial(_chunk, K=K, settings=settings), work, seeds)), axis=0)
+        parts = np.array(list(self._map(functools.partial(_chunk, K=K, settings=settings), work, seeds)))
+        return finished(parts.reshape(tasks.count, len(sizes), -1).sum(axis=1), tasks, settings)
 
 
 class _System(NamedTuple):
@@ -76,23 +79,37 @@ class _System(NamedTuple):
     R: Array
     noise: Array  # a factor of Psi
     start: Array  # a factor of Sigma0
-    p: float
 
 
 def _chunk(work: tuple[_System, int], seed: np.random.SeedSequence, K: Array, settings: MetaSettings) -> Array:
-    """The contribution of some perturbed policies of one task to the estimate."""
+    """The sums of some perturbed policies of one task, for :func:`benchmarks.contestants.finished`."""
     system, size = work
     rng = np.random.Generator(np.random.SFC64(seed))
-    radius, inner, length = settings.smoothing_radius, settings.inner_perturbations, settings.rollout_length
-    scale = K.size / radius**2
-    directions = _directions((*K.shape, size), radius, rng)
-    perturbed = K[..., np.newaxis] + directions
-    inner_directions = _directions((*K.shape, size, inner), radius, rng)
-    gains = perturbed[..., np.newaxis] + inner_directions
-    costs = _costs(system, gains.reshape(*K.shape, size * inner), length, rng).reshape(size, inner)
-    gradients = scale / inner * np.einsum("kdpm,pm->kdp", inner_directions, costs)
+    outer, inner = Layout.of(settings, settings.outer), Layout.of(settings, settings.inner)
+    radius, count, length = settings.inner.radius, settings.inner.perturbations, settings.rollout_length
+    directions = _directions((*K.shape, size), settings.outer.radius, rng)
+    perturbed = K[..., np.newaxis, np.newaxis] + _signed(directions, outer)
+    # By entry, member of the outer pair, outer perturbation and inner one; pairs with common noise share these too.
+    inner_directions = _directions((*K.shape, outer.noises, size, count), radius, rng)
+    # Another dimension, after that of the outer pair, for the members of the inner one.
+    gains = perturbed[:, :, :, np.newaxis, :, np.newaxis] + _signed(inner_directions, inner)
+    costs = _costs(system, gains, (outer.noises, inner.noises, size, count), length, rng)
+    coefficients = np.einsum("j,sjpm->spm", inner.weights, costs)
+    if inner.leaves_one_out:
+        coefficients -= coefficients.mean(axis=-1, keepdims=True)
+        coefficients *= count / (count - 1)
+    shared = np.broadcast_to(inner_directions, (*K.shape, outer.members, size, count))
+    gradients = K.size / radius**2 / count * np.einsum("kdspm,spm->kdsp", shared, coefficients)
     adapted = perturbed - settings.adaptation_rate * gradients
-    return system.p * scale / settings.perturbations * (directions @ _costs(system, adapted, length, rng))
+    values = np.asarray(outer.weights) @ _costs(system, adapted, (outer.noises, size), length, rng)
+    return np.concatenate([(directions @ values).ravel(), directions.sum(axis=-1).ravel(), [values.sum()]])
+
+
+def _signed(directions: Array, layout: Layout) -> Array:
+    """The directions times each sign, in a dimension before that of the perturbations, or before the last two."""
+    signs = np.array(layout.signs, dtype=float)
+    trailing = 1 if directions.ndim == 3 else 2
+    return np.expand_dims(directions, -1 - trailing) * signs.reshape(-1, *[1] * trailing)
 
 
 def _directions(shape: tuple[int, ...], radius: float, rng: np.random.Generator) -> Array:
@@ -101,23 +118,34 @@ def _directions(shape: tuple[int, ...], radius: float, rng: np.random.Generator)
     return directions
 
 
-def _costs(system: _System, gains: Array, length: int, rng: np.random.Generator) -> Array:
-    """The costs of rollouts with the gains (k, d, n); arrays are reused, so that they stay in the cache."""
-    A, B, Q, R, noise, start, _ = system
-    state_dim, action_dim, count = A.shape[0], B.shape[1], gains.shape[-1]
+def _costs(system: _System, gains: Array, noises: tuple[int, ...], length: int, rng: np.random.Generator) -> Array:
+    """The costs (...) of rollouts with the gains (k, d, ...), which share noise where ``noises`` has a 1 instead.
+
+    Arrays are reused, so that they stay in the cache.
+    """
+    A, B, Q, R, noise, start = system
+    state_dim, action_dim, shape = A.shape[0], B.shape[1], gains.shape[2:]
+    count = math.prod(shape)
+    gains = gains.reshape(action_dim, state_dim, count)
     stacked = np.concatenate([A, -B, noise], axis=1)
     new, old = np.empty((2, 2 * state_dim + action_dim, count))  # x, K x, z
     actions = slice(state_dim, state_dim + action_dim)
     state_cost, action_cost = np.empty((state_dim, count)), np.empty((action_dim, count))
     total = np.zeros(count)
 
-    rng.standard_normal(out=new[actions.stop :])
+    def draw(normals: Array) -> None:
+        if shape == noises:
+            rng.standard_normal(out=normals)
+        else:
+            normals.reshape(state_dim, *shape)[...] = rng.standard_normal((state_dim, *noises))
+
+    draw(new[actions.stop :])
     np.matmul(start, new[actions.stop :], out=new[:state_dim])
     np.einsum("kdn,dn->kn", gains, new[:state_dim], out=new[actions])
     for _ in range(length):
         new, old = old, new
         x, u = new[:state_dim], new[actions]
-        rng.standard_normal(out=old[actions.stop :])
+        draw(old[actions.stop :])
         np.matmul(stacked, old, out=x)
         np.einsum("kdn,dn->kn", gains, x, out=u)
         np.matmul(Q, x, out=state_cost)
@@ -126,4 +154,4 @@ def _costs(system: _System, gains: Array, length: int, rng: np.random.Generator)
         np.matmul(R, u, out=action_cost)
         action_cost *= u
         total += action_cost.sum(axis=0)
-    return total / length
+    return (total / length).reshape(shape)

@@ -20,9 +20,10 @@ from twins import circle_average
 
 from benchmarks import agreement, figures, machine, measure, requests, run, stages, tables
 from benchmarks.contestants import Contestant, chunks_per_task
+from benchmarks.contestants.compiled import Metalqr
 from benchmarks.contestants.numpy_vectorised import VectorisedNumpy
 from benchmarks.contestants.plain_loop import PlainLoop
-from benchmarks.work import CASES, Work, of_case
+from benchmarks.work import CASES, ESTIMATORS, Work, of_case
 from metalqr import LQRTasks, MetaSettings, lqr
 
 Array = NDArray[np.float64]
@@ -30,11 +31,12 @@ Array = NDArray[np.float64]
 SCALAR_TASKS = scalar_tasks(
     [0.5, 0.3], [1.0, 0.7], [1.0, 0.5], [1.0, 2.0], [0.5, 1.0], Sigma0=[[[1.0]], [[0.4]]], p=[0.6, 0.4]
 )
+SETTINGS = MetaSettings(learning_rate=1.0e-3, adaptation_rate=0.0, perturbations=1, smoothing_radius=0.4)
 
 
 def small_work(tasks: LQRTasks, gain: list[float], rate: float, inner: int, length: int) -> Work:
-    settings = MetaSettings(learning_rate=1.0e-3, adaptation_rate=rate, perturbations=1, smoothing_radius=0.4)
-    return Work("small", tasks, np.array([gain]), settings).at(inner_perturbations=inner, rollout_length=length)
+    settings = SETTINGS.replace(adaptation_rate=rate, inner_perturbations=inner, rollout_length=length)
+    return Work("small", tasks, np.array([gain]), settings)
 
 
 def noisy_cost(tasks: LQRTasks, gain: float, noise: Array) -> Array:
@@ -109,6 +111,20 @@ def test_contestants_estimate_the_gradient_in_two_dimensions(contestant: Contest
     assert not np.any(within(values, 0.0))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_numpy_estimates_what_metalqr_does_with_other_estimators(estimator: str) -> None:
+    """Means of both, with adaptation, within 4.5 standard errors; and a baseline or common noise lowers the spread."""
+    plain = agreement.checked_work(Work("small", SCALAR_TASKS, np.array([[0.5]]), SETTINGS)).at(perturbations=200)
+    work, contestants = plain.at(**ESTIMATORS[estimator]), {"metalqr": Metalqr(1), "NumPy": VectorisedNumpy()}
+    found = agreement.compare(work, contestants, "metalqr")
+    assert found["NumPy"].agrees
+    assert abs(found["NumPy"].mean) > 10 * found["NumPy"].standard_error
+    (alone,) = agreement.compare(plain, {"NumPy": VectorisedNumpy()}, "NumPy").values()
+    assert found["NumPy"].standard_error < 0.9 * alone.standard_error
+    assert found["NumPy"].standard_error < 1.5 * found["metalqr"].standard_error
+
+
 def test_the_plain_loop_is_timed_on_a_part_of_its_work() -> None:
     work = of_case("d1k1")
     part = work._replace(settings=PlainLoop().timed_part(work.settings))
@@ -168,10 +184,10 @@ def test_another_mean_does_not_agree(mean: float, agrees: bool) -> None:
 
 def test_nothing_is_timed_while_the_means_differ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(run, "OUTPUT", tmp_path)
-    with pytest.raises(SystemExit, match=r"off at \(d, k\) = \(1, 1\), .*agreement\.md"):
+    with pytest.raises(SystemExit, match=r"off at \(1, 1\), one_point, .*agreement\.md"):
         run.check({"metalqr": Noisy(3.0, 0), "fine": Noisy(3.0, 1), "off": Noisy(9.0, 2)})
     lines = (tmp_path / "agreement.md").read_text().splitlines()
-    assert sum("| off" in line for line in lines) == len(CASES)
+    assert sum("| off" in line for line in lines) == len(CASES) * (1 + len(ESTIMATORS))
 
 
 def test_times_of_a_part_are_scaled_by_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:
