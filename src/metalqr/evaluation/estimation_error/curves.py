@@ -102,7 +102,7 @@ ESTIMATION_ERROR = Layout(
         "algorithm": Variable(("target",), "number of the algorithm that estimates it", kind=Kind.WHOLE),
         "perturbations": Variable(("perturbations",), "perturbations M, outer and inner", kind=Kind.WHOLE),
         "smoothing_radius": Variable(("smoothing_radius",), "smoothing radius r"),
-        "rollout_length": Variable(("rollout_length",), "length of a roll-out", "steps", kind=Kind.WHOLE),
+        "rollout_length": Variable(("rollout_length",), "length of a rollout", "steps", kind=Kind.WHOLE),
         "parameter": Variable(
             ("parameter",), "swept parameter", kind=Kind.TEXT, choices=tuple(PREDICTED_SLOPES), has_all=True
         ),
