@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import solve_discrete_are
 
 from metalqr.common.frozen import ReadOnlyArrays
 from metalqr.lqr import FloatArray, LQRTasks, LyapunovSolver
@@ -84,6 +83,9 @@ def _solve(tasks: LQRTasks, task: int) -> tuple[FloatArray, FloatArray]:
 
 def _schur(task: ScaledTask) -> FloatArray:
     """P by SciPy: the stable invariant subspace of the symplectic pencil."""
+    # A third of a second that jobs of training do not need.
+    from scipy.linalg import solve_discrete_are
+
     return np.asarray(solve_discrete_are(task.A, task.B, task.Q, task.R), dtype=np.float64)
 
 
