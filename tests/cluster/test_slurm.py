@@ -83,8 +83,8 @@ def test_everything_is_the_same_as_on_one_machine(tiny: Project, cluster: ThrowA
     assert_same_results(project, tiny)
     # Tasks, optima and runs, and none of the jobs that gather, draw and summarise.
     rules = ["generate_tasks", "solve_meta_optimum", "solve_optima"]
-    assert sent(printed) == [rule for rule in rules for _ in range(2)] + ["train_policy"] * 6
-    assert [entry["JobState"] for entry in cluster.finished()] == ["COMPLETED"] * 12
+    assert sent(printed) == [rule for rule in rules for _ in range(2)] + ["train_policy"] * 7 + ["tune"]
+    assert [entry["JobState"] for entry in cluster.finished()] == ["COMPLETED"] * 14
     assert not list((tmp_path / "results/logs/slurm").rglob("*.log"))
 
 
@@ -92,8 +92,8 @@ def test_commands_instead_of_the_plugin(tiny: Project, cluster: ThrowAwayCluster
     project = on_cluster(tiny, tmp_path, "cluster-generic", GENERIC)
     project.snakemake("datasets")
     assert_same_results(project, tiny, without=DRAWN)
-    assert [entry["JobState"] for entry in cluster.finished()] == ["COMPLETED"] * 12
-    assert len(list((tmp_path / "results/logs/cluster").glob("*.log"))) == 12
+    assert [entry["JobState"] for entry in cluster.finished()] == ["COMPLETED"] * 14
+    assert len(list((tmp_path / "results/logs/cluster").glob("*.log"))) == 14
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ def test_status_script_for_jobs_that_nobody_knows_and_without_a_controller(
 def test_several_runs_in_one_job(tiny: Project, cluster: ThrowAwayCluster, tmp_path: Path) -> None:
     project = on_cluster(tiny, tmp_path, "slurm", (*SLURM, *GROUPS))
     project.snakemake("datasets")
-    # Two jobs for tasks, four for optima, two for six runs; each on one core.
-    assert [(entry["JobState"], entry["ProcCnt"]) for entry in cluster.finished()] == [("COMPLETED", "1")] * 8
+    # Two jobs for tasks, four for optima, one that tunes, three for seven runs; each on one core.
+    assert [(entry["JobState"], entry["ProcCnt"]) for entry in cluster.finished()] == [("COMPLETED", "1")] * 10
     assert_same_results(project, tiny, without=DRAWN)
 
 
