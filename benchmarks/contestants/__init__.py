@@ -27,7 +27,7 @@ class Contestant(ABC):
         return settings
 
 
-class Layout(NamedTuple):
+class Rollouts(NamedTuple):
     """The rollouts of each perturbation of a layer, and what becomes of their costs."""
 
     signs: tuple[int, ...]
@@ -38,11 +38,10 @@ class Layout(NamedTuple):
     @classmethod
     def of(cls, settings: MetaSettings, layer: Layer) -> Self:
         """That of a layer of Algorithm 2, as its estimator declares it."""
-        estimator = layer.estimator
+        estimator = layer.estimator(settings, layer)
         if estimator.weights is None:
             raise ValueError(f"{estimator.name}: its coefficients are no weighted sum of costs")
-        shares_noise = settings.common_noise and estimator.makes_pairs
-        return cls(estimator.signs, estimator.weights, estimator.leaves_one_out, shares_noise)
+        return cls(estimator.signs, estimator.weights, estimator.leaves_one_out, estimator.sharing > 1)
 
     @property
     def members(self) -> int:
@@ -63,7 +62,7 @@ def finished(sums: Array, tasks: LQRTasks, settings: MetaSettings) -> Array:
     count, entries = settings.outer.perturbations, tasks.action_dim * tasks.state_dim
     products, perturbations, coefficients = sums[:, :entries], sums[:, entries:-1], sums[:, -1:]
     scale = entries / settings.outer.radius**2 / count
-    if Layout.of(settings, settings.outer).leaves_one_out:
+    if Rollouts.of(settings, settings.outer).leaves_one_out:
         products = (products - coefficients / count * perturbations) * (count / (count - 1))
     return scale * (tasks.p @ products).reshape(tasks.action_dim, tasks.state_dim)
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from benchmarks.contestants import Contestant, Layout, chunks_per_task, finished
+from benchmarks.contestants import Contestant, Rollouts, chunks_per_task, finished
 from benchmarks.work import Array
 from metalqr import LQRTasks, MetaSettings
 
@@ -33,7 +33,7 @@ class JaxScan(Contestant):
 
     def estimate(self, tasks: LQRTasks, K: Array, settings: MetaSettings, seed: int) -> Array:
         policies, count = settings.outer.perturbations, settings.inner.perturbations
-        outer, inner = Layout.of(settings, settings.outer), Layout.of(settings, settings.inner)
+        outer, inner = Rollouts.of(settings, settings.outer), Rollouts.of(settings, settings.inner)
         rollouts = outer.members * inner.members * count
         chunks = chunks_per_task(tasks.count, policies, rollouts, K.size, jax.device_count())
         size = -(-policies // chunks)
@@ -52,7 +52,7 @@ class JaxScan(Contestant):
 
 
 @functools.cache
-def _program(outer: Layout, inner: Layout, count: int, length: int) -> Any:
+def _program(outer: Rollouts, inner: Rollouts, count: int, length: int) -> Any:
     """The program for chunks of perturbed policies, shared out between the devices; compiled for each new shape."""
     mesh = Mesh(np.array(jax.devices()), ("cores",))
     shared, split = PartitionSpec(), PartitionSpec("cores")
@@ -75,7 +75,7 @@ def _program(outer: Layout, inner: Layout, count: int, length: int) -> Any:
 
 def _chunk(
     system: list[Traced], weight: Traced, key: Traced, K: Traced, radii: Traced, rate: Traced,
-    outer: Layout, inner: Layout, count: int, length: int,
+    outer: Rollouts, inner: Rollouts, count: int, length: int,
 ) -> Traced:  # fmt: skip
     """The sums of some perturbed policies of one task, as many as weights; see ``finished``."""
     keys, size = jax.random.split(key, 4), weight.size

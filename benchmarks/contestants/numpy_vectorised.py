@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from benchmarks.contestants import Contestant, Layout, chunks_per_task, finished
+from benchmarks.contestants import Contestant, Rollouts, chunks_per_task, finished
 from benchmarks.work import Array
 from metalqr import LQRTasks, MetaSettings
 
@@ -61,7 +61,7 @@ class VectorisedNumpy(Contestant):
 
     def estimate(self, tasks: LQRTasks, K: Array, settings: MetaSettings, seed: int) -> Array:
         policies, inner = settings.outer.perturbations, settings.inner.perturbations
-        members = Layout.of(settings, settings.outer).members * Layout.of(settings, settings.inner).members
+        members = Rollouts.of(settings, settings.outer).members * Rollouts.of(settings, settings.inner).members
         chunks = chunks_per_task(tasks.count, policies, members * inner, K.size, self._cores)
         sizes = [size for part in np.array_split(range(policies), chunks) if (size := len(part))]
         noise, start = np.linalg.cholesky(tasks.Psi), np.linalg.cholesky(tasks.Sigma0)
@@ -85,14 +85,16 @@ def _chunk(work: tuple[_System, int], seed: np.random.SeedSequence, K: Array, se
     """The sums of some perturbed policies of one task, for :func:`benchmarks.contestants.finished`."""
     system, size = work
     rng = np.random.Generator(np.random.SFC64(seed))
-    outer, inner = Layout.of(settings, settings.outer), Layout.of(settings, settings.inner)
+    outer, inner = Rollouts.of(settings, settings.outer), Rollouts.of(settings, settings.inner)
     radius, count, length = settings.inner.radius, settings.inner.perturbations, settings.rollout_length
     directions = _directions((*K.shape, size), settings.outer.radius, rng)
-    perturbed = K[..., np.newaxis, np.newaxis] + _signed(directions, outer)
+    outer_signs, inner_signs = (np.array(each.signs, dtype=float) for each in (outer, inner))
+    perturbed = K[..., np.newaxis, np.newaxis] + directions[:, :, np.newaxis] * outer_signs[:, np.newaxis]
     # By entry, member of the outer pair, outer perturbation and inner one; pairs with common noise share these too.
     inner_directions = _directions((*K.shape, outer.noises, size, count), radius, rng)
     # Another dimension, after that of the outer pair, for the members of the inner one.
-    gains = perturbed[:, :, :, np.newaxis, :, np.newaxis] + _signed(inner_directions, inner)
+    signed = inner_directions[:, :, :, np.newaxis] * inner_signs[:, np.newaxis, np.newaxis]
+    gains = perturbed[:, :, :, np.newaxis, :, np.newaxis] + signed
     costs = _costs(system, gains, (outer.noises, inner.noises, size, count), length, rng)
     coefficients = np.einsum("j,sjpm->spm", inner.weights, costs)
     if inner.leaves_one_out:
@@ -103,13 +105,6 @@ def _chunk(work: tuple[_System, int], seed: np.random.SeedSequence, K: Array, se
     adapted = perturbed - settings.adaptation_rate * gradients
     values = np.asarray(outer.weights) @ _costs(system, adapted, (outer.noises, size), length, rng)
     return np.concatenate([(directions @ values).ravel(), directions.sum(axis=-1).ravel(), [values.sum()]])
-
-
-def _signed(directions: Array, layout: Layout) -> Array:
-    """The directions times each sign, in a dimension before that of the perturbations, or before the last two."""
-    signs = np.array(layout.signs, dtype=float)
-    trailing = 1 if directions.ndim == 3 else 2
-    return np.expand_dims(directions, -1 - trailing) * signs.reshape(-1, *[1] * trailing)
 
 
 def _directions(shape: tuple[int, ...], radius: float, rng: np.random.Generator) -> Array:

@@ -10,7 +10,7 @@ from metalqr import optimal, training
 from metalqr.config.algorithm import MetaSettings
 from metalqr.lqr import LQRTasks
 from metalqr.objectives.meta import adapted_gains, gradient, is_maml_stabilising, objective
-from metalqr.results.runs import Status
+from metalqr.results.runs import Status, cost_difference_ratio
 from metalqr.training.observers import Observer
 
 __all__ = ["History", "Status", "adapted_gains", "gradient", "is_maml_stabilising", "objective", "train"]
@@ -31,13 +31,13 @@ class History(training.History):
     @property
     def ratio(self) -> NDArray[np.float64]:
         r""":math:`\sum_i (J_i(K_n) - J_i^*) / \sum_i J_i^*`, the quantity of Figure 1, shape (n + 1,)."""
-        return np.asarray(self.cost.sum(axis=1) / self.optimal_cost.sum() - 1.0)
+        return cost_difference_ratio(self.cost, self.optimal_cost)
 
     @property
     def ratio_average(self) -> float | None:
         """The same of the mean of the last gains; None without ``average_last``."""
         cost = self.cost_average
-        return None if cost is None else float(cost.sum() / self.optimal_cost.sum() - 1.0)
+        return None if cost is None else float(cost_difference_ratio(cost, self.optimal_cost))
 
 
 def train(

@@ -3,7 +3,7 @@
 from stage import snakemake
 
 from metalqr import MetaSettings
-from metalqr.config.model import ErrorSweeps
+from metalqr.config.theory import ErrorSweeps
 from metalqr.evaluation.estimation_error.measurement import measure
 from metalqr.results import load_problem, save
 

@@ -8,8 +8,9 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from metalqr.config.algorithm import MetaSettings, applicable, not_applicable, plugins_named, taken_names
 from metalqr.config.experiments import TASKS, VARIANT, Base, Experiment
-from metalqr.config.model import Config, ExperimentBlock, config_model, sweepable
+from metalqr.config.model import Config, ExperimentBlock
 from metalqr.config.outputs import reserved_by
+from metalqr.config.plugin_types import config_model, sweepable
 from metalqr.config.problems import ConfigError, SettingsError, described, key_path, nearest, shape_problem
 from metalqr.config.registries import families
 from metalqr.config.registry import PluginError, load_plugins

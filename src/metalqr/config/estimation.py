@@ -7,7 +7,7 @@ from metalqr.config.algorithm import MetaSettings
 from metalqr.config.registries import methods
 
 if TYPE_CHECKING:
-    from metalqr.config.model import ErrorSweeps
+    from metalqr.config.theory import ErrorSweeps
 
 #: The lists of `estimation_error`, each with the settings that take its values.
 ESTIMATION_SWEEPS = {

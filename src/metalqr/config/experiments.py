@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from metalqr.config.algorithm import MetaSettings, applicable
-from metalqr.config.identity import digest
+from metalqr.config.identity import configuration_digest, digest
 from metalqr.config.registries import families
 from metalqr.config.tuning import TUNE, grid, stated
 
@@ -52,6 +52,11 @@ class Point(NamedTuple):
     values: Mapping[str, Any]
     #: The block that tunes its runs, if there is one; the settings then have the first values of its grid.
     tune: Mapping[str, Any] | None = None
+
+    @property
+    def configuration(self) -> str:
+        """The digest that its runs are identified by."""
+        return configuration_digest(self.settings, self.tune)
 
     @property
     def stated(self) -> dict[str, Any]:

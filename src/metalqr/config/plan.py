@@ -14,7 +14,7 @@ from metalqr.config.algorithm import MetaSettings
 from metalqr.config.checks import check_config
 from metalqr.config.experiments import Experiment
 from metalqr.config.files import OPTIMA_FILE, RUN_FILE, TUNED_FILE, meta_optimum_file
-from metalqr.config.identity import configuration_digest, identity
+from metalqr.config.identity import identity
 from metalqr.config.outputs import FIGURE_FORMATS, TABLE_FORMATS, Outputs
 from metalqr.config.problems import ConfigError
 from metalqr.config.registries import figures, tables
@@ -43,6 +43,8 @@ class Run(NamedTuple):
     plugins: tuple[Path, ...]
     #: Number of runs that tune it.
     tuning_runs: int
+    #: The file of the tuning, if there is one.
+    tuned: str | None
 
 
 def quick(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -80,6 +82,7 @@ class Plan:
         self.theory = TheoryPlan(self.checked)
         self._runs: dict[tuple[str, str], Run] = {}
         self._run_files: dict[str, list[str]] = {}
+        self._tuned_files: dict[str, list[str]] = {}
         self.task_sets = {case: TaskSet(case, self.checked.cases[case].family) for case in self.theory.cases}
         for experiment in self.experiments.values():
             self._list_runs(experiment)
@@ -88,19 +91,22 @@ class Plan:
         self.tables = Outputs(self, tables, TABLE_FORMATS)
 
     def _list_runs(self, experiment: Experiment) -> None:
-        files = self._run_files[experiment.name] = []
+        files, tunings = self._run_files[experiment.name], self._tuned_files[experiment.name] = [], []
         for case in experiment.bases:
             for name, family in experiment.families(case).items():
                 self.task_sets.setdefault(name, TaskSet(case, family))
             for point in experiment.points(case):
-                changed = identity(point.settings, point.tune)
-                configuration = configuration_digest(point.settings, point.tune)
                 plugins = tuple(plugin.source for plugin in point.settings.plugins())
                 tuning_runs = len(grid(point.tune)) * len(point.tune["seeds"]) if point.tune else 0
-                run = Run(point.tasks, point.settings, changed, plugins, tuning_runs)
-                self._runs[point.tasks, configuration] = run
-                pattern = RUN_FILE.format(case=point.tasks, configuration=configuration, seed="{}")
+                names = {"case": point.tasks, "configuration": point.configuration}
+                tuned = TUNED_FILE.format(**names) if point.tune else None
+                changed = identity(point.settings, point.tune)
+                run = Run(point.tasks, point.settings, changed, plugins, tuning_runs, tuned)
+                self._runs[point.tasks, point.configuration] = run
+                pattern = RUN_FILE.format(**names, seed="{}")
                 files += [pattern.format(seed) for seed in experiment.seeds]
+                if tuned and tuned not in tunings:
+                    tunings.append(tuned)
 
     @cached_property
     def cases(self) -> tuple[str, ...]:
@@ -156,9 +162,8 @@ class Plan:
         return {"mem_mb": quick(mem_mb), "runtime": quick(runtime)}
 
     def priority(self, rule: str) -> Callable[[Any], int]:
-        """The priority of a rule's jobs: the longest first, on one scale for all rules; before all, those that tune."""
-        first = needs.BEFORE_TRAINING if rule == "tune" else 0
-        return quick(lambda wildcards: first + needs.priority(self._needs(rule, wildcards)[1]))
+        """The priority of a rule's jobs: the longest first, on one scale for all rules."""
+        return quick(lambda wildcards: needs.priority(self._needs(rule, wildcards)[1]))
 
     def megabytes_of(self, kind: str, name: str) -> float:
         """Memory that holds a result; no file of the stage `theory` holds more than the largest job of its case."""
@@ -201,26 +206,16 @@ class Plan:
 
     def tuned_file(self, wildcards: Any) -> list[str]:
         """The tuning that a run reads: one file, or none."""
-        is_tuned = self.run(wildcards).tuning_runs > 0
-        return [TUNED_FILE.format(case=wildcards.case, configuration=wildcards.configuration)] if is_tuned else []
+        tuned = self.run(wildcards).tuned
+        return [tuned] if tuned else []
 
     def tuned_files(self, wildcards: Any) -> list[str]:
-        """The tunings of an experiment's runs: by case, then by point."""
-        experiment = self.experiments[wildcards.experiment]
-        points = [point for case in experiment.bases for point in experiment.points(case) if point.tune]
-        files = [
-            TUNED_FILE.format(case=point.tasks, configuration=configuration_digest(point.settings, point.tune))
-            for point in points
-        ]
-        return list(dict.fromkeys(files))
+        """The tunings of an experiment's runs, each once: by case, then by point."""
+        return self._tuned_files[wildcards.experiment]
 
     def all_tuned_files(self) -> list[str]:
         """Every tuning, each once."""
-        return [
-            TUNED_FILE.format(case=tasks, configuration=name)
-            for (tasks, name), run in self._runs.items()
-            if run.tuning_runs
-        ]
+        return [run.tuned for run in self._runs.values() if run.tuned]
 
     def run_files(self, name: str) -> list[str]:
         """The experiment's run files: by case, then by point, then by seed."""

@@ -35,9 +35,6 @@ START_SECONDS = 600
 #: For slower processors, and for nodes that are shared.
 SAFETY = 4
 
-#: Added to the priority of a job that runs wait for.
-BEFORE_TRAINING = 1000
-
 #: Squarings in the solution of a Lyapunov equation, each of which is kept: 25 for a spectral radius of 1 - 1e-6.
 _POWERS = 25
 #: Minimum share of a job's memory that depends on a size for a message to name it.

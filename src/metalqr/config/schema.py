@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
-from metalqr.config import model
+from metalqr.config import model, plugin_types, theory
 from metalqr.config.algorithm import CHOICES, MetaSettings
 from metalqr.config.registries import estimators, families
 from metalqr.config.registry import Registry
@@ -29,7 +29,7 @@ _HEADING = "| setting | symbol | default | range | meaning |\n|---|---|---|---|-
 
 def schema_text() -> str:
     """The JSON schema of the config, as its file holds it."""
-    text = json.dumps(model.config_model().model_json_schema())
+    text = json.dumps(plugin_types.config_model().model_json_schema())
     # In a config a null removes a key, so it is no default.
     schema = json.loads(text, object_hook=lambda found: {k: v for k, v in found.items() if (k, v) != ("default", None)})
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
@@ -55,7 +55,7 @@ def tables() -> dict[str, str]:
         "what the estimators take": _of_estimators(),
         "the tuning": _table(Tune),
         "the task families": "".join(_of_plugins([families])).lstrip(),
-        "the theory": _table(model.Theory),
+        "the theory": _table(theory.Theory),
         "the execution": _table(model.Execution),
     }
 

@@ -72,6 +72,13 @@ TextOr = Annotated[Annotated[T, Tag("<text>")] | Annotated[U, Tag("<other>")], D
 TaskBatch = TextOr[Literal["all"], Count]
 
 
+def list_or_text(value: Any) -> Any:
+    """Refuse what is neither, before either type is tried."""
+    if not isinstance(value, list | tuple | str):
+        raise refuse("", f"{short_repr(value)} is neither a list nor text")
+    return value
+
+
 def no_twins(values: tuple[T, ...]) -> tuple[T, ...]:
     """Refuse a list that names a value twice."""
     for place, value in enumerate(values):

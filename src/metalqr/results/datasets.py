@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from metalqr.config.algorithm import setting_declaration
 from metalqr.config.experiments import TASKS, VARIANT, Experiment, Point
-from metalqr.config.identity import configuration_digest
 from metalqr.config.registries import methods
 from metalqr.results.checks import wrong_size
 from metalqr.results.files import PathLike, load_tree, provenance, save, unusable
 from metalqr.results.layout import ITERATION, SEEDS, SIZES, Attribute, Kind, Layout, NonFinite, Variable
 from metalqr.results.optima import TASK_COSTS, load_optima
-from metalqr.results.runs import ENDED, OF_AVERAGE, PER_RUN, load_run
+from metalqr.results.runs import ENDED, OF_AVERAGE, PER_RUN, cost_difference_ratio, load_run
 from metalqr.results.tuned import choice, load_tuned
 
 #: The variables of each run, without the dimensions of the experiment. After its end a run is NaN, including counts.
@@ -108,7 +107,7 @@ def combine_runs(
 
 def _key(point: Point) -> tuple[str, str]:
     """The name under which the tuning of a point's runs is given."""
-    return point.tasks, configuration_digest(point.settings, point.tune)
+    return point.tasks, point.configuration
 
 
 def _require_choice(path: PathLike, run: xr.Dataset, chosen: Mapping[str, Any]) -> None:
@@ -171,18 +170,14 @@ class _Grid:
     def fill(self, index: tuple[int, ...], run: xr.Dataset, tuning: Mapping[str, float]) -> None:
         """Enter a run at its place, with what is known of its tuning."""
         J_star = self._exact[run.attrs["case"]]["J_star"].values
-
-        def ratio(cost: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.asarray(cost.sum(axis=-1) / J_star.sum() - 1.0)
-
         values: dict[str, Any] = {
             name: run[name].values if name in run else run.attrs[name]
             for name in self._parts
             if name in run or name in run.attrs
         }
-        values |= {**tuning, "ratio": ratio(run["cost"].values), "K_last": run["K"].values[-1]}
+        values |= {**tuning, "ratio": cost_difference_ratio(run["cost"].values, J_star), "K_last": run["K"].values[-1]}
         if "cost_average" in values:
-            values["ratio_average"] = ratio(values["cost_average"])
+            values["ratio_average"] = cost_difference_ratio(values["cost_average"], J_star)
         for name in values.keys() & {"K_last", "K_average"}:
             if "task" in self._parts[name].dims:
                 values[name] = np.broadcast_to(values[name], (run.sizes["task"], *values[name].shape[-2:]))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from metalqr import __version__
 from metalqr.common.atomic import replaced
 from metalqr.common.checksum import append_checksum, is_damaged
+from metalqr.config.identity import difference
 from metalqr.lqr import LQRTasks
 from metalqr.results import hdf5_locks
 from metalqr.results.checks import first_violation, wrong_size
@@ -134,8 +135,17 @@ def _reason(error: Exception) -> str:
     return text.splitlines()[0] if text else type(error).__name__
 
 
-def load(path: PathLike, layout: Layout, case: str | None = None, tasks: LQRTasks | None = None) -> xr.Dataset:
-    """Read a file of one group and check it against its layout; with `case` and `tasks`, that it is of these."""
+def load(
+    path: PathLike,
+    layout: Layout,
+    case: str | None = None,
+    tasks: LQRTasks | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    """Read a file of one group and check it against its layout; with `case`, `tasks`, `settings`, that it is of these.
+
+    The settings are all those of a run.
+    """
     stage = layout.stage
     dataset: xr.Dataset = _read(path, stage, lambda file: xr.load_dataset(file, engine="netcdf4", decode_times=False))
     _require_origin(path, stage, dataset.attrs)
@@ -145,6 +155,8 @@ def load(path: PathLike, layout: Layout, case: str | None = None, tasks: LQRTask
     if not reason and tasks is not None:
         sizes = {"task": tasks.count, "state": tasks.state_dim, "action": tasks.action_dim}
         reason = wrong_size(dataset, sizes, "the tasks")
+    if not reason and settings is not None:
+        reason = difference(json.loads(dataset.attrs["settings"]), settings)
     if reason:
         raise unusable(path, stage, reason)
     return dataset

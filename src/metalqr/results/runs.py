@@ -5,10 +5,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
-from metalqr.config.identity import difference
-from metalqr.results.files import PathLike, load, unusable
+from metalqr.results.files import PathLike, load
 from metalqr.results.layout import ITERATION, OF_CASE, SEED, Attribute, Kind, Layout, NonFinite, Variable
 
 
@@ -80,7 +81,9 @@ RUNS = Layout(
 
 def load_run(path: PathLike, case: str | None = None, settings: Mapping[str, Any] | None = None) -> xr.Dataset:
     """Read a run; its case, settings, seed and status are attributes."""
-    dataset = load(path, RUNS, case)
-    if settings is not None and (reason := difference(json.loads(dataset.attrs["settings"]), settings)):
-        raise unusable(path, RUNS.stage, reason)
-    return dataset
+    return load(path, RUNS, case, settings=settings)
+
+
+def cost_difference_ratio(cost: NDArray[np.float64], optimal_cost: NDArray[np.float64]) -> NDArray[np.float64]:
+    r""":math:`\sum_i (J_i(K) - J_i^*) / \sum_i J_i^*`, the quantity of Figure 1, of costs (..., I)."""
+    return np.asarray(cost.sum(axis=-1) / optimal_cost.sum() - 1.0)

@@ -6,8 +6,7 @@ from typing import Any
 
 import xarray as xr
 
-from metalqr.config.identity import difference
-from metalqr.results.files import PathLike, load, unusable
+from metalqr.results.files import PathLike, load
 from metalqr.results.layout import OF_CASE, Kind, Layout, NonFinite, Variable
 
 _SCORES = ("candidate", "seed")
@@ -45,10 +44,7 @@ TUNED = Layout(
 
 def load_tuned(path: PathLike, case: str | None = None, settings: Mapping[str, Any] | None = None) -> xr.Dataset:
     """Read a tuning; the settings are all those of its runs, with the block ``tune``."""
-    dataset = load(path, TUNED, case)
-    if settings is not None and (reason := difference(json.loads(dataset.attrs["settings"]), settings)):
-        raise unusable(path, TUNED.stage, reason)
-    return dataset
+    return load(path, TUNED, case, settings=settings)
 
 
 def choice(dataset: xr.Dataset) -> dict[str, Any]:

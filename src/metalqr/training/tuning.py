@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from metalqr.config.algorithm import MetaSettings
 from metalqr.lqr import LQRTasks
 from metalqr.results.files import dataset_of
-from metalqr.results.runs import Status
+from metalqr.results.runs import Status, cost_difference_ratio
 from metalqr.results.tuned import TUNED
 from metalqr.training.loop import train
 
@@ -117,7 +117,7 @@ def tune(
             spent[row, column] = history.rollout_steps[-1]
             if history.status is Status.DIVERGED:
                 continue
-            ratio = history.cost.sum(axis=1) / optimal_cost.sum() - 1.0
+            ratio = cost_difference_ratio(history.cost, optimal_cost)
             final[row, column] = ratio[-1]
             steps[row, column] = np.where(ratio <= target_ratio, history.rollout_steps, np.inf).min()
     return Tuning(steps, final, spent)

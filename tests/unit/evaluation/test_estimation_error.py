@@ -9,8 +9,8 @@ from systems import Array, scalar_tasks, similar_tasks
 
 from metalqr import estimators, lqr, meta, rollout
 from metalqr.config.algorithm import MetaSettings
-from metalqr.config.model import ErrorSweeps
 from metalqr.config.problems import SettingsError
+from metalqr.config.theory import ErrorSweeps
 from metalqr.evaluation.estimation_error import bias, curves, measurement
 from metalqr.lqr import LQRTasks, UnstablePolicyError
 from metalqr.simulation.streams import Stream

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.estimation import EstimationPoint, estimation_points
-from metalqr.config.model import ErrorSweeps
+from metalqr.config.theory import ErrorSweeps
 from metalqr.estimators import estimate_gradient, estimate_meta_gradient
 from metalqr.evaluation.estimation_error.bias import Bias, exact_gradients, horizon_bias, smoothing_bias
 from metalqr.evaluation.estimation_error.curves import PREDICTED_SLOPES, EstimationError, Sweep, fitted
@@ -45,7 +45,7 @@ def measure(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, sweeps: Error
     The noise of both algorithms, scalar, at one and at a hundred times the perturbations:
 
     >>> from metalqr import LQRTasks, MetaSettings
-    >>> from metalqr.config.model import ErrorSweeps
+    >>> from metalqr.config.theory import ErrorSweeps
     >>> one = [[[1.0]]]
     >>> tasks = LQRTasks(A=[[[0.5]]], B=one, Q=one, R=one, Psi=one)
     >>> settings = MetaSettings(learning_rate=1.0e-3, adaptation_rate=1.0e-5)
