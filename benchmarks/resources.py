@@ -18,6 +18,13 @@ from benchmarks.work import Work
 from metalqr import MetaSettings, results, training
 
 _MIB = 2**20
+#: The methods whose overhead is measured.
+LITTLE_WORK: dict[str, dict[str, Any]] = {
+    "the paper's": {},
+    "mean cost, orthogonal pairs with common noise": {
+        "method": "mean_cost", "estimator": "two_point", "common_noise": True, "directions": "orthogonal"
+    },
+}  # fmt: skip
 
 
 class Startup(NamedTuple):
@@ -25,6 +32,14 @@ class Startup(NamedTuple):
 
     to_first_iteration: float  # Python, imports, tasks, compiled code
     iteration: float  # a later one
+
+
+class Overhead(NamedTuple):
+    """Microseconds of an iteration whose rollouts take next to no time, exact costs included."""
+
+    method: str
+    iteration: float
+    rollouts: float  # of them, at the speed of long rollouts
 
 
 class Memory(NamedTuple):
@@ -44,6 +59,22 @@ def startup(work: Work) -> Startup:
         times.append((start, *_train(work.at(iterations=2))["seconds"]))
     iteration = min(last - first for *_, first, last in times)
     return Startup(min(first - start for start, _, first, _ in times) - iteration, iteration)
+
+
+def overhead(work: Work, seconds_per_step: float) -> list[Overhead]:
+    """The minimum of five trainings of a thousand iterations, four perturbations and ten steps a rollout."""
+    found = []
+    for name, changes in LITTLE_WORK.items():
+        little = work.at(
+            perturbations=4, inner_perturbations=4, rollout_length=10, learning_rate=1e-9, iterations=1000, **changes
+        )
+        seconds = []
+        for _ in range(6):  # the first compiles
+            start = time.perf_counter()
+            training.train(little.tasks, little.gain, little.settings, 0)
+            seconds.append(time.perf_counter() - start)
+        found.append(Overhead(name, 1e3 * min(seconds[1:]), 1e6 * little.steps * seconds_per_step))
+    return found
 
 
 def memory(work: Work, threads: int) -> Memory:

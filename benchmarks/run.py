@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import numba
 import pandas as pd
 
 from benchmarks import agreement, figures, machine, measure, requests, resources, stages, tables
@@ -186,7 +187,11 @@ def _measure_resources(cores: int) -> None:
     trained = of_case(CASES[-1])
     startup = resources.startup(trained)
     memory = [resources.memory(trained.at(iterations=n, rollout_length=length), cores) for n, length in TRAININGS]
-    _write("resources.md", tables.resources(startup, memory, trained.dimensions, cores))
+    little = of_case(SWEPT_CASE)
+    numba.set_num_threads(1)
+    rate = measure.iteration_seconds(little, {"metalqr": Metalqr(1)}, ROUNDS)["metalqr"] / little.steps
+    overheads = resources.overhead(little, rate)
+    _write("resources.md", tables.resources(startup, memory, trained.dimensions, cores, overheads, little.dimensions))
 
 
 def _write(name: str, text: str) -> None:

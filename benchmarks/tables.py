@@ -6,7 +6,7 @@ from operator import itemgetter
 import pandas as pd
 
 from benchmarks.agreement import BOUND, Agreement
-from benchmarks.resources import Memory, Startup
+from benchmarks.resources import Memory, Overhead, Startup
 from metalqr.reporting.tables.markdown import Column, to_markdown
 
 
@@ -77,8 +77,10 @@ def agreement(cases: Mapping[str, Mapping[str, Agreement]]) -> str:
     )
 
 
-def resources(startup: Startup, rows: Sequence[Memory], work: str, threads: int) -> str:
-    """Start-up time and memory."""
+def resources(
+    startup: Startup, rows: Sequence[Memory], work: str, threads: int, overheads: Sequence[Overhead], little: str
+) -> str:
+    """Start-up time, memory and what an iteration takes beside its rollouts."""
     cells = [
         [str(row.iterations), str(row.rollout_length), f"{row.per_thread:.1f}", f"{row.whole:.0f}"] for row in rows
     ]
@@ -89,6 +91,11 @@ def resources(startup: Startup, rows: Sequence[Memory], work: str, threads: int)
         f"An iteration: {startup.iteration:.3f} s.\n\n"
         "Peak memory, and how much of it the training added to the imported libraries and the tasks, a thread:\n\n"
         + markdown(headings, cells)
+        + f"\nAn iteration at {little} with four perturbations and ten steps a rollout, on one thread:\n\n"
+        + markdown(
+            ["method", "µs per iteration", "of them rollouts"],
+            [[each.method, f"{each.iteration:.0f}", f"{each.rollouts:.0f}"] for each in overheads],
+        )
     )
 
 

@@ -22,7 +22,16 @@ from typing import Any, NoReturn
 #: What every call imports sooner or later.
 OF_SNAKEMAKE = ("nbformat", "platformdirs", "pydantic", "smart_open", "snakemake.cli", "snakemake.report.html_reporter")
 #: Not Numba, which takes its number of threads from the job.
-OF_JOBS = ("matplotlib.figure", "netCDF4", "pydantic", "scipy.linalg", "scipy.optimize", "snakemake.script", "xarray")
+OF_JOBS = (
+    "matplotlib.backends.backend_pdf",
+    "netCDF4",
+    "pydantic",
+    "scipy.linalg",
+    "scipy.optimize",
+    "seaborn",
+    "snakemake.script",
+    "xarray",
+)
 
 
 def load(modules: Sequence[str]) -> None:

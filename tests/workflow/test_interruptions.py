@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 #: Only two runs, which last longer.
 TWO = f"""
 plugins: [{Path(__file__).with_name("unhurried.py")}]
-algorithm: {{method: unhurried, iterations: 10000}}
+algorithm: {{method: unhurried, iterations: 5000}}
 cases: {{d2k2: null}}
 experiments: {{figure1: {{cases: [d1k1], seeds: [0, 1]}}, perturbations: null, learning_rate: null, estimators: null}}
 execution: {{checkpoint_seconds: 0.1}}
@@ -61,7 +61,7 @@ def test_jobs_that_are_told_to_stop_save_and_go_on(kind: signal.Signals, two_run
     project = elsewhere(two_runs, tmp_path).overlay("execution: {checkpoint_seconds: 1000}\n")
     process = project.start("runs", "--cores", "2")
     logs = project.directory / "results" / "logs" / "runs"
-    assert until(lambda: sum(" of 10000, mean cost" in path.read_text() for path in logs.rglob("*.log")) == 2, process)
+    assert until(lambda: sum(" of 5000, mean cost" in path.read_text() for path in logs.rglob("*.log")) == 2, process)
     time.sleep(0.5)
     os.killpg(process.pid, kind)
     printed, _ = process.communicate(timeout=60)
@@ -117,8 +117,8 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
 def test_a_full_disk_loses_nothing(two_runs: Project, tmp_path: Path) -> None:
     project = elsewhere(two_runs, tmp_path)
     disk = project.directory / "results"
-    # Room for one run, which is 0.4 MB, and not for the state of another beside it.
-    with small_disk(disk, "800k"):
+    # Room for one run, which is 0.2 MB, and not for the state of another beside it.
+    with small_disk(disk, "400k"):
         printed = project.snakemake("runs", "--cores", "1", succeeds=False)
         assert "StorageError: results/runs/d1k1/" in printed
         assert "cannot be written (no space left on its disk: " in printed

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 #: Runs that last some seconds, with a state to go on from at almost any moment.
 LONG = f"""
 plugins: [{Path(__file__).with_name("unhurried.py")}]
-algorithm: {{method: unhurried, iterations: 6000}}
+algorithm: {{method: unhurried, iterations: 3000}}
 experiments: {{figure1: {{seeds: [0]}}, perturbations: null, estimators: null}}
 execution: {{checkpoint_seconds: 0.1}}
 """

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from metalqr.config.algorithm import Layer, MetaSettings
     from metalqr.estimators.directions.directions import Directions
     from metalqr.estimators.neighbourhood import Neighbourhood
-    from metalqr.simulation.simulator import Simulator
+    from metalqr.simulation.simulator import Simulator, WeightedDirections
     from metalqr.simulation.streams import Stream
 
 Array = NDArray[np.float64]
@@ -93,6 +94,19 @@ class Estimator(Plugin):
         is_declared = cls.weights is not None and cls.coefficients is Estimator.coefficients
         return is_declared and directions.get(settings.directions).rotation_invariant
 
+    @cached_property
+    def _sums(self) -> "WeightedDirections | None":
+        """What compiled rollouts add up inside Algorithm 2, if they can."""
+        from metalqr.simulation.simulator import WeightedDirections
+
+        if self.weights is None or not self.is_compiled(self.settings):
+            return None
+        _, perturbations, radius, _ = self.layer
+        name, shares_noise = self.directions.name, self.sharing > 1
+        return WeightedDirections(
+            perturbations, radius, name, self.signs, self.weights, self.leaves_one_out, shares_noise
+        )
+
     @property
     def sharing(self) -> int:
         """Number of values of a perturbation that see the same noise."""
@@ -167,27 +181,17 @@ class Estimator(Plugin):
         self, simulator: "Simulator", gains: Array, stream: "Stream", tasks: NDArray[np.int64], places: int
     ) -> Array:
         """Estimates at gains of which those of slots that are ``places`` apart share all random numbers."""
-        from metalqr.simulation.simulator import WeightedDirections
-        from metalqr.simulation.streams import inner_draws
-
         compiled = getattr(simulator, "weighted_directions", None)
-        if compiled is None or not self.is_compiled(self.settings):
+        if compiled is None or self._sums is None:
             return self._gradients_at_points(simulator, gains, stream, tasks, places)
-        assert self.weights is not None
-        count, shape, length = gains.shape[1], (gains.shape[2], gains.shape[3]), self.settings.rollout_length
-        _, perturbations, radius, _ = self.layer
-        sums = WeightedDirections(
-            perturbations,
-            radius,
-            self.directions.name,
-            self.signs,
-            self.weights,
-            self.leaves_one_out,
-            self.sharing > 1,
-        )
+        sums, count, length = self._sums, gains.shape[1], self.settings.rollout_length
         slots = np.arange(len(gains)) % places * count
         if self.directions.is_compiled:
             return compiled(gains, sums, length, stream, tasks=tasks, first_policy=slots)
+
+        from metalqr.simulation.streams import inner_draws
+
+        shape, perturbations, radius = (gains.shape[2], gains.shape[3]), self.layer.perturbations, self.layer.radius
         parts = []
         group = max(1, _GROUP_BYTES // (8 * places * perturbations * math.prod(shape)))
         for first in range(0, count, group):

@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from metalqr.config.algorithm import MetaSettings
 from metalqr.estimators.estimator import Array, Direction, Memory
 from metalqr.lqr import LQRTasks, common_gain, gains_per_task
-from metalqr.lqr.stability import count_unstable
 from metalqr.simulation import streams
 from metalqr.simulation.lqr_rollouts import LQRSimulator
 from metalqr.simulation.streams import Purpose, Stream
@@ -112,14 +111,6 @@ class Batch(NamedTuple):
     weights: Array
 
 
-def draw_batch(tasks: LQRTasks, settings: MetaSettings, stream: Stream) -> Batch:
-    """The batch :math:`T_n` of an iteration: all tasks with their probabilities, or as many as ``task_batch`` drawn."""
-    if settings.task_batch == "all":
-        return Batch(np.arange(tasks.count), tasks.p)
-    drawn = streams.task_batch(stream, tasks.p, settings.task_batch)
-    return Batch(drawn, np.full(len(drawn), 1.0 / len(drawn)))
-
-
 class Estimation:
     """All estimates of some tasks by the same settings, one for each stream.
 
@@ -133,15 +124,24 @@ class Estimation:
         self._outer = settings.outer.estimator(settings)
         self._adapts = settings.adaptation_rate > 0
         self._inner = settings.inner.estimator(settings, settings.inner) if self._adapts else None
+        self._every = np.arange(tasks.count)
+        self._every.setflags(write=False)  # so that the simulator checks it once
+
+    def batch(self, stream: Stream) -> Batch:
+        """The batch :math:`T_n`: all tasks with their probabilities, or as many as ``task_batch`` drawn."""
+        if self._settings.task_batch == "all":
+            return Batch(self._every, self._tasks.p)
+        drawn = streams.task_batch(stream, self._tasks.p, self._settings.task_batch)
+        return Batch(drawn, np.full(len(drawn), 1.0 / len(drawn)))
 
     def meta_gradient(self, K: Array, stream: Stream, memory: Memory | None = None) -> Direction:
         """Algorithm 2 at a gain (k, d), with what it took, and what the outer estimator keeps from call to call."""
-        batch = draw_batch(self._tasks, self._settings, stream)
+        batch = self.batch(stream)
         return self._estimate(K, self._adapted_cost, stream, batch.tasks, memory, batch.weights)
 
     def mean_gradient(self, K: Array, stream: Stream, memory: Memory | None = None) -> Direction:
         """The same without any adaptation."""
-        batch = draw_batch(self._tasks, self._settings, stream)
+        batch = self.batch(stream)
         return self._estimate(K, self._cost, stream, batch.tasks, memory, batch.weights)
 
     def task_gradients(
@@ -179,7 +179,8 @@ class Estimation:
         try:
             draws = streams.outer_draws(stream, len(batch), count)
             U = outer.directions.draw(draws, (tasks.action_dim, tasks.state_dim), radius, count)
-            policies = np.concatenate([gains + sign * U for sign in outer.signs], axis=1)
+            members = [gains + sign * U for sign in outer.signs]
+            policies = members[0] if len(members) == 1 else np.concatenate(members, axis=1)
             values = value(policies, stream, batch).reshape(len(batch), -1, count)
             coefficients, kept = outer.coefficients(values, memory or {}, batch)
         except MemoryError:
@@ -193,5 +194,5 @@ class Estimation:
         else:
             total = np.einsum("i,im,imkd->kd", weights, coefficients, U)
         scale = tasks.state_dim * tasks.action_dim / (radius**2 * count)
-        unstable = count_unstable(tasks, policies, batch)
+        unstable = self._simulator.count_unstable(policies, batch)
         return Direction(scale * total, kept, self._simulator.simulated_steps - before, unstable)

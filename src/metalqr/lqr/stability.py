@@ -163,13 +163,6 @@ def count_unstable(tasks: LQRTasks, gains: FloatArray, batch: NDArray[np.int64])
     int
     """
     loops = tasks.A[batch, np.newaxis] - tasks.B[batch, np.newaxis] @ gains
-    if tasks.state_dim == 1:
-        return int(np.count_nonzero(~(np.abs(loops) < 1.0)))
-    if tasks.state_dim == 2:
-        # Jury's criterion: both roots of z^2 - trace z + determinant are inside the unit circle.
-        trace = loops[..., 0, 0] + loops[..., 1, 1]
-        determinant = loops[..., 0, 0] * loops[..., 1, 1] - loops[..., 0, 1] * loops[..., 1, 0]
-        return int(np.count_nonzero(~((determinant < 1.0) & (np.abs(trace) < 1.0 + determinant))))
     # A matrix with a power of norm below 1 is stable. Powers are much faster than eigenvalues, which decide the rest.
     undecided = loops.reshape(-1, tasks.state_dim, tasks.state_dim)
     powers = undecided

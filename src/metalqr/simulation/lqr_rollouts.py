@@ -1,5 +1,6 @@
 """The compiled rollouts of linear quadratic tasks, at many gains at once."""
 
+import functools
 from typing import get_args
 
 import numpy as np
@@ -8,7 +9,8 @@ from numpy.typing import ArrayLike
 from metalqr.common.validation import positive, real_array, whole_number
 from metalqr.config.algorithm import Precision
 from metalqr.lqr import LQRTasks
-from metalqr.simulation.simd import kernel
+from metalqr.lqr.stability import count_unstable
+from metalqr.simulation.simd import jury, kernel
 from metalqr.simulation.simd.coordinates import simulation_tasks
 from metalqr.simulation.simulator import Array, CompiledSimulator, Tasks, WeightedDirections
 from metalqr.simulation.streams import Purpose, Stream, require_addressable
@@ -54,6 +56,9 @@ class LQRSimulator(CompiledSimulator):
         self._tasks, self._precision = tasks, precision
         self.count, self.state_dim, self.action_dim = tasks.count, tasks.state_dim, tasks.action_dim
         self.simulated_steps = 0
+        # What has been checked: a run asks for the same in every iteration, and its rollouts may be short.
+        self._known_tasks: tuple[ArrayLike | None, Tasks] = None, np.arange(tasks.count)
+        self._known_sizes: set[tuple[int, int, int]] = set()
 
     def costs(
         self,
@@ -75,6 +80,12 @@ class LQRSimulator(CompiledSimulator):
         simulated = simulation_tasks(self._tasks, self._precision)
         found = kernel.costs(simulated, task_of_slot, members, int(length), stream.address(purpose))
         return found.reshape(slots, policies)
+
+    def count_unstable(self, gains: Array, tasks: Tasks) -> int:
+        """Number of the gains (n, P, k, d) that leave the closed loop of their task unstable, with the model."""
+        if self.state_dim > jury.MAX_STATES:
+            return count_unstable(self._tasks, gains, tasks)
+        return int(jury.count_unstable(self._tasks.A, self._tasks.B, tasks, gains))
 
     def weighted_directions(
         self,
@@ -106,8 +117,8 @@ class LQRSimulator(CompiledSimulator):
             count,
             positive("radius", directions.radius),
             distribution,
-            np.array(directions.signs, dtype=np.float64),
-            np.array(directions.weights, dtype=np.float64),
+            _row(tuple(directions.signs)),
+            _row(tuple(directions.weights)),
             directions.common_noise,
             directions.leaves_one_out,
             steps,
@@ -122,6 +133,9 @@ class LQRSimulator(CompiledSimulator):
 
     def _task_of_slot(self, tasks: ArrayLike | None) -> Tasks:
         """The task of each entry of the leading dimension."""
+        known, slots = self._known_tasks
+        if tasks is known:
+            return slots
         if tasks is None:
             return np.arange(self.count)
         slots = np.asarray(tasks)
@@ -130,7 +144,10 @@ class LQRSimulator(CompiledSimulator):
             raise ValueError(
                 f"task_of_slot: {slots.tolist()} is not a list of whole numbers from 0 to {self.count - 1}"
             )
-        return slots.astype(np.int64)
+        checked = slots.astype(np.int64)  # a copy: the compiled code takes arrays that can be written to
+        if not slots.flags.writeable:  # nor can it have changed when it comes again
+            self._known_tasks = tasks, checked
+        return checked
 
     def _gains(self, K: ArrayLike, slots: int, length: int, perturbations: int = 1) -> Array:
         """Check the gains (slots, P, k, d) and the sizes; only then copy them into one piece, and count the steps."""
@@ -139,10 +156,20 @@ class LQRSimulator(CompiledSimulator):
             raise ValueError(
                 f"K has shape {gains.shape}, expected ({slots}, M, {action_dim}, {state_dim}): M gains for each task"
             )
-        numbers = max((length + 1) * state_dim, action_dim * state_dim)
-        require_addressable(gains.shape[0] * gains.shape[1], numbers, perturbations)
-        self.simulated_steps += gains.shape[0] * gains.shape[1] * perturbations * length
-        return np.require(gains, requirements=["C", "ALIGNED", "WRITEABLE"])  # the one type that is compiled
+        policies = slots * gains.shape[1]
+        size = policies, length, perturbations
+        if size not in self._known_sizes:
+            numbers = max((length + 1) * state_dim, action_dim * state_dim)
+            require_addressable(policies, numbers, perturbations)
+            self._known_sizes.add(size)
+        self.simulated_steps += policies * perturbations * length
+        # The one type that is compiled.
+        return gains if gains.flags.carray else np.require(gains, requirements=["C", "ALIGNED", "WRITEABLE"])
+
+
+@functools.cache
+def _row(numbers: tuple[float, ...]) -> Array:
+    return np.array(numbers, dtype=np.float64)
 
 
 def costs(

@@ -33,7 +33,7 @@ of the normals of its columns, and no two blocks share a column.
 
 import enum
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numba
@@ -118,7 +118,7 @@ class Stream:
 
     def at(self, iteration: int) -> "Stream":
         """The stream of the same seed and use at another iteration."""
-        return replace(self, iteration=iteration)
+        return Stream(self.seed, iteration, self.use)
 
     def address(self, purpose: Purpose) -> NDArray[np.int64]:
         """Counter 3 and the keys of the ten rounds (two words each), for compiled code."""

@@ -19,8 +19,8 @@ from metalqr.training.waiting import Waiting
 
 #: Exact costs of so many gains are computed together at most, fewer of large tasks: a step takes longer there, and a
 #: run that leaves the stabilising set goes on by that many before it is noticed.
-MAX_BLOCK = 32
-_BLOCK_ENTRIES = 1024
+MAX_BLOCK = 128
+_BLOCK_ENTRIES = 4096
 
 
 def train(

@@ -105,7 +105,7 @@ class Method(Plugin):
     def step(self, state: State, stream: "Stream") -> State:
         """The state after one iteration. Override it where a step is more than an update along a direction."""
         own, of_rule = separate(state.memory)
-        found = self.direction(replace(state, memory=own), stream)
+        found = self.direction(replace(state, memory=own) if of_rule else state, stream)
         # Where unstable rollouts overflowed, the direction is not finite, and the state records that.
         with np.errstate(over="ignore", invalid="ignore"):
             norm = float(np.linalg.norm(found.gradient))

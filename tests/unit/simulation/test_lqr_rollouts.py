@@ -208,6 +208,17 @@ def test_batch_slots_of_one_task_have_their_own_noise() -> None:
     assert not np.any(costs[0] == costs[1])
 
 
+def test_tasks_that_have_changed_between_two_calls_are_checked_again() -> None:
+    tasks = random_tasks(seed=1, count=2, state_dim=3, action_dim=1)
+    simulator, chosen, gains = LQRSimulator(tasks), np.array([1, 0]), _some_gains(tasks, 4)
+    first = simulator.costs(gains, 5, Stream(0), tasks=chosen)
+    chosen[:] = 0, 1
+    assert not np.any(simulator.costs(gains, 5, Stream(0), tasks=chosen) == first)
+    chosen[1] = 2
+    with pytest.raises(ValueError, match="whole numbers from 0 to 1"):
+        simulator.costs(gains, 5, Stream(0), tasks=chosen)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("perturbed", [0, 3, 100])
 @pytest.mark.parametrize(

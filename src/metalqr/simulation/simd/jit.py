@@ -78,8 +78,8 @@ class InFolder(UserProvidedCacheLocator):
         return ""
 
 
-def _load_or_compile(function: Callable[..., Any], types: tuple[Any, ...], parallel: bool) -> Callable[..., Any]:
-    """The function compiled for arguments of these types alone."""
+def _load_or_compile(function: Callable[..., Any], types: tuple[Any, ...], parallel: bool) -> Any:
+    """Numba's dispatcher of the function, compiled for arguments of these types alone."""
     folder, name = None, function.__qualname__
     before = numba.config.CACHE_DIR, numba.config.CACHE_LOCATOR_CLASSES
     try:
@@ -107,7 +107,8 @@ def _load_or_compile(function: Callable[..., Any], types: tuple[Any, ...], paral
 def compiled(*, parallel: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Compile a function at its first call, for the types of that call's arguments, once for all processes.
 
-    ``parallel`` runs its ``numba.prange`` in threads.
+    Further calls must have the same types, and arrays of the same layout, which is not checked: to recognise the types
+    of tuples of arrays takes Numba as long as a short rollout. ``parallel`` runs its ``numba.prange`` in threads.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -120,7 +121,8 @@ def compiled(*, parallel: bool = False) -> Callable[[Callable[..., Any]], Callab
                     raise RuntimeError(
                         "NUMBA_DISABLE_JIT is set, but rollouts and random numbers need compiled code; unset it"
                     )
-                code = _load_or_compile(function, tuple(map(numba.typeof, arguments)), parallel)
+                types = tuple(map(numba.typeof, arguments))
+                code = _load_or_compile(function, types, parallel).overloads[types].entry_point
             return code(*arguments)
 
         return call

@@ -52,9 +52,7 @@ class Reptile(RolloutMethod):
 
     def direction(self, state: State, stream: "Stream") -> Direction:
         """The mean displacement over the batch, divided by the adaptation rate."""
-        from metalqr.estimators.meta import draw_batch
-
-        batch = draw_batch(self.tasks, self.settings, stream)
+        batch = self.estimation.batch(stream)
         gains = np.broadcast_to(state.K, (len(batch.tasks), *state.K.shape))
         way, steps, unstable = np.zeros(gains.shape), 0, 0
         with np.errstate(over="ignore", invalid="ignore"):
