@@ -119,13 +119,13 @@ def test_an_impossible_setting_is_named(changes: dict[str, Any], message: str) -
     ("changes", "message"),
     [
         ({"perturbation_deviation": 1e200}, "cannot be made stable and positive definite: its entries leave the range"),
-        ({"smallest_eigenvalue": 1e-20}, "cannot be made positive definite: task 1: Q is not positive definite"),
+        ({"smallest_eigenvalue": 1e-20}, "cannot be made positive definite: task 1: R is not positive definite"),
         ({"uniform_high": 5e-324}, "and cannot be scaled to spectral_radius: 0.8; change the range"),
     ],
 )
 def test_a_family_that_cannot_be_made_names_its_settings(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(FamilyError, match=re.escape(message)) as caught:
-        similar_tasks(4, 2, 0, **changes)
+        similar_tasks(4, 2, 3, **changes)
     assert next(iter(changes)) in str(caught.value)
 
 
@@ -158,7 +158,10 @@ def test_given_tasks_are_taken_as_written() -> None:
     for name, value in WRITTEN.items():
         np.testing.assert_array_equal(getattr(tasks, name), value)
     np.testing.assert_array_equal(tasks.Sigma0, tasks.Psi)
-    full = given_tasks({**WRITTEN, "Sigma0": WRITTEN["Q"], "p": [0.25, 0.75]})
+    assert not tasks.has_cross_terms
+    cross = [[[0.1], [0.2]], [[0.0], [-0.3]]]
+    full = given_tasks({**WRITTEN, "Sigma0": WRITTEN["Q"], "p": [0.25, 0.75], "S": cross})
+    np.testing.assert_array_equal(full.S, cross)
     np.testing.assert_array_equal(full.Sigma0, WRITTEN["Q"])
     np.testing.assert_array_equal(full.p, [0.25, 0.75])
 
@@ -179,8 +182,10 @@ def test_what_cannot_be_read_is_named(changes: dict[str, Any], message: str) -> 
 
 def test_given_matrices_that_fit_no_dimensions_are_named() -> None:
     given = families.get("given")
-    ragged = given(given.Settings(**{**WRITTEN, "B": [[[1.0], [0.5]], [[1.0]]], "p": [1.0]}))
+    ragged = given(given.Settings(**{**WRITTEN, "B": [[[1.0], [0.5]], [[1.0]]], "p": [1.0], "S": [[[1.0, 0.0]]] * 2}))
     assert list(ragged.problems(2, 1)) == [
         ("B[1]", "the matrix is 1 x 1, not state_dim x action_dim = 2 x 1"),
+        ("S[0]", "the matrix is 1 x 2, not state_dim x action_dim = 2 x 1"),
+        ("S[1]", "the matrix is 1 x 2, not state_dim x action_dim = 2 x 1"),
         ("p", "1 tasks, but A has 2; give one entry for each task"),
     ]
