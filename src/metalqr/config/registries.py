@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from metalqr.training.updates.update_rule import UpdateRule
 
 #: Where tasks come from: ``tasks.family`` of a case.
-families: "Registry[Family]" = Registry("task family", "metalqr.systems")
+families: "Registry[Family]" = Registry("task family", "metalqr.systems", subpackages=["plants"])
 #: Model-free estimates of a gradient: ``algorithm.estimator``.
 estimators: "Registry[Estimator]" = Registry("estimator", "metalqr.estimators")
 #: Distributions of perturbations: ``algorithm.directions``.
