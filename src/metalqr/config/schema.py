@@ -76,7 +76,8 @@ def _rows(settings: Any, prefix: str = "") -> Iterator[str]:
 def _of_plugins(registries: Iterable[Registry[Any]]) -> Iterator[str]:
     for registry in registries:
         for plugin in registry:
-            if plugin.Settings.names():
+            # Named systems have a page of their own.
+            if plugin.Settings.names() and getattr(plugin, "docs_page", DOCS_PAGE.name) == DOCS_PAGE.name:
                 yield f"\nThe {registry.kind} `{plugin.name}` has settings of its own:\n\n{_table(plugin.Settings)}"
 
 

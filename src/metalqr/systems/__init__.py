@@ -9,4 +9,4 @@ if TYPE_CHECKING:
 
 __all__ = ["named", "names"]
 
-__getattr__ = lazy_names(__name__, {name: "metalqr.systems.catalogue" for name in __all__})
+__getattr__ = lazy_names(__name__, dict.fromkeys(__all__, "metalqr.systems.catalogue"))

@@ -47,7 +47,7 @@ def named(name: str, **parameters: Any) -> System:
     plugin = find(name)
     settings = plugin.Settings(**parameters)
     family = plugin(settings)
-    if family.count != 1 or settings.ranges:  # type: ignore[attr-defined] # of a system
+    if family.count != 1 or settings.ranges:
         raise SettingsError(
             f"{name}: ranges and lists describe several systems; give each parameter a number (several are a family of "
             f"tasks, in a config tasks: {{family: {name}, ...}})"

@@ -52,6 +52,6 @@ class Family(Plugin):
         """
         raise NotImplementedError(f"{type(self).__name__} does not override tasks")
 
-    def nominal(self, state_dim: int, action_dim: int) -> LQRTasks:
-        """Make the nominal system, a set of one task, from which an initial gain can be designed."""
+    def nominal(self, state_dim: int, action_dim: int, seed: int) -> LQRTasks:
+        """Make the nominal system, a set of one task, for which an initial gain can be designed."""
         raise NotImplementedError(f"{type(self).__name__} does not override nominal")

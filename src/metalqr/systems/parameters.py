@@ -59,12 +59,13 @@ class Physical:
         """Check a single value; ``key`` is its place inside the parameter."""
         if isinstance(value, str):
             raise refuse(key, self._text(value))
-        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        found = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
+        if not math.isfinite(found):
             forms = "not a number" if key else "neither a number, nor a range {low: ..., high: ...}, nor a list"
             raise refuse(key, f"{short_repr(value)} is {forms}; give {self._example}")
-        if not self.low <= value <= self.high or (self.is_choice and value != int(value)):
+        if not self.low <= found <= self.high or (self.is_choice and not found.is_integer()):
             raise refuse(key, f"{value!r} is not {self._wanted}; choose one of these values")
-        return int(value) if self.is_choice else float(value)
+        return int(found) if self.is_choice else found
 
     @property
     def _wanted(self) -> str:

@@ -1,6 +1,6 @@
 """Named systems: plants with parameters in physical units, and families of tasks in which these vary."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple, Self
@@ -21,12 +21,8 @@ from metalqr.systems.parameters import Physical, physical
 class SystemSettings(settings.Settings):
     """The settings that all named systems have; a system adds its parameters."""
 
-    count: Count | None = setting(
-        None,
-        symbol="I",
-        label="tasks",
-        about="number of tasks; by default, the length of the lists, or 1",
-        size=True,
+    count: Count = setting(
+        1, symbol="I", label="tasks", about="number of tasks; lists have as many as they have values", size=True
     )
     heterogeneity: Real = setting(
         1.0, about="scales every range about its middle: 0 gives the middle alone, 1 the range", at_least=0, at_most=1
@@ -39,7 +35,7 @@ class SystemSettings(settings.Settings):
     )
     nominal: dict[str, float] = setting(
         {},
-        about="parameters of the nominal system, for which initial_gain: {detuned: 40} is optimal, where they are not the defaults",
+        about="parameters of the nominal system, for which the initial gain detuned is; by default, the plant's",
     )
 
     @classmethod
@@ -63,16 +59,17 @@ class SystemSettings(settings.Settings):
     @model_validator(mode="after")
     def _count_fits(self) -> Self:
         lengths, ranges = self.lengths, self.ranges
-        first = next(iter(lengths), None)
+        first = next(iter(lengths), "")
         for name, length in lengths.items():
             if length != lengths[first]:
                 reason = f"{length} values, but {first} has {lengths[first]}; give lists of the same length"
                 raise refuse(name, reason)
-        if first and self.count not in (None, lengths[first]):
+        if first and self.count not in (1, lengths[first]):
             raise refuse("count", f"{self.count}, but {first} has {lengths[first]} values; remove count")
-        if ranges and not first and self.count is None:
-            raise refuse("count", f"missing; give the number of tasks to draw from the range of {next(iter(ranges))}")
-        if (self.count or 1) > 1 and not (lengths or ranges):
+        if ranges and not first and self.count == 1:
+            name = next(iter(ranges))
+            raise refuse("count", f"1, but {name} is a range; give the number of tasks to draw from it, 2 or more")
+        if self.count > 1 and not (lengths or ranges):
             raise refuse("count", f"{self.count} tasks would be the same; {self._variety()}")
         if self.heterogeneity != 1.0 and not ranges:
             reason = "scales ranges, but no parameter is one; remove it, or give a parameter as {low: ..., high: ...}"
@@ -154,12 +151,22 @@ class NamedSystem(Family):
     @property
     def count(self) -> int:
         """Number of tasks."""
-        return self.settings.count or next(iter(self.settings.lengths.values()), 1)
+        return next(iter(self.settings.lengths.values()), self.settings.count)
 
     @property
     def dimensions(self) -> tuple[int, int]:
         """Numbers of states and inputs."""
         return len(self.states), len(self.inputs)
+
+    def problems(self, state_dim: int, action_dim: int) -> Iterator[tuple[str, str]]:
+        """Dimensions of the case that are not those of the system."""
+        if self.dimensions != (state_dim, action_dim):
+            d, k = self.dimensions
+            yield (
+                "family",
+                f"{self.name} has {d} state{'s' * (d > 1)} and {k} input{'s' * (k > 1)}, but the case has state_dim: "
+                f"{state_dim} and action_dim: {action_dim}; leave these out, and sweep nothing that changes them",
+            )
 
     @staticmethod
     def plant(p: Any) -> Plant:
@@ -170,7 +177,7 @@ class NamedSystem(Family):
         """The tasks; those with ranges are drawn."""
         return stacked([self.system(self.values(task, seed)) for task in range(self.count)])
 
-    def nominal(self, state_dim: int, action_dim: int) -> LQRTasks:
+    def nominal(self, state_dim: int, action_dim: int, seed: int) -> LQRTasks:
         """The nominal system: parameters as in ``nominal``, otherwise their defaults."""
         return self.system(self.settings.nominal).tasks()
 

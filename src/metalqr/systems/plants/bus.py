@@ -23,7 +23,8 @@ class Bus(NamedSystem):
 
         \dot\beta &= -\frac{668}{\mu\nu} \beta + \Bigl(-1 + \frac{180.4}{\mu\nu^2}\Bigr) r
             + \frac{198}{\mu\nu} \delta, \qquad
-        \dot r = \frac{180.4}{10.86\,\mu} \beta - \frac{4417.5452}{10.86\,\mu\nu} r + \frac{726.66}{10.86\,\mu} \delta,\\
+        \dot r = \frac{180.4}{10.86\,\mu} \beta - \frac{4417.5452}{10.86\,\mu\nu} r
+            + \frac{726.66}{10.86\,\mu} \delta,\\
         \dot y &= \nu (\beta + \psi), \qquad \dot\psi = r, \qquad \dot\delta = u .
 
     The cost is the square of the displacement of a sensor 6.12 m ahead, y + 6.12 ψ, that of the rate of steering, and

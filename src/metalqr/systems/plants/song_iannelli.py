@@ -10,7 +10,7 @@ from metalqr.systems.system import NamedSystem, Plant
 
 @families.register("song_iannelli")
 class SongIannelli(NamedSystem):
-    """A system of five states and four inputs, with an integrator, whose inputs differ in effect by a factor of a hundred.
+    """A system of five states and four inputs, with an integrator; its inputs differ in effect by a factor of 100.
 
     The source gives numbers without units or meaning. A step counts as one second.
     """
