@@ -36,7 +36,9 @@ class InitialGainError(ValueError):
     ) -> None:
         name = f"cases.{case}.initial_gain"
         if isinstance(given, Mapping):
-            shown = ", ".join(f"{key}: {value}" for key, value in given.items())
+            shown = ", ".join(
+                f"{key}: {value:g}" if isinstance(value, float) else f"{key}: {value}" for key, value in given.items()
+            )
             super().__init__(
                 f"{name}: {{{shown}}} does not stabilise {error.named_tasks}; write stabilising, for a gain found with "
                 "the model of every task, or choose another nominal system, with nominal in tasks"

@@ -67,7 +67,7 @@ def test_a_detuned_gain_that_fails_names_the_tasks_and_offers_stabilising(
     _, tasks = made(name, **parameters)
     start = optimal.starting_gain(tasks)
     error = InitialGainError("mine", caught.value, {"detuned": 40.0}, start.K, start.ratio, start.excess.min())
-    assert str(error).startswith("cases.mine.initial_gain: {detuned: 40.0} does not stabilise task ")
+    assert str(error).startswith("cases.mine.initial_gain: {detuned: 40} does not stabilise task ")
     assert all(f"task {task} (spectral radius " in str(error) for task in unstable)
     assert "; write stabilising, for a gain found with the model of every task" in str(error)
     assert math.isfinite(lqr.cost(tasks, found("stabilising", name, **parameters)).sum())

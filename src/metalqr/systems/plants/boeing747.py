@@ -28,7 +28,7 @@ class Boeing747(NamedSystem):
     """
 
     states = ("speed along [ft/s]", "speed across [ft/s]", "pitch rate [crad/s]", "pitch angle [crad]")
-    inputs = ("elevator [crad]", "thrust [ft/s²]")
+    inputs = ("elevator angle [crad]", "thrust")
     reference = "Ishihara et al. 1992; Boyd, Vandenberghe, Introduction to Applied Linear Algebra, 17.2"
 
     class Settings(SystemSettings):
