@@ -76,8 +76,9 @@ lint: .venv ## Check style, formatting, types and docstrings; changes nothing
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
-schema: .venv ## Write the config's JSON schema and the tables of docs/configuration.md; run it after changing a setting
+schema: .venv ## Write the config's JSON schema and the tables of docs/; run it after changing a setting or a system
 	$(BIN)/python -m metalqr.config.schema
+	$(BIN)/python -m metalqr.reporting.systems_page
 
 bench: .venv $(BENCH_STAMP) ## Time metalqr against NumPy, JAX and a plain loop, into results/benchmarks/ (some minutes)
 	$(BIN)/python -m benchmarks

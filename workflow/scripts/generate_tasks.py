@@ -10,14 +10,15 @@ from metalqr.systems.initial_gain import InitialGainError, read_gain
 name, case = snakemake.wildcards.case, snakemake.params.case
 plugin = families.get(case["tasks"]["family"])
 settings = plugin.Settings(**{key: value for key, value in case["tasks"].items() if key != "family"})
-tasks = plugin(settings).tasks(case["state_dim"], case["action_dim"], case.get("seed", 0))
+family, seed = plugin(settings), case.get("seed", 0)
+tasks = family.tasks(case["state_dim"], case["action_dim"], seed)
 try:
-    K0 = read_gain(tasks, case["initial_gain"])
+    K0 = read_gain(tasks, case["initial_gain"], family, seed)
 except UnstablePolicyError as error:
     # Imported in the handler: it only makes a message, so an edit of it must not make the tasks stale.
     from metalqr.optimal import starting_gain
 
     start = starting_gain(tasks)
-    raise InitialGainError(name, error, start.K, start.ratio, start.excess.min()) from error
+    raise InitialGainError(name, error, case["initial_gain"], start.K, start.ratio, start.excess.min()) from error
 made_from = {**case, "tasks": {"family": plugin.name, **settings.as_dict()}}
 save_tasks(snakemake.output[0], tasks, K0, made_from, case=name)

@@ -97,10 +97,15 @@ def _case_problems(config: Config, name: str) -> Iterator[str]:
     for each in (declared for owner in owners for declared in owner.declarations()):
         if each.is_required and each.name not in given:
             yield f"cases.{name}.algorithm.{each.name}: missing; give it there or in algorithm.{each.name}"
-    if case.initial_gain != "zero":
+    if isinstance(case.initial_gain, list):
         shape = (case.action_dim, case.state_dim)
         if problem := shape_problem(case.initial_gain, shape, "action_dim x state_dim"):
             yield f"cases.{name}.initial_gain: {problem}"
+    elif case.gain_plugin and case.gain_plugin.needs_nominal and not case.family.has_nominal:
+        yield (
+            f"cases.{name}.initial_gain: {case.gain_plugin.name} is designed for a nominal system, which the family "
+            f"{case.family.name} does not have; write stabilising"
+        )
     if case.seed is not None and not case.family.is_random:
         yield f"cases.{name}.seed: the family {case.family.name} draws nothing; remove it"
     for path, problem in case.family.problems(case.state_dim, case.action_dim):

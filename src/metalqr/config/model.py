@@ -7,30 +7,29 @@ plug-ins declare: ``plugin_types.py``.
 import re
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.estimation import estimation_points
 from metalqr.config.experiments import Base, Experiment
-from metalqr.config.registries import directions, methods
+from metalqr.config.registries import directions, initial_gains, methods
 from metalqr.config.registry import NAME, NAME_RULE
 from metalqr.config.settings import (
     Count,
     Distinct,
     Listed,
-    Matrix,
     Real,
     Seed,
     Settings,
-    TextOr,
     refuse,
     setting,
 )
 from metalqr.config.theory import Theory
 
 if TYPE_CHECKING:
+    from metalqr.initial_gains.initial_gain import InitialGain
     from metalqr.systems.family import Family
 
 
@@ -42,8 +41,8 @@ def _is_name(name: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_is_name)]
-#: The zero gain, or its rows.
-Gain = TextOr[Literal["zero"], Matrix]
+#: The word for the gain zero.
+ZERO = "zero"
 
 
 class Execution(Settings):
@@ -66,17 +65,46 @@ class Execution(Settings):
 class Case(Settings):
     """A set of tasks, the initial gain, and the settings that depend on them."""
 
-    state_dim: Count = setting(symbol="d", label="state dimension", about="of all tasks", size=True)
-    action_dim: Count = setting(symbol="k", label="action dimension", about="of all tasks", size=True)
+    state_dim: Count = setting(
+        None,
+        symbol="d",
+        label="state dimension",
+        about="of all tasks; by default, that of the family",
+        size=True,
+        derived=True,
+    )
+    action_dim: Count = setting(
+        None,
+        symbol="k",
+        label="action dimension",
+        about="of all tasks; by default, that of the family",
+        size=True,
+        derived=True,
+    )
     tasks: Any = setting(about="a task family with its settings")
     seed: Seed | None = setting(None, about="seed of its random task family; by default, that of the config")
-    initial_gain: Gain = setting(symbol="K_0", about="zero, or its rows; it must stabilise every task")
+    initial_gain: Any = setting(symbol="K_0", about="zero, its rows, or a way to find it; it must stabilise every task")
     algorithm: dict[str, Any] = setting({}, about="the case's own settings of the algorithm")
+
+    @model_validator(mode="after")
+    def _dimensions_are_known(self) -> Self:
+        for name, size in zip(("state_dim", "action_dim"), self.family.dimensions or (None, None), strict=True):
+            if getattr(self, name) is None:
+                if size is None:
+                    raise refuse(name, "missing; add it")
+                self.__dict__[name] = size
+        return self
 
     @property
     def family(self) -> "Family":
         """The task family."""
         return self.tasks
+
+    @property
+    def gain_plugin(self) -> "type[InitialGain] | None":
+        """The way in which the initial gain is found; None where it is given."""
+        name = next(iter(self.initial_gain)) if isinstance(self.initial_gain, dict) else self.initial_gain
+        return None if isinstance(name, list) or name == ZERO else initial_gains.get(name)
 
     @property
     def family_settings(self) -> dict[str, Any]:

@@ -24,10 +24,10 @@ from pydantic.fields import FieldInfo
 
 from metalqr.config.algorithm import CHOICES, all_fields, family_fields
 from metalqr.config.experiments import TASKS
-from metalqr.config.model import Case, Config, ExperimentBlock, Name
+from metalqr.config.model import ZERO, Case, Config, ExperimentBlock, Name
 from metalqr.config.problems import nearest, short_repr, wrong_type
-from metalqr.config.registries import families
-from metalqr.config.settings import Distinct, Settings, TextOr, declaration, list_or_text, refuse, type_of
+from metalqr.config.registries import families, initial_gains
+from metalqr.config.settings import Distinct, Matrix, Settings, TextOr, declaration, list_or_text, refuse, type_of
 from metalqr.config.tuning import TUNE, Tune
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ _ABOUT_TUNE = "settings that a rule chooses by runs of their own: the rule, and 
 
 def config_model() -> type[Config]:
     """The model of a config with the plug-ins that are known by now."""
-    return _model_with(tuple(plugin for registry in (*CHOICES.values(), families) for plugin in registry))
+    return _model_with(
+        tuple(plugin for registry in (*CHOICES.values(), families, initial_gains) for plugin in registry)
+    )
 
 
 @cache
@@ -49,7 +51,7 @@ def _model_with(plugins: tuple[type, ...]) -> type[Config]:
     algorithm = _partial("Algorithm", _settings_of_runs())
     swept = {name: (_values(kind), field) for name, (kind, field) in sweepable().items()}
     sweep = _partial("Sweep", swept, with_defaults=False)
-    case = _with_types(Case, "Case", tasks=_families(), algorithm=algorithm)
+    case = _with_types(Case, "Case", tasks=_families(), initial_gain=_gains(), algorithm=algorithm)
     variant = _partial("Variant", {**_settings_of_runs(), TUNE: (_tune(), Field(description=_ABOUT_TUNE))})
     block = _with_types(ExperimentBlock, "Experiment", variants=_by_name(variant), sweep=sweep)
     return _with_types(Config, "Config", algorithm=algorithm, cases=_by_name(case), experiments=_by_name(block))
@@ -165,3 +167,41 @@ def _made(checked: Any) -> "Family":
 def _in_full(family: "Family") -> dict[str, Any]:
     settings = {name: value for name, value in family.settings.as_dict().items() if value is not None}
     return {"family": family.name, **settings}
+
+
+def _gains() -> Any:
+    """The type of an initial gain: zero, its rows, or a way to find it, alone or with what it needs."""
+    words = [ZERO, *(plugin.name for plugin in initial_gains if not plugin.needs_settings())]
+    members: list[Any] = [Annotated[Literal[tuple(words)], Tag("<text>")], Annotated[Matrix, Tag("<rows>")]]
+    for plugin in initial_gains:
+        fields = plugin.Settings.model_fields
+        # The value of a single setting stands for all of them.
+        kind = type_of(next(iter(fields.values()))) if len(fields) == 1 else plugin.Settings
+        model = create_model(plugin.name, __base__=Settings, **{plugin.name: (kind, Field())})  # type: ignore[call-overload]
+        members.append(Annotated[model, Tag(f"<{plugin.name}>")])
+    return Annotated[
+        reduce(or_, members),
+        Discriminator(_tag_of_gain),
+        BeforeValidator(_of_known_gain),
+        AfterValidator(lambda gain: gain.as_dict() if isinstance(gain, Settings) else gain),
+        PlainSerializer(lambda gain: gain),
+    ]
+
+
+def _tag_of_gain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"<{next(iter(value))}>"
+    return "<text>" if isinstance(value, str) else "<rows>"
+
+
+def _of_known_gain(value: Any) -> Any:
+    known = {plugin.name: plugin for plugin in initial_gains}
+    if isinstance(value, Mapping):
+        if len(value) != 1:
+            raise refuse("", f"{len(value)} keys; give one way to find the gain, such as {{detuned: 40}}")
+        name = next(iter(value))
+        if name not in known:
+            raise refuse(str(name), f"unknown key; {nearest(str(name), list(known))}")
+    elif isinstance(value, str) and value in known and known[value].needs_settings():
+        raise refuse("", f"{value!r} alone is not enough; write {known[value].example}")
+    return value

@@ -72,7 +72,8 @@ def described(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[
                 continue  # only entries that are impossible, which is said of each
             text = "empty; give at least one entry"
         elif kind == "refused":
-            path, text = (*path, *str(context["key"]).split(".")) if context["key"] else path, context["reason"]
+            inner = [int(key) if key.isdigit() else key for key in str(context["key"]).split(".")]
+            path, text = (*path, *inner) if context["key"] else path, context["reason"]
         elif kind in _KINDS:
             text = wrong_type(value, kind)
         else:

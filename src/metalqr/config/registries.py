@@ -7,12 +7,15 @@ from metalqr.config.registry import Registry
 if TYPE_CHECKING:
     from metalqr.estimators.directions.directions import Directions
     from metalqr.estimators.estimator import Estimator
+    from metalqr.initial_gains.initial_gain import InitialGain
     from metalqr.systems.family import Family
     from metalqr.training.method import Method
     from metalqr.training.updates.update_rule import UpdateRule
 
 #: Where tasks come from: ``tasks.family`` of a case.
-families: "Registry[Family]" = Registry("task family", "metalqr.systems")
+families: "Registry[Family]" = Registry("task family", "metalqr.systems", subpackages=["plants"])
+#: Ways to find the gain to start from: ``initial_gain`` of a case.
+initial_gains: "Registry[InitialGain]" = Registry("initial gain", "metalqr.initial_gains", base="InitialGain")
 #: Model-free estimates of a gradient: ``algorithm.estimator``.
 estimators: "Registry[Estimator]" = Registry("estimator", "metalqr.estimators")
 #: Distributions of perturbations: ``algorithm.directions``.

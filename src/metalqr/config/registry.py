@@ -69,16 +69,17 @@ class Plugin:
 class Registry(Generic[P]):
     """The plug-ins of one kind, such as ``"estimator"``; those of metalqr itself are modules of a package.
 
-    ``base`` is the name of their base class; by default, the last word of the kind.
+    ``base`` is the name of their base class; by default, the last word of the kind. Plug-ins of metalqr are also in the
+    ``subpackages`` of the package.
     """
 
     #: All registries by kind, for code that needs all plug-ins.
     all: ClassVar[dict[str, "Registry[Any]"]] = {}
 
-    def __init__(self, kind: str, package: str, base: str | None = None) -> None:
+    def __init__(self, kind: str, package: str, base: str | None = None, subpackages: Iterable[str] = ()) -> None:
         self.kind = kind
         self._base = base or kind.split()[-1].capitalize()
-        self._package = package
+        self._packages = (package, *(f"{package}.{each}" for each in subpackages))
         self._registered: dict[str, type[P]] = {}
         Registry.all[kind] = self
 
@@ -103,7 +104,7 @@ class Registry(Generic[P]):
                 base = "metalqr.config.settings.Settings"
                 problem = f"Settings of {named} is not derived from {base}; derive it from that"
             elif (name in self._registered and self._registered[name].source != source) or (
-                name in self._own_names and plugin.__module__ != f"{self._package}.{name}"
+                name in self._own_modules and plugin.__module__ != self._own_modules[name]
             ):
                 problem = f"there is another {self.kind} {name!r}; choose another name"
             else:
@@ -116,7 +117,7 @@ class Registry(Generic[P]):
 
     def names(self) -> tuple[str, ...]:
         """All names: metalqr's own, then those that were registered by other files."""
-        return tuple(dict.fromkeys([*self._own_names, *self._registered]))
+        return tuple(dict.fromkeys([*self._own_modules, *self._registered]))
 
     def get(self, name: str) -> type[P]:
         """The class of a plug-in.
@@ -126,8 +127,8 @@ class Registry(Generic[P]):
         UnknownNameError
             If there is none of that name.
         """
-        if name not in self._registered and name in self._own_names:
-            importlib.import_module(f"{self._package}.{name}")
+        if name not in self._registered and name in self._own_modules:
+            importlib.import_module(self._own_modules[name])
         try:
             return self._registered[name]
         except KeyError:
@@ -138,12 +139,16 @@ class Registry(Generic[P]):
         return (self.get(name) for name in self.names())
 
     @cached_property
-    def _own_names(self) -> tuple[str, ...]:
-        spec = importlib.util.find_spec(self._package)
-        folders = [] if spec is None else [Path(folder) for folder in spec.submodule_search_locations or ()]
-        files = (path for folder in folders for path in folder.glob("[a-z]*.py"))
-        # The other files in the folder are shared code.
-        return tuple(sorted(path.stem for path in files if f'.register("{path.stem}")' in path.read_text("utf-8")))
+    def _own_modules(self) -> dict[str, str]:
+        """The modules of metalqr's own plug-ins by name; the other files in the folders are shared code."""
+        found = {}
+        for package in self._packages:
+            spec = importlib.util.find_spec(package)
+            folders = [] if spec is None else [Path(folder) for folder in spec.submodule_search_locations or ()]
+            for path in sorted(path for folder in folders for path in folder.glob("[a-z]*.py")):
+                if f'.register("{path.stem}")' in path.read_text("utf-8"):
+                    found[path.stem] = f"{package}.{path.stem}"
+        return found
 
 
 def load_plugins(files: Iterable[str | Path], folder: Path) -> None:

@@ -36,9 +36,9 @@ def schema_text() -> str:
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
-def with_tables(page: str) -> str:
-    """A page of the documentation with what stands between its markers renewed."""
-    for name, table in tables().items():
+def with_tables(page: str, tables: Mapping[str, str]) -> str:
+    """A page of the documentation with what stands between its markers renewed by these tables."""
+    for name, table in tables.items():
         begin, end = f"<!-- {name}: from the code, by `make schema` -->\n", f"<!-- end of {name} -->"
         before, _, rest = page.partition(begin)
         _, found, after = rest.partition(end)
@@ -76,7 +76,8 @@ def _rows(settings: Any, prefix: str = "") -> Iterator[str]:
 def _of_plugins(registries: Iterable[Registry[Any]]) -> Iterator[str]:
     for registry in registries:
         for plugin in registry:
-            if plugin.Settings.names():
+            # Named systems have a page of their own.
+            if plugin.Settings.names() and getattr(plugin, "docs_page", DOCS_PAGE.name) == DOCS_PAGE.name:
                 yield f"\nThe {registry.kind} `{plugin.name}` has settings of its own:\n\n{_table(plugin.Settings)}"
 
 
@@ -126,7 +127,7 @@ def _words(schema: Mapping[str, Any]) -> str:
 def main() -> None:
     """Write the schema and the tables."""
     SCHEMA_FILE.write_text(schema_text(), encoding="utf-8")
-    DOCS_PAGE.write_text(with_tables(DOCS_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    DOCS_PAGE.write_text(with_tables(DOCS_PAGE.read_text(encoding="utf-8"), tables()), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -128,6 +128,7 @@ def setting(
     at_least: float | None = None,
     at_most: float | None = None,
     size: bool = False,
+    derived: bool = False,
 ) -> Any:
     r"""Declare a setting: a field of a class of settings.
 
@@ -147,6 +148,8 @@ def setting(
         The range.
     size : bool
         Whether memory and time of a run grow with it.
+    derived : bool
+        Whether a validator of the class fills in what is not given, so that the default, None, is not checked.
 
     Returns
     -------
@@ -168,6 +171,7 @@ def setting(
         lt=below,
         ge=at_least,
         le=at_most,
+        validate_default=not derived,
         json_schema_extra={"symbol": symbol, "unit": unit, "size": size},
     )
 

@@ -1,6 +1,7 @@
 """Optimal gains: of every task, for all tasks together, after adaptation, and gains that stabilise all tasks."""
 
 from metalqr.optimal.adaptable import Attempt, NoMamlStabilisingGainError, maml_stabilising_gain
+from metalqr.optimal.margin import MarginGain, largest_margin_gain, stability_margin
 from metalqr.optimal.meta import meta_gain
 from metalqr.optimal.newton_cg import DescentError, Minimum
 from metalqr.optimal.riccati import OptimalGains, RiccatiError, optimal_gains
@@ -13,6 +14,7 @@ from metalqr.optimal.starting import StartingGain, starting_gain
 __all__ = [
     "Attempt",
     "DescentError",
+    "MarginGain",
     "Minimum",
     "NoCommonStabilisingGainError",
     "NoMamlStabilisingGainError",
@@ -22,11 +24,13 @@ __all__ = [
     "RiccatiError",
     "StartingGain",
     "adaptable_intervals",
+    "largest_margin_gain",
     "maml_stabilising_gain",
     "meta_gain",
     "optimal_gains",
     "scalar_intervals",
     "shared_gain",
     "stabilising_gain",
+    "stability_margin",
     "starting_gain",
 ]

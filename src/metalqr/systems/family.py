@@ -18,7 +18,11 @@ class Family(Plugin):
     #: The setting behind the number of tasks: a number, or a list with an entry for each task.
     count_setting: ClassVar[str] = "count"
     #: True if the tasks depend on the seed of the config.
-    is_random: ClassVar[bool] = True
+    is_random: bool = True
+    #: True if there is a nominal system, :meth:`nominal`.
+    has_nominal: ClassVar[bool] = False
+    #: The page of the documentation with the table of its settings.
+    docs_page: ClassVar[str] = "configuration.md"
 
     def __init__(self, settings: Settings) -> None:
         self.settings: Any = settings
@@ -28,6 +32,11 @@ class Family(Plugin):
         """Number of tasks."""
         counted = getattr(self.settings, self.count_setting)
         return counted if isinstance(counted, int) else len(counted)
+
+    @property
+    def dimensions(self) -> tuple[int, int] | None:
+        """Numbers of states and inputs, where the settings determine them."""
+        return None
 
     def problems(self, state_dim: int, action_dim: int) -> Iterator[tuple[str, str]]:
         """Settings that do not fit the dimensions: the path, such as ``A[0]``, and what is wrong there."""
@@ -42,3 +51,7 @@ class Family(Plugin):
             If there are no such tasks.
         """
         raise NotImplementedError(f"{type(self).__name__} does not override tasks")
+
+    def nominal(self, state_dim: int, action_dim: int, seed: int) -> LQRTasks:
+        """Make the nominal system, a set of one task, for which an initial gain can be designed."""
+        raise NotImplementedError(f"{type(self).__name__} does not override nominal")

@@ -46,6 +46,11 @@ class Given(Family):
             None, label="probabilities", symbol="p_i", about="a positive probability for each task; by default, uniform"
         )
 
+    @property
+    def dimensions(self) -> tuple[int, int]:
+        """Those of the first A and B."""
+        return len(self.settings.A[0]), len(self.settings.B[0][0])
+
     def problems(self, state_dim: int, action_dim: int) -> Iterator[tuple[str, str]]:
         """Lists that are not as long as ``A``, and matrices of another shape."""
         square = ((state_dim, state_dim), "state_dim x state_dim")

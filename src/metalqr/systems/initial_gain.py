@@ -1,12 +1,16 @@
 """The gain that training starts from."""
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr.common.validation import real_array
+from metalqr.config.registries import initial_gains
 from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError, evaluate
+from metalqr.systems.family import Family
 
 #: A larger gain is shown in the log file only.
 MAX_ENTRIES_IN_A_LINE = 16
@@ -17,30 +21,75 @@ _log = logging.getLogger(__name__)
 class InitialGainError(ValueError):
     """The initial gain of a case does not stabilise every task; the message gives another one, which does.
 
-    Its excess cost over the optima is ``ratio`` on average, and at least ``least_excess`` on each task.
+    The excess cost of that one over the optima is ``ratio`` on average, and at least ``least_excess`` on each task. In
+    place of a gain that was not ``given`` but found, the message names a way that finds another.
     """
 
     def __init__(
-        self, case: str, error: UnstablePolicyError, gain: FloatArray, ratio: float, least_excess: float
+        self,
+        case: str,
+        error: UnstablePolicyError,
+        given: ArrayLike | str | Mapping[str, Any],
+        gain: FloatArray,
+        ratio: float,
+        least_excess: float,
     ) -> None:
-        super().__init__(
-            f"cases.{case}.initial_gain does not stabilise {error.named_tasks}; {_remedy(gain)} and starts at a ratio "
-            f"of {ratio:.2g}, with an excess cost of at least {least_excess:.2g} of the optimum on each task"
-        )
+        name = f"cases.{case}.initial_gain"
+        if isinstance(given, Mapping):
+            shown = ", ".join(
+                f"{key}: {value:g}" if isinstance(value, float) else f"{key}: {value}" for key, value in given.items()
+            )
+            super().__init__(
+                f"{name}: {{{shown}}} does not stabilise {error.named_tasks}; write stabilising, for a gain found with "
+                "the model of every task, or choose another nominal system, with nominal in tasks"
+            )
+        else:
+            super().__init__(
+                f"{name} does not stabilise {error.named_tasks}; {_remedy(gain)} and starts at a ratio of {ratio:.2g}, "
+                f"with an excess cost of at least {least_excess:.2g} of the optimum on each task"
+            )
 
 
-def read_gain(tasks: LQRTasks, given: ArrayLike | str) -> FloatArray:
-    """Read the initial gain of a case, shape (k, d), as the config gives it: the matrix, or ``"zero"``.
+def read_gain(
+    tasks: LQRTasks, given: ArrayLike | str | Mapping[str, Any], family: Family | None = None, seed: int = 0
+) -> FloatArray:
+    """Read the initial gain of a case, shape (k, d), as the config gives it: zero, rows, or a way to find it.
+
+    Parameters
+    ----------
+    tasks : LQRTasks
+    given : array, str or mapping
+        A mapping has the name of the way as its key.
+    family : Family, optional
+        Source of the tasks; only a gain that is found needs it, and the seed that the tasks were made with.
+    seed : int
+
+    Returns
+    -------
+    array, shape (k, d)
 
     Raises
     ------
     UnstablePolicyError
         If it does not stabilise every task.
     """
-    shape = tasks.action_dim, tasks.state_dim
-    K0 = np.zeros(shape) if isinstance(given, str) else real_array("initial_gain", given).copy()
+    if isinstance(given, str | Mapping) and given != "zero":
+        assert family is not None
+        K0 = _found(tasks, given, family, seed)
+    elif isinstance(given, str):
+        K0 = np.zeros((tasks.action_dim, tasks.state_dim))
+    else:
+        K0 = real_array("initial_gain", given).copy()
     evaluate(tasks, K0)
     return K0
+
+
+def _found(tasks: LQRTasks, given: str | Mapping[str, Any], family: Family, seed: int) -> FloatArray:
+    name, value = next(iter(given.items())) if isinstance(given, Mapping) else (given, {})
+    plugin = initial_gains.get(name)
+    names = plugin.Settings.names()
+    settings = plugin.Settings(**(value if isinstance(value, Mapping) else {names[0]: value}))
+    return plugin(settings).gain(tasks, family, seed)
 
 
 def _remedy(gain: FloatArray) -> str:

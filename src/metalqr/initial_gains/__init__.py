@@ -1,0 +1,1 @@
+"""Ways to find the gain that training starts from: a file for each."""

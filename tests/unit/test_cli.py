@@ -1,0 +1,69 @@
+"""The command `metalqr`."""
+
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+import pytest
+
+from metalqr import __version__, systems
+from metalqr.cli import main
+
+
+def test_all_systems_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["systems"]) == 0
+    head, *rows = capsys.readouterr().out.partition("\n\n")[0].splitlines()
+    assert head.split() == ["system", "d", "k", "radius", "J*", "J(K_0)", "heterogeneity", "parameters"]
+    assert [row.split()[0] for row in rows] == list(systems.names())
+    assert [row for row in rows if row.split()[:6] == ["bus", "5", "1", "1.000", "7.08", "24.7"]]
+
+
+@pytest.mark.parametrize("name", ["bus", "satellite", "boeing747", "heat_rod"])
+def test_a_system_is_described(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["systems", name]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"{name}\n")
+    for part in ("Source: ", "spectral radius of A ", "optimal cost J* of a step", "cost J(K_0)", "In a config:"):
+        assert part in shown
+    if name == "bus":
+        assert "speed  10       m/s   1 to 20 " in shown
+        assert "9.5 % at 5, 6.8 % at 15" in shown
+        assert "tasks: {family: bus, speed: {low: 5, high: 15}, count: 5}" in shown
+
+
+def test_an_unknown_system_is_an_error_that_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["systems", "buss"]) == 2
+    assert capsys.readouterr().err == "metalqr: there is no system 'buss'; did you mean bus?\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["systems", "--help"]])
+def test_help_explains_itself(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 0
+    shown = capsys.readouterr().out
+    assert "metalqr systems" in shown or "list the named systems" in shown
+    assert max(map(len, shown.splitlines())) <= 120
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"metalqr {__version__}\n"
+
+
+def test_the_command_starts_without_anything_heavy() -> None:
+    code = "import sys; from metalqr.cli import main; main(['systems', 'buss']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"scipy", "numba", "xarray", "matplotlib"} & set(done.stdout.split())
+
+
+def test_the_command_is_declared() -> None:
+    import tomllib
+
+    from places import ROOT
+
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+    assert scripts == {"metalqr": "metalqr.cli:main"}
+    installed = [each for each in entry_points(group="console_scripts") if each.name == "metalqr"]
+    assert all(each.value == scripts["metalqr"] for each in installed)
