@@ -3,8 +3,10 @@
 import argparse
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from metalqr import __version__
+from metalqr.config.problems import ConfigError
 
 _DESCRIPTION = """\
 Meta-policy optimisation of linear quadratic regulators. The results of a config are computed by Snakemake, see
@@ -21,10 +23,17 @@ optimal cost J* of a step; the cost J(K_0) of a step with initial_gain: {detuned
 cost of the default's optimal gain where the named parameter is at an end of its typical range. A family with a
 heterogeneity far below 1 % has little to learn."""
 
+_CHECK = """\
+Check a config without running anything. The files are laid over config.yaml of this folder, or of the checkout that
+metalqr is installed from, one after the other, as Snakemake does it with --configfile. Every problem is one line that
+begins with the key or the file; warnings and what the config asks for follow where there is none."""
+
 _EXAMPLES = """\
 examples:
   metalqr systems             all systems, a line each
   metalqr systems bus         states, inputs, parameters with units and ranges, and an example for a config"""
+
+_DEFAULT = "config.yaml"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,6 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     systems.add_argument("name", nargs="?", metavar="NAME", help="a system to describe; without it, all are listed")
     systems.set_defaults(run=lambda given: _one_system(given.name) if given.name else _all_systems())
+    check = commands.add_parser(
+        "check",
+        help="check a config without running it",
+        description=_CHECK,
+        epilog="example:\n  metalqr check mine.yaml",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    check.add_argument("configs", nargs="*", metavar="CONFIG", help="a file to lay over config.yaml")
+    check.set_defaults(run=lambda given: _checked(given.configs))
     given = parser.parse_args(arguments)
     try:
         lines = given.run(given)
@@ -48,7 +66,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LookupError as error:
         print(f"metalqr: {error}", file=sys.stderr)
         return 2
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
+
+
+def _checked(files: Sequence[str]) -> Iterable[str]:
+    from snakemake.utils import update_config
+
+    from metalqr.config import Plan, read_configs
+
+    default = Path(_DEFAULT) if Path(_DEFAULT).exists() else Path(__file__).resolve().parents[2] / _DEFAULT
+    (config, *changes), folder = read_configs([default, *files])
+    for change in changes:
+        update_config(config, change)
+    plan = Plan(config, folder)
+    for warning in plan.checked.warnings:
+        yield f"Warning: {warning}"
+    for name in plan.cases:
+        case = plan.checked.cases[name]
+        tasks = f"{case.family.count} tasks" if case.family.count > 1 else "1 task"
+        yield f"case {name}: {tasks} of the family {case.family.name}, d = {case.state_dim}, k = {case.action_dim}"
+    for name in plan.experiments:
+        runs = len(plan.run_files(name))
+        yield f"experiment {name}: {runs} runs" if runs > 1 else f"experiment {name}: 1 run"
+    yield "The config can be used."
 
 
 def _all_systems() -> Iterable[str]:

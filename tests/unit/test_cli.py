@@ -3,6 +3,8 @@
 import subprocess
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,3 +69,30 @@ def test_the_command_is_declared() -> None:
     assert scripts == {"metalqr": "metalqr.cli:main"}
     installed = [each for each in entry_points(group="console_scripts") if each.name == "metalqr"]
     assert all(each.value == scripts["metalqr"] for each in installed)
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "printed"),
+    [
+        ("seed: 3\n", 0, "The config can be used.\n"),
+        ("seed: -3\n", 1, "The config has a problem:\n  seed: -3 is not >= 0\n"),
+        (
+            "seed: 3\nseed: 4\n",
+            1,
+            "The config has a problem:\n  mine.yaml: line 2, column 1: seed: given twice; keep one\n",
+        ),
+        ("theory: {cases: [d1k1, d2k2]}\nseed: 7\n", 0, "case d20k10: 5 tasks of the family similar, d = 20, k = 10\n"),
+        ("experiments: {figure1: {seeds: [0], cases: [d1k1]}}\n", 0, "experiment figure1: 1 run\n"),
+    ],
+)
+def test_a_config_is_checked(
+    content: str, status: int, printed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Over the config of the checkout, since the folder has none."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text(content)
+    assert main(["check", "mine.yaml"]) == status
+    shown = capsys.readouterr()
+    assert printed in (shown.out if status == 0 else shown.err)
+    assert not (shown.err if status == 0 else shown.out)
+    assert shown.out.endswith("The config can be used.\n") == (status == 0)

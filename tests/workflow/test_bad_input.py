@@ -166,8 +166,8 @@ def test_permission_denied(kind: str, message: str, restricted: Project) -> None
         path.write_text("seed: 1\n")
     with permitted(path, mode):
         if place == "mine.yaml":
-            script = restricted.root / "workflow" / "lib" / "check_config.py"
-            command = [*restricted.prefix, sys.executable, str(script), place]
+            program = "import sys; from metalqr.cli import main; sys.exit(main())"
+            command = [*restricted.prefix, sys.executable, "-c", program, "check", place]
             done = subprocess.run(command, cwd=restricted.directory, capture_output=True, text=True, check=False)
             printed = done.stdout + done.stderr
         else:

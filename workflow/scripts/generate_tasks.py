@@ -2,6 +2,9 @@
 
 from stage import snakemake
 
+from pathlib import Path
+
+from metalqr.config.folders import relative_to
 from metalqr.config.registries import families
 from metalqr.lqr import UnstablePolicyError
 from metalqr.results import save_tasks
@@ -9,8 +12,9 @@ from metalqr.systems.initial_gain import InitialGainError, read_gain
 
 name, case = snakemake.wildcards.case, snakemake.params.case
 plugin = families.get(case["tasks"]["family"])
-settings = plugin.Settings(**{key: value for key, value in case["tasks"].items() if key != "family"})
-family, seed = plugin(settings), case.get("seed", 0)
+with relative_to(Path(snakemake.config["folder"])):
+    settings = plugin.Settings(**{key: value for key, value in case["tasks"].items() if key != "family"})
+    family, seed = plugin(settings), case.get("seed", 0)
 tasks = family.tasks(case["state_dim"], case["action_dim"], seed)
 try:
     K0 = read_gain(tasks, case["initial_gain"], family, seed)

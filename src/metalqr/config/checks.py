@@ -8,6 +8,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from metalqr.config.algorithm import MetaSettings, applicable, not_applicable, plugins_named, taken_names
 from metalqr.config.experiments import TASKS, VARIANT, Base, Experiment
+from metalqr.config.folders import relative_to
 from metalqr.config.model import Config, ExperimentBlock
 from metalqr.config.outputs import reserved_by
 from metalqr.config.plugin_types import config_model, sweepable
@@ -25,7 +26,7 @@ MAX_RUNS = 100_000
 def check_config(config: Mapping[str, Any], folder: Path | None = None) -> Config:
     """Check the whole config, without the keys that an overlay removed (`key: null`).
 
-    The paths of ``plugins`` are relative to the folder, by default the working directory.
+    The paths of ``plugins`` and ``tasks`` are relative to the folder, by default the working directory.
 
     Raises
     ------
@@ -33,11 +34,16 @@ def check_config(config: Mapping[str, Any], folder: Path | None = None) -> Confi
         With every problem found. Wrong types and values come first, alone: the later checks need these; and the memory
         of the jobs comes last, since it is computed from values that are possible.
     """
-    cleaned = _without_nulls(config)
+    cleaned, folder = _without_nulls(config), folder or Path.cwd()
     try:
-        load_plugins(_plugins_of(cleaned), folder or Path.cwd())
+        load_plugins(_plugins_of(cleaned), folder)
     except PluginError as error:
         raise ConfigError([str(error)]) from None
+    with relative_to(folder):
+        return _checked(cleaned)
+
+
+def _checked(cleaned: Mapping[str, Any]) -> Config:
     if taken := list(taken_names()):
         raise ConfigError(taken)
     model = config_model()

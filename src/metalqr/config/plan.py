@@ -14,6 +14,7 @@ from metalqr.config.algorithm import MetaSettings
 from metalqr.config.checks import check_config
 from metalqr.config.experiments import Experiment
 from metalqr.config.files import OPTIMA_FILE, RUN_FILE, TUNED_FILE, meta_optimum_file
+from metalqr.config.folders import relative_to
 from metalqr.config.identity import identity
 from metalqr.config.outputs import FIGURE_FORMATS, TABLE_FORMATS, Outputs
 from metalqr.config.problems import ConfigError
@@ -64,8 +65,8 @@ def quick(function: Callable[..., Any]) -> Callable[..., Any]:
 class Plan:
     """Everything that the rules need of a config; look-ups in dictionaries, since every job needs them.
 
-    The paths of ``plugins`` are relative to the folder, by default the working directory. ``config`` has every default,
-    in plain values; ``task_sets`` has all sets of tasks by name.
+    The paths of ``plugins`` and ``tasks`` are relative to the folder, by default the working directory. ``config`` has
+    every default, in plain values; ``task_sets`` has all sets of tasks by name.
 
     Raises
     ------
@@ -78,6 +79,11 @@ class Plan:
         self.checked = check_config(raw_config, self.folder)
         self.config = self.checked.plain()
         self.config["plugins"] = [str(self.folder / file) for file in self.checked.plugins]
+        self.config["folder"] = str(self.folder)
+        with relative_to(self.folder):
+            self._list()
+
+    def _list(self) -> None:
         self.experiments = self.checked.resolved
         self.theory = TheoryPlan(self.checked)
         self._runs: dict[tuple[str, str], Run] = {}
@@ -127,6 +133,7 @@ class Plan:
             "tasks": {"family": family.name, **family.settings.changed()},
             "initial_gain": block.initial_gain,
             **({"seed": self.checked.tasks_seed(case)} if family.is_random else {}),
+            **({"digest": family.digest} if family.digest else {}),
         }
 
     def task_plugins(self, wildcards: Any) -> list[Path]:

@@ -33,9 +33,9 @@ _PLAIN = "a config holds plain numbers, text, lists and keys only, so put text i
 
 
 def read_configs(files: Iterable[str | os.PathLike[str]]) -> tuple[list[dict[str, Any]], Path]:
-    """Read config files, with the folder that the paths of ``plugins`` are relative to.
+    """Read config files, with the folder that the paths of ``plugins`` and ``tasks`` are relative to.
 
-    It is that of the last file that names ``plugins``, which counts most; without one, the working directory.
+    It is that of the last file that names one, which counts most; without one, the working directory.
 
     Raises
     ------
@@ -51,10 +51,16 @@ def read_configs(files: Iterable[str | os.PathLike[str]]) -> tuple[list[dict[str
         except ConfigError as error:
             problems += error.problems
         else:
-            folder = Path(file).resolve().parent if "plugins" in configs[-1] else folder
+            folder = Path(file).resolve().parent if _names_a_path(configs[-1]) else folder
     if problems:
         raise ConfigError(problems)
     return configs, folder
+
+
+def _names_a_path(config: dict[str, Any]) -> bool:
+    cases = config.get("cases")
+    blocks = [case.get("tasks") for case in cases.values() if isinstance(case, dict)] if isinstance(cases, dict) else []
+    return "plugins" in config or any(isinstance(block, dict) and "path" in block for block in blocks)
 
 
 def read_config(file: str | os.PathLike[str]) -> dict[str, Any]:

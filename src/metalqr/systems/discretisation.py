@@ -39,5 +39,5 @@ def tustin(A: ArrayLike, B: ArrayLike, dt: float) -> tuple[FloatArray, FloatArra
     """
     A, B = np.asarray(A, dtype=np.float64), np.asarray(B, dtype=np.float64)
     half, identity = 0.5 * dt * A, np.eye(len(A))
-    solved = np.linalg.solve(identity - half, np.hstack([identity + half, dt * B]))
+    solved = np.asarray(np.linalg.solve(identity - half, np.hstack([identity + half, dt * B])), dtype=np.float64)
     return solved[:, : len(A)], solved[:, len(A) :]

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from metalqr.config.registry import Plugin
 from metalqr.config.settings import Settings
-from metalqr.lqr import LQRTasks
+from metalqr.lqr import FloatArray, LQRTasks
 
 
 class FamilyError(ValueError):
@@ -38,6 +38,11 @@ class Family(Plugin):
         """Numbers of states and inputs, where the settings determine them."""
         return None
 
+    @property
+    def digest(self) -> str:
+        """What tells one content of a file behind the settings from another, for reruns; empty where there is none."""
+        return ""
+
     def problems(self, state_dim: int, action_dim: int) -> Iterator[tuple[str, str]]:
         """Settings that do not fit the dimensions: the path, such as ``A[0]``, and what is wrong there."""
         return iter(())
@@ -51,6 +56,10 @@ class Family(Plugin):
             If there are no such tasks.
         """
         raise NotImplementedError(f"{type(self).__name__} does not override tasks")
+
+    def initial_gain(self) -> FloatArray | None:
+        """The initial gain that came with the tasks, if any, not checked."""
+        return None
 
     def nominal(self, state_dim: int, action_dim: int, seed: int) -> LQRTasks:
         """Make the nominal system, a set of one task, for which an initial gain can be designed."""

@@ -11,7 +11,7 @@ from metalqr.config import settings
 from metalqr.config.folders import located
 from metalqr.config.registries import families
 from metalqr.config.settings import Real, refuse, setting
-from metalqr.lqr import LQRTasks, TasksError
+from metalqr.lqr import FloatArray, LQRTasks, TasksError
 from metalqr.systems import source
 from metalqr.systems.family import Family, FamilyError
 from metalqr.systems.state_space import Problem, Sampling, problem_from_arrays
@@ -51,6 +51,11 @@ class File(Family):
                 raise refuse("path", str(error)) from None
             return self
 
+    def __init__(self, settings: settings.Settings) -> None:
+        super().__init__(settings)
+        self._problem = _problem(self.settings)
+        self._file = _file(self.settings)[0]
+
     @property
     def count(self) -> int:
         """Number of tasks in the file."""
@@ -64,11 +69,11 @@ class File(Family):
     @property
     def digest(self) -> str:
         """What tells one content of the file from another."""
-        return source.digest(_file(self.settings)[0])
+        return source.digest(self._file)
 
     @property
     def _tasks(self) -> LQRTasks:
-        return _problem(self.settings).tasks
+        return self._problem.tasks
 
     def problems(self, state_dim: int, action_dim: int) -> Iterator[tuple[str, str]]:
         """Dimensions that a config gives and the file does not have."""
@@ -84,9 +89,9 @@ class File(Family):
         """The tasks of the file."""
         return self._tasks
 
-    def initial_gain(self) -> object:
+    def initial_gain(self) -> FloatArray | None:
         """The K0 of the file, or None."""
-        return _problem(self.settings).K0
+        return self._problem.K0
 
 
 def _file(chosen: File.Settings) -> tuple[Path, str]:

@@ -45,7 +45,7 @@ class Problem(NamedTuple):
 
 
 def problem_from_arrays(
-    arrays: Mapping[str, Any], sampling: Sampling = Sampling(), noise: float | None = None
+    arrays: Mapping[str, Any], sampling: Sampling | None = None, noise: float | None = None
 ) -> Problem:
     r"""Tasks from arrays by name.
 
@@ -70,7 +70,7 @@ def problem_from_arrays(
     TasksError
         As :class:`metalqr.lqr.LQRTasks`.
     """
-    found = _by_own_names(arrays)
+    found, sampling = _by_own_names(arrays), sampling or Sampling()
     _refuse_other_forms(found)
     given = _with_factors(found)
     for name in ("A", "B", "Q", "R"):
@@ -81,7 +81,7 @@ def problem_from_arrays(
     state_dim = matrices["A"].shape[-1]
     if "Psi" not in matrices:
         if noise is None:
-            raise FamilyError("Psi, the covariance of the noise, is missing; add it, or give noise, such as noise: 0.01")
+            raise FamilyError("Psi, the covariance of the noise, is missing; add it, or give noise, as in noise: 0.01")
         matrices["Psi"] = noise * np.eye(state_dim)
     elif noise is not None:
         raise FamilyError(f"noise: {noise} is given, and Psi too; remove one of the two")
@@ -198,7 +198,7 @@ def _refuse_other_forms(found: Mapping[str, FloatArray]) -> None:
                 "on outputs at once are not part of these tasks; remove it where the cost does not need it"
             )
     if "E" in found and not np.array_equal(found["E"], np.eye(len(found["E"]))):
-        raise FamilyError("E is not the identity: a descriptor system; give inv(E) A and inv(E) B where E is invertible")
+        raise FamilyError("E is not the identity: a descriptor system; give E^-1 A and E^-1 B where E is invertible")
 
 
 def _with_factors(found: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
@@ -244,9 +244,7 @@ def _count(matrices: Mapping[str, FloatArray]) -> int:
     return first[1] if first else 1
 
 
-def _sampled(
-    A: FloatArray, B: FloatArray, dt: FloatArray | None, sampling: Sampling
-) -> tuple[FloatArray, FloatArray]:
+def _sampled(A: FloatArray, B: FloatArray, dt: FloatArray | None, sampling: Sampling) -> tuple[FloatArray, FloatArray]:
     """A and B in discrete time."""
     own = None if dt is None else float(dt.reshape(-1)[0])
     if own is not None and own < 0 and own != -1:  # MATLAB's discrete time of unknown length is -1
@@ -283,5 +281,6 @@ def _pairs(A: FloatArray, B: FloatArray) -> Iterator[tuple[FloatArray, FloatArra
     for task in range(count):
         a, b = (each[task] if each.ndim == 3 else each for each in (A, B))
         if a.shape[0] != a.shape[1] or b.shape[0] != len(a):
-            raise FamilyError(f"A is {a.shape[0]} x {a.shape[1]} and B {b.shape[0]} x {b.shape[1]}; give d x d and d x k")
+            shapes = f"A is {a.shape[0]} x {a.shape[1]} and B {b.shape[0]} x {b.shape[1]}"
+            raise FamilyError(f"{shapes}; give d x d and d x k")
         yield a, b

@@ -123,21 +123,6 @@ def test_a_tag_runs_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "printed"),
-    [
-        ("seed: 3\n", "The config can be used.\n"),
-        ("seed: -3\n", "The config has a problem:\n  seed: -3 is not >= 0\n"),
-    ],
-)
-def test_checking_without_snakemake(content: str, printed: str, tmp_path: Path) -> None:
-    (tmp_path / "mine.yaml").write_text(content)
-    command = [sys.executable, str(ROOT / "workflow/lib/check_config.py"), "mine.yaml"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.stdout + done.stderr == printed
-    assert done.returncode == ("problem" in printed)
-
-
-@pytest.mark.parametrize(
     ("argument", "read"),
     [
         ("algorithm={'iterations': 5}", [{"algorithm": {"iterations": 5}}]),
