@@ -1,8 +1,6 @@
 """Config files as text: what is read, what is refused, and that nothing else ever happens."""
 
 import copy
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
