@@ -264,8 +264,15 @@ def taken_names() -> Iterator[str]:
 
 def setting_declaration(name: str) -> Declaration | None:
     """The declaration of a setting of a run, or of one of a task family, ``tasks.NAME``; None if there is none."""
-    fields = {**all_fields(), **{f"tasks.{key}": field for key, field in family_fields().items()}}
-    return declaration(name, fields[name]) if name in fields else None
+    key = name.removeprefix("tasks.")
+    if key == name:
+        return declaration(name, all_fields()[name]) if name in all_fields() else None
+    declared = (each.Settings.model_fields for each in families)
+    found = [declaration(name, fields[key]) for fields in declared if key in fields]
+    if len({(each.label, each.symbol, each.unit) for each in found}) > 1:
+        # Masses in kilograms and in tonnes: which one it is, is not known here.
+        return found[0]._replace(label=key.replace("_", " "), symbol="", unit="", about="of the task family")
+    return found[0] if found else None
 
 
 def applicable(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class Sizes:
     settings: Any = None
     threads: int = 1
     runs: int = 1  # that the job reads
+    finds_gain: bool = False  # to start from, by a search
     has_bias: bool = True  # of smoothing, which an estimation error is compared with
 
     def values(self) -> dict[str, int]:
@@ -120,9 +121,13 @@ class Need(NamedTuple):
 
 
 def _generate_tasks(s: Sizes) -> Need:
-    """Every matrix as drawn, adjusted, stacked, checked and copied; eigenvalues of each."""
+    """Every matrix as drawn, adjusted, stacked, checked and copied; eigenvalues of each; responses at frequencies."""
     size = s.state_dim + s.action_dim
-    return Need(6 * s.matrices + 12 * size**2, 1e-7 * s.tasks * size**3)
+    drawn = Need(6 * s.matrices + 12 * size**2, 1e-7 * s.tasks * size**3)
+    if not s.finds_gain:
+        return drawn
+    search = s.tasks * (1.0 + 1.2e-5 * s.state_dim**3 + 4e-4 * s.gain * min(s.state_dim, s.action_dim))
+    return Need(drawn.numbers + 240 * s.state_dim * size, drawn.seconds + search)
 
 
 def _solve_optima(s: Sizes, solvers: int = 2, seconds: float = 4e-6) -> Need:
@@ -243,7 +248,14 @@ def priority(seconds: float) -> int:
 def case_sizes(config: "Config", case: str) -> Sizes:
     """The sizes of a case's own tasks."""
     block = config.cases[case]
-    return Sizes(case, block.state_dim, block.action_dim, block.family.count, threads=config.execution.threads)
+    return Sizes(
+        case,
+        block.state_dim,
+        block.action_dim,
+        block.family.count,
+        threads=config.execution.threads,
+        finds_gain=block.gain_plugin is not None,
+    )
 
 
 def run_sizes(config: "Config", experiment: Experiment, case: str) -> list[Sizes]:

@@ -32,6 +32,8 @@ MIN_PROGRESS = 1e-3
 #: Sufficient decrease and the halvings of a line search.
 ARMIJO = 1e-4
 MAX_HALVINGS = 30
+#: Steps with less curvature, relative to their lengths, do not count for the Hessian.
+MIN_CURVATURE = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,10 +108,10 @@ def _candidates(tasks: LQRTasks) -> Iterator[FloatArray]:
 def _descend(objective: Callable[[FloatArray], tuple[float, FloatArray]], K: FloatArray) -> FloatArray:
     """BFGS with backtracking on a function that gives its value and its gradient."""
     value, gradient = objective(K)
-    H = np.eye(K.size)
+    pairs: list[tuple[FloatArray, FloatArray]] = []
     history = [value]
     for _ in range(MAX_STEPS):
-        direction = -(H @ gradient.ravel()).reshape(K.shape)
+        direction = -_quasi_newton(pairs, gradient)
         slope = float(np.sum(direction * gradient))
         if slope >= 0.0:  # rounding
             break
@@ -121,15 +123,26 @@ def _descend(objective: Callable[[FloatArray], tuple[float, FloatArray]], K: Flo
             step *= 0.5
         else:
             break
-        s, y = step * direction.ravel(), (new_gradient - gradient).ravel()
-        K, value, gradient = K + step * direction, new_value, new_gradient
-        if (curvature := float(s @ y)) > 1e-12 * float(np.linalg.norm(s) * np.linalg.norm(y)):
-            left = np.eye(K.size) - np.outer(s, y) / curvature
-            H = left @ H @ left.T + np.outer(s, s) / curvature
+        s, y = step * direction, new_gradient - gradient
+        K, value, gradient = K + s, new_value, new_gradient
+        if np.vdot(s, y) > MIN_CURVATURE * np.linalg.norm(s) * np.linalg.norm(y):
+            pairs.append((s, y))
         history.append(value)
         if len(history) > 10 and history[-11] - value < MIN_PROGRESS:
             break
     return K
+
+
+def _quasi_newton(pairs: list[tuple[FloatArray, FloatArray]], gradient: FloatArray) -> FloatArray:
+    """The inverse Hessian of BFGS, from the identity, times a gradient: the recursion of two loops, over all steps."""
+    found = gradient
+    shares = []
+    for s, y in reversed(pairs):
+        shares.append(np.vdot(s, found) / np.vdot(s, y))
+        found = found - shares[-1] * y
+    for s, y in pairs:
+        found = found + (shares.pop() - np.vdot(y, found) / np.vdot(s, y)) * s
+    return found
 
 
 def _height(tasks: LQRTasks, sharpness: float, limit: float, K: FloatArray) -> tuple[float, FloatArray]:

@@ -251,11 +251,11 @@ def _varies(values: NDArray[Any], axis: int) -> bool:
 
 
 def _setting_values(values: NDArray[Any]) -> NDArray[Any]:
-    """The values of a setting that differs; all as text if one is text or a list, else absent ones as NaN."""
-    lists = (list, tuple)
-    if any(isinstance(value, (str, *lists)) for value in values.flat):
+    """The values of a setting that differs; all as text if one is text, a list or a range, else absent ones as NaN."""
+    several = (list, tuple, dict)
+    if any(isinstance(value, (str, *several)) for value in values.flat):
         words = [
-            json.dumps(value) if isinstance(value, lists) else ("" if value is None else str(value))
+            json.dumps(value) if isinstance(value, several) else ("" if value is None else str(value))
             for value in values.flat
         ]
         return np.array(words).reshape(values.shape)

@@ -42,7 +42,7 @@ class Legacy(Family):
             0.01,
             symbol=r"\sigma",
             label="perturbation deviation",
-            about="standard deviation of the entries of A and B around those of the first task",
+            about="standard deviation of a changed entry around the common one",
             at_least=0,
         )
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from metalqr.config import settings as declared
-from metalqr.config.algorithm import MetaSettings
+from metalqr.config.algorithm import MetaSettings, setting_declaration
 from metalqr.config.problems import SettingsError
 
 STEPS: dict[str, Any] = {"learning_rate": 1.0e-3, "adaptation_rate": 1.0e-5}
@@ -64,3 +64,15 @@ def test_a_range_may_be_narrower_than_that_of_its_type(
     with pytest.raises(SettingsError, match=f"^{name}: {message}$"):
         model(**values)
     assert model.model_json_schema()["properties"]["count"]["minimum"] == 2
+
+
+def test_a_setting_that_families_give_other_units_is_shown_without_one() -> None:
+    """A mass in tonnes, and one in kilograms; the speed is in m/s everywhere."""
+    mass, drag, count = (setting_declaration(f"tasks.{name}") for name in ("mass", "drag", "count"))
+    assert mass is not None
+    assert (mass.label, mass.symbol, mass.unit) == ("mass", "", "")
+    assert drag is not None
+    assert (drag.label, drag.symbol, drag.unit) == ("drag", "c", "1/s")
+    assert count is not None
+    assert (count.label, count.symbol, count.about) == ("tasks", "I", "number of tasks; the paper uses 5")
+    assert setting_declaration("tasks.wingspan") is None

@@ -16,6 +16,7 @@ from metalqr.config import settings as declared
 from metalqr.config.experiments import Experiment
 from metalqr.config.registries import estimators, methods
 from metalqr.estimators.one_point import OnePoint
+from metalqr.results.datasets import _setting_values
 from metalqr.training import History
 
 
@@ -112,6 +113,12 @@ def test_settings_of_a_plugin_may_be_lists_truth_values_or_nothing(
     case = combined(tmp_path, optima, swept)
     assert case["levels"].values.tolist() == ["[1]", "[1, 2]"]
     assert case["flag"].values.tolist() == [False, True]
+
+
+def test_a_swept_range_is_text() -> None:
+    values = np.empty(2, dtype=object)
+    values[:] = [{"low": 1.0, "high": 2.0}, 3.0]
+    assert _setting_values(values).tolist() == ['{"low": 1.0, "high": 2.0}', "3.0"]
 
 
 @pytest.mark.parametrize("own_gains", [False, True])
