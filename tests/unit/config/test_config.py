@@ -396,6 +396,56 @@ def test_a_moved_family_is_another_set_of_tasks() -> None:
     assert plan.meta_optima[f"{moved}/1e-05"] == f"results/optima/{moved}/adaptation_rate-1e-05.nc"
 
 
+BUS = """
+cases:
+  bus:
+    tasks: {family: bus, speed: {low: 5, high: 15}, count: 3}
+    initial_gain: {detuned: 40}
+    algorithm: {learning_rate: 1.0e-3, adaptation_rate: 1.0e-5}
+experiments: {mine: {cases: [bus], seeds: [0]}}
+"""
+
+
+def test_dimensions_follow_from_the_family() -> None:
+    plan = planned(BUS)
+    block = plan.task_block(SimpleNamespace(case="bus"))
+    assert (block["state_dim"], block["action_dim"], block["seed"]) == (5, 1, DEFAULT["seed"])
+    assert block["tasks"] == {"family": "bus", "count": 3, "speed": {"low": 5.0, "high": 15.0}}
+    given = planned(BUS, "cases: {bus: {state_dim: 5, action_dim: 1}}")
+    assert repr(given.task_block(SimpleNamespace(case="bus"))) == repr(block)
+    without = {key: value for key, value in DEFAULT["cases"]["d1k1"].items() if key not in ("state_dim", "action_dim")}
+    (case,) = check_config(
+        {**DEFAULT, **mine(cases=["mine"]), "cases": {"mine": {**without, "tasks": GIVEN}}}
+    ).cases.values()
+    assert (case.state_dim, case.action_dim) == (1, 1)
+
+
+def test_lists_draw_nothing_and_need_no_seed() -> None:
+    block = planned(BUS, "cases: {bus: {tasks: {speed: [5, 15], count: 2}}}").task_block(SimpleNamespace(case="bus"))
+    assert "seed" not in block
+    assert block["tasks"] == {"family": "bus", "count": 2, "speed": [5.0, 15.0]}
+
+
+def test_a_gain_that_is_found_counts_among_the_sources_of_its_tasks_alone() -> None:
+    plan = planned(BUS)
+    sources = {case: [path.name for path in plan.task_plugins(SimpleNamespace(case=case))] for case in ("bus", "d1k1")}
+    assert sources == {"bus": ["bus.py", "detuned.py"], "d1k1": ["similar.py"]}
+    reached = Sources(ROOT).of("generate_tasks", plan.task_plugins(SimpleNamespace(case="bus")))
+    assert "src/metalqr/optimal/riccati.py" in reached
+    assert "src/metalqr/optimal/riccati.py" not in Sources(ROOT).of("generate_tasks", [])
+    assert plan.task_block(SimpleNamespace(case="bus"))["initial_gain"] == {"detuned": 40.0}
+    needs = [planned(BUS, f"cases: {{bus: {{initial_gain: {gain}}}}}") for gain in ("stabilising", "zero")]
+    search, zero = (each.resources("generate_tasks")["mem_mb"](SimpleNamespace(case="bus"), 1) for each in needs)
+    assert search >= zero
+
+
+def test_a_moved_range_is_another_set_of_tasks() -> None:
+    sweep = {"tasks.heterogeneity": [1.0, 0.5], "tasks.noise": [0.01, 0.02]}
+    names = [point.tasks for point in planned(BUS, mine(cases=["bus"], sweep=sweep)).experiments["mine"].points("bus")]
+    assert names[0] == "bus"
+    assert len(set(names)) == 4
+
+
 # --- plug-ins of one's own -------------------------------------------------------------------------------------------
 
 MINE = """

@@ -3,6 +3,7 @@ import re
 import pytest
 import yaml
 from configs import overlaid
+from places import ROOT
 
 from metalqr.config import Plan
 from metalqr.config.schema import with_tables
@@ -29,6 +30,8 @@ def test_the_examples_are_accepted() -> None:
         plan = Plan(overlaid(example))
         found |= {name: len(plan.run_files(name)) for name in yaml.safe_load(example)["experiments"]}
     assert found == RUNS_OF_EXAMPLES
+    plan = Plan(overlaid((ROOT / "examples" / "systems.yaml").read_text(encoding="utf-8")))
+    assert {name: len(plan.run_files(name)) for name in plan.experiments} == {"systems": 12, "heterogeneity": 6}
 
 
 @pytest.mark.parametrize("name", ["bus", "ship"])
