@@ -12,6 +12,7 @@ BIN := .venv/bin
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
 # Written last, so an interrupted installation never passes for a finished one.
 STAMP := .venv/.installed
+OWN_STAMP := .venv/.installed-metalqr
 PATH_STAMP := .venv/.installed-first
 BENCH_STAMP := .venv/.installed-bench
 # Wheels only, so that nothing is compiled. connection-pool, a dependency of Snakemake, has no wheel on PyPI:
@@ -97,17 +98,21 @@ $(STAMP): requirements.lock
 	sed -n '/^setuptools==/,/[^\\]$$/p' requirements.lock > .venv/setuptools.lock
 	$(PIP_INSTALL) --quiet --require-hashes $(WHEELS_ONLY) --no-deps -r .venv/setuptools.lock
 	$(PIP_INSTALL) --require-hashes $(WHEELS_ONLY) --no-build-isolation --use-pep517 -r requirements.lock
-	$(PIP_INSTALL) --quiet --no-build-isolation --no-deps --no-index --editable .
 	@touch $(STAMP)
 
+# Again where pyproject.toml is newer, which may have another command or version.
+$(OWN_STAMP): $(STAMP) pyproject.toml
+	$(PIP_INSTALL) --quiet --no-build-isolation --no-deps --no-index --editable .
+	@touch $(OWN_STAMP)
+
 # For Snakemake, which imports NumPy before it reads the Snakefile. Python runs this line when it starts.
-$(PATH_STAMP): $(STAMP)
+$(PATH_STAMP): $(OWN_STAMP)
 	@echo 'import os; os.environ.get("PYTHONPATH") and __import__("metalqr.common.python_path", fromlist=["_"]).installed_first()' \
 		> "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/metalqr-installed-first.pth"
 	@touch $(PATH_STAMP)
 
 # JAX, used only by the benchmarks, goes into the same folder: both locks have the same versions.
-$(BENCH_STAMP): $(STAMP) requirements-bench.lock
+$(BENCH_STAMP): $(PATH_STAMP) requirements-bench.lock
 	@echo "Installing the versions of requirements-bench.lock into .venv"
 	$(PIP_INSTALL) --require-hashes --only-binary :all: -r requirements-bench.lock
 	@touch $(BENCH_STAMP)

@@ -54,7 +54,8 @@ def test_libraries_go_into_venv_whatever_pip_is_told(place: str, clone: Path) ->
 def test_libraries_on_pythonpath_replace_none_that_are_installed(clone: Path) -> None:
     run = partial(subprocess.run, cwd=clone, capture_output=True, text=True, check=True)
     run(["make", "--no-print-directory", "--eval", INSTALL, "one"])
-    (clone / ".venv" / ".installed").touch()
+    for stamp in (".installed", ".installed-metalqr"):
+        (clone / ".venv" / stamp).touch()
     module = clone / "module"
     module.mkdir()
     for name in ("tiny", "mine"):
@@ -63,7 +64,7 @@ def test_libraries_on_pythonpath_replace_none_that_are_installed(clone: Path) ->
     command = [clone / ".venv/bin/python", "-c", program]
     environment = {**os.environ, "PYTHONPATH": str(module)}
     assert run(command, env=environment).stdout.splitlines() == [f"{module}/tiny.py", f"{module}/mine.py"]
-    run(["make", "--old-file=requirements.lock", ".venv"])
+    run(["make", "--old-file=requirements.lock", "--old-file=pyproject.toml", ".venv"])
     tiny, mine = run(command, env=environment).stdout.splitlines()
     assert Path(tiny).is_relative_to(clone / ".venv")
     assert mine == f"{module}/mine.py"
