@@ -73,14 +73,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _checked(files: Sequence[str]) -> Iterable[str]:
-    from snakemake.utils import update_config
-
     from metalqr.config import Plan, read_configs
+    from metalqr.config.reading import lay_over
 
     default = Path(_DEFAULT) if Path(_DEFAULT).exists() else Path(__file__).resolve().parents[2] / _DEFAULT
     (config, *changes), folder = read_configs([default, *files])
     for change in changes:
-        update_config(config, change)
+        lay_over(config, change)
     plan = Plan(config, folder)
     for warning in plan.checked.warnings:
         yield f"Warning: {warning}"

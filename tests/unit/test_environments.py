@@ -33,6 +33,8 @@ PYPI_NAMES = {"matplotlib-base": "matplotlib", "ruamel.yaml": "ruamel-yaml", "sn
 DISTRIBUTIONS = {"yaml": "pyyaml", "ruamel": "ruamel-yaml", "pydantic_core": "pydantic"}
 # Installed for a library that finds it by itself: the netCDF engine and the tables of xarray.
 FOUND_BY_XARRAY = {"netcdf4", "pandas"}
+#: Imported where it is installed, with a message where it is not.
+OPTIONAL = {"h5py"}
 
 PLATFORMS = [
     {"sys_platform": name, "platform_machine": machine, "python_version": python, "python_full_version": f"{python}.0"}
@@ -89,7 +91,8 @@ def imported_distributions(paths: Iterable[Path]) -> set[str]:
             modules.add(node.module)
     ours = {"benchmarks", "metalqr", "pipeline", "__main__", *(path.stem for path in SCRIPTS)}
     tops = {module.partition(".")[0] for module in modules}
-    return {canonicalize_name(DISTRIBUTIONS.get(top, top)) for top in tops - ours - set(sys.stdlib_module_names)}
+    others = tops - ours - OPTIONAL - set(sys.stdlib_module_names)
+    return {canonicalize_name(DISTRIBUTIONS.get(top, top)) for top in others}
 
 
 def stem(path: Path) -> str:

@@ -57,6 +57,15 @@ def read_configs(files: Iterable[str | os.PathLike[str]]) -> tuple[list[dict[str
     return configs, folder
 
 
+def lay_over(config: dict[str, Any], change: dict[str, Any]) -> None:
+    """Change a config as Snakemake does it with a further file: mappings are merged, everything else is replaced."""
+    for key, value in change.items():
+        if isinstance(value, dict) and isinstance(config.get(key), dict):
+            lay_over(config[key], value)
+        else:
+            config[key] = value
+
+
 def _names_a_path(config: dict[str, Any]) -> bool:
     cases = config.get("cases")
     blocks = [case.get("tasks") for case in cases.values() if isinstance(case, dict)] if isinstance(cases, dict) else []

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from places import ROOT
 from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
+from snakemake.utils import update_config
 
 from metalqr.config import ConfigError, check_config, read_arguments, read_config, read_configs
 from metalqr.config.problems import key_path
+from metalqr.config.reading import lay_over
 
 
 def problems(path: Path, content: str | bytes) -> tuple[str, ...]:
@@ -229,3 +231,14 @@ def test_any_mapping_is_a_config_or_refused_with_its_keys(config: dict[Any, Any]
         assert problem.isprintable()
         assert len(problem) < 500
     assert repr(config) == before
+
+
+@pytest.mark.parametrize(
+    "change", [{"a": {"b": 2}}, {"a": {"c": [3]}, "d": None}, {"a": 3}, {"e": {"f": {"g": 1}}}, {}]
+)
+def test_a_config_is_laid_over_another_as_snakemake_does_it(change: dict[str, Any]) -> None:
+    ours: dict[str, Any] = {"a": {"b": 1, "c": [1, 2]}, "d": {"x": 1}, "e": 1}
+    theirs = copy.deepcopy(ours)
+    lay_over(ours, copy.deepcopy(change))
+    update_config(theirs, copy.deepcopy(change))
+    assert ours == theirs

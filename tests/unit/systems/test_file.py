@@ -36,10 +36,10 @@ MODULE = """
 import numpy as np
 from metalqr import LQRTasks
 def arrays():
-    return dict(np.load("{{npz}}"))
+    return dict(np.load("NPZ"))
 def tasks():
     found = arrays()
-    every = {{name: np.broadcast_to(found[name], (3, *found[name].shape[-2:])) for name in ("A", "B", "Q", "R", "Psi")}}
+    every = {name: np.broadcast_to(found[name], (3, *found[name].shape[-2:])) for name in ("A", "B", "Q", "R", "Psi")}
     return LQRTasks(**every, p=found["p"])
 """
 
@@ -53,7 +53,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "tasks.yaml").write_text(yaml.safe_dump(listed))
     named = {name: ([f"{name}{axis}" for axis in range(array.ndim)], array) for name, array in ARRAYS.items()}
     xr.Dataset(named).to_netcdf(tmp_path / "tasks.nc")
-    (tmp_path / "tasks.py").write_text(MODULE.format(npz=tmp_path / "tasks.npz"))
+    (tmp_path / "tasks.py").write_text(MODULE.replace("NPZ", str(tmp_path / "tasks.npz")))
     return tmp_path
 
 
