@@ -109,6 +109,10 @@ def _problem(chosen: File.Settings) -> Problem:
 def _read(file: Path, function: str, stamp: int, sampling: Sampling, noise: float | None) -> Problem:
     """The tasks of a file; planning asks for them several times."""
     arrays = source.read(file, function)
+    if isinstance(arrays, LQRTasks):
+        if sampling != Sampling() or noise is not None:
+            raise FamilyError(f"{file}: {function} returns tasks; remove sample_time, discretisation and noise")
+        return Problem(arrays, None)
     try:
         return problem_from_arrays(arrays, sampling, noise)
     except (FamilyError, TasksError) as error:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from metalqr.lqr import LQRTasks
 from metalqr.systems.family import FamilyError
 
 #: Names that a MATLAB file has beside its variables.
@@ -32,8 +33,8 @@ def digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def read(file: Path, function: str = "") -> dict[str, Any]:
-    """The arrays of a file by name, or those that a function in it returns.
+def read(file: Path, function: str = "") -> dict[str, Any] | LQRTasks:
+    """The arrays of a file by name, or what a function in it returns: these, or tasks.
 
     Raises
     ------
@@ -120,7 +121,7 @@ _READERS: dict[str, Callable[[Path], dict[str, Any]]] = {
 }
 
 
-def _returned(file: Path, function: str) -> dict[str, Any]:
+def _returned(file: Path, function: str) -> dict[str, Any] | LQRTasks:
     """What a function of a Python file returns: a mapping, or tasks."""
     specification = importlib.util.spec_from_file_location(f"tasks_of_{file.stem}", file)
     assert specification is not None
@@ -136,10 +137,10 @@ def _returned(file: Path, function: str) -> dict[str, Any]:
     if printed.getvalue():
         line = printed.getvalue().splitlines()[0]
         raise FileError(f"{file}: {function} prints {line[:80]!r}; remove the print, or use the module logging")
+    if isinstance(found, LQRTasks):
+        return found
     if isinstance(found, Mapping):
         return dict(found)
-    if hasattr(found, "Psi") and hasattr(found, "A"):  # LQRTasks
-        return {name: value for name, value in vars(found).items() if not isinstance(value, str)}
     raise FileError(
         f"{file}: {function} returns {type(found).__name__}, not LQRTasks or a mapping of arrays by name; return one"
     )
