@@ -128,11 +128,10 @@ class PublishedSystem:
     K: ArrayLike | None = None
     poles: ArrayLike | None = None
 
-    def tasks(self, margin: float = 0.0) -> LQRTasks:
-        """The system as a single task with unit noise, with Q + margin I for Q."""
+    def tasks(self) -> LQRTasks:
+        """The system as a single task with unit noise."""
         A, B, Q, R = (np.array([matrix]) for matrix in (self.A, self.B, self.Q, self.R))
-        unit = np.eye(A.shape[1])
-        return LQRTasks(A, B, Q + margin * unit, R, unit[np.newaxis])
+        return LQRTasks(A, B, Q, R, np.eye(A.shape[1])[np.newaxis])
 
 
 #: Examples have their numbers in the second version, which BB02AD generates; in brackets those of the first, if known.

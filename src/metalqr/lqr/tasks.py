@@ -13,6 +13,9 @@ FloatArray = NDArray[np.float64]
 
 #: Relative asymmetry up to which a matrix counts as symmetric; it is then made exactly symmetric.
 SYMMETRY_TOLERANCE = 1e-10
+#: Negative eigenvalue, in units in which the diagonal is one, up to which a matrix counts as semidefinite: that is what
+#: rounding leaves of a zero.
+SEMIDEFINITE_TOLERANCE = 1e-10
 #: Tolerance for the sum of the task distribution, which must be one.
 PROBABILITY_TOLERANCE = 1e-9
 
@@ -25,12 +28,12 @@ class TasksError(ValueError):
 class LQRTasks(ReadOnlyArrays):
     r"""A finite set of linear-quadratic regulator tasks of the same dimensions.
 
-    Task :math:`i` has the dynamics and the stage cost (Section 3.1 of the paper)
+    Task :math:`i` has the dynamics and the stage cost (Section 3.1 of the paper, which has no cross term :math:`S_i`)
 
     .. math::
 
         x_{t+1} = A_i x_t + B_i u_t + w_t, \quad w_t \sim N(0, \Psi_i), \qquad
-        g_i(x, u) = x^\top Q_i x + u^\top R_i u .
+        g_i(x, u) = x^\top Q_i x + 2 x^\top S_i u + u^\top R_i u .
 
     The arrays are copied, made double precision and contiguous, and cannot be written to afterwards, not even those of
     a deep copy or of unpickled tasks.
@@ -42,22 +45,25 @@ class LQRTasks(ReadOnlyArrays):
     B : array_like, shape (I, d, k)
         Input matrices (the paper prints d×d).
     Q : array_like, shape (I, d, d)
-        State weights, symmetric and positive definite.
+        State weights, symmetric and positive semidefinite.
     R : array_like, shape (I, k, k)
         Input weights, symmetric and positive definite.
     Psi : array_like, shape (I, d, d)
-        Covariances of the process noise, symmetric and positive definite.
+        Covariances of the process noise, symmetric and positive semidefinite.
     Sigma0 : array_like, shape (I, d, d), optional
-        Covariances of the initial state, symmetric and positive definite. Default: ``Psi``.
+        Covariances of the initial state, symmetric and positive semidefinite. Default: ``Psi``.
     p : array_like, shape (I,), optional
         Distribution of the tasks, positive: a task counts everywhere, or is left out with :meth:`subset`. Default:
         uniform.
+    S : array_like, shape (I, d, k), optional
+        Weights of the products of states and inputs, with :math:`\begin{pmatrix} Q & S \\ S^\top & R \end{pmatrix}`
+        positive semidefinite, so that no stage cost is negative. Default: zero.
 
     Raises
     ------
     TasksError
-        If an array has the wrong shape, holds something that is not a finite number, or is not symmetric positive
-        definite where it must be, or if ``p`` is no probability distribution.
+        If an array has the wrong shape, holds something that is not a finite number, or is not symmetric, or not
+        positive (semi)definite where it must be, or if ``p`` is no probability distribution.
 
     Notes
     -----
@@ -71,6 +77,7 @@ class LQRTasks(ReadOnlyArrays):
     Psi: FloatArray
     Sigma0: FloatArray
     p: FloatArray
+    S: FloatArray
 
     def __init__(
         self,
@@ -81,6 +88,8 @@ class LQRTasks(ReadOnlyArrays):
         Psi: ArrayLike,
         Sigma0: ArrayLike | None = None,
         p: ArrayLike | None = None,
+        *,
+        S: ArrayLike | None = None,
     ) -> None:
         A, B = _numbers("A", A), _numbers("B", B)
         if A.ndim != 3 or A.shape[1] != A.shape[2] or not A.size:
@@ -95,7 +104,10 @@ class LQRTasks(ReadOnlyArrays):
             )
         dims = A.shape[1], B.shape[2]
         given = {"A": A, "B": B, "Q": Q, "R": R, "Psi": Psi, "Sigma0": Psi if Sigma0 is None else Sigma0, "p": p}
-        self.__setstate__({name: _checked(name, values, len(A), *dims) for name, values in given.items()})
+        given["S"] = S
+        arrays = {name: _checked(name, values, len(A), *dims) for name, values in given.items()}
+        self.__setstate__(arrays)
+        _require_semidefinite_cost(self)
 
     @property
     def count(self) -> int:
@@ -112,8 +124,13 @@ class LQRTasks(ReadOnlyArrays):
         """Action dimension, k."""
         return int(self.B.shape[2])
 
+    @property
+    def has_cross_terms(self) -> bool:
+        """True if S of some task is not zero."""
+        return bool(self.S.any())
+
     def replace(self, **arrays: ArrayLike | None) -> "LQRTasks":
-        """Copy with other arrays of the same shapes, which alone are checked; with ``p=None``, p is uniform.
+        """Copy with other arrays of the same shapes, which alone are checked; without ``p`` or ``S`` where None.
 
         Raises
         ------
@@ -121,7 +138,10 @@ class LQRTasks(ReadOnlyArrays):
             As in the constructor.
         """
         dims = self.count, self.state_dim, self.action_dim
-        return self._with({name: _checked(name, values, *dims) for name, values in arrays.items()})
+        replaced = self._with({name: _checked(name, values, *dims) for name, values in arrays.items()})
+        if not arrays.keys().isdisjoint(("Q", "R", "S")):
+            _require_semidefinite_cost(replaced)
+        return replaced
 
     def subset(self, indices: Sequence[int] | NDArray[np.int_]) -> "LQRTasks":
         """Choose the tasks with these indices, in this order, and scale their ``p`` to the sum one.
@@ -169,12 +189,15 @@ def common_gain(tasks: LQRTasks, K: ArrayLike, name: str = "K") -> FloatArray:
 
 
 def _checked(name: str, values: ArrayLike | None, count: int, state_dim: int, action_dim: int) -> FloatArray:
-    """One of the arrays of tasks of these dimensions; p may be None."""
+    """One of the arrays of tasks of these dimensions; p and S may be None."""
     if name == "p":
         return np.full(count, 1.0 / count) if values is None else _distribution(values, count)
+    if name == "S" and values is None:
+        return np.zeros((count, state_dim, action_dim))
     square = (count, state_dim, state_dim)
     shapes = dict.fromkeys(("A", "Q", "Psi", "Sigma0"), square) | {
         "B": (count, state_dim, action_dim),
+        "S": (count, state_dim, action_dim),
         "R": (count, action_dim, action_dim),
     }
     array = _numbers(name, values)
@@ -187,7 +210,14 @@ def _checked(name: str, values: ArrayLike | None, count: int, state_dim: int, ac
     if bad.size:
         task, *entry = bad[0].tolist()
         raise TasksError(f"task {task}: {name}{entry} is {array[tuple(bad[0])]}; give finite numbers")
-    return array if name in ("A", "B") else _positive_definite(name, array)
+    if name in ("A", "B", "S"):
+        return array
+    array = _symmetric(name, array)
+    if name == "R":
+        _require_definite(name, array)
+    else:
+        _require_semidefinite(name, array, f"add a multiple of the identity or correct {name}")
+    return array
 
 
 def _numbers(name: str, values: ArrayLike | None) -> FloatArray:
@@ -197,7 +227,8 @@ def _numbers(name: str, values: ArrayLike | None) -> FloatArray:
         raise TasksError(str(error)) from None
 
 
-def _positive_definite(name: str, array: FloatArray) -> FloatArray:
+def _symmetric(name: str, array: FloatArray) -> FloatArray:
+    """The array, exactly symmetric, if it is so but for rounding."""
     asymmetry = np.abs(array - array.mT)
     scale = np.abs(array).max(axis=(1, 2))
     for task in np.flatnonzero(asymmetry.max(axis=(1, 2)) > SYMMETRY_TOLERANCE * scale):
@@ -206,20 +237,47 @@ def _positive_definite(name: str, array: FloatArray) -> FloatArray:
             f"task {task}: {name} is not symmetric: entry [{row}, {column}] is {array[task, row, column]} and "
             f"[{column}, {row}] is {array[task, column, row]}; use ({name} + {name}.T) / 2 for its symmetric part"
         )
-    array = 0.5 * (array + array.mT)
-    # In units in which the diagonal is one, so that those of the user do not decide.
-    units = np.sqrt(np.abs(array.diagonal(axis1=1, axis2=2)))
-    units[units == 0.0] = 1.0
-    scaled = np.linalg.eigvalsh(array / units[:, :, np.newaxis] / units[:, np.newaxis])
+    return np.ascontiguousarray(0.5 * (array + array.mT))
+
+
+def _require_definite(name: str, array: FloatArray) -> None:
+    scaled = _scaled_eigenvalues(array)
     # Below this an eigenvalue is zero up to rounding, and the matrix singular.
     threshold = len(array[0]) * np.finfo(np.float64).eps * np.abs(scaled).max(axis=1)
     for task in np.flatnonzero(scaled[:, 0] <= threshold):
-        smallest = np.linalg.eigvalsh(array[task])[0]
         raise TasksError(
-            f"task {task}: {name} is not positive definite: its smallest eigenvalue is {smallest:.6g}; "
+            f"task {task}: {name} is not positive definite: its smallest eigenvalue is {_smallest(array[task])}; "
             f"add a multiple of the identity or correct {name}"
         )
-    return np.ascontiguousarray(array)
+
+
+def _require_semidefinite(name: str, array: FloatArray, remedy: str) -> None:
+    for task in np.flatnonzero(_scaled_eigenvalues(array)[:, 0] < -SEMIDEFINITE_TOLERANCE):
+        raise TasksError(
+            f"task {task}: {name} is not positive semidefinite: its smallest eigenvalue is {_smallest(array[task])}; "
+            f"{remedy}"
+        )
+
+
+def _require_semidefinite_cost(tasks: LQRTasks) -> None:
+    if tasks.has_cross_terms:
+        joint = np.concatenate(
+            [np.concatenate([tasks.Q, tasks.S], axis=2), np.concatenate([tasks.S.mT, tasks.R], axis=2)], axis=1
+        )
+        _require_semidefinite("[[Q, S], [S', R]]", joint, "make S smaller, or correct Q, R or S")
+
+
+def _scaled_eigenvalues(array: FloatArray) -> FloatArray:
+    """Eigenvalues in units in which the diagonal is one, so that those of the user do not decide, ascending."""
+    units = np.sqrt(np.abs(array.diagonal(axis1=1, axis2=2)))
+    # Where the diagonal is zero, the largest entry of the row shall be one: it must be zero in a semidefinite matrix.
+    rows = np.abs(array / np.where(units > 0.0, units, 1.0)[:, np.newaxis]).max(axis=2)
+    units = np.where(units > 0.0, units, np.where(rows > 0.0, rows, 1.0))
+    return np.asarray(np.linalg.eigvalsh(array / units[:, :, np.newaxis] / units[:, np.newaxis]))
+
+
+def _smallest(matrix: FloatArray) -> str:
+    return f"{np.linalg.eigvalsh(matrix)[0]:.6g}"
 
 
 def _distribution(values: ArrayLike, count: int) -> FloatArray:

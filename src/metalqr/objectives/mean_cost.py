@@ -7,6 +7,9 @@ import numpy as np
 
 from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, cost, evaluate
 
+#: Covariance that the preconditioner gives states without any, relative to the largest.
+UNEXCITED = 1e-6
+
 
 @dataclass(frozen=True, eq=False)
 class MeanCost:
@@ -58,8 +61,12 @@ class MeanCostDerivatives:
 
     @functools.cached_property
     def _gauss_newton_inverse(self) -> tuple[FloatArray, FloatArray]:
-        factors = 2.0 * self._evaluation.input_curvature, self._evaluation.state_covariance
-        left, right = (np.asarray(np.linalg.inv(self._mean(factor)), dtype=np.float64) for factor in factors)
+        covariance = self._mean(self._evaluation.state_covariance)
+        if np.linalg.matrix_rank(covariance) < len(covariance):
+            # States that the noise never excites: any positive weight keeps the operator definite.
+            covariance = covariance + UNEXCITED * np.linalg.norm(covariance, 2) * np.eye(len(covariance))
+        factors = self._mean(2.0 * self._evaluation.input_curvature), covariance
+        left, right = (np.asarray(np.linalg.inv(factor), dtype=np.float64) for factor in factors)
         return left, right
 
     def _mean(self, per_task: FloatArray) -> FloatArray:

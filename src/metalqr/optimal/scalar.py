@@ -107,7 +107,7 @@ def middle(interval: tuple[float, float]) -> FloatArray:
 def _of_task(tasks: LQRTasks, task: int, adaptation_rate: float) -> Intervals:
     a, b, q, r, noise = (getattr(tasks, name)[task].item() for name in ("A", "B", "Q", "R", "Psi"))
     slope = 2.0 * noise * np.array([r * a, -(r * (1.0 + a**2) + q * b**2), r * a])
-    shift = min(adaptation_rate, MAX_SHIFT / np.abs(slope).max()) * slope
+    shift = min(adaptation_rate, MAX_SHIFT / (np.abs(slope).max() or 1.0)) * slope
     squared = np.array([1.0, 0.0, -2.0, 0.0, 1.0])
     roots = [np.roots(np.polyadd(np.polymul([1.0, -side], squared), shift)) for side in (1.0, -1.0)]
     # The real parts of all roots: a double root that rounding made complex is among them. Superfluous cuts do no harm:

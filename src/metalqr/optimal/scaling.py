@@ -17,8 +17,9 @@ class ScaledTask:
     .. math:: A' = S^{-1} A S, \quad B' = S^{-1} B T, \quad Q' = S Q S, \quad R' = T R T, \quad
               P = S^{-1} P' S^{-1}, \quad K = T K' S^{-1}.
 
-    S and T are those powers of :math:`2^8` that bring the diagonals of Q' and R' nearest to one. They follow a change
-    of the unit of a state, of an input, or of the cost, so that the task is the same problem in any units.
+    S and T are those powers of :math:`2^8` that bring the diagonals of Q' and R' nearest to one; a state without weight
+    has that of the first later state that it leads to. They follow a change of the unit of a state, of an input, or of
+    the cost, so that the task is the same problem in any units.
 
     Attributes
     ----------
@@ -41,7 +42,7 @@ class ScaledTask:
     def of(cls, tasks: LQRTasks, task: int) -> "ScaledTask":
         """Scale a task."""
         A, B, Q, R = tasks.A[task], tasks.B[task], tasks.Q[task], tasks.R[task]
-        states, inputs = _units(Q), _units(R)
+        states, inputs = _units(_weights_of_states(A, Q)), _units(np.diagonal(R))
         return cls(
             A * states / states[:, np.newaxis],
             B * inputs / states[:, np.newaxis],
@@ -60,7 +61,18 @@ class ScaledTask:
         return K * self.inputs[:, np.newaxis] / self.states
 
 
+def _weights_of_states(A: FloatArray, Q: FloatArray) -> FloatArray:
+    """The diagonal of Q, and where that is zero the first of the (Aᵗ)ᵀ Q Aᵗ that is not; 1 if all are."""
+    weights, later = np.diagonal(Q).copy(), Q
+    for _ in range(len(A)):
+        if (weights > 0.0).all():
+            break
+        later = A.T @ later @ A
+        weights = np.where(weights > 0.0, weights, np.diagonal(later))
+    return np.where(np.isfinite(weights) & (weights > 0.0), weights, 1.0)
+
+
 def _units(weights: FloatArray) -> FloatArray:
-    """The nearest powers of 2^8 to the inverse roots of the diagonal."""
-    exponents = np.round(-0.5 * np.log2(np.diagonal(weights)) / UNIT_EXPONENT)
+    """The nearest powers of 2^8 to the inverse roots of the weights."""
+    exponents = np.round(-0.5 * np.log2(weights) / UNIT_EXPONENT)
     return np.asarray(np.exp2(UNIT_EXPONENT * exponents))

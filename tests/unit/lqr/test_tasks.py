@@ -11,7 +11,7 @@ from metalqr.lqr import LQRTasks, TasksError
 
 def arrays(count: int = 2) -> dict[str, Any]:
     tasks = random_tasks(0, count, 2, 1)
-    return {name: getattr(tasks, name).copy() for name in ("A", "B", "Q", "R", "Psi", "Sigma0", "p")}
+    return {name: getattr(tasks, name).copy() for name in ("A", "B", "Q", "R", "Psi", "Sigma0", "p", "S")}
 
 
 def changed(name: str, index: tuple[int, ...], value: float) -> dict[str, Any]:
@@ -73,9 +73,14 @@ def test_rounding_asymmetry_is_removed() -> None:
         (changed("Psi", (1, 1, 1), np.nan), r"task 1: Psi[1, 1] is nan; give finite numbers"),
         (changed("Q", (1, 0, 1), 9.0), r"task 1: Q is not symmetric: entry [0, 1] is 9.0 and [1, 0] is "),
         (changed("R", (1, 0, 0), -2.5), r"task 1: R is not positive definite: its smallest eigenvalue is -2.5"),
-        (changed("Q", (0, 0, 0), -9.0), r"task 0: Q is not positive definite"),
-        ({"Psi": np.ones((2, 2, 2))}, r"task 0: Psi is not positive definite"),
-        ({"Sigma0": np.zeros((2, 2, 2))}, r"task 0: Sigma0 is not positive definite: its smallest eigenvalue is 0"),
+        ({"R": np.zeros((2, 1, 1))}, r"task 0: R is not positive definite: its smallest eigenvalue is 0"),
+        (changed("Q", (0, 0, 0), -9.0), r"task 0: Q is not positive semidefinite"),
+        ({"Q": [np.eye(2), [[0.0, 1e-9], [1e-9, 1.0]]]}, r"task 1: Q is not positive semidefinite"),
+        ({"Psi": [np.eye(2), [[1.0, 2.0], [2.0, 1.0]]]}, r"task 1: Psi is not positive semidefinite"),
+        ({"Sigma0": -np.stack([np.eye(2)] * 2)}, r"Sigma0 is not positive semidefinite: its smallest eigenvalue is -1"),
+        ({"S": np.ones((2, 1, 2))}, r"S has shape (2, 1, 2), expected (2, 2, 1)"),
+        (changed("S", (1, 1, 0), np.nan), r"task 1: S[1, 0] is nan; give finite numbers"),
+        (changed("S", (1, 1, 0), 9.0), r"task 1: [[Q, S], [S', R]] is not positive semidefinite: its smallest "),
         ({"p": [0.5, 0.6]}, r"p sums to 1.1, expected 1"),
         ({"p": [1.5, -0.5]}, r"task 1: p is -0.5; give a probability > 0"),
         ({"p": [np.nan, 0.5]}, r"task 0: p is nan; give a probability > 0"),
@@ -92,11 +97,45 @@ def test_an_impossible_matrix_is_named(matrices: dict[str, Any], message: str) -
         LQRTasks(**arrays() | matrices)
 
 
+def semidefinite_arrays() -> dict[str, Any]:
+    """Two tasks without noise, with one initial state, one weighted output and its product with the input."""
+    output, state = np.array([[1.0, -100.0]]), np.array([[3.0], [1e-8]])
+    return arrays() | {
+        "Q": [output.T @ output] * 2,
+        "R": [[[1.0]]] * 2,
+        "S": [0.99 * output.T] * 2,
+        "Psi": np.zeros((2, 2, 2)),
+        "Sigma0": [state @ state.T] * 2,
+    }
+
+
+def test_singular_weights_and_covariances_are_tasks_in_any_units() -> None:
+    for unit in (1.0, 1e-9, 1e9):
+        given = semidefinite_arrays()
+        for name, power in (("Q", 1), ("Psi", -1), ("Sigma0", -1)):
+            scale = np.diag([1.0, unit**power])
+            given[name] = scale @ np.asarray(given[name]) @ scale
+        given["S"] = np.diag([1.0, unit]) @ np.asarray(given["S"])
+        tasks = LQRTasks(**given)
+        assert tasks.has_cross_terms
+        with pytest.raises(TasksError, match="not positive semidefinite"):
+            LQRTasks(**given | {"S": 1.02 * tasks.S})
+
+
+def test_replacing_a_weight_checks_it_with_the_cross_term() -> None:
+    tasks = LQRTasks(**semidefinite_arrays())
+    assert not tasks.replace(S=None).has_cross_terms
+    np.testing.assert_array_equal(tasks.replace(R=2.0 * tasks.R).S, tasks.S)
+    for name in ("Q", "R"):
+        with pytest.raises(TasksError, match=re.escape("task 0: [[Q, S], [S', R]] is not positive semidefinite")):
+            tasks.replace(**{name: 0.5 * getattr(tasks, name)})
+
+
 def test_replace_checks_and_keeps_the_other_arrays() -> None:
     tasks = LQRTasks(**arrays() | {"p": [0.25, 0.75]})
     other = tasks.replace(A=2.0 * tasks.A)
     np.testing.assert_array_equal(other.A, 2.0 * tasks.A)
-    for name in ("B", "Q", "R", "Psi", "Sigma0", "p"):
+    for name in ("B", "Q", "R", "Psi", "Sigma0", "p", "S"):
         assert getattr(other, name) is getattr(tasks, name)
     np.testing.assert_array_equal(tasks.replace(p=None).p, [0.5, 0.5])
     with pytest.raises(TasksError, match=re.escape("A has shape (2, 3, 3), expected (2, 2, 2)")):

@@ -233,7 +233,7 @@ def test_run_of_other_settings_is_refused(good: dict[str, Path]) -> None:
 Change = Callable[[xr.Dataset], xr.Dataset]
 PARAMETERS = "perturbations, smoothing_radius, rollout_length"
 CHANGES: list[tuple[str, Change, str]] = [
-    ("tasks", lambda data: data.assign(Q=-data["Q"]), "impossible tasks (task 0: Q is not positive definite"),
+    ("tasks", lambda data: data.assign(Q=-data["Q"]), "impossible tasks (task 0: Q is not positive semidefinite"),
     ("meta_optima", with_value("J_meta", np.nan), "it holds only some of K_meta, J_meta, objective_meta;"),
     ("meta_optima", with_value("objective_K0", np.nan), "its variable objective_K0 is NaN;"),
     (

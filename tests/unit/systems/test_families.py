@@ -119,13 +119,13 @@ def test_an_impossible_setting_is_named(changes: dict[str, Any], message: str) -
     ("changes", "message"),
     [
         ({"perturbation_deviation": 1e200}, "cannot be made stable and positive definite: its entries leave the range"),
-        ({"smallest_eigenvalue": 1e-20}, "cannot be made positive definite: task 1: Q is not positive definite"),
+        ({"smallest_eigenvalue": 1e-20}, "cannot be made positive definite: task 1: R is not positive definite"),
         ({"uniform_high": 5e-324}, "and cannot be scaled to spectral_radius: 0.8; change the range"),
     ],
 )
 def test_a_family_that_cannot_be_made_names_its_settings(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(FamilyError, match=re.escape(message)) as caught:
-        similar_tasks(4, 2, 0, **changes)
+        similar_tasks(4, 2, 3, **changes)
     assert next(iter(changes)) in str(caught.value)
 
 
