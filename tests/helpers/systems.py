@@ -44,6 +44,40 @@ def random_tasks(
 similar_tasks = functools.partial(random_tasks, radius=0.6, spread=0.2)
 
 
+def semidefinite_tasks(seed: int, count: int = 3, state_dim: int = 3, action_dim: int = 2) -> LQRTasks:
+    """Random tasks with cross terms, singular costs, and singular covariances whose ranks differ between the tasks.
+
+    Task i has noise of rank d - 1 - i, but at least 1 of the first, and 0 at the end; one initial state; and the cost
+    of k + 1 outputs.
+    """
+    rng = np.random.default_rng(seed)
+    tasks = random_tasks(seed, count, state_dim, action_dim, radius=0.8)
+    C = rng.standard_normal((count, action_dim + 1, state_dim + action_dim))
+    cost = C.mT @ C
+    factors = rng.standard_normal((2, count, state_dim, state_dim))
+    for i in range(count):
+        factors[0, i, :, max(state_dim - 1 - i, int(i == 0)) :] = 0.0
+    factors[1, :, :, 1:] = 0.0
+    Psi, Sigma0 = factors @ factors.mT
+    return LQRTasks(
+        tasks.A,
+        tasks.B,
+        cost[:, :state_dim, :state_dim],
+        cost[:, state_dim:, state_dim:],
+        Psi,
+        Sigma0,
+        tasks.p,
+        S=cost[:, :state_dim, state_dim:],
+    )
+
+
+def without_cross_terms(tasks: LQRTasks) -> tuple[LQRTasks, Array]:
+    """The same closed loops and costs without S, at gains that are smaller by the second result, R⁻¹Sᵀ."""
+    shift: Array = np.asarray(np.linalg.solve(tasks.R, tasks.S.mT), dtype=np.float64)
+    Q = tasks.Q - tasks.S @ shift
+    return tasks.replace(A=tasks.A - tasks.B @ shift, S=None).replace(Q=0.5 * (Q + Q.mT)), shift
+
+
 def stable_gain(tasks: LQRTasks, seed: int, per_task: bool = False) -> Array:
     """A random gain, halved until every spectral radius is below 0.97; zero stabilises ``random_tasks``."""
     rng = np.random.default_rng([seed, 1])

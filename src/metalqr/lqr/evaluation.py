@@ -15,8 +15,8 @@ class PolicyEvaluation:
 
     .. math::
 
-        \Sigma_K &= \Psi + A_K \Sigma_K A_K^\top, \qquad P_K = Q + K^\top R K + A_K^\top P_K A_K, \\
-        E_K &= (R + B^\top P_K B) K - B^\top P_K A .
+        \Sigma_K &= \Psi + A_K \Sigma_K A_K^\top, \qquad P_K = S_K + A_K^\top P_K A_K, \\
+        S_K &= Q + K^\top R K - S K - K^\top S^\top, \qquad E_K = (R + B^\top P_K B) K - B^\top P_K A - S^\top .
 
     Attributes
     ----------
@@ -43,8 +43,8 @@ class PolicyEvaluation:
         self.value_matrix = self.lyapunov.solve_adjoint(state_and_input_weight(tasks, gains))
         input_value = self.value_matrix @ tasks.B
         self.input_curvature = tasks.R + tasks.B.mT @ input_value
-        # The same as (R + BᵀPB)K - BᵀPA without the cancellation between its two large terms.
-        self.advantage = tasks.R @ gains - input_value.mT @ self.closed_loop
+        # The same as (R + BᵀPB)K - BᵀPA - Sᵀ without the cancellation between its two large terms.
+        self.advantage = input_slope(tasks, gains) - input_value.mT @ self.closed_loop
 
     def cost(self) -> FloatArray:
         r""":math:`J_i(K) = \mathrm{Tr}(P_K \Psi)`, shape (I,)."""
@@ -75,7 +75,8 @@ def evaluate(tasks: LQRTasks, K: ArrayLike) -> PolicyEvaluation:
 def cost(tasks: LQRTasks, K: ArrayLike) -> FloatArray:
     r"""Infinite-horizon average cost, shape (I,); :math:`+\infty` for the tasks that K does not stabilise.
 
-    .. math:: J_i(K) = \mathrm{Tr}((Q_i + K^\top R_i K) \Sigma_K^i) = \mathrm{Tr}(P_K^i \Psi_i).
+    .. math:: J_i(K) = \mathrm{Tr}(S_K^i \Sigma_K^i) = \mathrm{Tr}(P_K^i \Psi_i), \qquad
+              S_K = Q + K^\top R K - S K - K^\top S^\top .
 
     It does not depend on the initial state. Proposition 1 of the paper prints :math:`\mathrm{Tr}(P_K)`, which is right
     for :math:`\Psi = I` only.
@@ -107,7 +108,7 @@ def _cost(tasks: LQRTasks, K: ArrayLike, groups: int = 1) -> FloatArray:
 def gradient(tasks: LQRTasks, K: ArrayLike) -> FloatArray:
     r"""Policy gradient of every task (Proposition 1, equation (2)), shape (I, k, d).
 
-    .. math:: \nabla J_i(K) = 2 E_K \Sigma_K, \qquad E_K = (R + B^\top P_K B) K - B^\top P_K A .
+    .. math:: \nabla J_i(K) = 2 E_K \Sigma_K, \qquad E_K = (R + B^\top P_K B) K - B^\top P_K A - S^\top .
     """
     return evaluate(tasks, K).gradient()
 
@@ -138,13 +139,26 @@ def state_covariance(tasks: LQRTasks, K: ArrayLike) -> FloatArray:
 
 
 def value_matrix(tasks: LQRTasks, K: ArrayLike) -> FloatArray:
-    r"""Cost-to-go matrix :math:`P_K = Q + K^\top R K + A_K^\top P_K A_K`, shape (I, d, d).
+    r"""Cost-to-go matrix :math:`P_K = S_K + A_K^\top P_K A_K`, shape (I, d, d).
 
-    It is that of the relative value function :math:`x^\top P_K x`.
+    It is that of the relative value function :math:`x^\top P_K x`; :math:`S_K` is that of :func:`cost`.
     """
     return evaluate(tasks, K).value_matrix
 
 
 def state_and_input_weight(tasks: LQRTasks, gains: FloatArray) -> FloatArray:
-    """Q + KᵀRK, the weight of the state under u = -K x, shape (I, d, d)."""
-    return tasks.Q + gains.mT @ tasks.R @ gains
+    """S_K = Q + KᵀRK - SK - KᵀSᵀ, the weight of the state under u = -K x, shape (I, d, d)."""
+    weight = tasks.Q + gains.mT @ tasks.R @ gains
+    return weight - with_transposed(tasks.S @ gains) if tasks.has_cross_terms else weight
+
+
+def input_slope(tasks: LQRTasks, gains: FloatArray) -> FloatArray:
+    """RK - Sᵀ, half of the derivative of the stage cost by the input, shape (I, k, d)."""
+    slope = tasks.R @ gains
+    return slope - tasks.S.mT if tasks.has_cross_terms else slope
+
+
+def weight_derivative(tasks: LQRTasks, gains: FloatArray, direction: FloatArray) -> FloatArray:
+    """Xᵀ(RK - Sᵀ) and its transpose, the derivative of S_K in the direction X, shape (I, d, d)."""
+    derivative = with_transposed(direction.mT @ tasks.R @ gains)
+    return derivative - with_transposed(tasks.S @ direction) if tasks.has_cross_terms else derivative

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr.common.validation import whole_number
-from metalqr.lqr.evaluation import state_and_input_weight
+from metalqr.lqr.evaluation import input_slope, state_and_input_weight, weight_derivative
 from metalqr.lqr.lyapunov import with_transposed
 from metalqr.lqr.stability import closed_loop
 from metalqr.lqr.tasks import FloatArray, LQRTasks, gains_per_task
@@ -15,11 +15,11 @@ def finite_horizon_cost(tasks: LQRTasks, K: ArrayLike, length: int) -> FloatArra
 
     .. math::
 
-        J^{(\ell)}(K) = \frac{1}{\ell} \sum_{l=1}^{\ell} \mathrm{Tr}((Q + K^\top R K) \Sigma_l), \qquad
+        J^{(\ell)}(K) = \frac{1}{\ell} \sum_{l=1}^{\ell} \mathrm{Tr}(S_K \Sigma_l), \qquad
         \Sigma_l = A_K \Sigma_{l-1} A_K^\top + \Psi,
 
-    with :math:`\Sigma_0` the covariance of the initial state: the mean of the rollout cost of Algorithm 1. It is
-    ``inf`` where an unstable policy leaves the range of double precision.
+    with :math:`\Sigma_0` the covariance of the initial state and :math:`S_K` of :func:`metalqr.lqr.cost`: the mean of
+    the rollout cost of Algorithm 1. It is ``inf`` where an unstable policy leaves the range of double precision.
     """
     length = whole_number("length", length)
     gains = gains_per_task(tasks, K)
@@ -39,8 +39,8 @@ def finite_horizon_gradient(tasks: LQRTasks, K: ArrayLike, length: int) -> Float
 
     .. math::
 
-        \nabla J^{(\ell)}(K) &= \frac2\ell \sum_{l=1}^{\ell} (R K \Sigma_l - B^\top P_l A_K \Sigma_{l-1}), \\
-        P_l &= Q + K^\top R K + A_K^\top P_{l+1} A_K, \qquad P_{\ell+1} = 0 .
+        \nabla J^{(\ell)}(K) &= \frac2\ell \sum_{l=1}^{\ell} ((R K - S^\top) \Sigma_l - B^\top P_l A_K \Sigma_{l-1}), \\
+        P_l &= S_K + A_K^\top P_{l+1} A_K, \qquad P_{\ell+1} = 0 .
 
     The covariances run forward as in :func:`finite_horizon_cost`, the costs-to-go :math:`P_l` backward. For
     :math:`\ell \to \infty` it tends to :func:`metalqr.lqr.gradient` where K is stabilising. It is not finite where an
@@ -55,7 +55,7 @@ def finite_horizon_gradient(tasks: LQRTasks, K: ArrayLike, length: int) -> Float
         for covariance in reversed(covariances[:-1]):
             value = weight + closed.mT @ value @ closed
             cross = cross + value @ closed @ covariance
-        return 2.0 / length * (tasks.R @ gains @ sum(covariances[1:]) - tasks.B.mT @ cross)
+        return 2.0 / length * (input_slope(tasks, gains) @ sum(covariances[1:]) - tasks.B.mT @ cross)
 
 
 def finite_horizon_hessian_vector_product(tasks: LQRTasks, K: ArrayLike, X: ArrayLike, length: int) -> FloatArray:
@@ -68,7 +68,7 @@ def finite_horizon_hessian_vector_product(tasks: LQRTasks, K: ArrayLike, X: Arra
     gains, direction = gains_per_task(tasks, K), gains_per_task(tasks, X, name="X")
     with np.errstate(over="ignore", invalid="ignore"):
         closed, weight = closed_loop(tasks, gains), state_and_input_weight(tasks, gains)
-        closed_change, weight_change = -tasks.B @ direction, with_transposed(direction.mT @ tasks.R @ gains)
+        closed_change, weight_change = -tasks.B @ direction, weight_derivative(tasks, gains, direction)
         covariances = state_covariances(closed, tasks.Sigma0, tasks.Psi, length)
         changes = [np.zeros_like(weight)]
         for covariance in covariances[:-1]:
@@ -82,6 +82,8 @@ def finite_horizon_hessian_vector_product(tasks: LQRTasks, K: ArrayLike, X: Arra
             moved = closed_change @ covariance + closed @ change
             cross_change = cross_change + value_change @ closed @ covariance + value @ moved
         state_part = tasks.R @ (direction @ sum(covariances[1:]) + gains @ sum(changes[1:]))
+        if tasks.has_cross_terms:
+            state_part = state_part - tasks.S.mT @ sum(changes[1:])
         return 2.0 / length * (state_part - tasks.B.mT @ cross_change)
 
 

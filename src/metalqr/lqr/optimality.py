@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from metalqr.lqr.evaluation import PolicyEvaluation
+from metalqr.lqr.evaluation import PolicyEvaluation, input_slope
 from metalqr.lqr.tasks import LQRTasks, gains_per_task
 
 #: The two terms of E_K cancel to this part of their size: the gap is then below 1e-12 of the cost, and only the
@@ -16,8 +16,8 @@ SAVED = 1e-24
 def at_optimum(tasks: LQRTasks, K: ArrayLike, evaluation: PolicyEvaluation | None = None) -> NDArray[np.bool_]:
     r"""True for each task of which a stabilising gain is the optimum up to rounding, shape (I,).
 
-    There :math:`E_K = RK - B^\top P_K A_K` is zero up to the rounding of its two terms, or what a step of policy
-    iteration would save is nothing beside the cost,
+    There :math:`E_K = RK - S^\top - B^\top P_K A_K` is zero up to the rounding of its terms, or what a step of
+    policy iteration would save is nothing beside the cost,
 
     .. math:: \mathrm{Tr}(\Sigma_K E_K^\top (R + B^\top P_K B)^{-1} E_K) .
 
@@ -34,7 +34,7 @@ def at_optimum(tasks: LQRTasks, K: ArrayLike, evaluation: PolicyEvaluation | Non
     """
     gains = gains_per_task(tasks, K)
     found = PolicyEvaluation(tasks, gains) if evaluation is None else evaluation
-    terms = _size(tasks.R @ gains) + _size(tasks.B.mT @ found.value_matrix @ found.closed_loop)
+    terms = _size(input_slope(tasks, gains)) + _size(tasks.B.mT @ found.value_matrix @ found.closed_loop)
     step = np.linalg.solve(found.input_curvature, found.advantage)
     saved = np.einsum("iab,iab->i", found.advantage @ found.state_covariance, step)
     return np.asarray((_size(found.advantage) <= CANCELLED * terms) | (saved <= SAVED * found.cost()))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr.common.validation import whole_number
-from metalqr.lqr.evaluation import state_and_input_weight
+from metalqr.lqr.evaluation import input_slope, state_and_input_weight
 from metalqr.lqr.finite_horizon import state_covariances
 from metalqr.lqr.lyapunov import with_transposed
 from metalqr.lqr.stability import closed_loop
@@ -17,8 +17,8 @@ from metalqr.lqr.tasks import FloatArray, LQRTasks, gains_per_task
 def rollout_variance(tasks: LQRTasks, K: ArrayLike, length: int) -> FloatArray:
     r"""Variance of the cost of one rollout, exactly, shape (I,); it exists for every K, stable or not.
 
-    With :math:`S = Q + K^\top R K`, the covariances :math:`\Sigma_m` of :func:`finite_horizon_cost` and the costs-to-go
-    :math:`P_m = S + A_K^\top P_{m+1} A_K`, :math:`P_{\ell+1} = 0`,
+    With :math:`S = S_K` of :func:`metalqr.lqr.cost`, the covariances :math:`\Sigma_m` of :func:`finite_horizon_cost`
+    and the costs-to-go :math:`P_m = S + A_K^\top P_{m+1} A_K`, :math:`P_{\ell+1} = 0`,
 
     .. math:: V^{(\ell)}(K) = \frac{2}{\ell^2} \sum_{l,m=1}^{\ell} \mathrm{Tr}(S C_{lm} S C_{lm}^\top)
               = \frac{2}{\ell^2} \sum_{m=1}^{\ell} \mathrm{Tr}(S \Sigma_m (2 P_m - S) \Sigma_m) .
@@ -64,8 +64,11 @@ def rollout_variance_gradient(tasks: LQRTasks, K: ArrayLike, length: int) -> Flo
         \Lambda_m &= \tfrac{2}{\ell^2} (S \Sigma_m D_m + D_m \Sigma_m S) + A_K^\top \Lambda_{m+1} A_K,
         \qquad D_m = 2 P_m - S, \quad \Lambda_{\ell+1} = 0, \\
         \Gamma_m &= \tfrac{4}{\ell^2} \Sigma_m S \Sigma_m + A_K \Gamma_{m-1} A_K^\top, \qquad \Gamma_0 = 0, \\
-        \nabla V &= 2 R K \sum_m \left( \tfrac{2}{\ell^2} \Sigma_m (D_m - S) \Sigma_m + \Gamma_m \right)
-        - 2 B^\top \sum_m (\Lambda_m A_K \Sigma_{m-1} + P_{m+1} A_K \Gamma_m) .
+        \nabla V &= 2 (R K - S_\times^\top)
+        \sum_m \left( \tfrac{2}{\ell^2} \Sigma_m (D_m - S) \Sigma_m + \Gamma_m \right)
+        - 2 B^\top \sum_m (\Lambda_m A_K \Sigma_{m-1} + P_{m+1} A_K \Gamma_m),
+
+    with the tasks' cross term :math:`S_\times`.
 
     It is not finite where an unstable policy leaves the range of double precision.
     """
@@ -87,7 +90,7 @@ def rollout_variance_gradient(tasks: LQRTasks, K: ArrayLike, length: int) -> Flo
             change = covariances[m] @ (2.0 * values[m] - 2.0 * weight) @ covariances[m]
             by_weight = by_weight + scale * change + slope
             by_closed = by_closed + values[m + 1] @ closed @ slope
-        return 2.0 * (tasks.R @ gains @ by_weight - tasks.B.mT @ by_closed)
+        return 2.0 * (input_slope(tasks, gains) @ by_weight - tasks.B.mT @ by_closed)
 
 
 def rollout_gradient_covariance(tasks: LQRTasks, K: ArrayLike, length: int) -> FloatArray:
@@ -97,7 +100,7 @@ def rollout_gradient_covariance(tasks: LQRTasks, K: ArrayLike, length: int) -> F
     :math:`\lambda_{\ell+1} = 0`, the gradient of :math:`f(K; \xi)` by K is
 
     .. math:: \frac2\ell \sum_{l=0}^{\ell} v_l x_l^\top, \qquad
-              v_l = [l \ge 1] R K x_l - [l < \ell] B^\top \lambda_{l+1},
+              v_l = [l \ge 1] (R K - S_\times^\top) x_l - [l < \ell] B^\top \lambda_{l+1},
 
     whose mean is :func:`finite_horizon_gradient`. The states and the :math:`v_l` are jointly Gaussian with mean zero,
     so by Isserlis' theorem the covariance of :math:`v_l x_l^\top` and :math:`v_m x_m^\top` consists of
@@ -113,7 +116,7 @@ def rollout_gradient_covariance(tasks: LQRTasks, K: ArrayLike, length: int) -> F
         parts = zip(
             closed_loop(tasks, gains),
             state_and_input_weight(tasks, gains),
-            tasks.R @ gains,
+            input_slope(tasks, gains),
             tasks.B,
             tasks.Sigma0,
             tasks.Psi,
@@ -146,7 +149,7 @@ def _gradient_covariance(
     costates = np.zeros((steps + 1, steps + 1, dim, dim))
     for step in range(length, 0, -1):
         costates[1:, step] = costate_state[1:, step] @ weight + costates[1:, step + 1] @ closed
-    # R K x_l is not part of the first step, and B' λ_{l+1} not of the last, where it is zero.
+    # (RK - S') x_l is not part of the first step, and B' λ_{l+1} not of the last, where it is zero.
     own = np.zeros((steps, 1, 1, 1))
     own[1:] = 1.0
     own_in_second = own.reshape(1, steps, 1, 1)

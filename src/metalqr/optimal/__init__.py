@@ -6,7 +6,7 @@ from metalqr.optimal.newton_cg import DescentError, Minimum
 from metalqr.optimal.riccati import OptimalGains, RiccatiError, optimal_gains
 from metalqr.optimal.scalar import adaptable_intervals, scalar_intervals
 from metalqr.optimal.shared import shared_gain
-from metalqr.optimal.stabilisability import NotStabilisableError
+from metalqr.optimal.stabilisability import NotDetectableError, NotStabilisableError
 from metalqr.optimal.stabilising import NoCommonStabilisingGainError, stabilising_gain
 from metalqr.optimal.starting import StartingGain, starting_gain
 
@@ -16,6 +16,7 @@ __all__ = [
     "Minimum",
     "NoCommonStabilisingGainError",
     "NoMamlStabilisingGainError",
+    "NotDetectableError",
     "NotStabilisableError",
     "OptimalGains",
     "RiccatiError",

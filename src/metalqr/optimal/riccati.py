@@ -8,7 +8,7 @@ from metalqr.common.frozen import ReadOnlyArrays
 from metalqr.lqr import FloatArray, LQRTasks, LyapunovSolver
 from metalqr.lqr.stability import spectral_radii
 from metalqr.optimal.scaling import ScaledTask
-from metalqr.optimal.stabilisability import require_stabilisable
+from metalqr.optimal.stabilisability import require_detectable, require_stabilisable
 
 #: Relative Riccati residual below which the equation counts as solved.
 RESIDUAL_TOLERANCE = 1e-10
@@ -39,20 +39,23 @@ def optimal_gains(tasks: LQRTasks) -> OptimalGains:
 
     .. math::
 
-        P = Q + A^\top P A - A^\top P B (R + B^\top P B)^{-1} B^\top P A, \qquad
-        K^* = (R + B^\top P B)^{-1} B^\top P A, \qquad J^* = \mathrm{Tr}(P \Psi).
+        P = Q + A^\top P A - (B^\top P A + S^\top)^\top K^*, \qquad
+        K^* = (R + B^\top P B)^{-1} (B^\top P A + S^\top), \qquad J^* = \mathrm{Tr}(P \Psi).
 
-    The paper prints a plus sign before the last term of the first equation. SciPy's solver gives P, or structured
+    The paper, which has no S, prints a plus sign before the last term of the first equation. The cross term is removed
+    task by task, by the feedback :math:`-R^{-1} S^\top x`. SciPy's solver gives P, or structured
     doubling where that fails, both in units in which the weights are near one. Policy iteration (Newton's method for
     this equation) refines P to a residual below 1e-10, relative to P or, where terms of the size of
     :math:`\|A\|^2 \|P\|` cancel, to these.
 
-    In python-control, ``dlqr`` returns K and P (as S) of one task, and ``dare`` P.
+    In python-control, ``dlqr`` takes S as N and returns K and P (as S) of one task; ``dare`` returns P.
 
     Raises
     ------
     NotStabilisableError
         If some task has no stabilising gain.
+    NotDetectableError
+        If some task has no optimal gain, because a mode that is not stable costs nothing.
     RiccatiError
         If double precision is not enough to solve the equation of a task.
     """
@@ -66,6 +69,7 @@ def _solve(tasks: LQRTasks, task: int) -> tuple[FloatArray, FloatArray]:
     """P and K of one task, of the first method that gives them accurately."""
     scaled = ScaledTask.of(tasks, task)
     require_stabilisable(scaled, task)
+    require_detectable(scaled, task)
     failures = []
     for name, solution in METHODS.items():
         try:
@@ -75,9 +79,27 @@ def _solve(tasks: LQRTasks, task: int) -> tuple[FloatArray, FloatArray]:
         else:
             return scaled.value_matrix(P), scaled.gain(K)
     raise RiccatiError(
-        f"task {task}: its Riccati equation could not be solved in double precision. {'; '.join(failures)}. Other "
-        "units do not help, the task was scaled: its inputs hardly reach an unstable mode, or the closed loop grows "
-        "too far before it decays; shorten the sampling time, or give the task another input"
+        f"task {task}: its Riccati equation could not be solved in double precision. {'; '.join(failures)}. "
+        f"{_nearest_to_circle(scaled)}Other units do not help, the task was scaled: its inputs hardly reach an "
+        "unstable mode, or the closed loop grows too far before it decays; shorten the sampling time, or give the task "
+        "another input"
+    )
+
+
+def _nearest_to_circle(task: ScaledTask) -> str:
+    """The eigenvalue of the symplectic pencil that is nearest to the unit circle, where there must be none."""
+    from scipy.linalg import eigvals
+
+    zero, unit = np.zeros_like(task.A), np.eye(len(task.A))
+    G = task.B @ np.linalg.solve(task.R, task.B.T)
+    found = eigvals(np.block([[task.A, zero], [-task.Q, unit]]), np.block([[unit, G], [zero, task.A.T]]))
+    found = found[np.isfinite(found)]
+    if not found.size:
+        return ""
+    nearest = found[np.abs(np.abs(found) - 1.0).argmin()]
+    return (
+        f"The eigenvalue of its symplectic pencil nearest to the unit circle is {nearest:.6g}, of absolute value "
+        f"{abs(nearest):.9g}. "
     )
 
 
@@ -120,7 +142,7 @@ def _refined(task: ScaledTask, P: FloatArray) -> tuple[FloatArray, FloatArray]:
     for _ in range(MAX_REFINEMENTS):
         P = _loop(task, K)[1].solve_adjoint((Q + K.T @ R @ K)[np.newaxis])[0]
         K = _greedy_gain(task, P)
-        if np.linalg.norm(Q + A.T @ P @ (A - B @ K) - P) < RESIDUAL_TOLERANCE * np.linalg.norm(P):
+        if np.linalg.norm(Q + A.T @ P @ (A - B @ K) - P) <= RESIDUAL_TOLERANCE * _size(task, P):
             return P, K
     # Terms of the size of |A|^2 |P| cancel in the equation. Where that is what is left, corrections of P instead of new
     # ones, by a residual in which an error of K is squared, bring its rounding down to that of these terms.
@@ -128,12 +150,17 @@ def _refined(task: ScaledTask, P: FloatArray) -> tuple[FloatArray, FloatArray]:
     for _ in range(MAX_REFINEMENTS):
         F, solver = _loop(task, K)
         defect = Q + K.T @ R @ K + F.T @ P @ F - P
-        residual = float(np.linalg.norm(defect) / np.linalg.norm(P)) / scale
+        residual = float(np.linalg.norm(defect) / _size(task, P)) / scale
         if residual < RESIDUAL_TOLERANCE:
             return P, K
         P = P + solver.solve_adjoint(defect[np.newaxis])[0]
         K = _greedy_gain(task, P)
     raise ArithmeticError(f"the relative residual stays at {residual:.3g}, above {RESIDUAL_TOLERANCE}")
+
+
+def _size(task: ScaledTask, P: FloatArray) -> float:
+    """The norm of P, at least the rounding of the weight that it comes from: P may be zero."""
+    return max(float(np.linalg.norm(P)), np.finfo(np.float64).eps * task.weight)
 
 
 def _loop(task: ScaledTask, K: FloatArray) -> tuple[FloatArray, LyapunovSolver]:

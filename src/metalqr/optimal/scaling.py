@@ -12,23 +12,28 @@ UNIT_EXPONENT = 8
 
 @dataclass(frozen=True, eq=False)
 class ScaledTask:
-    r"""A task in the coordinates :math:`x = S z`, :math:`u = T v`, with S and T diagonal.
+    r"""A task without cross term in the coordinates :math:`x = D z`, :math:`u = T v - R^{-1} S^\top x`, D, T diagonal.
 
-    .. math:: A' = S^{-1} A S, \quad B' = S^{-1} B T, \quad Q' = S Q S, \quad R' = T R T, \quad
-              P = S^{-1} P' S^{-1}, \quad K = T K' S^{-1}.
+    .. math:: A' = D^{-1} (A - B R^{-1} S^\top) D, \quad B' = D^{-1} B T, \quad
+              Q' = D (Q - S R^{-1} S^\top) D, \quad R' = T R T, \quad
+              P = D^{-1} P' D^{-1}, \quad K = T K' D^{-1} + R^{-1} S^\top.
 
-    S and T are those powers of :math:`2^8` that bring the diagonals of Q' and R' nearest to one; a state without weight
-    has that of the first later state that it leads to. They follow a change of the unit of a state, of an input, or of
-    the cost, so that the task is the same problem in any units.
+    The closed loop and the cost stay what they are. D and T are those powers of :math:`2^8` that bring the diagonals of
+    D Q D and R' nearest to one; a state without weight has that of the first later state that it leads to. They follow
+    a change of the unit of a state, of an input, or of the cost, so that the task is the same problem in any units.
 
     Attributes
     ----------
     A, B, Q, R : array
         Matrices of the scaled task.
     states : array, shape (d,)
-        The diagonal of S.
+        The diagonal of D.
     inputs : array, shape (k,)
         The diagonal of T.
+    shift : array, shape (k, d), or None
+        :math:`R^{-1} S^\top` in the task's own units; None without cross term.
+    weight : float
+        Norm of :math:`D Q D`, in units of whose rounding Q' is known.
     """
 
     A: FloatArray
@@ -37,12 +42,19 @@ class ScaledTask:
     R: FloatArray
     states: FloatArray
     inputs: FloatArray
+    shift: FloatArray | None
+    weight: float
 
     @classmethod
     def of(cls, tasks: LQRTasks, task: int) -> "ScaledTask":
         """Scale a task."""
-        A, B, Q, R = tasks.A[task], tasks.B[task], tasks.Q[task], tasks.R[task]
+        A, B, Q, R, S = (getattr(tasks, name)[task] for name in ("A", "B", "Q", "R", "S"))
         states, inputs = _units(_weights_of_states(A, Q)), _units(np.diagonal(R))
+        weight, shift = float(np.linalg.norm(Q * states * states[:, np.newaxis])), None
+        if S.any():
+            shift = np.linalg.solve(R, S.T)
+            A, Q = A - B @ shift, Q - S @ shift
+            Q = 0.5 * (Q + Q.T)
         return cls(
             A * states / states[:, np.newaxis],
             B * inputs / states[:, np.newaxis],
@@ -50,6 +62,8 @@ class ScaledTask:
             R * inputs * inputs[:, np.newaxis],
             states,
             inputs,
+            shift,
+            weight,
         )
 
     def value_matrix(self, P: FloatArray) -> FloatArray:
@@ -58,7 +72,8 @@ class ScaledTask:
 
     def gain(self, K: FloatArray) -> FloatArray:
         """K in the task's own units, of a K of the scaled task."""
-        return K * self.inputs[:, np.newaxis] / self.states
+        gain = K * self.inputs[:, np.newaxis] / self.states
+        return gain if self.shift is None else gain + self.shift
 
 
 def _weights_of_states(A: FloatArray, Q: FloatArray) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Stabilisability of a single task: the modes that no input reaches, within rounding."""
+"""Stabilisability and detectability of a single task: modes that no input reaches, or that cost nothing."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,10 @@ class NotStabilisableError(TasksError):
     """Some task is not stabilisable; the message names the task and the mode that no input reaches."""
 
 
+class NotDetectableError(TasksError):
+    """Some task has no optimum; the message names the task and the mode that its cost does not show."""
+
+
 def require_stabilisable(scaled: ScaledTask, task: int) -> None:
     r"""Refuse a task with a mode of :math:`|z| \ge 1` that no input reaches (Popov, Belevitch and Hautus).
 
@@ -48,9 +52,48 @@ def require_stabilisable(scaled: ScaledTask, task: int) -> None:
     ----------
     R. Eising, Between controllable and uncontrollable, Systems & Control Letters 4 (1984) 263-264.
     """
-    A = scaled.A
-    sizes = np.abs(scaled.B).max(axis=0)
-    B = scaled.B / np.where(sizes > 0, sizes, 1.0) * np.linalg.norm(A)  # an input may be weak
+    mode = _unreached_mode(scaled.A, scaled.B)
+    if mode is not None:
+        raise NotStabilisableError(_refusal(task, mode[0], mode[1] / scaled.states))
+
+
+def require_detectable(scaled: ScaledTask, task: int) -> None:
+    r"""Refuse a task with a mode of :math:`|z| \ge 1` that costs nothing under :math:`u = -R^{-1} S^\top x`.
+
+    That is a mode of :math:`A - B R^{-1} S^\top` on which :math:`Q - S R^{-1} S^\top` vanishes. With
+    :math:`|z| = 1`, and only then, the symplectic pencil of the Riccati equation has an eigenvalue on the unit circle:
+    costs fall towards a gain that is not stabilising, so that no gain is optimal. With :math:`|z| > 1` such a gain
+    costs less than every stabilising one. This is :func:`require_stabilisable` of the transposed matrices.
+
+    Raises
+    ------
+    NotDetectableError
+        With the eigenvalue and the combination of states.
+
+    References
+    ----------
+    P. Lancaster, L. Rodman, Algebraic Riccati Equations, Oxford (1995), chapter 13.
+    """
+    values, vectors = np.linalg.eigh(scaled.Q)
+    shown = values > len(values) * np.finfo(np.float64).eps * scaled.weight
+    if shown.all():
+        return
+    output = vectors[:, shown] * np.sqrt(values[shown])
+    mode = _unreached_mode(scaled.A.T, output)
+    if mode is not None:
+        z, states = mode[0], mode[1].conj() * scaled.states
+        policy = "" if scaled.shift is None else ", under u = -inv(R) S' x,"
+        raise NotDetectableError(
+            f"task {task} has no optimal gain: its mode with eigenvalue {_number(z)} (absolute value {abs(z):.6g} >= 1)"
+            f"{policy} costs nothing, and the states move in it as {_combination(states)}; give a state of this mode a "
+            "weight in Q, leave the mode out of the states, or leave out the task"
+        )
+
+
+def _unreached_mode(A: FloatArray, B: FloatArray) -> tuple[complex, ComplexArray] | None:
+    """The eigenvalue of a mode that no input reaches, and its combination of states; None if there is no such mode."""
+    sizes = np.abs(B).max(axis=0)
+    B = B / np.where(sizes > 0, sizes, 1.0) * np.linalg.norm(A)  # an input may be weak
     rounding = ROUNDING * len(A) * float(np.linalg.norm(np.hstack([A, B])))
     eigenvalues = sorted(np.linalg.eigvals(A), key=abs, reverse=True)
     for candidate in [1.0, -1.0, *(value for value in eigenvalues if abs(value) >= MIN_RADIUS and value.imag >= 0.0)]:
@@ -59,7 +102,8 @@ def require_stabilisable(scaled: ScaledTask, task: int) -> None:
             z /= abs(z)
             distance, w = _smallest_singular_value(A, B, z)
         if distance <= rounding:
-            raise NotStabilisableError(_refusal(task, z, w / scaled.states))
+            return complex(z), w
+    return None
 
 
 def _nearest_unreached(A: FloatArray, B: FloatArray, z: complex) -> tuple[complex, float, ComplexArray]:
@@ -81,17 +125,24 @@ def _smallest_singular_value(A: FloatArray, B: FloatArray, z: complex) -> tuple[
 
 
 def _refusal(task: int, eigenvalue: complex, direction: ComplexArray) -> str:
-    direction = direction.conj() / direction[np.abs(direction).argmax()].conj()  # the largest share is 1
-    named = [state for state in np.argsort(-np.abs(direction)) if abs(direction[state]) > MIN_NAMED_SHARE]
-    shares = " + ".join(f"{_number(direction[state])} x[{state}]" for state in sorted(named[:MAX_NAMED_STATES]))
     return (
         f"task {task} cannot be stabilised by any gain: no input reaches its mode with eigenvalue "
-        f"{_number(eigenvalue)} (absolute value {abs(eigenvalue):.6g} >= 1), in which the states enter as {shares}"
-        f"{' + ...' if len(named) > MAX_NAMED_STATES else ''}; leave this mode out of the states (a constant load "
+        f"{_number(eigenvalue)} (absolute value {abs(eigenvalue):.6g} >= 1), in which the states enter as "
+        f"{_combination(direction.conj())}; leave this mode out of the states (a constant load "
         "shifts the operating point), give it an input in B, or leave out the task"
     )
 
 
+def _combination(shares: ComplexArray) -> str:
+    """The largest shares of the states, the largest of all as 1."""
+    shares = shares / shares[np.abs(shares).argmax()]
+    named = [state for state in np.argsort(-np.abs(shares)) if abs(shares[state]) > MIN_NAMED_SHARE]
+    listed = " + ".join(f"{_number(shares[state])} x[{state}]" for state in sorted(named[:MAX_NAMED_STATES]))
+    return f"{listed}{' + ...' if len(named) > MAX_NAMED_STATES else ''}"
+
+
 def _number(value: complex) -> str:
-    """Few digits, and no imaginary part where it is rounding."""
-    return f"{value.real:.4g}" if abs(value.imag) <= 1e-9 * abs(value) else f"({value:.4g})"
+    """Few digits, and no real or imaginary part where it is rounding."""
+    if abs(value.imag) <= 1e-9 * abs(value):
+        return f"{value.real:.4g}"
+    return f"{value.imag:.4g}j" if abs(value.real) <= 1e-9 * abs(value) else f"({value:.4g})"
