@@ -100,14 +100,24 @@ def rollout_cost(
     tasks: LQRTasks, task: int, K: Array, length: int, counter_1: int, counter_2: int, address: Address
 ) -> float:
     """One rollout in the task's own coordinates, with the noise of the compiled one."""
-    A, B, Q, R, d = tasks.A[task], tasks.B[task], tasks.Q[task], tasks.R[task], tasks.state_dim
-    noise = normals((length + 1) * d, counter_1, counter_2, address).reshape(length + 1, d)
-    state_map = simulation_tasks(tasks).state_map[task]
-    np.testing.assert_allclose(state_map @ state_map.T, tasks.Psi[task], atol=1e-13)
-    x, cost = np.linalg.cholesky(tasks.Sigma0[task]) @ noise[0], 0.0
-    for w in noise[1:] @ state_map.T:
-        x = (A - B @ K) @ x + w
-        cost += x @ Q @ x + (K @ x) @ R @ (K @ x)
+    A, B, Q, R, S = (getattr(tasks, name)[task] for name in ("A", "B", "Q", "R", "S"))
+    d = tasks.state_dim
+    simulated = simulation_tasks(tasks)
+    initial, factor = simulated.state_map[task] @ simulated.start[task, :d].T, simulated.state_map[task]
+    if simulated.noise_map is None:
+        passed, rank = d, d
+    else:  # whole blocks for the initial state, and step 0 passed over
+        factor = factor @ simulated.noise_map[task].T
+        rank = factor.shape[1]
+        passed = -(-d // 4) * 4 + rank
+    np.testing.assert_allclose(factor @ factor.T, tasks.Psi[task], atol=1e-13 * max(1.0, np.abs(tasks.Psi).max()))
+    np.testing.assert_allclose(initial @ initial.T, tasks.Sigma0[task], atol=1e-13 * np.abs(tasks.Sigma0).max())
+    noise = normals(passed + length * rank, counter_1, counter_2, address)
+    x, cost = initial @ noise[:d], 0.0
+    for z in noise[passed:].reshape(length, rank):
+        x = (A - B @ K) @ x + factor @ z
+        u = -K @ x
+        cost += x @ Q @ x + 2.0 * x @ S @ u + u @ R @ u
     return cost / length
 
 

@@ -240,11 +240,16 @@ def _symmetric(name: str, array: FloatArray) -> FloatArray:
     return np.ascontiguousarray(0.5 * (array + array.mT))
 
 
-def _require_definite(name: str, array: FloatArray) -> None:
-    scaled = _scaled_eigenvalues(array)
+def definite(matrices: FloatArray) -> NDArray[np.bool_]:
+    """True for each symmetric matrix (n, d, d) that is positive definite beyond rounding, in any units, shape (n,)."""
+    scaled = _scaled_eigenvalues(matrices)
     # Below this an eigenvalue is zero up to rounding, and the matrix singular.
-    threshold = len(array[0]) * np.finfo(np.float64).eps * np.abs(scaled).max(axis=1)
-    for task in np.flatnonzero(scaled[:, 0] <= threshold):
+    threshold = len(matrices[0]) * np.finfo(np.float64).eps * np.abs(scaled).max(axis=1)
+    return np.asarray(scaled[:, 0] > threshold)
+
+
+def _require_definite(name: str, array: FloatArray) -> None:
+    for task in np.flatnonzero(~definite(array)):
         raise TasksError(
             f"task {task}: {name} is not positive definite: its smallest eigenvalue is {_smallest(array[task])}; "
             f"add a multiple of the identity or correct {name}"

@@ -11,7 +11,7 @@ from metalqr.config.algorithm import Precision
 from metalqr.lqr import LQRTasks
 from metalqr.lqr.stability import count_unstable
 from metalqr.simulation.simd import jury, kernel
-from metalqr.simulation.simd.coordinates import simulation_tasks
+from metalqr.simulation.simd.coordinates import gain_shift, numbers_of_rollout, simulation_tasks
 from metalqr.simulation.simulator import Array, CompiledSimulator, Tasks, WeightedDirections
 from metalqr.simulation.streams import Purpose, Stream, require_addressable
 
@@ -22,8 +22,8 @@ _DISTRIBUTIONS = {"sphere": kernel.SPHERE, "gaussian": kernel.NORMAL}
 class LQRSimulator(CompiledSimulator):
     r"""Compiled rollouts of linear quadratic tasks.
 
-    .. math:: \tilde J^{(\ell)}(K) = \frac1\ell \sum_{l=1}^{\ell} x_l^\top (Q + K^\top R K) x_l,\qquad
-              x_{l+1} = (A - BK) x_l + w_l,\quad x_0 \sim N(0, \Sigma_0),\quad w_l \sim N(0, \Psi)
+    .. math:: \tilde J^{(\ell)}(K) = \frac1\ell \sum_{l=1}^{\ell} x_l^\top (Q + K^\top R K - S K - K^\top S^\top) x_l,
+              \qquad x_{l+1} = (A - BK) x_l + w_l,\quad x_0 \sim N(0, \Sigma_0),\quad w_l \sim N(0, \Psi)
 
     as in Algorithms 1 and 2. The expectation of a cost is :func:`metalqr.lqr.finite_horizon_cost`. It exists for every
     gain; where the closed loop is so unstable that the cost overflows, it is infinite or not a number.
@@ -53,7 +53,7 @@ class LQRSimulator(CompiledSimulator):
     def __init__(self, tasks: LQRTasks, precision: str = "float64") -> None:
         if precision not in get_args(Precision):
             raise ValueError(f"precision: {precision!r} is not {' or '.join(get_args(Precision))}")
-        self._tasks, self._precision = tasks, precision
+        self._tasks, self._simulated, self._shift = tasks, simulation_tasks(tasks, precision), gain_shift(tasks)
         self.count, self.state_dim, self.action_dim = tasks.count, tasks.state_dim, tasks.action_dim
         self.simulated_steps = 0
         # What has been checked: a run asks for the same in every iteration, and its rollouts may be short.
@@ -72,13 +72,12 @@ class LQRSimulator(CompiledSimulator):
     ) -> Array:
         """As :meth:`metalqr.simulation.simulator.Simulator.costs`; by default of every task once, in order."""
         task_of_slot = self._task_of_slot(tasks)
-        checked = self._gains(gains, len(task_of_slot), whole_number("length", length))
+        checked = self._gains(gains, task_of_slot, whole_number("length", length))
         slots, policies, action_dim, state_dim = checked.shape
         if policies % whole_number("sharing", sharing):
             raise ValueError(f"sharing: {policies} gains cannot share noise in groups of {sharing}")
         members = checked.reshape(slots, sharing, policies // sharing, action_dim, state_dim)
-        simulated = simulation_tasks(self._tasks, self._precision)
-        found = kernel.costs(simulated, task_of_slot, members, int(length), stream.address(purpose))
+        found = kernel.costs(self._simulated, task_of_slot, members, int(length), stream.address(purpose))
         return found.reshape(slots, policies)
 
     def count_unstable(self, gains: Array, tasks: Tasks) -> int:
@@ -104,7 +103,7 @@ class LQRSimulator(CompiledSimulator):
         """
         task_of_slot, steps = self._task_of_slot(tasks), whole_number("length", length)
         count = whole_number("perturbations", directions.perturbations)
-        checked = self._gains(gains, len(task_of_slot), steps, count * len(directions.signs))
+        checked = self._gains(gains, task_of_slot, steps, count * len(directions.signs))
         slots, policies, *shape = checked.shape
         if isinstance(directions.drawn, str):
             given, distribution = np.empty((1, 0, 0, *shape)), _DISTRIBUTIONS[directions.drawn]
@@ -126,8 +125,7 @@ class LQRSimulator(CompiledSimulator):
             stream.address(Purpose.INNER_ROLLOUT),
         )
         first = np.arange(slots) * policies if first_policy is None else first_policy
-        simulated = simulation_tasks(self._tasks, self._precision)
-        return kernel.smoothed_gradients(simulated, task_of_slot, checked, given, first, settings)
+        return kernel.smoothed_gradients(self._simulated, task_of_slot, checked, given, first, settings)
 
     # The compiled code checks nothing: wrong shapes would read out of bounds.
 
@@ -149,9 +147,12 @@ class LQRSimulator(CompiledSimulator):
             self._known_tasks = tasks, checked
         return checked
 
-    def _gains(self, K: ArrayLike, slots: int, length: int, perturbations: int = 1) -> Array:
-        """Check the gains (slots, P, k, d) and the sizes; only then copy them into one piece, and count the steps."""
-        gains, action_dim, state_dim = real_array("K", K), self.action_dim, self.state_dim
+    def _gains(self, K: ArrayLike, task_of_slot: Tasks, length: int, perturbations: int = 1) -> Array:
+        """Check the gains (slots, P, k, d) and the sizes; only then copy them into one piece, and count the steps.
+
+        Those of a task with a cross term become those of the simulated task, which has none.
+        """
+        gains, action_dim, state_dim, slots = real_array("K", K), self.action_dim, self.state_dim, len(task_of_slot)
         if gains.ndim != 4 or (gains.shape[0], *gains.shape[2:]) != (slots, action_dim, state_dim):
             raise ValueError(
                 f"K has shape {gains.shape}, expected ({slots}, M, {action_dim}, {state_dim}): M gains for each task"
@@ -159,10 +160,12 @@ class LQRSimulator(CompiledSimulator):
         policies = slots * gains.shape[1]
         size = policies, length, perturbations
         if size not in self._known_sizes:
-            numbers = max((length + 1) * state_dim, action_dim * state_dim)
+            numbers = max(numbers_of_rollout(self._simulated, length), action_dim * state_dim)
             require_addressable(policies, numbers, perturbations)
             self._known_sizes.add(size)
         self.simulated_steps += policies * perturbations * length
+        if self._shift is not None:
+            gains = gains - self._shift[task_of_slot, np.newaxis]
         # The one type that is compiled.
         return gains if gains.flags.carray else np.require(gains, requirements=["C", "ALIGNED", "WRITEABLE"])
 

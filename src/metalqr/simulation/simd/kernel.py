@@ -305,26 +305,27 @@ def _job(number, count, groups):
 
 
 def _specialised(
-    code_for: Callable[[tuple[tuple[int, ...], ...] | None, Any], Callable[..., Any]],
+    code_for: Callable[[tuple[tuple[int, ...], ...] | None, Any, bool], Callable[..., Any]],
 ) -> Callable[..., NDArray[np.float64]]:
-    """Compile a function of (simulated, task_of_slot, gains, ...) for each precision, and for each small shape."""
+    """Compile a function of (simulated, task_of_slot, gains, ...) for each precision, small shape and kind of noise."""
     code_of_shape = functools.cache(code_for)
 
     @functools.cache
-    def code(state_dim, action_dim, precision):
+    def code(state_dim, action_dim, precision, mapped):
         lengths = (state_dim, action_dim, action_dim * state_dim, state_dim**2)
-        small = max(state_dim, action_dim) <= _MAX_DIM_IN_REGISTERS
-        return code_of_shape(tuple((0,) * length for length in lengths) if small else None, precision)
+        small = max(state_dim, action_dim) <= _MAX_DIM_IN_REGISTERS and not mapped
+        return code_of_shape(tuple((0,) * length for length in lengths) if small else None, precision, mapped)
 
     def call(simulated, task_of_slot, gains, *rest):
         action_dim, state_dim = gains.shape[-2:]
-        return code(state_dim, action_dim, simulated.transition.dtype)(simulated, task_of_slot, gains, *rest)
+        mapped = simulated.noise_map is not None
+        return code(state_dim, action_dim, simulated.transition.dtype, mapped)(simulated, task_of_slot, gains, *rest)
 
     return call
 
 
 @_specialised
-def costs(shape, precision):
+def costs(shape, precision, mapped):
     """Cost of a rollout of every gain, shape (slots, members, count), for gains (slots, members, count, k, d).
 
     Members share their noise.
@@ -347,7 +348,7 @@ def costs(shape, precision):
 
 
 @_specialised
-def smoothed_gradients(shape, precision):
+def smoothed_gradients(shape, precision, mapped):
     """Estimate of the gradient at every gain, for gains (slots, count, k, d) and :class:`Settings`.
 
     ``first_policy`` is counter 2 of the first policy of each slot. Directions (n, count, M, k, d) that are given are in

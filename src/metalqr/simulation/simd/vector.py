@@ -114,17 +114,86 @@ def _act(simulated, task, gains, gain_row, states, now, actions, action_row, cos
 
 
 @inlined
-def _noise_steps(state_dim):
+def _steps_of(rank, state_dim):
     """Number of steps whose noise is made at a time, so that no number is left over."""
-    least = BLOCK // math.gcd(BLOCK, state_dim)
+    least = BLOCK // math.gcd(BLOCK, rank)
     return least * max(1, _NOISE_ROWS // (least * state_dim))
 
 
 @inlined
-def _fill_noise(noise, first_step, steps, state_dim, start, address):
+def _fill_normals_of(noise, first_step, steps, state_dim, start, address):
     """The numbers of a rollout are consecutive: d for the initial state, then d for every step."""
     blocks = (steps * state_dim + BLOCK - 1) // BLOCK
     fill_normals(noise, blocks, first_step * state_dim // BLOCK, start, address)
+
+
+def _by_noise(normal, mapped):
+    """One of two compiled functions, by whether the noise of the tasks, the first argument, is mapped."""
+
+    def chosen(*arguments):
+        pass
+
+    @overload(chosen, jit_options={"forceinline": True}, strict=False)
+    def _choose(*arguments):
+        tasks = arguments[0]
+        is_mapped = not isinstance(tasks.types[tasks.fields.index("noise_map")], types.NoneType)
+        return (mapped if is_mapped else normal).py_func
+
+    return chosen
+
+
+@inlined
+def _noise_steps_normal(simulated):
+    return _steps_of(simulated.state_cost.shape[1], simulated.state_cost.shape[1])
+
+
+@inlined
+def _noise_steps_mapped(simulated):
+    return _steps_of(simulated.noise_map.shape[1], simulated.state_cost.shape[1])
+
+
+@inlined
+def _drawn_rows_normal(simulated):
+    return 0
+
+
+@inlined
+def _drawn_rows_mapped(simulated):
+    rank, state_dim = simulated.noise_map.shape[1], simulated.state_cost.shape[1]
+    return max(_noise_steps_mapped(simulated) * rank, state_dim) + BLOCK
+
+
+@inlined
+def _fill_noise_normal(simulated, task, noise, drawn, first_step, steps, start, address):
+    _fill_normals_of(noise, first_step, steps, simulated.state_cost.shape[1], start, address)
+
+
+@inlined
+def _fill_noise_mapped(simulated, task, noise, drawn, first_step, steps, start, address):
+    rank, state_dim = simulated.noise_map.shape[1], simulated.state_cost.shape[1]
+    of_start = (state_dim + BLOCK - 1) // BLOCK
+    fill_normals(drawn, (steps * rank + BLOCK - 1) // BLOCK, of_start + first_step * rank // BLOCK, start, address)
+    for step in range(steps):
+        row = 0
+        for tile in literal_unroll(TILES):
+            while row + len(tile) <= state_dim:
+                offset = task * rank * state_dim + row
+                sums = zeros(noise, tile)
+                sums = _shared_times_own(simulated.noise_map, offset, state_dim, rank, drawn, step * rank, sums)
+                store_rows(noise, step * state_dim + row, sums)
+                row += len(tile)
+    if first_step == 0:
+        fill_normals(drawn, of_start, 0, start, address)
+        _copy(drawn, 0, noise, 0, state_dim)
+
+
+# Number of steps whose noise is made at a time.
+_noise_steps = _by_noise(_noise_steps_normal, _noise_steps_mapped)
+# Rows for normals that are no noise yet.
+_drawn_rows = _by_noise(_drawn_rows_normal, _drawn_rows_mapped)
+# Write the noise of some steps, d rows for each. Where it is mapped, the normals of a rollout are whole blocks for the
+# initial state, then as many for every step, from step 0 on, as the noise has rank; those of step 0 are not used.
+_fill_noise = _by_noise(_fill_noise_normal, _fill_noise_mapped)
 
 
 def simulate(shape, simulated, task, gains, length, start, address, work, costs):
@@ -148,14 +217,14 @@ def _simulate_generate(shape, simulated, task, gains, length, start, address, wo
 @numba.njit
 def _simulate_in_memory(simulated, task, gains, length, start, address, work, costs):
     simulated, gains, address, costs = unowned((simulated, gains, address, costs))
-    noise, states, actions = unowned(work)
+    noise, states, actions, drawn_rows = unowned(work)
     state_dim, action_dim = simulated.state_cost.shape[1], simulated.action_cost.shape[1]
-    batch = _noise_steps(state_dim)
+    batch = _noise_steps(simulated)
     zero = splat(noise, 0.0)
     clear(costs, 0, len(costs))
     for first in range(0, length + 1, batch):
         steps = min(batch, length + 1 - first)
-        _fill_noise(noise, first, steps, state_dim, start, address)
+        _fill_noise(simulated, task, noise, drawn_rows, first, steps, start, address)
         for member in range(len(costs)):
             # The states before and after a step change places.
             now = (2 * member + first % 2) * state_dim
@@ -186,15 +255,15 @@ def _simulate_in_memory(simulated, task, gains, length, start, address, work, co
 def _simulate_in_registers(shape, simulated, task, gains, length, start, address, work, costs):
     # With A - BK and the cost Q + K'RK of each lane a step needs neither the action nor its cost.
     state_like, action_like, gain_like, square_like = shape
-    noise, states, _ = work
+    noise, states, _, _ = work
     state_dim = len(state_like)
     transition = task * (len(square_like) + len(gain_like))
     zero = zeros(noise, state_like)
-    batch = _noise_steps(state_dim)
+    batch = _steps_of(state_dim, state_dim)
     clear(costs, 0, len(costs))
     for first in range(0, length + 1, batch):
         steps = min(batch, length + 1 - first)
-        _fill_noise(noise, first, steps, state_dim, start, address)
+        _fill_normals_of(noise, first, steps, state_dim, start, address)
         for member in range(len(costs)):
             gain = load_rows(gains, member * len(gain_like), gain_like)
             closed_loop = multiplied(
@@ -225,11 +294,12 @@ def _simulate_in_registers(shape, simulated, task, gains, length, start, address
 
 @inlined
 def simulation_work(simulated, members):
-    """Rows for the noise of a batch of steps, in whole blocks, and for two states and an action of each member."""
+    """Rows for the noise of some steps, in whole blocks, two states and an action of each member, normals to map."""
     state_dim, action_dim = simulated.state_cost.shape[1], simulated.action_cost.shape[1]
     like = simulated.transition
     return (
-        work_rows(_noise_steps(state_dim) * state_dim + BLOCK, like),
+        work_rows(_noise_steps(simulated) * state_dim + BLOCK, like),
         work_rows(2 * members * state_dim, like),
         work_rows(members * action_dim, like),
+        work_rows(_drawn_rows(simulated), like),
     )
