@@ -10,7 +10,7 @@ from metalqr import optimal, training
 from metalqr.config.algorithm import MetaSettings
 from metalqr.lqr import LQRTasks
 from metalqr.objectives.meta import adapted_gains, gradient, is_maml_stabilising, objective
-from metalqr.results.runs import Status, cost_difference_ratio
+from metalqr.results.runs import Status, cost_difference_ratio, cost_gap
 from metalqr.training.observers import Observer
 
 __all__ = ["History", "Status", "adapted_gains", "gradient", "is_maml_stabilising", "objective", "train"]
@@ -30,14 +30,22 @@ class History(training.History):
 
     @property
     def ratio(self) -> NDArray[np.float64]:
-        r""":math:`\sum_i (J_i(K_n) - J_i^*) / \sum_i J_i^*`, the quantity of Figure 1, shape (n + 1,)."""
-        return cost_difference_ratio(self.cost, self.optimal_cost)
+        r""":math:`\sum_i (J_i(K_n) - J_i^*) / \sum_i J_i^*`, the quantity of Figure 1, shape (n + 1,).
+
+        NaN where :math:`\sum_i J_i^*` is zero up to rounding; :attr:`gap` remains.
+        """
+        return cost_difference_ratio(self.cost, self.optimal_cost, self.cost[0])
+
+    @property
+    def gap(self) -> NDArray[np.float64]:
+        r""":math:`\sum_i (J_i(K_n) - J_i^*)`, shape (n + 1,)."""
+        return cost_gap(self.cost, self.optimal_cost)
 
     @property
     def ratio_average(self) -> float | None:
         """The same of the mean of the last gains; None without ``average_last``."""
         cost = self.cost_average
-        return None if cost is None else float(cost_difference_ratio(cost, self.optimal_cost))
+        return None if cost is None else float(cost_difference_ratio(cost, self.optimal_cost, self.cost[0]))
 
 
 def train(

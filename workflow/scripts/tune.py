@@ -7,17 +7,18 @@ import logging
 from metalqr import MetaSettings
 from metalqr.config.tuning import TUNE, grid, stated
 from metalqr.results import load_optima, load_problem, save
+from metalqr.results.runs import ratio_or_gap
 from metalqr.training.tuning import tune
 
 case = snakemake.wildcards.case
 tasks, K0 = load_problem(snakemake.input.tasks, case)
 optima = load_optima(snakemake.input.optima, case, tasks)
-J_star, J_shared = optima["J_star"].values, optima["J_shared"].values
+J_star, J0, J_shared = (optima[name].values for name in ("J_star", "J0", "J_shared"))
 given = dict(snakemake.params.settings)
 block = given.pop(TUNE)
 candidates = grid(block)
 settings = [MetaSettings(**given, **values) for values in candidates]
-target_ratio = block["target"] * (J_shared.sum() / J_star.sum() - 1.0)
+target_ratio = block["target"] * float(ratio_or_gap(J_shared, J_star, J0))
 found = tune(tasks, K0, settings, block["seeds"], J_star, target_ratio)
 log = logging.getLogger("tune")
 for values, steps, ratios in zip(candidates, found.steps_to_target, found.final_ratio, strict=True):

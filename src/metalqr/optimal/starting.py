@@ -30,7 +30,7 @@ class StartingGain:
     r"""A gain K (k, d), with its excess cost over the optimum of every task.
 
     ``excess`` is :math:`J_i(K) / J_i^* - 1`, shape (I,), and ``ratio`` the average cost difference ratio of a run's
-    first iteration, :math:`\sum_i (J_i(K) - J_i^*) / \sum_i J_i^*`.
+    first iteration, :math:`\sum_i (J_i(K) - J_i^*) / \sum_i J_i^*`, or the gap alone where no optimum costs anything.
     """
 
     K: FloatArray
@@ -98,8 +98,11 @@ def _directions(tasks: LQRTasks, centre: FloatArray) -> Iterator[FloatArray]:
 def _starting_gains(tasks: LQRTasks, gains: FloatArray, best: FloatArray) -> list[StartingGain]:
     """Gains (n, k, d) with their excess, infinite where they do not stabilise a task."""
     costs = cost(tiled(tasks, len(gains)), np.repeat(gains, tasks.count, axis=0)).reshape(len(gains), -1)
-    ratios = (costs - best).sum(axis=1) / best.sum()
-    return [StartingGain(*each) for each in zip(gains, costs / best - 1.0, ratios.tolist(), strict=True)]
+    # A task whose optimum costs nothing has an infinite excess, unless the gain costs nothing either.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        excess = np.where(costs == best, 0.0, costs / best - 1.0)
+    ratios = (costs - best).sum(axis=1) / (best.sum() or 1.0)
+    return [StartingGain(*each) for each in zip(gains, excess, ratios.tolist(), strict=True)]
 
 
 def _rounded(tasks: LQRTasks, found: StartingGain, best: FloatArray) -> StartingGain:

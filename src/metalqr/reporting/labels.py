@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 
 from metalqr.config.algorithm import setting_declaration
 from metalqr.config.settings import Declaration
+from metalqr.reporting.summaries import is_gap
 
 if TYPE_CHECKING:
     import xarray as xr
+
+#: After the label of a case whose optima cost nothing.
+GAP = " (absolute gap)"
 
 
 def declared(axis: str) -> Declaration:
@@ -29,9 +33,11 @@ def case_labels(cases: Mapping[str, xr.Dataset]) -> dict[str, str]:
 
     If every name only repeats the dimensions, as the paper's d1k1, d2k2 and d20k10 do, they are labelled as in the
     paper, ``state dim: 2, action dim: 2``. Otherwise the name comes first, ``slow: d = 2, k = 2``: cases may share
-    their dimensions.
+    their dimensions. A case that has no ratio says what is shown.
     """
     sizes = {name: (case.attrs["state_dim"], case.attrs["action_dim"]) for name, case in cases.items()}
     if all(name == f"d{d}k{k}" for name, (d, k) in sizes.items()):
-        return {name: dimensions(case) for name, case in cases.items()}
-    return {name: f"{name}: d = {d}, k = {k}" for name, (d, k) in sizes.items()}
+        labels = {name: dimensions(case) for name, case in cases.items()}
+    else:
+        labels = {name: f"{name}: d = {d}, k = {k}" for name, (d, k) in sizes.items()}
+    return {name: f"{label}{GAP if is_gap(cases[name]) else ''}" for name, label in labels.items()}

@@ -1,7 +1,8 @@
 """Summaries of the runs of one case: the quantities that the figures and the tables share.
 
 A *case* is one group of an experiment's :class:`xarray.DataTree`. Its ``ratio`` has the dimensions of the swept
-settings (none, one or several), then ``seed`` and ``iteration``, and is NaN after the end of a run.
+settings (none, one or several), then ``seed`` and ``iteration``, and is NaN after the end of a run. Where the optima
+cost nothing there is no ratio: :func:`cases` then puts the absolute gap in its place, which :func:`is_gap` tells.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     import xarray as xr
+
+
+_IS_GAP = "ratio_is_gap"
 
 
 class DatasetError(ValueError):
@@ -25,7 +29,28 @@ def cases(dataset: xr.DataTree, axes: int | None = None) -> dict[str, xr.Dataset
         if axes is not None and len(swept := swept_settings(case)) != axes:
             shown = f"{len(swept)} settings ({', '.join(swept) or 'none'})"
             raise DatasetError(f"case {name!r} sweeps {shown}, but this figure draws cases that sweep {axes}")
-    return found
+    return {name: _with_gap(case) for name, case in found.items()}
+
+
+def is_gap(case: xr.Dataset) -> bool:
+    r"""True if ``ratio`` is :math:`\sum_i (J_i(K_n) - J_i^*)` itself, as some :math:`\sum_i J_i^*` is zero."""
+    return bool(case.attrs.get(_IS_GAP, False))
+
+
+def _with_gap(case: xr.Dataset) -> xr.Dataset:
+    """The case with the gap in place of the ratio, if a run has none at its initial gain."""
+    if not case["ratio"].isel(iteration=0).isnull().any():
+        return case
+    optimal = case["J_star"]
+
+    def gap(cost: xr.DataArray) -> xr.DataArray:
+        # Only the tasks that there are: cases whose tasks differ in number are padded.
+        return (cost - optimal).where(optimal.notnull(), 0.0).sum("task", skipna=False)
+
+    parts = {"ratio": gap(case["cost"]).transpose(*case["ratio"].dims)}
+    if "ratio_average" in case:
+        parts["ratio_average"] = gap(case["cost_average"]).transpose(*case["ratio_average"].dims)
+    return case.assign(parts).assign_attrs({_IS_GAP: True})
 
 
 def swept_settings(case: xr.Dataset) -> tuple[str, ...]:
@@ -45,9 +70,11 @@ def floor_ratio(case: xr.Dataset) -> float:
 
     .. math:: \frac{\sum_i (J_i(K_\text{shared}) - J_i^*)}{\sum_i J_i^*}
 
-    No policy gain that is the same for all tasks has a smaller ratio when the task distribution is uniform.
+    It is the gap alone where :func:`is_gap`. No policy gain that is the same for all tasks has a smaller ratio when the
+    task distribution is uniform.
     """
-    return float((case["J_shared"] - case["J_star"]).sum() / case["J_star"].sum())
+    gap = (case["J_shared"] - case["J_star"]).sum()
+    return float(gap if is_gap(case) else gap / case["J_star"].sum())
 
 
 def last_iteration(case: xr.Dataset) -> xr.DataArray:

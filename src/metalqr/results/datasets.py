@@ -169,15 +169,16 @@ class _Grid:
 
     def fill(self, index: tuple[int, ...], run: xr.Dataset, tuning: Mapping[str, float]) -> None:
         """Enter a run at its place, with what is known of its tuning."""
-        J_star = self._exact[run.attrs["case"]]["J_star"].values
+        J_star, J0 = (self._exact[run.attrs["case"]][name].values for name in ("J_star", "J0"))
         values: dict[str, Any] = {
             name: run[name].values if name in run else run.attrs[name]
             for name in self._parts
             if name in run or name in run.attrs
         }
-        values |= {**tuning, "ratio": cost_difference_ratio(run["cost"].values, J_star), "K_last": run["K"].values[-1]}
+        ratio = cost_difference_ratio(run["cost"].values, J_star, J0)
+        values |= {**tuning, "ratio": ratio, "K_last": run["K"].values[-1]}
         if "cost_average" in values:
-            values["ratio_average"] = cost_difference_ratio(values["cost_average"], J_star)
+            values["ratio_average"] = cost_difference_ratio(values["cost_average"], J_star, J0)
         for name in values.keys() & {"K_last", "K_average"}:
             if "task" in self._parts[name].dims:
                 values[name] = np.broadcast_to(values[name], (run.sizes["task"], *values[name].shape[-2:]))

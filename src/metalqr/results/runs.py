@@ -26,6 +26,8 @@ class Status(enum.StrEnum):
     """An observer stopped it before its end; it can be resumed."""
 
 
+#: Sum of optimal costs, as a part of that of the initial gain, that is rounding.
+ZERO_COST = 1e-14
 #: The status of a run that has a file; a saved state keeps the others.
 ENDED = tuple(status for status in Status if status is not Status.INTERRUPTED)
 
@@ -84,6 +86,32 @@ def load_run(path: PathLike, case: str | None = None, settings: Mapping[str, Any
     return load(path, RUNS, case, settings=settings)
 
 
-def cost_difference_ratio(cost: NDArray[np.float64], optimal_cost: NDArray[np.float64]) -> NDArray[np.float64]:
-    r""":math:`\sum_i (J_i(K) - J_i^*) / \sum_i J_i^*`, the quantity of Figure 1, of costs (..., I)."""
+def has_ratio(optimal_cost: NDArray[np.float64], initial_cost: NDArray[np.float64]) -> bool:
+    r"""False if :math:`\sum_i J_i^*` is zero up to the rounding of the costs of the initial gain, shape (I,) each."""
+    return bool(optimal_cost.sum() > ZERO_COST * initial_cost.sum())
+
+
+def cost_difference_ratio(
+    cost: NDArray[np.float64], optimal_cost: NDArray[np.float64], initial_cost: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    r""":math:`\sum_i (J_i(K) - J_i^*) / \sum_i J_i^*`, the quantity of Figure 1, of costs (..., I).
+
+    NaN without :func:`has_ratio`: of tasks whose optima cost nothing there is :func:`cost_gap` alone.
+    """
+    if not has_ratio(optimal_cost, initial_cost):
+        return np.full(cost.shape[:-1], np.nan)
     return np.asarray(cost.sum(axis=-1) / optimal_cost.sum() - 1.0)
+
+
+def cost_gap(cost: NDArray[np.float64], optimal_cost: NDArray[np.float64]) -> NDArray[np.float64]:
+    r""":math:`\sum_i (J_i(K) - J_i^*)` of costs (..., I)."""
+    return np.asarray((cost - optimal_cost).sum(axis=-1))
+
+
+def ratio_or_gap(
+    cost: NDArray[np.float64], optimal_cost: NDArray[np.float64], initial_cost: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """:func:`cost_difference_ratio` where there is one, otherwise :func:`cost_gap`."""
+    if has_ratio(optimal_cost, initial_cost):
+        return cost_difference_ratio(cost, optimal_cost, initial_cost)
+    return cost_gap(cost, optimal_cost)

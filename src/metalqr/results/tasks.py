@@ -19,17 +19,21 @@ _MATRICES = {
     "Sigma0": Variable(("task", "state", "state_2"), "covariance of the initial state"),
     "p": Variable(("task",), "probability of the task", "1"),
 }
+#: Of tasks that have some.
+_CROSS_TERMS = {"S": Variable(("task", "state", "action"), "weight of the products of states and inputs")}
 TASKS = Layout(
     "tasks",
     "Linear quadratic regulator tasks",
     {**_MATRICES, "K0": Variable(("action", "state"), "initial gain")},
     OF_CASE,
+    optional=_CROSS_TERMS,
 )
 
 
 def save_tasks(path: PathLike, tasks: LQRTasks, K0: ArrayLike, settings: Mapping[str, Any], *, case: str) -> None:
     """Write the tasks and the initial gain K0 (k, d), with the settings that they were made from."""
-    arrays = {name: getattr(tasks, name) for name in _MATRICES} | {"K0": np.asarray(K0)}
+    names = [*_MATRICES, *(_CROSS_TERMS if tasks.has_cross_terms else ())]
+    arrays = {name: getattr(tasks, name) for name in names} | {"K0": np.asarray(K0)}
     save(path, dataset_of(TASKS, arrays, case=case, settings=settings))
 
 
@@ -37,7 +41,8 @@ def load_problem(path: PathLike, case: str | None = None) -> tuple[LQRTasks, Flo
     """Read the tasks and the initial gain K0 (k, d)."""
     dataset = load(path, TASKS, case)
     try:
-        return LQRTasks(**{name: dataset[name].values for name in _MATRICES}), dataset["K0"].values
+        names = [name for name in (*_MATRICES, *_CROSS_TERMS) if name in dataset]
+        return LQRTasks(**{name: dataset[name].values for name in names}), dataset["K0"].values
     except ValueError as error:
         raise unusable(path, "tasks", f"it holds impossible tasks ({error})") from error
 

@@ -36,6 +36,12 @@ class Given(Family):
         Sigma0: Matrices | None = setting(
             None, label="initial covariances", symbol=r"\Sigma_0", about="a matrix for each task; by default, Psi"
         )
+        S: Matrices | None = setting(
+            None,
+            label="cross terms",
+            symbol="S_i",
+            about="a matrix for each task, in the cost 2xᵀSu; by default, zero",
+        )
         p: Shares | None = setting(
             None, label="probabilities", symbol="p_i", about="a positive probability for each task; by default, uniform"
         )
@@ -45,6 +51,7 @@ class Given(Family):
         square = ((state_dim, state_dim), "state_dim x state_dim")
         shapes = dict.fromkeys(("A", "Q", "Psi", "Sigma0"), square) | {
             "B": ((state_dim, action_dim), "state_dim x action_dim"),
+            "S": ((state_dim, action_dim), "state_dim x action_dim"),
             "R": ((action_dim, action_dim), "action_dim x action_dim"),
         }
         for name in type(self).Settings.names():

@@ -62,7 +62,7 @@ class SavedState:
         code: Mapping[str, str],
     ) -> None:
         self.path = Path(path)
-        matrices = ("A", "B", "Q", "R", "Psi", "Sigma0", "p")
+        matrices = ("A", "B", "Q", "R", "Psi", "Sigma0", "p", *(("S",) if tasks.has_cross_terms else ()))
         self._run = {
             "settings": json.dumps(settings.changed()),
             "seed": seed,

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from metalqr.config.algorithm import MetaSettings
 from metalqr.lqr import LQRTasks
 from metalqr.results.files import dataset_of
-from metalqr.results.runs import Status, cost_difference_ratio
+from metalqr.results.runs import Status, ratio_or_gap
 from metalqr.results.tuned import TUNED
 from metalqr.training.loop import train
 
@@ -83,7 +83,7 @@ def tune(
     optimal_cost: NDArray[np.float64],
     target_ratio: float,
 ) -> Tuning:
-    r"""Train with every candidate on every seed, and score the runs by their exact ratio.
+    r"""Train with every candidate on every seed, and score the runs by their exact ratio, or gap if there is no ratio.
 
     Parameters
     ----------
@@ -95,7 +95,8 @@ def tune(
     optimal_cost : ndarray, shape (I,)
         The costs :math:`J_i^*` of the optimal gains.
     target_ratio : float
-        The value of :math:`\sum_i (J_i(K) - J_i^*) / \sum_i J_i^*` to reach.
+        The value of :math:`\sum_i (J_i(K) - J_i^*) / \sum_i J_i^*` to reach, or of
+        :math:`\sum_i (J_i(K) - J_i^*)` where :math:`\sum_i J_i^*` is zero up to rounding.
 
     Returns
     -------
@@ -117,7 +118,7 @@ def tune(
             spent[row, column] = history.rollout_steps[-1]
             if history.status is Status.DIVERGED:
                 continue
-            ratio = cost_difference_ratio(history.cost, optimal_cost)
+            ratio = ratio_or_gap(history.cost, optimal_cost, history.cost[0])
             final[row, column] = ratio[-1]
             steps[row, column] = np.where(ratio <= target_ratio, history.rollout_steps, np.inf).min()
     return Tuning(steps, final, spent)

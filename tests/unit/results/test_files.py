@@ -17,6 +17,7 @@ import stored
 import xarray as xr
 from bad_input import with_dataset, with_value
 from stored import COUNT, LAYOUTS, LOADERS, SETTINGS, STATE_DIM, make_history, make_tasks, save_run
+from systems import semidefinite_tasks
 
 from metalqr import results
 from metalqr.evaluation.exact_methods.dataset import METHODS, ExactDescent, exact_methods_dataset
@@ -361,3 +362,14 @@ def test_error_without_a_message_still_has_a_reason(good: dict[str, Path], monke
     monkeypatch.setattr(xr, "load_dataset", fail)
     with pytest.raises(results.StorageError, match=r"it cannot be read as netCDF \(RuntimeError\)"):
         results.load_run(good["runs"])
+
+
+def test_cross_terms_are_stored_where_there_are_some(tmp_path: Path) -> None:
+    tasks = semidefinite_tasks(1, 2, 2, 1)
+    for given in (tasks, tasks.replace(S=None)):
+        results.save_tasks(tmp_path / "tasks.nc", given, np.zeros((1, 2)), {}, case="one")
+        with xr.open_dataset(tmp_path / "tasks.nc") as stored:
+            assert ("S" in stored) == given.has_cross_terms
+        found = results.load_tasks(tmp_path / "tasks.nc", "one")
+        for name, array in vars(given).items():
+            np.testing.assert_array_equal(getattr(found, name), array)

@@ -158,7 +158,10 @@ def test_given_tasks_are_taken_as_written() -> None:
     for name, value in WRITTEN.items():
         np.testing.assert_array_equal(getattr(tasks, name), value)
     np.testing.assert_array_equal(tasks.Sigma0, tasks.Psi)
-    full = given_tasks({**WRITTEN, "Sigma0": WRITTEN["Q"], "p": [0.25, 0.75]})
+    assert not tasks.has_cross_terms
+    cross = [[[0.1], [0.2]], [[0.0], [-0.3]]]
+    full = given_tasks({**WRITTEN, "Sigma0": WRITTEN["Q"], "p": [0.25, 0.75], "S": cross})
+    np.testing.assert_array_equal(full.S, cross)
     np.testing.assert_array_equal(full.Sigma0, WRITTEN["Q"])
     np.testing.assert_array_equal(full.p, [0.25, 0.75])
 
@@ -179,8 +182,10 @@ def test_what_cannot_be_read_is_named(changes: dict[str, Any], message: str) -> 
 
 def test_given_matrices_that_fit_no_dimensions_are_named() -> None:
     given = families.get("given")
-    ragged = given(given.Settings(**{**WRITTEN, "B": [[[1.0], [0.5]], [[1.0]]], "p": [1.0]}))
+    ragged = given(given.Settings(**{**WRITTEN, "B": [[[1.0], [0.5]], [[1.0]]], "p": [1.0], "S": [[[1.0, 0.0]]] * 2}))
     assert list(ragged.problems(2, 1)) == [
         ("B[1]", "the matrix is 1 x 1, not state_dim x action_dim = 2 x 1"),
+        ("S[0]", "the matrix is 1 x 2, not state_dim x action_dim = 2 x 1"),
+        ("S[1]", "the matrix is 1 x 2, not state_dim x action_dim = 2 x 1"),
         ("p", "1 tasks, but A has 2; give one entry for each task"),
     ]

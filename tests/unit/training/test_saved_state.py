@@ -175,6 +175,7 @@ def test_a_state_comes_back_as_it_went(tmp_path: Path) -> None:
         ({"settings": SETTINGS.replace(smoothing_radius=0.06)}, "other settings, so"),
         ({"seed": 4}, "other seed, so"),
         ({"tasks": random_tasks(seed=2, count=2, state_dim=2, action_dim=1, radius=0.6)}, "other tasks, so"),
+        ({"tasks": TASKS.replace(S=np.full((2, 2, 1), 0.01))}, "other tasks, so"),
         ({"K0": np.zeros((1, 2))}, "other initial gain, so"),
         ({"code": {"kernel.py": "4567"}}, "other code, so"),
         ({"seed": 4, "code": {}}, "other seed, code, so"),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.typing import ColorType
 
 RATIO_LABEL = r"$\dfrac{\sum_i\,(J_i(K_n) - J_i^*\!)}{\sum_i\,J_i^*}$"
+GAP_LABEL = r"$\sum_i\,(J_i(K_n) - J_i^*\!)$"
 #: The paper's axis; it grows when the data need it.
 MIN_RATIO_TOP = 1.2
 
@@ -66,11 +67,18 @@ def draw_panel(axes: Axes, curves: Iterable[tuple[str, xr.Dataset]], top: float,
     return lines
 
 
+def ratio_label(cases: Iterable[xr.Dataset]) -> str:
+    """The label of an axis that cases share; a case without ratio, among others that have one, has its own label."""
+    return GAP_LABEL if all(map(summaries.is_gap, cases)) else RATIO_LABEL
+
+
 def ratio_top(case: xr.Dataset) -> float:
     """Top of an axis that holds every run that did not diverge and the start of those that did."""
     ratio = case["ratio"]
     held = ~summaries.diverged(case) | (ratio["iteration"] == ratio["iteration"][0])
     largest = float(ratio.where(np.isfinite(ratio) & held).max())
+    if summaries.is_gap(case):
+        return 1.05 * largest if largest > 0.0 else 1.0
     return 1.05 * largest if largest > MIN_RATIO_TOP else MIN_RATIO_TOP
 
 

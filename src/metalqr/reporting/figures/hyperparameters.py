@@ -179,7 +179,7 @@ def _draw_runs(axes: Axes, case: xr.Dataset, sweep: _Sweep, limits: tuple[float,
         axes.axhline(floor, color=colour, **FLOOR)
     axes.set(xlabel="iterations", xlim=curves.iteration_limits([case]))
     round_ticks(axes.xaxis, whole=True)
-    axes.set_ylabel(curves.RATIO_LABEL, fontsize=9)
+    axes.set_ylabel(curves.ratio_label([case]), fontsize=9)
     _set_ratio_axis(axes, limits)
     return lines
 

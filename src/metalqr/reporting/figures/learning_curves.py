@@ -34,6 +34,8 @@ class LearningCurves(Figure):
     thin dashed line, which the paper does not show, is the best single gain: no gain common to all tasks can have a
     smaller ratio. A run that met its tolerance keeps its last value. A run that diverged counts as infinite in the
     median, leaves the band, and is marked by a cross at its last stabilising gain, at most at the top edge.
+
+    A case whose optima cost nothing has no ratio: its label says that ``Σ(J_i(K_n) - J_i*)`` itself is shown.
     """
 
     file = "{name}"
@@ -65,12 +67,13 @@ class LearningCurves(Figure):
             lines = curves.draw_panel(axes, [(labels[name], case) for name, case in group.items()], top, floors=True)
             axes.set_xlim(curves.iteration_limits(cases.values()))
             if place % columns == 0:
-                axes.set_ylabel(curves.RATIO_LABEL, fontsize=11)
+                axes.set_ylabel(curves.ratio_label(cases.values()), fontsize=11)
             if is_small:
                 axes.legend(handles=[*lines, *keys], loc="best")
             else:
                 axes.legend(handles=lines, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
-        title = "Learning curve for the average cost difference ratio"
+        quantity = "gap" if all(map(summaries.is_gap, cases.values())) else "ratio"
+        title = f"Learning curve for the average cost difference {quantity}"
         if len(groups) == 1:
             axes.set_title(title, pad=TITLE_PAD)
         else:

@@ -71,7 +71,7 @@ class SampleEfficiency(Figure):
                 axes.set_title(layout.wrapped(title, 72.0 * (width - 0.9) / columns - 32.0, 10.0))
                 axes.set_xlabel("rollout steps")
                 if (place + number) % columns == 0:
-                    axes.set_ylabel(curves.RATIO_LABEL, fontsize=11)
+                    axes.set_ylabel(curves.ratio_label(cases.values()), fontsize=11)
                 everything.append(case)
         reference = line_key(f"final ratio of {sample_efficiency.reference(everything[0])}", **REFERENCE)
         keys = [*lines.values(), *curves.curve_keys(everything), reference]

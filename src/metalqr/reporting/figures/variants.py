@@ -59,7 +59,7 @@ class Variants(Figure):
             axes.axhline(summaries.floor_ratio(case), color="0.3", **FLOOR)
             axes.set_title(layout.wrapped(labels[name], 72.0 * (width - 0.9) / columns - 32.0, 10.0))
             if place % columns == 0:
-                axes.set_ylabel(curves.RATIO_LABEL, fontsize=11)
+                axes.set_ylabel(curves.ratio_label(cases.values()), fontsize=11)
         keys = [*lines.values(), *curves.curve_keys(list(cases.values()))]
         layout.legend_below(figure, keys, width, most=4)
         return figure

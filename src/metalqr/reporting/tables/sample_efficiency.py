@@ -42,7 +42,9 @@ class SampleEfficiency(Table):
     runs of the tuning, on other seeds, and ``tuning_reached`` is 0 where no value reached the target, so that the one
     with the best final ratio was taken. ``final_ratio`` is the median. ``unstable_perturbations`` is the number of
     unstable perturbed policies in all runs of the row, and ``unstable_share`` their share. ``needs`` is what the
-    estimators take beside costs of rollouts.
+    estimators take beside costs of rollouts. A case whose optima cost nothing has no ratio: its steps are those to
+    multiples of ``floor_gap``, the sum of the costs of the best single gain less the optimal ones, and
+    ``reference_gap`` and ``final_gap`` stand in place of the ratios.
     """
 
     columns: ClassVar[Columns] = {
@@ -54,6 +56,9 @@ class SampleEfficiency(Table):
         "reference_ratio": Column("reference ratio", lambda row: number(row["reference_ratio"])),
         "final_ratio": Column("final ratio", lambda row: number(row["final_ratio"])),
         "floor_ratio": Column("best single gain", lambda row: number(row["floor_ratio"])),
+        "reference_gap": Column("reference gap", lambda row: number(row["reference_gap"])),
+        "final_gap": Column("final gap", lambda row: number(row["final_gap"])),
+        "floor_gap": Column("gap of the best single gain", lambda row: number(row["floor_gap"])),
         "rollout_steps": Column("steps per run", _steps("rollout_steps")),
         "unstable_perturbations": None,
         "unstable_share": Column(
@@ -77,31 +82,37 @@ class SampleEfficiency(Table):
 
     def tabulate(self, datasets: Mapping[str, xr.DataTree]) -> Iterator[dict[str, Any]]:
         """The rows of all experiments; their names are a column where there are several."""
-        for experiment, tree in datasets.items():
-            for name, case in summaries.cases(tree, axes=1).items():
+        found = {name: summaries.cases(tree, axes=1) for name, tree in datasets.items()}
+        absolute = any(summaries.is_gap(case) for cases in found.values() for case in cases.values())
+        for experiment, cases in found.items():
+            for name, case in cases.items():
                 ratio = sample_efficiency.reference_ratio(case)
                 slowest = sample_efficiency.steps_to(case.sel(variant=sample_efficiency.reference(case)), ratio)
                 for variant in case["variant"].values.tolist():
-                    row = {"case": name, "variant": variant, **_outcome(case.sel(variant=variant), ratio, slowest)}
+                    outcome = _outcome(case.sel(variant=variant), ratio, slowest, absolute)
+                    row = {"case": name, "variant": variant, **outcome}
                     yield {"experiment": experiment, **row} if len(datasets) > 1 else row
 
 
-def _outcome(point: xr.Dataset, reference_ratio: float, slowest: float) -> dict[str, Any]:
+def _outcome(point: xr.Dataset, reference_ratio: float, slowest: float, absolute: bool) -> dict[str, Any]:
     """The columns of one variant of one case; ``slowest`` are the steps of the reference to its own ratio."""
     floor, settings = summaries.floor_ratio(point), sample_efficiency.settings_at(point)
     steps = sample_efficiency.steps_to(point, reference_ratio)
     unstable = int(summaries.unstable_count(point).sum())
     tried = float(summaries.perturbation_count(point).sum())
     diverged = summaries.diverged(point)
+    found = {"reference": reference_ratio, "final": float(summaries.final_ratio(point).median()), "floor": floor}
+    is_gap = summaries.is_gap(point)
+    ratios = {f"{name}_ratio": math.nan if is_gap else value for name, value in found.items()}
+    gaps = {f"{name}_gap": value if is_gap else math.nan for name, value in found.items()} if absolute else {}
     return {
         "learning_rate": settings["learning_rate"],
         "steps_to_2x": sample_efficiency.steps_to(point, sample_efficiency.NEAR * floor),
         "steps_to_1_2x": sample_efficiency.steps_to(point, sample_efficiency.NEARER * floor),
         "steps_to_reference": steps,
         "factor": slowest / steps if steps > 0 and math.isfinite(slowest) else math.nan,
-        "reference_ratio": reference_ratio,
-        "final_ratio": float(summaries.final_ratio(point).median()),
-        "floor_ratio": floor,
+        **ratios,
+        **gaps,
         "rollout_steps": float(point["rollout_steps"].max("iteration").median()),
         "unstable_perturbations": unstable,
         "unstable_share": unstable / tried if tried else math.nan,

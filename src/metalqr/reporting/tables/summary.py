@@ -40,10 +40,11 @@ class Summary(Table):
     ``first_ratio`` and ``final_ratio`` are medians over seeds of the average cost difference ratio, where a diverged
     run ends at infinity; ``final_ratio_min`` and ``final_ratio_max`` are the range of the final one, ``floor_ratio`` is
     the ratio of the best single gain. Where a run has ``average_last``, ``average_ratio`` with its range is that of the
-    mean of the last gains; it is infinite for a diverged run too. ``unstable_perturbations`` is the number of unstable
-    perturbed policies in all runs of the row, and ``unstable_share`` their share of all perturbed policies.
-    ``rollout_steps`` is the median over seeds of the simulated steps of a run; ``diverged_runs`` counts those of the
-    ``runs`` that diverged.
+    mean of the last gains; it is infinite for a diverged run too. A case whose optima cost nothing has no ratio; where
+    there is such a case, ``first_gap``, ``final_gap`` and ``floor_gap`` are its sums of costs less optimal costs.
+    ``unstable_perturbations`` is the number of unstable perturbed policies in all runs of the row, and
+    ``unstable_share`` their share of all perturbed policies. ``rollout_steps`` is the median over seeds of the
+    simulated steps of a run; ``diverged_runs`` counts those of the ``runs`` that diverged.
     """
 
     file = "{name}"
@@ -59,6 +60,9 @@ class Summary(Table):
         "average_ratio_min": Column("its range over seeds", _range("average_ratio")),
         "average_ratio_max": None,
         "floor_ratio": Column("best single gain", lambda row: number(row["floor_ratio"])),
+        "first_gap": Column("first gap", lambda row: number(row["first_gap"])),
+        "final_gap": Column("final gap", lambda row: number(row["final_gap"])),
+        "floor_gap": Column("gap of the best single gain", lambda row: number(row["floor_gap"])),
         "unstable_perturbations": None,
         "unstable_share": Column("unstable perturbations", _unstable),
         "rollout_steps": Column("rollout steps per run", lambda row: f"{row['rollout_steps']:,}"),
@@ -71,6 +75,7 @@ class Summary(Table):
         (dataset,) = datasets.values()
         found = summaries.cases(dataset)
         averaged = any("ratio_average" in case for case in found.values())
+        absolute = any(map(summaries.is_gap, found.values()))
         for name, case in found.items():
             swept = summaries.swept_settings(case)
             for places in itertools.product(*(range(case.sizes[setting]) for setting in swept)):
@@ -78,23 +83,31 @@ class Summary(Table):
                 yield {
                     "case": name,
                     **{setting: point[setting].item() for setting in swept},
-                    **_outcome(point, averaged),
+                    **_outcome(point, averaged, absolute),
                 }
 
 
-def _outcome(point: xr.Dataset, averaged: bool) -> dict[str, Any]:
-    """The columns of one row, from one case at one point of its sweep; those of the average where any row has one."""
+def _outcome(point: xr.Dataset, averaged: bool, absolute: bool) -> dict[str, Any]:
+    """The columns of one row, from one case at one point of its sweep; with those of the average and the gap."""
     final = summaries.final_ratio(point)
     unstable = int(summaries.unstable_count(point).sum())
     tried = float(summaries.perturbation_count(point).sum())
     diverged = summaries.diverged(point)
+    first, floor = float(point["ratio"].isel(iteration=0).median()), summaries.floor_ratio(point)
+    ratios = {
+        "first_ratio": first,
+        **_spread("final_ratio", final),
+        **(_spread("average_ratio", _averages(point)) if averaged else {}),
+        "floor_ratio": floor,
+    }
+    gaps = {"first_gap": first, "final_gap": ratios["final_ratio"], "floor_gap": floor} if absolute else {}
+    missing = dict.fromkeys(ratios if summaries.is_gap(point) else gaps, math.nan)
     return {
         "state_dim": int(point.attrs["state_dim"]),
         "action_dim": int(point.attrs["action_dim"]),
-        "first_ratio": float(point["ratio"].isel(iteration=0).median()),
-        **_spread("final_ratio", final),
-        **(_spread("average_ratio", _averages(point)) if averaged else {}),
-        "floor_ratio": summaries.floor_ratio(point),
+        **ratios,
+        **gaps,
+        **missing,
         "unstable_perturbations": unstable,
         "unstable_share": unstable / tried if tried else math.nan,
         "rollout_steps": round(float(point["rollout_steps"].max("iteration").median())),
