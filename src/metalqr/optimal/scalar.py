@@ -58,7 +58,8 @@ def adaptable_intervals(tasks: LQRTasks, adaptation_rate: float) -> tuple[Interv
         g(c) = 2 \psi \left( r a (1 + c^2) - (r (1 + a^2) + q b^2)\, c \right) .
 
     It is :math:`\pm 1` at the roots of the polynomials :math:`(c \mp 1)(1 - c^2)^2 + \eta\, g(c)` of degree five, and
-    their roots between -1 and 1 cut that interval into pieces on which it is inside (-1, 1) or outside. Derived here.
+    their roots between -1 and 1 cut that interval into pieces on which it is inside (-1, 1) or outside. With a cross
+    term s, a - bs/r and q - s²/r stand in g for a and q. Derived here.
 
     The optimum, which does not move, always lies in one of them. If doubles cannot resolve it, its two ends are equal.
     Errors are those of :func:`scalar_intervals`.
@@ -105,8 +106,10 @@ def middle(interval: tuple[float, float]) -> FloatArray:
 
 
 def _of_task(tasks: LQRTasks, task: int, adaptation_rate: float) -> Intervals:
-    a, b, q, r, noise = (getattr(tasks, name)[task].item() for name in ("A", "B", "Q", "R", "Psi"))
-    slope = 2.0 * noise * np.array([r * a, -(r * (1.0 + a**2) + q * b**2), r * a])
+    a, b, q, r, noise, cross = (getattr(tasks, name)[task].item() for name in ("A", "B", "Q", "R", "Psi", "S"))
+    # Without the cross term: the same closed loops and costs, with K smaller by s / r.
+    shifted, q = a - b * cross / r, q - cross**2 / r
+    slope = 2.0 * noise * np.array([r * shifted, -(r * (1.0 + shifted**2) + q * b**2), r * shifted])
     shift = min(adaptation_rate, MAX_SHIFT / (np.abs(slope).max() or 1.0)) * slope
     squared = np.array([1.0, 0.0, -2.0, 0.0, 1.0])
     roots = [np.roots(np.polyadd(np.polymul([1.0, -side], squared), shift)) for side in (1.0, -1.0)]

@@ -4,6 +4,7 @@ Every statement comes as ``printed``, the paper to the letter, and ``corrected``
 """
 
 from metalqr.systems.random_tasks import random_task_set
+from metalqr.theory.assumptions import unmet
 from metalqr.theory.auditing import Audit, Comparison, audit, compare
 from metalqr.theory.bounds import absent_constants, constants, gradient_domination, sublevel_constants
 from metalqr.theory.concentration import bernstein_sample_size, noise_horizon
@@ -34,4 +35,5 @@ __all__ = [
     "random_task_set",
     "requirements",
     "sublevel_constants",
+    "unmet",
 ]

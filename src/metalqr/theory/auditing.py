@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from metalqr.common.validation import whole_number
 from metalqr.lqr import FloatArray, LQRTasks, at_optimum, common_gain
 from metalqr.systems.random_tasks import random_task_set
+from metalqr.theory.assumptions import unmet
 from metalqr.theory.batch import AuditBatch, perturbation_limits
 from metalqr.theory.inequalities import INEQUALITIES, Inequality
 from metalqr.theory.norms import spectral
@@ -168,7 +169,8 @@ def audit(
     K0, shape (k, d), and the factor :math:`\gamma` of Definition 2 define the set. Each of the ``gains`` has as many
     ``perturbations``. ``random_tasks`` is the number of further sets of tasks of the same dimensions, with ten gains
     each. Where K0 is the optimum of a task, S is this one gain, at which an inequality shows nothing: then the random
-    tasks alone are checked, and the remark of the result says so.
+    tasks alone are checked, and the remark of the result says so; and so for a form whose assumptions the tasks do not
+    meet, see :func:`metalqr.theory.unmet`.
 
     Raises
     ------
@@ -186,6 +188,8 @@ def audit(
         for chunk in np.array_split(drawn, -(-len(drawn) // BATCH_SIZE)):
             directions = _directions(chunk.shape, generator)
             for form in FORMS:
+                if unmet(tasks, form):
+                    continue
                 change = perturbation_limits(sublevel, chunk, form)[:, np.newaxis, np.newaxis] * directions
                 same = copy.deepcopy(generator)  # the batch draws directions
                 again = functools.partial(
@@ -194,12 +198,17 @@ def audit(
                 found.add(AuditBatch(sublevel, chunk, change, form, adaptation_rate, generator), origin, again)
 
     optimal_for = np.flatnonzero(at_optimum(tasks, common_gain(tasks, K0, "K0")))
-    if optimal_for.size:
+    without = [f"{form}: {reason}" for form in FORMS if (reason := unmet(tasks, form))]
+    if without:
+        found = replace(found, remark=f"{'; '.join(without)}; there only the random tasks were checked")
+    if len(without) == len(FORMS):
+        pass
+    elif optimal_for.size:
         remark = (
             f"K_0 is the optimum of task {optimal_for[0]} up to rounding, so the set of Definition 2 is one gain: only "
             "the random tasks were checked"
         )
-        found = replace(found, remark=remark)
+        found = replace(found, remark="; ".join(filter(None, (found.remark, remark))))
     else:
         check(tasks, K0, gains, np.random.default_rng([seed, 0]), OWN_TASKS)
     shape = (tasks.action_dim, tasks.state_dim)

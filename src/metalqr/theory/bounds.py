@@ -9,6 +9,7 @@ from metalqr.common.validation import real_array
 from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation
 from metalqr.optimal import OptimalGains, optimal_gains
 from metalqr.theory import corrected, printed
+from metalqr.theory.assumptions import require
 from metalqr.theory.inputs import gain_inputs, sublevel_inputs, task_inputs
 from metalqr.theory.norms import spectral
 from metalqr.theory.result import Form, Quantities, Quantity, quantity
@@ -27,6 +28,11 @@ def constants(
     :math:`h_{\mathcal L,cost}, h_{\mathcal L,grad}` (Lemma 12, which needs the adaptation rate, as Lemma 11 does), with
     everything that they are computed from: scalars for one gain K, (k, d), and of shape (n,) for n of them, (n, k, d).
     The paper evaluates :math:`\tilde\xi` at the initial gain ``K0``, by default zero.
+
+    Raises
+    ------
+    ValueError
+        If the tasks do not meet the assumptions, see :func:`metalqr.theory.unmet`.
     """
     gains = real_array("K", K)
     initial = np.zeros((tasks.action_dim, tasks.state_dim)) if K0 is None else K0
@@ -41,6 +47,7 @@ def gain_constants(
     sublevel: SublevelSet, gains: FloatArray, form: Form | str, adaptation_rate: float = 0.0
 ) -> Quantities:
     """Constants at gains (n, k, d), with the optima that a sub-level set has computed already."""
+    require(sublevel.tasks, form)
     inputs = (*task_inputs(sublevel.tasks, adaptation_rate), *gain_inputs(sublevel, gains))
     return CONSTANTS[Form(form)].evaluate(inputs)
 
@@ -49,8 +56,10 @@ def sublevel_constants(sublevel: SublevelSet, form: Form | str, *, adaptation_ra
     r"""Upper bounds of the constants over all gains of a sub-level set, and a lower bound of :math:`h_\Delta`.
 
     The paper writes them with a bar above (supremum) or below (infimum). They are computed from bounds of the norms
-    that enter (:func:`metalqr.theory.inputs.sublevel_inputs`), not sampled, and have the names of :func:`constants`.
+    that enter (:func:`metalqr.theory.inputs.sublevel_inputs`), not sampled, and have the names of :func:`constants`;
+    so is the error.
     """
+    require(sublevel.tasks, form)
     inputs = (*task_inputs(sublevel.tasks, adaptation_rate), *sublevel_inputs(sublevel))
     return CONSTANTS[Form(form)].evaluate(inputs)
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metalqr.lqr import FloatArray, spectral_radius
+from metalqr.theory.assumptions import covariance_factor
 from metalqr.theory.batch import AuditBatch
 from metalqr.theory.bounds import noise_floor, optimal_covariance
 from metalqr.theory.differences import operator_norms, value_derivative
@@ -245,7 +246,7 @@ def rollout_noise(s: AuditBatch) -> Sides:
 def _quadratic_form_norm(s: AuditBatch) -> FloatArray:
     """Norm of G by power iteration, forward through the rollout and back through its adjoint, shape (n I,)."""
     closed, weight = s.pair.before.closed_loop, s.weight / LENGTH
-    first, noise = np.linalg.cholesky(s.batch.Sigma0), np.linalg.cholesky(s.batch.Psi)
+    first, noise = covariance_factor(s.batch.Sigma0), covariance_factor(s.batch.Psi)
     factors = [first, *[noise] * LENGTH]
     vectors = s.generator.standard_normal((LENGTH + 1, len(closed), s.tasks.state_dim))
     norm = np.ones(len(closed))

@@ -7,6 +7,7 @@ from metalqr.lqr import LQRTasks, at_optimum
 from metalqr.objectives.meta import objective
 from metalqr.optimal import DescentError, NoMamlStabilisingGainError, meta_gain
 from metalqr.theory import corrected, printed
+from metalqr.theory.assumptions import require
 from metalqr.theory.bounds import gradient_domination
 from metalqr.theory.inputs import sublevel_inputs, task_inputs
 from metalqr.theory.result import Form, Quantities, quantity
@@ -29,12 +30,13 @@ def largest_step_sizes(tasks: LQRTasks, K0: ArrayLike, form: Form | str, *, fact
     Raises
     ------
     ValueError
-        If the factor is below one.
+        If the factor is below one, or the tasks do not meet the assumptions, see :func:`metalqr.theory.unmet`.
     """
     return _step_sizes(SublevelSet.around(tasks, K0, factor), Form(form), factor)
 
 
 def _step_sizes(sublevel: SublevelSet, form: Form, factor: float) -> Quantities:
+    require(sublevel.tasks, form)
     tasks, gap = sublevel.tasks, sublevel.mean_gap
     if form is Form.CORRECTED:
         sublevel = sublevel.with_levels(2 * (sublevel.optima.cost + 2 * factor * gap / tasks.p))

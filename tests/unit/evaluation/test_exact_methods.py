@@ -389,3 +389,25 @@ def test_gain_entries_of_different_units_harm_no_hessian(unit: float, rate: floa
     assert np.linalg.eigvalsh(meta_hessian(tasks, best, rate))[0] > 0
     descent = descend_meta(tasks, optimal.starting_gain(tasks).K, rate, best, 5)
     assert (np.diff(descent.gap[:, 0]) < 0).all()
+
+
+def test_without_noise_of_full_rank_there_is_no_bound_and_all_else() -> None:
+    tasks = random_tasks(3, 2, 2, 1, radius=0.6)
+    tasks = tasks.replace(Psi=np.stack([np.eye(2), np.outer([1.0, 2.0], [1.0, 2.0])]), S=np.full((2, 2, 1), 0.05))
+    for method in METHODS:
+        found = descend_tasks(tasks, np.zeros((1, 2)), method, 30)
+        np.testing.assert_array_equal(np.isnan(found.guaranteed_rate), [False, True])
+        assert found.remark == "the rate of task 1 has no bound, because its noise has not full rank"
+        assert (found.gap[-1] < 0.5 * found.gap[0]).all()
+        assert np.isfinite(found.asymptotic_rate).all()
+
+
+def test_modes_that_no_noise_reaches_do_not_decide_the_rate() -> None:
+    """x_1 decays by itself and is never excited: gradient descent leaves its gain alone, and converges all the same."""
+    A, B = np.diag([0.8, 0.5]), np.array([[1.0], [0.0]])
+    one = np.eye(2)
+    tasks = LQRTasks([A], [B], [one], [[[1.0]]], [np.diag([1.0, 0.0])])
+    found = descend_tasks(tasks, [[0.1, 0.2]], "gradient_descent", 40)
+    alone = descend_tasks(scalar_tasks(0.8), [[0.1]], "gradient_descent", 40, step=found.step)
+    np.testing.assert_allclose(found.gap, alone.gap, rtol=1e-6)
+    np.testing.assert_allclose(found.asymptotic_rate, alone.asymptotic_rate, rtol=1e-9)

@@ -51,6 +51,17 @@ def test_intervals_hold_exactly_the_maml_stabilising_gains(tasks: LQRTasks, rate
         assert any(a < optimum < b for a, b in intervals), "the optimum does not move"
 
 
+def test_intervals_with_a_cross_term_or_without_noise() -> None:
+    """The adapted closed loop of gains on both sides of every end, by the exact gradient."""
+    tasks = scalar_tasks([0.9, -0.4, 0.5], 0.7, 1.5, 0.8, psi=[1.0, 2.0, 0.0], S=[[[0.6]], [[-0.9]], [[0.1]]])
+    for i, intervals in enumerate(adaptable_intervals(tasks, 0.05)):
+        alone = tasks.subset([i])
+        for low, high in intervals:
+            for gain, inside in ((low + 1e-6, True), (high - 1e-6, True), (low - 1e-6, False), (high + 1e-6, False)):
+                assert meta.is_maml_stabilising(alone, [[gain]], 0.05) == inside
+    assert adaptable_intervals(tasks, 0.05)[2] == ((pytest.approx(-0.5 / 0.7), pytest.approx(1.5 / 0.7)),)
+
+
 def test_intervals_of_one_task_can_be_two() -> None:
     """Between them the adapted closed loop exceeds one although K and its neighbours are stabilising."""
     tasks = scalar_tasks(-1.00417997, 0.06385943, 33.8336539, 14.3438879, 73.7075928)

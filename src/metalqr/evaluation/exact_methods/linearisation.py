@@ -6,6 +6,8 @@ import numpy as np
 
 from metalqr.lqr import FloatArray
 
+#: Weight of a mode, as a part of the largest, that is rounding.
+NO_WEIGHT = 1e-15
 #: Smallest number whose logarithm is taken.
 _TINY = np.finfo(np.float64).tiny
 
@@ -24,8 +26,12 @@ class Linearisation:
     multipliers: FloatArray  # (n, m)
 
     def asymptotic_rate(self) -> FloatArray:
-        r"""Limit of the ratio of successive gaps from nearly every start: :math:`\max_j t_j^2`, shape (n,)."""
-        return np.square(self.multipliers).max(axis=-1)
+        r"""Limit of the ratio of successive gaps from nearly every start: :math:`\max_j t_j^2`, shape (n,).
+
+        Modes that add nothing to the gap, in states that the noise never reaches, do not count.
+        """
+        counted = self.weights > NO_WEIGHT * self.weights.max(axis=-1, keepdims=True)
+        return np.where(counted, np.square(self.multipliers), 0.0).max(axis=-1)
 
     def gaps(self, deviation: FloatArray, iterations: int) -> FloatArray:
         """Gaps from a deviation K - K*, shape (n, k, d), on, shape (iterations + 1, n)."""

@@ -10,7 +10,7 @@ With E and Σ those of the gain K, :math:`M = R + B^\top P_K B`, and a star for 
 and the last one is gradient descent. With :math:`\kappa = \lambda_{\min}(\Sigma_*^{-1} \Psi)`, the gap shrinks by
 :math:`1 - c \kappa` or better, where c is the minimum of :math:`4 s (1 - s)` over the eigenvalues s in (0, 1] of
 :math:`M^{1/2} G M^{1/2}` along the path, and for gradient descent by :math:`1 - \eta (1 - \frac{1}{2} \eta h) \lambda`
-with the measured curvature h. The proofs are in ``docs/theory.md``.
+with the measured curvature h. The proofs are in ``docs/theory.md``. Where :math:`\Psi` is singular there is no bound.
 """
 
 from abc import ABC, abstractmethod
@@ -26,6 +26,7 @@ from metalqr.evaluation.exact_methods.descent import DescentObjective, Evaluated
 from metalqr.evaluation.exact_methods.linearisation import Linearisation
 from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, at_optimum, gains_per_task
 from metalqr.lqr.performance_difference import cost_change, optimality_gap
+from metalqr.lqr.tasks import definite
 from metalqr.optimal import optimal_gains
 from metalqr.training.method import Problem
 from metalqr.training.methods.gauss_newton import GaussNewton
@@ -80,6 +81,10 @@ def descend_tasks(
     gains, objective = gains_per_task(tasks, K0, "K0"), _OBJECTIVES[method](tasks)
     settings = MetaSettings(method=method, learning_rate=1.0, adaptation_rate=0.0)
     found = descend(objective, objective.method(Problem(tasks, gains, settings)), gains, iterations, step)
+    if not objective.bounded.all():
+        singular = ", ".join(map(str, np.flatnonzero(~objective.bounded)))
+        remark = f"the rate of task {singular} has no bound, because its noise has not full rank"
+        found = replace(found, remark=remark)
     there = at_optimum(tasks, gains)
     if not there.any():
         return found
@@ -89,7 +94,8 @@ def descend_tasks(
         name: np.where(there, np.nan, getattr(found, name))
         for name in ("gap", "curvature", "guaranteed_rate", "linearised_rate", "measured_rate")
     }
-    return replace(found, **unknown, remark=f"K_0 is the optimum of task {names} up to rounding: no gap to close")
+    remark = f"K_0 is the optimum of task {names} up to rounding: no gap to close"
+    return replace(found, **unknown, remark="; ".join(filter(None, (found.remark, remark))))
 
 
 class _TaskCosts(DescentObjective, ABC):
@@ -109,9 +115,13 @@ class _TaskCosts(DescentObjective, ABC):
         self.resolution = RESOLUTION * best.cost()
         self._input_values, self._input_vectors = np.linalg.eigh(best.input_curvature)
         self._curvature_range = np.linalg.eigvalsh(best.input_curvature)[:, [0, -1]].T
-        root = np.linalg.cholesky(best.state_covariance)
-        whitened = np.linalg.solve(root, np.linalg.solve(root, tasks.Psi).swapaxes(-1, -2))
-        self._kappa = np.linalg.eigvalsh(whitened)[:, 0]
+        self._kappa = np.full(tasks.count, np.nan)
+        #: Tasks with noise of full rank, of which alone there is a bound of the rate.
+        self.bounded = definite(tasks.Psi)
+        if self.bounded.any():
+            root = np.linalg.cholesky(best.state_covariance[self.bounded])
+            whitened = np.linalg.solve(root, np.linalg.solve(root, tasks.Psi[self.bounded]).swapaxes(-1, -2))
+            self._kappa[self.bounded] = np.linalg.eigvalsh(whitened)[:, 0]
 
     def at(self, K: FloatArray, name: str) -> EvaluatedGains:
         require_finite(K, range(self._tasks.count), name)
