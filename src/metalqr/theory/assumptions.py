@@ -11,15 +11,15 @@ from metalqr.theory.result import Form
 def unmet(tasks: LQRTasks, form: Form | str) -> str:
     r"""First assumption that tasks do not meet, in words; empty if the statements apply.
 
-    They divide by :math:`q = \min_i \sigma_{\min}(Q_i)` and by :math:`\mu`, which is that of the initial state as
-    printed and of the process noise as corrected, and have no cross term.
+    They divide by :math:`q = \min_i \sigma_{\min}(Q_i)` and by :math:`\mu = \min_i \sigma_{\min}(\Psi_i)`, as printed
+    also by that of :math:`\Sigma_{0,i}`, and have no cross term.
     """
-    covariance = "Sigma0" if Form(form) is Form.PRINTED else "Psi"
-    for name, symbol, what in (("Q", "q", "smallest weight"), (covariance, "μ", "smallest variance")):
+    divisors = [("Q", "q, the smallest weight"), ("Psi", "μ, the smallest variance")]
+    if Form(form) is Form.PRINTED:
+        divisors.append(("Sigma0", "μ as printed, the smallest variance"))
+    for name, what in divisors:
         if task := _first(~definite(getattr(tasks, name))):
-            return (
-                f"{name} of task {task} is singular: {symbol}, the {what} of a state, is 0, and divides the constants"
-            )
+            return f"{name} of task {task} is singular: {what} of a state, is 0, and divides the constants"
     if task := _first(np.asarray(tasks.S.any(axis=(1, 2)))):
         return f"task {task} has a cross term S: the theory is stated, and proved, without one"
     return ""

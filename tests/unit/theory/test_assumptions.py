@@ -22,8 +22,12 @@ AUDIT = {"gains": 3, "perturbations": 2, "random_tasks": 1}
     [
         (TASKS, "", ""),
         (TASKS.replace(Q=SINGULAR), "Q of task 1 is singular: q, the smallest weight", "Q of task 1 is singular"),
-        (TASKS.replace(Psi=SINGULAR), "", "Psi of task 1 is singular: μ, the smallest variance"),
-        (TASKS.replace(Sigma0=SINGULAR), "Sigma0 of task 1 is singular: μ", ""),
+        (
+            TASKS.replace(Psi=SINGULAR),
+            "Psi of task 1 is singular",
+            "Psi of task 1 is singular: μ, the smallest variance",
+        ),
+        (TASKS.replace(Sigma0=SINGULAR), "Sigma0 of task 1 is singular: μ as printed", ""),
         (TASKS.replace(S=np.stack([ZERO.T, ZERO.T + 0.01])), "task 1 has a cross term S", "task 1 has a cross term S"),
     ],
 )
