@@ -113,10 +113,7 @@ def after_nothing(closed: FloatArray, excitation: FloatArray, length: int) -> It
 
 def recursion(closed: FloatArray, covariance: FloatArray, noises: Iterable[FloatArray]) -> Iterator[FloatArray]:
     """A covariance, and those that follow as noise is added step by step."""
-    yield covariance
-    for noise in noises:
-        covariance = closed @ covariance @ closed.mT + noise
-        yield covariance
+    return itertools.accumulate(noises, lambda before, noise: closed @ before @ closed.mT + noise, initial=covariance)
 
 
 def divisor(tasks: LQRTasks, length: int) -> int:
