@@ -71,6 +71,16 @@ def semidefinite_tasks(seed: int, count: int = 3, state_dim: int = 3, action_dim
     )
 
 
+def initial_state_tasks(seed: int, count: int = 3, state_dim: int = 3, action_dim: int = 2) -> LQRTasks:
+    """Random tasks with cross terms, without process noise, whose initial states have a mean and a singular spread."""
+    tasks = semidefinite_tasks(seed, count, state_dim, action_dim)
+    mean = np.random.default_rng([seed, 2]).standard_normal((count, state_dim))
+    return LQRTasks(
+        tasks.A, tasks.B, tasks.Q, tasks.R, None, tasks.Sigma0, tasks.p,
+        S=tasks.S, noise="initial_state", initial_mean=mean,
+    )  # fmt: skip
+
+
 def without_cross_terms(tasks: LQRTasks) -> tuple[LQRTasks, Array]:
     """The same closed loops and costs without S, at gains that are smaller by the second result, R⁻¹Sᵀ."""
     shift: Array = np.asarray(np.linalg.solve(tasks.R, tasks.S.mT), dtype=np.float64)
@@ -93,7 +103,8 @@ def scalar_tasks(
 ) -> LQRTasks:
     """Tasks with d = k = 1; a single number holds for every task."""
     values = np.broadcast_arrays(np.atleast_1d(a), b, q, r, psi)
-    return LQRTasks(*(value.reshape(-1, 1, 1) for value in values), **rest)
+    others: dict[str, Any] = dict(rest)
+    return LQRTasks(*(value.reshape(-1, 1, 1) for value in values), **others)
 
 
 def opposed_tasks() -> LQRTasks:

@@ -113,7 +113,13 @@ def rollout_cost(
     np.testing.assert_allclose(factor @ factor.T, tasks.Psi[task], atol=1e-13 * max(1.0, np.abs(tasks.Psi).max()))
     np.testing.assert_allclose(initial @ initial.T, tasks.Sigma0[task], atol=1e-13 * np.abs(tasks.Sigma0).max())
     noise = normals(passed + length * rank, counter_1, counter_2, address)
-    x, cost = initial @ noise[:d], 0.0
+    x, cost = tasks.initial_mean[task] + initial @ noise[:d], 0.0
+    if tasks.noise == "initial_state":
+        for _ in range(length):
+            u = -K @ x
+            cost += x @ Q @ x + 2.0 * x @ S @ u + u @ R @ u
+            x = A @ x + B @ u
+        return cost
     for z in noise[passed:].reshape(length, rank):
         x = (A - B @ K) @ x + factor @ z
         u = -K @ x

@@ -39,7 +39,7 @@ class PolicyEvaluation:
         gains = gains_per_task(tasks, K)
         self._tasks = tasks
         self.closed_loop, self.lyapunov = stable_loop(tasks, gains, policy)
-        self.state_covariance = self.lyapunov.solve(tasks.Psi)
+        self.state_covariance = self.lyapunov.solve(tasks.excitation)
         self.value_matrix = self.lyapunov.solve_adjoint(state_and_input_weight(tasks, gains))
         input_value = self.value_matrix @ tasks.B
         self.input_curvature = tasks.R + tasks.B.mT @ input_value
@@ -48,7 +48,7 @@ class PolicyEvaluation:
 
     def cost(self) -> FloatArray:
         r""":math:`J_i(K) = \mathrm{Tr}(P_K \Psi)`, shape (I,)."""
-        return np.asarray(np.einsum("iab,iab->i", self.value_matrix, self._tasks.Psi))
+        return np.asarray(np.einsum("iab,iab->i", self.value_matrix, self._tasks.excitation))
 
     def gradient(self) -> FloatArray:
         r""":math:`\nabla J_i(K) = 2 E_K \Sigma_K`, shape (I, k, d)."""
@@ -79,7 +79,8 @@ def cost(tasks: LQRTasks, K: ArrayLike) -> FloatArray:
               S_K = Q + K^\top R K - S K - K^\top S^\top .
 
     It does not depend on the initial state. Proposition 1 of the paper prints :math:`\mathrm{Tr}(P_K)`, which is right
-    for :math:`\Psi = I` only.
+    for :math:`\Psi = I` only. With ``noise="initial_state"`` it is the expected sum of all stage costs, and
+    :attr:`LQRTasks.excitation` stands for :math:`\Psi`, here and in all that follows from it.
     """
     return _cost(tasks, K)
 
@@ -101,7 +102,7 @@ def _cost(tasks: LQRTasks, K: ArrayLike, groups: int = 1) -> FloatArray:
     # An unstable task gets a zero matrix in place of its own, so that it cannot overflow; its cost is set below.
     solver = LyapunovSolver(np.where(stable[:, np.newaxis, np.newaxis], closed, 0.0), groups)
     with np.errstate(over="ignore", invalid="ignore"):
-        found = np.einsum("iab,iab->i", state_and_input_weight(tasks, gains), solver.solve(tasks.Psi))
+        found = np.einsum("iab,iab->i", state_and_input_weight(tasks, gains), solver.solve(tasks.excitation))
     return np.where(stable & solver.converged & np.isfinite(found), found, np.inf)
 
 
@@ -135,7 +136,7 @@ def state_covariance(tasks: LQRTasks, K: ArrayLike) -> FloatArray:
 
     In python-control this is ``dlyap(A - B @ K, Psi)``.
     """
-    return stable_loop(tasks, K)[1].solve(tasks.Psi)
+    return stable_loop(tasks, K)[1].solve(tasks.excitation)
 
 
 def value_matrix(tasks: LQRTasks, K: ArrayLike) -> FloatArray:

@@ -1,5 +1,8 @@
 """Exact quantities of rollouts of finite length, in steps; unlike those of Section 3.1 they exist for every gain."""
 
+import itertools
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -20,16 +23,19 @@ def finite_horizon_cost(tasks: LQRTasks, K: ArrayLike, length: int) -> FloatArra
 
     with :math:`\Sigma_0` the covariance of the initial state and :math:`S_K` of :func:`metalqr.lqr.cost`: the mean of
     the rollout cost of Algorithm 1. It is ``inf`` where an unstable policy leaves the range of double precision.
+
+    With ``noise="initial_state"`` it is :math:`\mathrm{Tr}(P_\ell (\Sigma_0 + m m^\top))`, the sum over
+    :math:`x_0, \ldots, x_{\ell-1}`, with :math:`P_\ell = \sum_{t<\ell} (A_K^\top)^t S_K A_K^t`. The derivatives below
+    are those of this cost then.
     """
     length = whole_number("length", length)
     gains = gains_per_task(tasks, K)
     with np.errstate(over="ignore", invalid="ignore"):
         closed = closed_loop(tasks, gains)
-        covariance, total = tasks.Sigma0, np.zeros_like(tasks.Sigma0)
-        for _ in range(length):
-            covariance = closed @ covariance @ closed.mT + tasks.Psi
+        total = np.zeros_like(tasks.Sigma0)
+        for covariance in itertools.islice(state_covariances(tasks, closed, length), 1, None):
             total = total + covariance
-        costs = np.einsum("iab,iab->i", state_and_input_weight(tasks, gains), total) / length
+        costs = np.einsum("iab,iab->i", state_and_input_weight(tasks, gains), total) / divisor(tasks, length)
     # inf - inf inside an overflowing recursion gives nan; the value it stands for is beyond every double.
     return np.where(np.isnan(costs), np.inf, costs)
 
@@ -49,13 +55,8 @@ def finite_horizon_gradient(tasks: LQRTasks, K: ArrayLike, length: int) -> Float
     length = whole_number("length", length)
     gains = gains_per_task(tasks, K)
     with np.errstate(over="ignore", invalid="ignore"):
-        closed, weight = closed_loop(tasks, gains), state_and_input_weight(tasks, gains)
-        covariances = state_covariances(closed, tasks.Sigma0, tasks.Psi, length)
-        value, cross = np.zeros_like(weight), np.zeros_like(weight)
-        for covariance in reversed(covariances[:-1]):
-            value = weight + closed.mT @ value @ closed
-            cross = cross + value @ closed @ covariance
-        return 2.0 / length * (input_slope(tasks, gains) @ sum(covariances[1:]) - tasks.B.mT @ cross)
+        covariances = list(state_covariances(tasks, closed_loop(tasks, gains), length))
+        return 2.0 / divisor(tasks, length) * half_gradient(tasks, gains, covariances)
 
 
 def finite_horizon_hessian_vector_product(tasks: LQRTasks, K: ArrayLike, X: ArrayLike, length: int) -> FloatArray:
@@ -69,7 +70,7 @@ def finite_horizon_hessian_vector_product(tasks: LQRTasks, K: ArrayLike, X: Arra
     with np.errstate(over="ignore", invalid="ignore"):
         closed, weight = closed_loop(tasks, gains), state_and_input_weight(tasks, gains)
         closed_change, weight_change = -tasks.B @ direction, weight_derivative(tasks, gains, direction)
-        covariances = state_covariances(closed, tasks.Sigma0, tasks.Psi, length)
+        covariances = list(state_covariances(tasks, closed, length))
         changes = [np.zeros_like(weight)]
         for covariance in covariances[:-1]:
             step = with_transposed(closed_change @ covariance @ closed.mT)
@@ -84,12 +85,37 @@ def finite_horizon_hessian_vector_product(tasks: LQRTasks, K: ArrayLike, X: Arra
         state_part = tasks.R @ (direction @ sum(covariances[1:]) + gains @ sum(changes[1:]))
         if tasks.has_cross_terms:
             state_part = state_part - tasks.S.mT @ sum(changes[1:])
-        return 2.0 / length * (state_part - tasks.B.mT @ cross_change)
+        return 2.0 / divisor(tasks, length) * (state_part - tasks.B.mT @ cross_change)
 
 
-def state_covariances(closed: FloatArray, initial: FloatArray, noise: FloatArray, length: int) -> list[FloatArray]:
-    """The covariances of the states from the initial one on, each of shape (I, d, d)."""
-    covariances = [initial]
-    for _ in range(length):
-        covariances.append(closed @ covariances[-1] @ closed.mT + noise)
-    return covariances
+def half_gradient(tasks: LQRTasks, gains: FloatArray, covariances: list[FloatArray]) -> FloatArray:
+    """Half of the gradient of the sum of Tr(S_K Σ) over the covariances from step 1 on, shape (I, k, d)."""
+    closed, weight = closed_loop(tasks, gains), state_and_input_weight(tasks, gains)
+    value, cross = np.zeros_like(weight), np.zeros_like(weight)
+    for covariance in reversed(covariances[:-1]):
+        value = weight + closed.mT @ value @ closed
+        cross = cross + value @ closed @ covariance
+    return input_slope(tasks, gains) @ sum(covariances[1:]) - tasks.B.mT @ cross
+
+
+def state_covariances(tasks: LQRTasks, closed: FloatArray, length: int) -> Iterator[FloatArray]:
+    """Second moments of the states at steps 0 to l, of which those from 1 on have a cost, each of shape (I, d, d)."""
+    if tasks.noise == "process":
+        return recursion(closed, tasks.Sigma0, itertools.repeat(tasks.Psi, length))
+    return after_nothing(closed, tasks.excitation, length)
+
+
+def after_nothing(closed: FloatArray, excitation: FloatArray, length: int) -> Iterator[FloatArray]:
+    """The same where the first state is that of step 1, and no noise follows."""
+    nothing = np.zeros_like(excitation)
+    return recursion(closed, nothing, itertools.chain([excitation], itertools.repeat(nothing, length - 1)))
+
+
+def recursion(closed: FloatArray, covariance: FloatArray, noises: Iterable[FloatArray]) -> Iterator[FloatArray]:
+    """A covariance, and those that follow as noise is added step by step."""
+    return itertools.accumulate(noises, lambda before, noise: closed @ before @ closed.mT + noise, initial=covariance)
+
+
+def divisor(tasks: LQRTasks, length: int) -> int:
+    """The number by which the sum of a rollout's costs is divided."""
+    return length if tasks.noise == "process" else 1

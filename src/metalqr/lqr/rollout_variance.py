@@ -3,12 +3,15 @@
 The cost of a rollout is a quadratic form in Gaussian states, so these are fourth moments of Gaussians.
 """
 
+import itertools
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr.common.validation import whole_number
+from metalqr.lqr import initial_state
 from metalqr.lqr.evaluation import input_slope, state_and_input_weight
-from metalqr.lqr.finite_horizon import state_covariances
+from metalqr.lqr.finite_horizon import after_nothing, half_gradient, recursion, state_covariances
 from metalqr.lqr.lyapunov import with_transposed
 from metalqr.lqr.stability import closed_loop
 from metalqr.lqr.tasks import FloatArray, LQRTasks, gains_per_task
@@ -29,10 +32,15 @@ def rollout_variance(tasks: LQRTasks, K: ArrayLike, length: int) -> FloatArray:
     with :math:`l > m`, and :math:`l = m` counts once. So there are O(l) matrix products in place of O(l^2).
 
     It is ``inf`` where an unstable policy leaves the range of double precision.
+
+    With ``noise="initial_state"`` it is
+    :math:`2 \mathrm{Tr}(P_\ell \Sigma_0 P_\ell \Sigma_0) + 4 m^\top P_\ell \Sigma_0 P_\ell m`.
     """
     length = whole_number("length", length)
     gains = gains_per_task(tasks, K)
     with np.errstate(over="ignore", invalid="ignore"):
+        if tasks.noise == "initial_state":
+            return initial_state.variance(tasks, initial_state.cost_to_go(tasks, gains, length))
         weight = state_and_input_weight(tasks, gains)
         return _variance(closed_loop(tasks, gains), weight, tasks.Sigma0, tasks.Psi, length)
 
@@ -49,6 +57,9 @@ def rollout_difference_variance(tasks: LQRTasks, K: ArrayLike, other: ArrayLike,
     length = whole_number("length", length)
     first, second = gains_per_task(tasks, K), gains_per_task(tasks, other, name="other")
     with np.errstate(over="ignore", invalid="ignore"):
+        if tasks.noise == "initial_state":
+            form = initial_state.cost_to_go(tasks, first, length) - initial_state.cost_to_go(tasks, second, length)
+            return initial_state.variance(tasks, form)
         closed = _block_diagonal(closed_loop(tasks, first), closed_loop(tasks, second))
         weight = _block_diagonal(state_and_input_weight(tasks, first), -state_and_input_weight(tasks, second))
         return _variance(closed, weight, np.tile(tasks.Sigma0, (1, 2, 2)), np.tile(tasks.Psi, (1, 2, 2)), length)
@@ -75,8 +86,12 @@ def rollout_variance_gradient(tasks: LQRTasks, K: ArrayLike, length: int) -> Flo
     length = whole_number("length", length)
     gains = gains_per_task(tasks, K)
     with np.errstate(over="ignore", invalid="ignore"):
+        if tasks.noise == "initial_state":
+            # The variance depends on K through P alone, and the cost is Tr(P Σ): with its slope by P in place of Σ.
+            slope = initial_state.variance_slope(tasks, initial_state.cost_to_go(tasks, gains, length))
+            return 2.0 * half_gradient(tasks, gains, list(after_nothing(closed_loop(tasks, gains), slope, length)))
         closed, weight = closed_loop(tasks, gains), state_and_input_weight(tasks, gains)
-        covariances = state_covariances(closed, tasks.Sigma0, tasks.Psi, length)
+        covariances = list(state_covariances(tasks, closed, length))
         values = _costs_to_go(closed, weight, length)
         scale = 2.0 / length**2
         slope = by_weight = by_closed = np.zeros_like(weight)
@@ -113,6 +128,8 @@ def rollout_gradient_covariance(tasks: LQRTasks, K: ArrayLike, length: int) -> F
     gains = gains_per_task(tasks, K)
     size = tasks.action_dim * tasks.state_dim
     with np.errstate(over="ignore", invalid="ignore"):
+        if tasks.noise == "initial_state":
+            return initial_state.gradient_covariance(tasks, gains, length)
         parts = zip(
             closed_loop(tasks, gains),
             state_and_input_weight(tasks, gains),
@@ -138,7 +155,7 @@ def _gradient_covariance(
     """The sum over l and m of the covariance of v_l x_lᵀ and v_m x_mᵀ for one task, shape (k, d, k, d)."""
     dim, steps = len(closed), length + 1
     states = np.empty((steps, steps, dim, dim))  # E[x_l x_mᵀ]
-    for m, covariance in enumerate(state_covariances(closed, initial, noise, length)):
+    for m, covariance in enumerate(recursion(closed, initial, itertools.repeat(noise, length))):
         for later in range(m, steps):
             states[later, m], states[m, later] = covariance, covariance.T
             covariance = closed @ covariance

@@ -16,6 +16,8 @@ SYMMETRY_TOLERANCE = 1e-10
 #: Negative eigenvalue, in units in which the diagonal is one, up to which a matrix counts as semidefinite: that is what
 #: rounding leaves of a zero.
 SEMIDEFINITE_TOLERANCE = 1e-10
+#: Models of the noise.
+NOISES = ("process", "initial_state")
 #: Tolerance for the sum of the task distribution, which must be one.
 PROBABILITY_TOLERANCE = 1e-9
 
@@ -58,6 +60,12 @@ class LQRTasks(ReadOnlyArrays):
     S : array_like, shape (I, d, k), optional
         Weights of the products of states and inputs, with :math:`\begin{pmatrix} Q & S \\ S^\top & R \end{pmatrix}`
         positive semidefinite, so that no stage cost is negative. Default: zero.
+    noise : {"process", "initial_state"}
+        ``initial_state`` is the model of Fazel, Ge, Kakade and Mesbahi: no process noise, so that ``Psi`` is zero or
+        None, :math:`x_0 \sim N(m, \Sigma_0)`, and the cost of a rollout is the *sum* of its stage costs at
+        :math:`x_0, \ldots, x_{\ell-1}`, not the mean: step sizes compare after division by :math:`\ell`.
+    initial_mean : array_like, shape (I, d), optional
+        m, with ``initial_state`` alone. Default: zero.
 
     Raises
     ------
@@ -78,6 +86,8 @@ class LQRTasks(ReadOnlyArrays):
     Sigma0: FloatArray
     p: FloatArray
     S: FloatArray
+    noise: str
+    initial_mean: FloatArray
 
     def __init__(
         self,
@@ -85,11 +95,13 @@ class LQRTasks(ReadOnlyArrays):
         B: ArrayLike,
         Q: ArrayLike,
         R: ArrayLike,
-        Psi: ArrayLike,
+        Psi: ArrayLike | None,
         Sigma0: ArrayLike | None = None,
         p: ArrayLike | None = None,
         *,
         S: ArrayLike | None = None,
+        noise: str = "process",
+        initial_mean: ArrayLike | None = None,
     ) -> None:
         A, B = _numbers("A", A), _numbers("B", B)
         if A.ndim != 3 or A.shape[1] != A.shape[2] or not A.size:
@@ -103,11 +115,18 @@ class LQRTasks(ReadOnlyArrays):
                 f"{A.shape}: one d-by-k matrix for each task"
             )
         dims = A.shape[1], B.shape[2]
+        if noise not in NOISES:
+            raise TasksError(f"noise: {noise!r} is not {' or '.join(NOISES)}")
+        if noise == "initial_state":
+            Psi = np.zeros_like(A) if Psi is None else Psi
+            if Sigma0 is None:
+                raise TasksError("Sigma0 is missing: with noise initial_state it is all that varies; give it")
         given = {"A": A, "B": B, "Q": Q, "R": R, "Psi": Psi, "Sigma0": Psi if Sigma0 is None else Sigma0, "p": p}
-        given["S"] = S
+        given |= {"S": S, "initial_mean": initial_mean}
         arrays = {name: _checked(name, values, len(A), *dims) for name, values in given.items()}
-        self.__setstate__(arrays)
+        self.__setstate__({**arrays, "noise": noise})
         _require_semidefinite_cost(self)
+        _require_own_noise(self)
 
     @property
     def count(self) -> int:
@@ -129,8 +148,18 @@ class LQRTasks(ReadOnlyArrays):
         """True if S of some task is not zero."""
         return bool(self.S.any())
 
+    @property
+    def excitation(self) -> FloatArray:
+        r"""The covariance that drives the infinite-horizon quantities, shape (I, d, d).
+
+        :math:`\Psi`, or with ``initial_state`` :math:`\Sigma_0 + m m^\top`, the second moment of :math:`x_0`.
+        """
+        if self.noise == "process":
+            return self.Psi
+        return self.Sigma0 + self.initial_mean[:, :, np.newaxis] * self.initial_mean[:, np.newaxis]
+
     def replace(self, **arrays: ArrayLike | None) -> "LQRTasks":
-        """Copy with other arrays of the same shapes, which alone are checked; without ``p`` or ``S`` where None.
+        """Copy with other arrays of the same shapes, which alone are checked; ``p=None`` and such are the defaults.
 
         Raises
         ------
@@ -141,6 +170,7 @@ class LQRTasks(ReadOnlyArrays):
         replaced = self._with({name: _checked(name, values, *dims) for name, values in arrays.items()})
         if not arrays.keys().isdisjoint(("Q", "R", "S")):
             _require_semidefinite_cost(replaced)
+        _require_own_noise(replaced)
         return replaced
 
     def subset(self, indices: Sequence[int] | NDArray[np.int_]) -> "LQRTasks":
@@ -156,7 +186,7 @@ class LQRTasks(ReadOnlyArrays):
             raise TasksError(
                 f"cannot choose the tasks {chosen.tolist()}: give at least one index from 0 to {self.count - 1}"
             )
-        parts = {name: array[chosen] for name, array in vars(self).items()}
+        parts = {name: array[chosen] for name, array in vars(self).items() if name != "noise"}
         return self._with({**parts, "p": parts["p"] / parts["p"].sum()})
 
     def _with(self, arrays: Mapping[str, FloatArray]) -> "LQRTasks":
@@ -189,28 +219,29 @@ def common_gain(tasks: LQRTasks, K: ArrayLike, name: str = "K") -> FloatArray:
 
 
 def _checked(name: str, values: ArrayLike | None, count: int, state_dim: int, action_dim: int) -> FloatArray:
-    """One of the arrays of tasks of these dimensions; p and S may be None."""
+    """One of the arrays of tasks of these dimensions; p, S and initial_mean may be None."""
     if name == "p":
         return np.full(count, 1.0 / count) if values is None else _distribution(values, count)
-    if name == "S" and values is None:
-        return np.zeros((count, state_dim, action_dim))
+    if name in ("S", "initial_mean") and values is None:
+        return np.zeros((count, state_dim, action_dim) if name == "S" else (count, state_dim))
     square = (count, state_dim, state_dim)
     shapes = dict.fromkeys(("A", "Q", "Psi", "Sigma0"), square) | {
         "B": (count, state_dim, action_dim),
         "S": (count, state_dim, action_dim),
+        "initial_mean": (count, state_dim),
         "R": (count, action_dim, action_dim),
     }
     array = _numbers(name, values)
     if array.shape != shapes[name]:
         raise TasksError(
-            f"{name} has shape {array.shape}, expected {shapes[name]} from the shapes of A and B: one matrix for each "
-            "task"
+            f"{name} has shape {array.shape}, expected {shapes[name]} from the shapes of A and B: one "
+            f"{'vector' if name == 'initial_mean' else 'matrix'} for each task"
         )
     bad = np.argwhere(~np.isfinite(array))
     if bad.size:
         task, *entry = bad[0].tolist()
         raise TasksError(f"task {task}: {name}{entry} is {array[tuple(bad[0])]}; give finite numbers")
-    if name in ("A", "B", "S"):
+    if name in ("A", "B", "S", "initial_mean"):
         return array
     array = _symmetric(name, array)
     if name == "R":
@@ -270,6 +301,15 @@ def _require_semidefinite_cost(tasks: LQRTasks) -> None:
             [np.concatenate([tasks.Q, tasks.S], axis=2), np.concatenate([tasks.S.mT, tasks.R], axis=2)], axis=1
         )
         _require_semidefinite("[[Q, S], [S', R]]", joint, "make S smaller, or correct Q, R or S")
+
+
+def _require_own_noise(tasks: LQRTasks) -> None:
+    """Refuse what the other model of the noise alone has."""
+    name, other = ("initial_mean", "initial_state") if tasks.noise == "process" else ("Psi", "process")
+    if task := np.flatnonzero(getattr(tasks, name).reshape(tasks.count, -1).any(axis=1)).tolist():
+        raise TasksError(
+            f"task {task[0]}: {name} is not zero, but noise is {tasks.noise}; leave it out, or choose noise {other}"
+        )
 
 
 def _scaled_eigenvalues(array: FloatArray) -> FloatArray:

@@ -60,7 +60,7 @@ def optimal_gains(tasks: LQRTasks) -> OptimalGains:
         If double precision is not enough to solve the equation of a task.
     """
     P, K = (np.stack(matrices) for matrices in zip(*(_solve(tasks, i) for i in range(tasks.count)), strict=True))
-    return OptimalGains(K, P, cost=np.einsum("iab,iab->i", P, tasks.Psi))
+    return OptimalGains(K, P, cost=np.einsum("iab,iab->i", P, tasks.excitation))
 
 
 # A method that overflows has failed, and the next one is tried.

@@ -106,7 +106,7 @@ def middle(interval: tuple[float, float]) -> FloatArray:
 
 
 def _of_task(tasks: LQRTasks, task: int, adaptation_rate: float) -> Intervals:
-    a, b, q, r, noise, cross = (getattr(tasks, name)[task].item() for name in ("A", "B", "Q", "R", "Psi", "S"))
+    a, b, q, r, noise, cross = (getattr(tasks, name)[task].item() for name in ("A", "B", "Q", "R", "excitation", "S"))
     # Without the cross term: the same closed loops and costs, with K smaller by s / r.
     shifted, q = a - b * cross / r, q - cross**2 / r
     slope = 2.0 * noise * np.array([r * shifted, -(r * (1.0 + shifted**2) + q * b**2), r * shifted])

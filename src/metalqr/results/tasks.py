@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr.lqr import FloatArray, LQRTasks
+from metalqr.lqr.tasks import NOISES
 from metalqr.results.files import PathLike, dataset_of, load, save, unusable
-from metalqr.results.layout import OF_CASE, Layout, Variable
+from metalqr.results.layout import OF_CASE, Kind, Layout, Variable
 
 _MATRICES = {
     "A": Variable(("task", "state", "state_2"), "state matrix"),
@@ -19,21 +20,28 @@ _MATRICES = {
     "Sigma0": Variable(("task", "state", "state_2"), "covariance of the initial state"),
     "p": Variable(("task",), "probability of the task", "1"),
 }
-#: Of tasks that have some.
-_CROSS_TERMS = {"S": Variable(("task", "state", "action"), "weight of the products of states and inputs")}
+#: Where they are not zero.
+_OPTIONAL = {
+    "S": Variable(("task", "state", "action"), "weight of the products of states and inputs"),
+    "initial_mean": Variable(("task", "state"), "mean of the initial state"),
+}
+#: Where it is not the noise of the process.
+_NOISE = {"noise": Variable((), "what is random", kind=Kind.TEXT, choices=NOISES)}
 TASKS = Layout(
     "tasks",
     "Linear quadratic regulator tasks",
     {**_MATRICES, "K0": Variable(("action", "state"), "initial gain")},
     OF_CASE,
-    optional=_CROSS_TERMS,
+    optional=_OPTIONAL | _NOISE,
 )
 
 
 def save_tasks(path: PathLike, tasks: LQRTasks, K0: ArrayLike, settings: Mapping[str, Any], *, case: str) -> None:
     """Write the tasks and the initial gain K0 (k, d), with the settings that they were made from."""
-    names = [*_MATRICES, *(_CROSS_TERMS if tasks.has_cross_terms else ())]
+    names = [*_MATRICES, *(name for name in _OPTIONAL if np.any(getattr(tasks, name)))]
     arrays = {name: getattr(tasks, name) for name in names} | {"K0": np.asarray(K0)}
+    if tasks.noise != "process":
+        arrays["noise"] = tasks.noise
     save(path, dataset_of(TASKS, arrays, case=case, settings=settings))
 
 
@@ -41,8 +49,9 @@ def load_problem(path: PathLike, case: str | None = None) -> tuple[LQRTasks, Flo
     """Read the tasks and the initial gain K0 (k, d)."""
     dataset = load(path, TASKS, case)
     try:
-        names = [name for name in (*_MATRICES, *_CROSS_TERMS) if name in dataset]
-        return LQRTasks(**{name: dataset[name].values for name in names}), dataset["K0"].values
+        arrays: dict[str, Any] = {name: dataset[name].values for name in (*_MATRICES, *_OPTIONAL) if name in dataset}
+        noise = {"noise": str(dataset["noise"].item())} if "noise" in dataset else {}
+        return LQRTasks(**arrays, **noise), dataset["K0"].values
     except ValueError as error:
         raise unusable(path, "tasks", f"it holds impossible tasks ({error})") from error
 

@@ -25,8 +25,10 @@ class LQRSimulator(CompiledSimulator):
     .. math:: \tilde J^{(\ell)}(K) = \frac1\ell \sum_{l=1}^{\ell} x_l^\top (Q + K^\top R K - S K - K^\top S^\top) x_l,
               \qquad x_{l+1} = (A - BK) x_l + w_l,\quad x_0 \sim N(0, \Sigma_0),\quad w_l \sim N(0, \Psi)
 
-    as in Algorithms 1 and 2. The expectation of a cost is :func:`metalqr.lqr.finite_horizon_cost`. It exists for every
-    gain; where the closed loop is so unstable that the cost overflows, it is infinite or not a number.
+    as in Algorithms 1 and 2. Of tasks with ``noise="initial_state"`` it is the sum over
+    :math:`x_0, \ldots, x_{\ell-1}`, not divided by :math:`\ell`. The expectation of a cost is
+    :func:`metalqr.lqr.finite_horizon_cost`. It exists for every gain; where the closed loop is so unstable that the
+    cost overflows, it is infinite or not a number.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Tasks that the user writes down, as matrices."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,7 @@ from metalqr.systems.family import Family
 
 #: A matrix for each task.
 Matrices = Annotated[list[Matrix], Field(min_length=1)]
+Noise = Literal["process", "initial_state"]
 #: A number for each task.
 Shares = Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
 
@@ -32,7 +33,12 @@ class Given(Family):
         B: Matrices = setting(label="input matrices", symbol="B_i", about="a matrix for each task")
         Q: Matrices = setting(label="state weights", symbol="Q_i", about="a matrix for each task")
         R: Matrices = setting(label="input weights", symbol="R_i", about="a matrix for each task")
-        Psi: Matrices = setting(label="noise covariances", symbol=r"\Psi_i", about="a matrix for each task")
+        Psi: Matrices | None = setting(
+            None,
+            label="noise covariances",
+            symbol=r"\Psi_i",
+            about="a matrix for each task; none with noise: initial_state",
+        )
         Sigma0: Matrices | None = setting(
             None, label="initial covariances", symbol=r"\Sigma_0", about="a matrix for each task; by default, Psi"
         )
@@ -41,6 +47,17 @@ class Given(Family):
             label="cross terms",
             symbol="S_i",
             about="a matrix for each task, in the cost 2xᵀSu; by default, zero",
+        )
+        noise: Noise = setting(
+            "process",
+            label="what is random",
+            about="the process, or the initial state alone: then a rollout costs the sum of its steps, not their mean",
+        )
+        initial_mean: Matrix | None = setting(
+            None,
+            label="means of the initial state",
+            symbol="m_i",
+            about="a row for each task, with noise: initial_state; by default, zero",
         )
         p: Shares | None = setting(
             None, label="probabilities", symbol="p_i", about="a positive probability for each task; by default, uniform"
@@ -59,12 +76,19 @@ class Given(Family):
             "S": ((state_dim, action_dim), "state_dim x action_dim"),
             "R": ((action_dim, action_dim), "action_dim x action_dim"),
         }
+        if self.settings.noise == "process" and self.settings.Psi is None:
+            yield "Psi", "missing; add it"
+        if self.settings.noise == "initial_state" and self.settings.Sigma0 is None:
+            yield "Sigma0", "missing; with noise: initial_state nothing else varies, so add it"
         for name in type(self).Settings.names():
             entries = getattr(self.settings, name)
-            if entries is None:
+            if entries is None or isinstance(entries, str):
                 continue
             if len(entries) != self.count:
                 yield name, f"{len(entries)} tasks, but A has {self.count}; give one entry for each task"
+            for place, row in enumerate(entries if name == "initial_mean" else ()):
+                if len(row) != state_dim:
+                    yield f"{name}[{place}]", f"the row has {len(row)} numbers, not state_dim = {state_dim}"
             for place, matrix in enumerate(entries if name in shapes else ()):
                 if problem := shape_problem(matrix, *shapes[name]):
                     yield f"{name}[{place}]", problem
@@ -78,4 +102,4 @@ class Given(Family):
             If the matrices are none of :class:`metalqr.lqr.LQRTasks`.
         """
         given = {name: getattr(self.settings, name) for name in type(self).Settings.names()}
-        return LQRTasks(**{name: value for name, value in given.items() if value is not None})
+        return LQRTasks(**{"Psi": None} | {name: value for name, value in given.items() if value is not None})

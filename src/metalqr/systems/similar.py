@@ -1,7 +1,7 @@
 """The seeded random family of Section 6 of the paper: tasks around a common one."""
 
 import sys
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -97,8 +97,9 @@ class Similar(Family):
             streams = [np.random.default_rng([seed, task + 1, position]) for task in range(self.count)]
             matrices[name] = [self._adjust(name, self._perturb(matrix, rng)) for rng in streams]
         matrices["Psi"] = [matrix * (self.settings.noise_trace / np.trace(matrix)) for matrix in matrices["Psi"]]
+        arrays: dict[str, Any] = {name: np.stack(stack) for name, stack in matrices.items()}
         try:
-            return LQRTasks(**{name: np.stack(stack) for name, stack in matrices.items()})
+            return LQRTasks(**arrays)
         except TasksError as error:
             raise FamilyError(
                 f"the family cannot be made positive definite: {error}. Raise smallest_eigenvalue: "

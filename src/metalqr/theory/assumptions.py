@@ -12,8 +12,10 @@ def unmet(tasks: LQRTasks, form: Form | str) -> str:
     r"""First assumption that tasks do not meet, in words; empty if the statements apply.
 
     They divide by :math:`q = \min_i \sigma_{\min}(Q_i)` and by :math:`\mu = \min_i \sigma_{\min}(\Psi_i)`, as printed
-    also by that of :math:`\Sigma_{0,i}`, and have no cross term.
+    also by that of :math:`\Sigma_{0,i}`, and have no cross term; and the noise is that of the process.
     """
+    if tasks.noise != "process":
+        return f"noise is {tasks.noise}: the theory is corrected, and checked, for process noise"
     divisors = [("Q", "q, the smallest weight"), ("Psi", "μ, the smallest variance")]
     if Form(form) is Form.PRINTED:
         divisors.append(("Sigma0", "μ as printed, the smallest variance"))

@@ -15,7 +15,7 @@ from metalqr.theory.assumptions import unmet
 from metalqr.theory.batch import AuditBatch, perturbation_limits
 from metalqr.theory.inequalities import INEQUALITIES, Inequality
 from metalqr.theory.norms import spectral
-from metalqr.theory.result import Form
+from metalqr.theory.result import Form, by_form
 from metalqr.theory.sublevel import SublevelSet
 
 #: Relative excess of the left side that counts as rounding.
@@ -198,9 +198,9 @@ def audit(
                 found.add(AuditBatch(sublevel, chunk, change, form, adaptation_rate, generator), origin, again)
 
     optimal_for = np.flatnonzero(at_optimum(tasks, common_gain(tasks, K0, "K0")))
-    without = [f"{form}: {reason}" for form in FORMS if (reason := unmet(tasks, form))]
+    without = {form: reason for form in FORMS if (reason := unmet(tasks, form))}
     if without:
-        found = replace(found, remark=f"{'; '.join(without)}; there only the random tasks were checked")
+        found = replace(found, remark=f"{by_form(without)}; there only the random tasks were checked")
     if len(without) == len(FORMS):
         pass
     elif optimal_for.size:

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import InitVar, dataclass, field
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -48,6 +48,14 @@ class Quantity:
     value: FloatArray
     inputs: tuple[str, ...] = ()
     note: str = ""
+
+
+def by_form(reasons: Mapping[Any, str]) -> str:
+    """Reasons by the form that they hold for, in words; forms with the same one together."""
+    forms: dict[str, list[str]] = {}
+    for form, reason in reasons.items():
+        forms.setdefault(reason, []).append(form)
+    return "; ".join(f"{' and '.join(names)}: {reason}" for reason, names in forms.items())
 
 
 def quantity(name: str, symbol: str, source: str, value: ArrayLike) -> Quantity:

@@ -62,7 +62,9 @@ class SavedState:
         code: Mapping[str, str],
     ) -> None:
         self.path = Path(path)
-        matrices = ("A", "B", "Q", "R", "Psi", "Sigma0", "p", *(("S",) if tasks.has_cross_terms else ()))
+        matrices = ["A", "B", "Q", "R", "Psi", "Sigma0", "p", *(("S",) if tasks.has_cross_terms else ())]
+        if tasks.noise != "process":
+            matrices.append("initial_mean")
         self._run = {
             "settings": json.dumps(settings.changed()),
             "seed": seed,

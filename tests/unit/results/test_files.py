@@ -17,7 +17,7 @@ import stored
 import xarray as xr
 from bad_input import with_dataset, with_value
 from stored import COUNT, LAYOUTS, LOADERS, SETTINGS, STATE_DIM, make_history, make_tasks, save_run
-from systems import semidefinite_tasks
+from systems import initial_state_tasks, semidefinite_tasks
 
 from metalqr import results
 from metalqr.evaluation.exact_methods.dataset import METHODS, ExactDescent, exact_methods_dataset
@@ -366,10 +366,13 @@ def test_error_without_a_message_still_has_a_reason(good: dict[str, Path], monke
 
 def test_cross_terms_are_stored_where_there_are_some(tmp_path: Path) -> None:
     tasks = semidefinite_tasks(1, 2, 2, 1)
-    for given in (tasks, tasks.replace(S=None)):
+    started = initial_state_tasks(1, 2, 2, 1)
+    for given in (tasks, tasks.replace(S=None), started, started.replace(initial_mean=None)):
         results.save_tasks(tmp_path / "tasks.nc", given, np.zeros((1, 2)), {}, case="one")
         with xr.open_dataset(tmp_path / "tasks.nc") as stored:
             assert ("S" in stored) == given.has_cross_terms
+            assert ("initial_mean" in stored) == given.initial_mean.any()
+            assert ("noise" in stored) == (given.noise != "process")
         found = results.load_tasks(tmp_path / "tasks.nc", "one")
         for name, array in vars(given).items():
             np.testing.assert_array_equal(getattr(found, name), array)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import twins
 from numpy.testing import assert_allclose
-from systems import Array, semidefinite_tasks
+from systems import Array, initial_state_tasks, semidefinite_tasks
 
 from metalqr import LQRTasks, MetaSettings, lqr, rollout
 from metalqr.simulation.lqr_rollouts import LQRSimulator
@@ -52,7 +52,7 @@ def test_costs_agree_with_the_plain_twin(dims: tuple[int, int]) -> None:
     length, stream = 13, Stream(8, iteration=5)
     singular = semidefinite_tasks(1, 3, *dims)
     gains, address = _some_gains(singular, 5), stream.address(Purpose.ROLLOUT)
-    for tasks in (singular, singular.replace(Psi=np.zeros_like(singular.Psi))):
+    for tasks in (singular, singular.replace(Psi=np.zeros_like(singular.Psi)), initial_state_tasks(1, 3, *dims)):
         expected = [
             [twins.rollout_cost(tasks, i, gains[i, m], length, 0, 5 * i + m, address) for m in range(5)]
             for i in range(3)
@@ -104,6 +104,17 @@ def test_smoothed_gradients_agree_with_the_plain_twin(dims: tuple[int, int]) -> 
         for p in range(3):
             expected = twins.inner_estimate(tasks, i, gains[i, p], chosen, 3 * i + p, stream)
             assert_allclose(found[i, p], expected, rtol=1e-9, atol=1e-11 * np.abs(expected).max())
+
+
+@pytest.mark.slow
+def test_a_million_rollouts_from_random_states_have_the_finite_horizon_cost() -> None:
+    tasks, length = initial_state_tasks(4, 3, 2, 1), 20
+    gain = np.full((1, 2), 0.05)
+    gains = np.broadcast_to(gain, (3, 100_000, 1, 2))
+    costs = np.concatenate([rollout.costs(tasks, gains, length, Stream(3, part)) for part in range(10)], axis=1)
+    exact = lqr.finite_horizon_cost(tasks, gain, length)
+    assert (np.abs(costs.mean(axis=1) - exact) < 4.5 * costs.std(axis=1) / 1e3).all()
+    assert_allclose(costs.std(axis=1), np.sqrt(lqr.rollout_variance(tasks, gain, length)), rtol=0.02)
 
 
 @pytest.mark.slow

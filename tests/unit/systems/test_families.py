@@ -166,10 +166,24 @@ def test_given_tasks_are_taken_as_written() -> None:
     np.testing.assert_array_equal(full.p, [0.25, 0.75])
 
 
+def test_given_tasks_may_vary_in_their_initial_state_alone() -> None:
+    changes = {"Psi": None, "Sigma0": WRITTEN["Q"], "noise": "initial_state", "initial_mean": [[1.0, 0.0], [2.0, 3.0]]}
+    tasks = given_tasks({**WRITTEN, **changes})
+    assert tasks.noise == "initial_state"
+    np.testing.assert_array_equal(tasks.initial_mean, changes["initial_mean"])
+    assert not tasks.Psi.any()
+    given = families.get("given")
+    for missing in ({"Psi": None}, {"Sigma0": None, "initial_mean": [[1.0, 0.0], [2.0]]}):
+        found = given(given.Settings(**{**WRITTEN, **(changes if "Sigma0" in missing else {}), **missing}))
+        names = [place for place, _ in found.problems(2, 1)]
+        assert names == (["Sigma0", "initial_mean[1]"] if "Sigma0" in missing else ["Psi"])
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"R": None}, "R: None is not a list"),
+        ({"noise": "state"}, "noise: 'state' is not allowed; did you mean initial_state?"),
         ({"A": [[[0.9, True], [0, 0.8]]]}, "A[0][0][1]: True is not a finite number"),
         ({"Psi": [[1.0, 0.0], [0.0, 1.0]]}, "Psi[0][0]: 1.0 is not a list"),
         ({"p": [1.0, 0.0]}, "p[1]: 0.0 is not > 0"),

@@ -19,7 +19,7 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
-from systems import random_tasks
+from systems import initial_state_tasks, random_tasks
 
 from metalqr import results, training
 from metalqr.common import atomic
@@ -176,6 +176,7 @@ def test_a_state_comes_back_as_it_went(tmp_path: Path) -> None:
         ({"seed": 4}, "other seed, so"),
         ({"tasks": random_tasks(seed=2, count=2, state_dim=2, action_dim=1, radius=0.6)}, "other tasks, so"),
         ({"tasks": TASKS.replace(S=np.full((2, 2, 1), 0.01))}, "other tasks, so"),
+        ({"tasks": initial_state_tasks(1, 2, 2, 1)}, "other tasks, so"),
         ({"K0": np.zeros((1, 2))}, "other initial gain, so"),
         ({"code": {"kernel.py": "4567"}}, "other code, so"),
         ({"seed": 4, "code": {}}, "other seed, code, so"),

@@ -117,10 +117,10 @@ class _TaskCosts(DescentObjective, ABC):
         self._curvature_range = np.linalg.eigvalsh(best.input_curvature)[:, [0, -1]].T
         self._kappa = np.full(tasks.count, np.nan)
         #: Tasks with noise of full rank, of which alone there is a bound of the rate.
-        self.bounded = definite(tasks.Psi)
+        self.bounded = definite(tasks.excitation)
         if self.bounded.any():
             root = np.linalg.cholesky(best.state_covariance[self.bounded])
-            whitened = np.linalg.solve(root, np.linalg.solve(root, tasks.Psi[self.bounded]).swapaxes(-1, -2))
+            whitened = np.linalg.solve(root, np.linalg.solve(root, tasks.excitation[self.bounded]).swapaxes(-1, -2))
             self._kappa[self.bounded] = np.linalg.eigvalsh(whitened)[:, 0]
 
     def at(self, K: FloatArray, name: str) -> EvaluatedGains:
@@ -189,7 +189,7 @@ class _GradientDescent(_TaskCosts):
         return np.asarray(0.5 / (self._curvature_range[1] * state_norm))
 
     def guaranteed_rate(self, step: FloatArray, start: EvaluatedGains, curvature: FloatArray) -> FloatArray:
-        dominance = 4.0 * np.linalg.eigvalsh(self._tasks.Psi)[:, 0] * self._kappa * self._curvature_range[0]
+        dominance = 4.0 * np.linalg.eigvalsh(self._tasks.excitation)[:, 0] * self._kappa * self._curvature_range[0]
         share = step * (1.0 - 0.5 * step * curvature) * dominance
         return np.where(share >= 0.0, 1.0 - share, np.nan)
 

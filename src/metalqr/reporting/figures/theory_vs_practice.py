@@ -45,7 +45,7 @@ class TheoryVsPractice(Figure):
 
     A panel for each case, a row for each setting. A square is the value of the case; a circle and a diamond are the
     values that the theorems require, as printed and as corrected. The number beside them is the power of ten between
-    the two.
+    the two. Where neither form has any, the panel says so; the table of this name has the reasons.
     """
 
     reads = "theory"
@@ -88,6 +88,9 @@ def _draw_case(panel: Axes, case: xr.Dataset) -> None:
             words: dict[str, Any] = {"textcoords": "offset points", "va": "center", "ha": side, "fontsize": 6.5}
             number = f"{abs(required - used):.0f}"
             panel.annotate(number, (required, place), (aside, 0), color=style["color"], **words)
+    if not np.isfinite(case["required"]).any():
+        none = "no requirements:\nsee the remarks\nof the table"
+        panel.text(0.97, 0.97, none, transform=panel.transAxes, ha="right", va="top", fontsize=6.5)
     panel.margins(x=0.14)
     panel.set_ylim(-0.6, len(SETTINGS) - 0.4)
     panel.grid(axis="y", visible=False)

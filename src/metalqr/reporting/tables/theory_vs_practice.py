@@ -44,6 +44,8 @@ class TheoryVsPractice(Table):
 
     def tabulate(self, datasets: Mapping[str, xr.Dataset]) -> Iterator[dict[str, Any]]:
         """The rows of all cases."""
+        from metalqr.theory.result import by_form
+
         for case, dataset in datasets.items():
             for setting in dataset["setting"].values.tolist():
                 found = dataset.sel(setting=setting)
@@ -54,5 +56,5 @@ class TheoryVsPractice(Table):
                     row[form] = wanted
                     row[f"decades_{form}"] = math.log10(wanted / used) if used > 0 and wanted > 0 else math.nan
                 missing = zip(dataset["form"].values.tolist(), found["missing"].values.tolist(), strict=True)
-                row["remark"] = "; ".join(f"{form}: {reason}" for form, reason in missing if reason)
+                row["remark"] = by_form({form: reason for form, reason in missing if reason})
                 yield row

@@ -45,6 +45,9 @@ class SimulationTasks(NamedTuple):
     ]  # (I, d + k, d): [T^-1 root(Sigma0), 0], from N(0, I) to the initial state, column-major
     #: (I, rank, d): F, column-major; None where the noise of a step is N(0, I) itself. The compiled code depends on it.
     noise_map: NDArray[np.floating] | None
+    #: (I, d): T^-1 m, the mean of the initial state, which is then the first that costs, and alone random: the cost is
+    #: the sum of the steps, not the mean. None where the process has noise. The compiled code depends on it, too.
+    start_mean: NDArray[np.floating] | None
     perturbation_map: NDArray[np.floating]  # (I, d, d): H, column-major
     state_map: NDArray[np.float64]  # (I, d, d): T
     state_rotation: NDArray[np.float64]  # (I, d, d): O'
@@ -52,7 +55,7 @@ class SimulationTasks(NamedTuple):
 
 
 #: The arrays that every step uses.
-_OF_STEPS = ("transition", "state_cost", "action_cost", "start", "noise_map", "perturbation_map")
+_OF_STEPS = ("transition", "state_cost", "action_cost", "start", "noise_map", "start_mean", "perturbation_map")
 _KNOWN: weakref.WeakKeyDictionary[LQRTasks, dict[str, SimulationTasks]] = weakref.WeakKeyDictionary()
 
 
@@ -101,7 +104,7 @@ def _in_coordinates(tasks: LQRTasks) -> SimulationTasks:
         A, Q = A - tasks.B @ shift, Q - tasks.S @ shift
         Q = 0.5 * (Q + Q.mT)
     action_cost, action_rotation = _eigenvectors(tasks.R)
-    noise_map = None
+    noise_map = start_mean = None
     if definite(tasks.Psi).all():
         noise = np.linalg.cholesky(tasks.Psi)
         state_cost, vectors = _eigenvectors(np.swapaxes(noise, -1, -2) @ Q @ noise)
@@ -115,6 +118,8 @@ def _in_coordinates(tasks: LQRTasks) -> SimulationTasks:
         noise_map = np.swapaxes(np.linalg.solve(state_map, factors[:, :, :rank]), -1, -2)
     columns = np.concatenate([A @ state_map, -tasks.B @ action_rotation], axis=-1)
     initial = np.linalg.solve(state_map, _root(tasks.Sigma0))
+    if tasks.noise == "initial_state":
+        start_mean = np.linalg.solve(state_map, tasks.initial_mean[:, :, np.newaxis])[:, :, 0]
     rotation, triangular = np.linalg.qr(state_map)
     signs = np.sign(np.diagonal(triangular, axis1=-2, axis2=-1))
     return SimulationTasks(
@@ -123,6 +128,7 @@ def _in_coordinates(tasks: LQRTasks) -> SimulationTasks:
         action_cost=action_cost,
         start=np.swapaxes(np.concatenate([initial, np.zeros_like(tasks.B)], axis=-1), -1, -2),
         noise_map=noise_map,
+        start_mean=start_mean,
         perturbation_map=np.swapaxes(signs[..., np.newaxis] * triangular, -1, -2),
         state_map=state_map,
         state_rotation=np.swapaxes(rotation * signs[:, np.newaxis], -1, -2),
@@ -132,7 +138,7 @@ def _in_coordinates(tasks: LQRTasks) -> SimulationTasks:
 
 def _scales(tasks: LQRTasks) -> NDArray[np.float64]:
     """The deviation of each state without control, at most d steps after the start, and 1 where it never moves."""
-    covariance, variances = tasks.Sigma0 + tasks.Psi, np.zeros(tasks.A.shape[:2])
+    covariance, variances = tasks.Sigma0 + tasks.excitation, np.zeros(tasks.A.shape[:2])
     with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(tasks.state_dim):
             found = covariance.diagonal(axis1=1, axis2=2)

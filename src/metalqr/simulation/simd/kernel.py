@@ -305,27 +305,28 @@ def _job(number, count, groups):
 
 
 def _specialised(
-    code_for: Callable[[tuple[tuple[int, ...], ...] | None, Any, bool], Callable[..., Any]],
+    code_for: Callable[[tuple[tuple[int, ...], ...] | None, Any, tuple[bool, bool]], Callable[..., Any]],
 ) -> Callable[..., NDArray[np.float64]]:
     """Compile a function of (simulated, task_of_slot, gains, ...) for each precision, small shape and kind of noise."""
     code_of_shape = functools.cache(code_for)
 
     @functools.cache
-    def code(state_dim, action_dim, precision, mapped):
+    def code(state_dim, action_dim, precision, mapped, starts):
         lengths = (state_dim, action_dim, action_dim * state_dim, state_dim**2)
         small = max(state_dim, action_dim) <= _MAX_DIM_IN_REGISTERS and not mapped
-        return code_of_shape(tuple((0,) * length for length in lengths) if small else None, precision, mapped)
+        shape = tuple((0,) * length for length in lengths) if small else None
+        return code_of_shape(shape, precision, (mapped, starts))
 
     def call(simulated, task_of_slot, gains, *rest):
         action_dim, state_dim = gains.shape[-2:]
-        mapped = simulated.noise_map is not None
-        return code(state_dim, action_dim, simulated.transition.dtype, mapped)(simulated, task_of_slot, gains, *rest)
+        kind = simulated.noise_map is not None, simulated.start_mean is not None
+        return code(state_dim, action_dim, simulated.transition.dtype, *kind)(simulated, task_of_slot, gains, *rest)
 
     return call
 
 
 @_specialised
-def costs(shape, precision, mapped):
+def costs(shape, precision, kind):
     """Cost of a rollout of every gain, shape (slots, members, count), for gains (slots, members, count, k, d).
 
     Members share their noise.
@@ -348,7 +349,7 @@ def costs(shape, precision, mapped):
 
 
 @_specialised
-def smoothed_gradients(shape, precision, mapped):
+def smoothed_gradients(shape, precision, kind):
     """Estimate of the gradient at every gain, for gains (slots, count, k, d) and :class:`Settings`.
 
     ``first_policy`` is counter 2 of the first policy of each slot. Directions (n, count, M, k, d) that are given are in

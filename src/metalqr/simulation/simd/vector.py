@@ -127,8 +127,8 @@ def _fill_normals_of(noise, first_step, steps, state_dim, start, address):
     fill_normals(noise, blocks, first_step * state_dim // BLOCK, start, address)
 
 
-def _by_noise(normal, mapped):
-    """One of two compiled functions, by whether the noise of the tasks, the first argument, is mapped."""
+def _by_field(field, without, having):
+    """One of two compiled functions, by whether the tasks, the first argument, have a field that may be None."""
 
     def chosen(*arguments):
         pass
@@ -136,8 +136,8 @@ def _by_noise(normal, mapped):
     @overload(chosen, jit_options={"forceinline": True}, strict=False)
     def _choose(*arguments):
         tasks = arguments[0]
-        is_mapped = not isinstance(tasks.types[tasks.fields.index("noise_map")], types.NoneType)
-        return (mapped if is_mapped else normal).py_func
+        is_none = isinstance(tasks.types[tasks.fields.index(field)], types.NoneType)
+        return (without if is_none else having).py_func
 
     return chosen
 
@@ -187,17 +187,57 @@ def _fill_noise_mapped(simulated, task, noise, drawn, first_step, steps, start, 
         _copy(drawn, 0, noise, 0, state_dim)
 
 
+@inlined
+def _first_step_process(simulated):
+    return 1
+
+
+@inlined
+def _first_step_initial_state(simulated):
+    return 0
+
+
+@inlined
+def _fill_mean_process(simulated, task, states, row):
+    clear(states, row, simulated.state_cost.shape[1])
+
+
+@inlined
+def _fill_mean_initial_state(simulated, task, states, row):
+    state_dim = simulated.state_cost.shape[1]
+    for entry in range(state_dim):
+        store(states, row + entry, splat(states, simulated.start_mean[task, entry]))
+
+
+@inlined
+def _divisor_process(simulated, length):
+    return length
+
+
+@inlined
+def _divisor_initial_state(simulated, length):
+    return 1
+
+
+# The first step that costs: 1, or 0 where the initial state is all that is random.
+_first_step = _by_field("start_mean", _first_step_process, _first_step_initial_state)
+# Write the mean of the initial state.
+_fill_mean = _by_field("start_mean", _fill_mean_process, _fill_mean_initial_state)
+# The number by which the sum of the costs is divided.
+_divisor = _by_field("start_mean", _divisor_process, _divisor_initial_state)
 # Number of steps whose noise is made at a time.
-_noise_steps = _by_noise(_noise_steps_normal, _noise_steps_mapped)
+_noise_steps = _by_field("noise_map", _noise_steps_normal, _noise_steps_mapped)
 # Rows for normals that are no noise yet.
-_drawn_rows = _by_noise(_drawn_rows_normal, _drawn_rows_mapped)
+_drawn_rows = _by_field("noise_map", _drawn_rows_normal, _drawn_rows_mapped)
 # Write the noise of some steps, d rows for each. Where it is mapped, the normals of a rollout are whole blocks for the
 # initial state, then as many for every step, from step 0 on, as the noise has rank; those of step 0 are not used.
-_fill_noise = _by_noise(_fill_noise_normal, _fill_noise_mapped)
+_fill_noise = _by_field("noise_map", _fill_noise_normal, _fill_noise_mapped)
 
 
 def simulate(shape, simulated, task, gains, length, start, address, work, costs):
     """Write the average cost over steps 1 to ``length`` of a vector of rollouts of one task to the rows of ``costs``.
+
+    Where the initial state alone is random, it is the sum over steps 0 to ``length - 1``.
 
     Each lane has noise of its own. For every row of ``costs`` it has a gain of its own, k d rows of ``gains``, under
     the same noise, which is made once. ``work`` is that of :func:`simulation_work`; ``shape`` is None, or for small
@@ -219,11 +259,11 @@ def _simulate_in_memory(simulated, task, gains, length, start, address, work, co
     simulated, gains, address, costs = unowned((simulated, gains, address, costs))
     noise, states, actions, drawn_rows = unowned(work)
     state_dim, action_dim = simulated.state_cost.shape[1], simulated.action_cost.shape[1]
-    batch = _noise_steps(simulated)
+    batch, first_step = _noise_steps(simulated), _first_step(simulated)
     zero = splat(noise, 0.0)
     clear(costs, 0, len(costs))
-    for first in range(0, length + 1, batch):
-        steps = min(batch, length + 1 - first)
+    for first in range(0, length + first_step, batch):
+        steps = min(batch, length + first_step - first)
         _fill_noise(simulated, task, noise, drawn_rows, first, steps, start, address)
         for member in range(len(costs)):
             # The states before and after a step change places.
@@ -235,7 +275,7 @@ def _simulate_in_memory(simulated, task, gains, length, start, address, work, co
                 if first + step == 0:
                     # The initial state is a matrix times its noise, and free.
                     _copy(noise, 0, states, before, state_dim)
-                    clear(states, now, state_dim)
+                    _fill_mean(simulated, task, states, now)
                     clear(actions, action, action_dim)
                     cost = _move(
                         simulated, task, simulated.start, states, now, states, before, now, actions, action, zero
@@ -245,11 +285,11 @@ def _simulate_in_memory(simulated, task, gains, length, start, address, work, co
                     matrices = simulated.transition
                     cost = _move(simulated, task, matrices, noise, drawn, states, before, now, actions, action, zero)
                 cost = _act(simulated, task, gains, gain, states, now, actions, action, cost)
-                if first + step > 0:
+                if first + step >= first_step:
                     total = total + cost
             store(costs, member, total)
     for member in range(len(costs)):
-        store(costs, member, load(costs, member) / splat(costs, length))
+        store(costs, member, load(costs, member) / splat(costs, _divisor(simulated, length)))
 
 
 def _simulate_in_registers(shape, simulated, task, gains, length, start, address, work, costs):
