@@ -121,7 +121,11 @@ class Annealing:
         while not self.has_settled(K, discount):
             discount /= 2
             if discount < LEAST_DISCOUNT:
-                raise self._failure(K, discount)
+                task = int(np.argmax(np.nan_to_num(self.costs(K, discount), nan=np.inf)))
+                raise AnnealingError(
+                    f"initial_gain: annealed: no discount makes the cost of the gain zero finite, that of task {task} "
+                    f"is the largest at {discount:.3g}; write stabilising, which finds a gain with the model"
+                )
         return discount
 
     def raised(self, K: "FloatArray", discount: float) -> float:
@@ -171,10 +175,13 @@ class Annealing:
             ratios = self.costs(K, 1.0, 2 * self._length) / self.costs(K, discount)
         ratios = np.where(np.isnan(ratios), np.inf, ratios)
         task = int(np.argmax(ratios))
+        # All digits where four would round to 1.
+        shown = f"{discount:.4g}" if discount < 0.99995 else repr(discount)
+        reached = f"{shown}, not 1" if discount < 1.0 else f"1, but rollouts of {2 * self._length} steps do not settle"
         return AnnealingError(
-            f"initial_gain: annealed: the discount reached {discount:.4g} in rounds: {self._settings.rounds}, with "
-            f"rollouts of {self._length} steps. The discount of 1 costs task {task} the most, {ratios[task]:.3g} times "
-            "as much. Write stabilising, which finds a gain with the model or says why there is none, or raise rounds"
+            f"initial_gain: annealed: rounds: {self._settings.rounds} ended at a discount of {reached}; without one, "
+            f"task {task} costs {ratios[task]:.3g} times as much, more than any other; write stabilising, which finds "
+            "a gain with the model or says why there is none, or raise rounds"
         )
 
 

@@ -79,7 +79,7 @@ def test_stabilising_is_the_gain_of_the_largest_margin() -> None:
 
 
 def test_every_way_is_registered_under_its_name() -> None:
-    assert set(initial_gains.names()) == {"detuned", "stabilising"}
+    assert set(initial_gains.names()) == {"annealed", "detuned", "file", "stabilising"}
     assert {plugin.name for plugin in initial_gains if plugin.needs_settings()} == {"detuned"}
 
 
