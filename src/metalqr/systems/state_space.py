@@ -86,7 +86,7 @@ def problem_from_arrays(
     elif noise is not None:
         raise FamilyError(f"noise: {noise} is given, and Psi too; remove one of the two")
     matrices["A"], matrices["B"] = _sampled(matrices["A"], matrices["B"], given.get("dt"), sampling)
-    every = {
+    every: dict[str, Any] = {
         name: np.broadcast_to(matrix, (count, *matrix.shape[-2:])) if matrix.ndim == 2 else matrix
         for name, matrix in matrices.items()
     }

@@ -207,6 +207,4 @@ class NamedSystem(Family):
 
 def stacked(systems: list[System]) -> LQRTasks:
     """Systems of the same dimensions as tasks."""
-    return LQRTasks(
-        **{name: np.stack([getattr(each, name) for each in systems]) for name in ("A", "B", "Q", "R", "Psi")}
-    )
+    return LQRTasks(*(np.stack([getattr(each, name) for each in systems]) for name in ("A", "B", "Q", "R", "Psi")))
