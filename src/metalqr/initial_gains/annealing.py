@@ -1,15 +1,15 @@
 """Discount annealing: a gain that stabilises every task, from costs of rollouts alone."""
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from metalqr.lqr import FloatArray
-    from metalqr.simulation.simulator import Simulator, Tasks
-    from metalqr.simulation.streams import Purpose, Stream
+from metalqr.config.algorithm import MetaSettings
+from metalqr.estimators.two_point import TwoPoint
+from metalqr.lqr import FloatArray
+from metalqr.simulation.simulator import Simulator, Tasks
+from metalqr.simulation.streams import Purpose, Stream, Use
 
 #: A cost has settled if rollouts of twice the length cost at most so much more: a sign that the closed loop is stable.
 SETTLED = 1.1
@@ -44,15 +44,13 @@ class Annealing:
     metalqr.initial_gains.annealed.Annealed : the algorithm and its source.
     """
 
-    def __init__(self, simulator: "Simulator", settings: Any, seed: int) -> None:
-        from metalqr.simulation.streams import Stream, Use
-
+    def __init__(self, simulator: Simulator, settings: Any, seed: int) -> None:
         self._simulator, self._settings = simulator, settings
         self._tasks = np.arange(simulator.count)
         self._stream = Stream(seed, 0, Use.ANNEALING)
         self._length: int = settings.rollout_length
 
-    def gain(self) -> "FloatArray":
+    def gain(self) -> FloatArray:
         """Find the gain, shape (k, d).
 
         Raises
@@ -74,10 +72,8 @@ class Annealing:
                 self._length *= 2
         raise self._failure(K, discount)
 
-    def costs(self, K: "FloatArray", discount: float, length: int | None = None) -> "FloatArray":
+    def costs(self, K: FloatArray, discount: float, length: int | None = None) -> FloatArray:
         """Mean cost of the rollouts of each task, shape (I,), from the same initial states in the whole round."""
-        from metalqr.simulation.streams import Purpose
-
         gains = np.broadcast_to(K, (len(self._tasks), self._settings.perturbations, *K.shape))
         # A rollout of an unstable gain may overflow, which the mean shows.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -90,11 +86,8 @@ class Annealing:
                 discount=discount,
             ).mean(axis=1)
 
-    def gradient(self, K: "FloatArray", discount: float) -> "FloatArray":
+    def gradient(self, K: FloatArray, discount: float) -> FloatArray:
         """Two-point estimate of the gradient of the mean over the tasks, shape (k, d)."""
-        from metalqr.config.algorithm import MetaSettings
-        from metalqr.estimators.two_point import TwoPoint
-
         chosen = MetaSettings(
             learning_rate=1.0,
             adaptation_rate=0.0,
@@ -110,12 +103,12 @@ class Annealing:
         with np.errstate(over="ignore", invalid="ignore"):
             return TwoPoint(chosen).gradients(simulator, gains, self._stream, self._tasks)[:, 0].mean(axis=0)
 
-    def has_settled(self, K: "FloatArray", discount: float) -> bool:
+    def has_settled(self, K: FloatArray, discount: float) -> bool:
         """True if longer rollouts of every task cost hardly more, so that the cost of endless ones is finite."""
         longer = self.costs(K, discount, 2 * self._length)
         return bool((np.isfinite(longer) & (longer <= SETTLED * self.costs(K, discount))).all())
 
-    def first_discount(self, K: "FloatArray") -> float:
+    def first_discount(self, K: FloatArray) -> float:
         """The first of 1, 1/2, 1/4, ... at which the costs of every task are finite."""
         discount = 1.0
         while not self.has_settled(K, discount):
@@ -128,7 +121,7 @@ class Annealing:
                 )
         return discount
 
-    def raised(self, K: "FloatArray", discount: float) -> float:
+    def raised(self, K: FloatArray, discount: float) -> float:
         """The largest discount, to 1e-3, at which the mean cost is at most ``multiple`` times that at this one."""
         limit = self._settings.multiple * self.costs(K, discount).mean()
         if self.costs(K, 1.0).mean() <= limit:
@@ -139,7 +132,7 @@ class Annealing:
             low, high = (middle, high) if self.costs(K, middle).mean() <= limit else (low, middle)
         return float(low)
 
-    def descend(self, K: "FloatArray", discount: float) -> "FloatArray":
+    def descend(self, K: FloatArray, discount: float) -> FloatArray:
         """Descend from a gain until ten steps lower the cost by less than the fraction ``gap``.
 
         The steps are those of Barzilai and Borwein, halved until the cost falls sufficiently, so no step size is
@@ -169,18 +162,20 @@ class Annealing:
             step = float(np.sum(move**2)) / bend if bend > 0 else 2 * step
         return K
 
-    def _failure(self, K: "FloatArray", discount: float) -> AnnealingError:
+    def _failure(self, K: FloatArray, discount: float) -> AnnealingError:
         """The error, with the task whose cost without discount is the largest multiple of that with it."""
         with np.errstate(all="ignore"):
             ratios = self.costs(K, 1.0, 2 * self._length) / self.costs(K, discount)
         ratios = np.where(np.isnan(ratios), np.inf, ratios)
         task = int(np.argmax(ratios))
-        # All digits where four would round to 1.
-        shown = f"{discount:.4g}" if discount < 0.99995 else repr(discount)
+        # The digits of a large power are rounding.
+        more = f"{ratios[task]:.2g}" if ratios[task] < 1e6 else "more than a million"
+        # All digits where three would round to 1.
+        shown = f"{discount:.3g}" if discount < 0.9995 else repr(discount)
         reached = f"{shown}, not 1" if discount < 1.0 else f"1, but rollouts of {2 * self._length} steps do not settle"
         return AnnealingError(
             f"initial_gain: annealed: rounds: {self._settings.rounds} ended at a discount of {reached}; without one, "
-            f"task {task} costs {ratios[task]:.3g} times as much, more than any other; write stabilising, which finds "
+            f"task {task} costs {more} times as much, the most of all; write stabilising, which finds "
             "a gain with the model or says why there is none, or raise rounds"
         )
 
@@ -188,22 +183,22 @@ class Annealing:
 class _Discounted:
     """A simulator whose costs are discounted, for an estimator that knows of no discount."""
 
-    def __init__(self, simulator: "Simulator", discount: float) -> None:
+    def __init__(self, simulator: Simulator, discount: float) -> None:
         self._simulator, self._discount = simulator, discount
         self.replays_noise = simulator.replays_noise
         self.count, self.state_dim, self.action_dim = simulator.count, simulator.state_dim, simulator.action_dim
 
     def costs(
         self,
-        gains: NDArray[np.float64],
+        gains: FloatArray,
         length: int,
-        stream: "Stream",
+        stream: Stream,
         *,
-        tasks: "Tasks",
-        purpose: "Purpose",
+        tasks: Tasks,
+        purpose: Purpose,
         sharing: int = 1,
         discount: float = 1.0,
-    ) -> NDArray[np.float64]:
+    ) -> FloatArray:
         return self._simulator.costs(
             gains,
             length,
