@@ -97,7 +97,14 @@ def coefficients(name: str, values: Array) -> Array:
 
 
 def rollout_cost(
-    tasks: LQRTasks, task: int, K: Array, length: int, counter_1: int, counter_2: int, address: Address
+    tasks: LQRTasks,
+    task: int,
+    K: Array,
+    length: int,
+    counter_1: int,
+    counter_2: int,
+    address: Address,
+    discount: float = 1.0,
 ) -> float:
     """One rollout in the task's own coordinates, with the noise of the compiled one."""
     A, B, Q, R, S = (getattr(tasks, name)[task] for name in ("A", "B", "Q", "R", "S"))
@@ -115,9 +122,9 @@ def rollout_cost(
     noise = normals(passed + length * rank, counter_1, counter_2, address)
     x, cost = tasks.initial_mean[task] + initial @ noise[:d], 0.0
     if tasks.noise == "initial_state":
-        for _ in range(length):
+        for t in range(length):
             u = -K @ x
-            cost += x @ Q @ x + 2.0 * x @ S @ u + u @ R @ u
+            cost += discount**t * (x @ Q @ x + 2.0 * x @ S @ u + u @ R @ u)
             x = A @ x + B @ u
         return cost
     for z in noise[passed:].reshape(length, rank):

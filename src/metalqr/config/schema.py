@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from metalqr.config import model, plugin_types, theory
 from metalqr.config.algorithm import CHOICES, MetaSettings
-from metalqr.config.registries import estimators, families
+from metalqr.config.registries import estimators, families, initial_gains
 from metalqr.config.registry import Registry
 from metalqr.config.settings import MAX_COUNT, MAX_SEED, declaration, type_of
 from metalqr.config.tuning import Tune
@@ -55,6 +55,7 @@ def tables() -> dict[str, str]:
         "what the estimators take": _of_estimators(),
         "the tuning": _table(Tune),
         "the task families": "".join(_of_plugins([families])).lstrip(),
+        "the initial gains": "".join(_of_plugins([initial_gains])).lstrip(),
         "the theory": _table(theory.Theory),
         "the execution": _table(model.Execution),
     }

@@ -1,6 +1,7 @@
 """The compiled rollouts of linear quadratic tasks, at many gains at once."""
 
 import functools
+import math
 from typing import get_args
 
 import numpy as np
@@ -11,7 +12,7 @@ from metalqr.config.algorithm import Precision
 from metalqr.lqr import LQRTasks
 from metalqr.lqr.stability import count_unstable
 from metalqr.simulation.simd import jury, kernel
-from metalqr.simulation.simd.coordinates import gain_shift, numbers_of_rollout, simulation_tasks
+from metalqr.simulation.simd.coordinates import SimulationTasks, gain_shift, numbers_of_rollout, simulation_tasks
 from metalqr.simulation.simulator import Array, CompiledSimulator, Tasks, WeightedDirections
 from metalqr.simulation.streams import Purpose, Stream, require_addressable
 
@@ -58,6 +59,8 @@ class LQRSimulator(CompiledSimulator):
         self._tasks, self._simulated, self._shift = tasks, simulation_tasks(tasks, precision), gain_shift(tasks)
         self.count, self.state_dim, self.action_dim = tasks.count, tasks.state_dim, tasks.action_dim
         self.simulated_steps = 0
+        self._precision = precision
+        self._last_discounted: tuple[float, SimulationTasks] | None = None
         # What has been checked: a run asks for the same in every iteration, and its rollouts may be short.
         self._known_tasks: tuple[ArrayLike | None, Tasks] = None, np.arange(tasks.count)
         self._known_sizes: set[tuple[int, int, int]] = set()
@@ -71,15 +74,22 @@ class LQRSimulator(CompiledSimulator):
         tasks: ArrayLike | None = None,
         purpose: Purpose = Purpose.ROLLOUT,
         sharing: int = 1,
+        discount: float = 1.0,
     ) -> Array:
-        """As :meth:`metalqr.simulation.simulator.Simulator.costs`; by default of every task once, in order."""
+        r"""As :meth:`metalqr.simulation.simulator.Simulator.costs`; by default of every task once, in order.
+
+        Discounted costs are those of the tasks :math:`(\sqrt\gamma A, \sqrt\gamma B)`, exactly:
+        :math:`y_t = \gamma^{t/2} x_t` has :math:`y_0 = x_0`, :math:`y_{t+1} = \sqrt\gamma (A - BK) y_t` and
+        :math:`\sum_t y_t^\top S_K y_t = \sum_t \gamma^t x_t^\top S_K x_t` with the weight :math:`S_K` of a state.
+        """
         task_of_slot = self._task_of_slot(tasks)
         checked = self._gains(gains, task_of_slot, whole_number("length", length))
         slots, policies, action_dim, state_dim = checked.shape
         if policies % whole_number("sharing", sharing):
             raise ValueError(f"sharing: {policies} gains cannot share noise in groups of {sharing}")
         members = checked.reshape(slots, sharing, policies // sharing, action_dim, state_dim)
-        found = kernel.costs(self._simulated, task_of_slot, members, int(length), stream.address(purpose))
+        simulated = self._simulated if discount == 1.0 else self._discounted(discount)
+        found = kernel.costs(simulated, task_of_slot, members, int(length), stream.address(purpose))
         return found.reshape(slots, policies)
 
     def count_unstable(self, gains: Array, tasks: Tasks) -> int:
@@ -128,6 +138,18 @@ class LQRSimulator(CompiledSimulator):
         )
         first = np.arange(slots) * policies if first_policy is None else first_policy
         return kernel.smoothed_gradients(self._simulated, task_of_slot, checked, given, first, settings)
+
+    def _discounted(self, discount: float) -> SimulationTasks:
+        """The tasks whose plain cost is the discounted one. The last ones are kept: many rollouts have one discount."""
+        if self._tasks.noise != "initial_state":
+            raise ValueError(f"discount: {discount!r} needs tasks with noise: initial_state, or 1")
+        if not 0.0 < discount < 1.0:
+            raise ValueError(f"discount: {discount!r} is not in (0, 1]")
+        if self._last_discounted is None or self._last_discounted[0] != discount:
+            root = math.sqrt(discount)
+            damped = self._tasks.replace(A=root * self._tasks.A, B=root * self._tasks.B)
+            self._last_discounted = discount, simulation_tasks(damped, self._precision)
+        return self._last_discounted[1]
 
     # The compiled code checks nothing: wrong shapes would read out of bounds.
 

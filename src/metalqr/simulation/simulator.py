@@ -29,9 +29,17 @@ class Simulator(Protocol):
     action_dim: int
 
     def costs(
-        self, gains: Array, length: int, stream: Stream, *, tasks: Tasks, purpose: Purpose, sharing: int = 1
+        self,
+        gains: Array,
+        length: int,
+        stream: Stream,
+        *,
+        tasks: Tasks,
+        purpose: Purpose,
+        sharing: int = 1,
+        discount: float = 1.0,
     ) -> Array:
-        """Cost of one rollout of every gain.
+        r"""Cost of one rollout of every gain.
 
         Parameters
         ----------
@@ -48,6 +56,9 @@ class Simulator(Protocol):
         sharing : int
             So many gains share the initial state and all noise: those that are P / sharing entries apart. More than 1
             only where the simulator replays noise.
+        discount : float
+            :math:`\gamma` in (0, 1]: the cost of step t counts :math:`\gamma^t` times. Less than 1 only where nothing
+            but the initial state is random.
 
         Returns
         -------

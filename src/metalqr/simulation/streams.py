@@ -27,6 +27,8 @@ one estimate at each iteration. Within a call only two things share numbers, bot
 with ``common_noise``, and, where the outer pairs have it, the whole inner estimates at K + U and K - U. Both members
 then have the place of the pair. Rollouts of the same perturbation without it are told apart by their place: counter 2
 is ``slot * rollouts + rollout`` with all rollouts of the slot, or counter 1 is ``sign * perturbations + perturbation``.
+:attr:`Use.ANNEALING` is the one use whose calls share numbers: all gains and discounts of a round, which is its
+iteration, are compared at the same initial states and perturbations, also on purpose.
 Directions of every kind are functions of normals at the address of their own perturbation; an orthogonal block is one
 of the normals of its columns, and no two blocks share a column.
 """
@@ -82,6 +84,8 @@ class Use(enum.IntEnum):
     """The repeats of :mod:`metalqr.evaluation.estimation_error`."""
     COVARIANCE = 48
     """The repeats of :func:`metalqr.estimators.covariance`."""
+    ANNEALING = 64
+    """The rollouts of the initial gain :class:`metalqr.initial_gains.annealed.Annealed`."""
 
 
 @dataclass(frozen=True)

@@ -36,12 +36,13 @@ class InitialGainError(ValueError):
     ) -> None:
         name = f"cases.{case}.initial_gain"
         if isinstance(given, Mapping):
-            shown = ", ".join(
-                f"{key}: {value:g}" if isinstance(value, float) else f"{key}: {value}" for key, value in given.items()
-            )
+            way, value = next(iter(given.items()))
+            shown = f"{value:g}" if isinstance(value, float) else "{...}" if isinstance(value, Mapping) else value
+            nominal = initial_gains.get(way).needs_nominal
+            other = ", or choose another nominal system, with nominal in tasks" if nominal else ""
             super().__init__(
-                f"{name}: {{{shown}}} does not stabilise {error.named_tasks}; write stabilising, for a gain found with "
-                "the model of every task, or choose another nominal system, with nominal in tasks"
+                f"{name}: {{{way}: {shown}}} does not stabilise {error.named_tasks}; write stabilising, for a gain "
+                f"found with the model of every task{other}"
             )
         else:
             super().__init__(

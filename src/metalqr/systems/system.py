@@ -207,5 +207,4 @@ class NamedSystem(Family):
 
 def stacked(systems: list[System]) -> LQRTasks:
     """Systems of the same dimensions as tasks."""
-    A, B, Q, R, Psi = (np.stack([getattr(each, name) for each in systems]) for name in ("A", "B", "Q", "R", "Psi"))
-    return LQRTasks(A, B, Q, R, Psi)
+    return LQRTasks(*(np.stack([getattr(each, name) for each in systems]) for name in ("A", "B", "Q", "R", "Psi")))

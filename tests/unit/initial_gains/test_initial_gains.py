@@ -1,6 +1,7 @@
 """Ways to find the initial gain, as the stage that makes the tasks calls them."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from scipy.linalg import solve_discrete_are
 from metalqr import lqr, optimal, systems
 from metalqr.config.registries import families, initial_gains
 from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError
-from metalqr.systems.family import Family
+from metalqr.systems.family import Family, FamilyError
+from metalqr.systems.file import File
 from metalqr.systems.initial_gain import InitialGainError, read_gain
 
 
@@ -79,8 +81,21 @@ def test_stabilising_is_the_gain_of_the_largest_margin() -> None:
 
 
 def test_every_way_is_registered_under_its_name() -> None:
-    assert set(initial_gains.names()) == {"detuned", "stabilising"}
+    assert set(initial_gains.names()) == {"annealed", "detuned", "file", "stabilising"}
     assert {plugin.name for plugin in initial_gains if plugin.needs_settings()} == {"detuned"}
+
+
+def test_the_gain_of_a_file_is_that_of_its_k0(tmp_path: Path) -> None:
+    arrays = {"A": [[1.2]], "B": [[1.0]], "Q": [[1.0]], "R": [[1.0]], "Psi": [[1.0]]}
+    for name, K0 in (("good", [[0.7]]), ("wide", [[0.7, 0.1]]), ("none", None)):
+        np.savez(tmp_path / f"{name}.npz", **arrays, **({} if K0 is None else {"K0": K0}))
+    good, wide, none = (File(File.Settings(path=str(tmp_path / f"{name}.npz"))) for name in ("good", "wide", "none"))
+    tasks = good.tasks(1, 1, 0)
+    np.testing.assert_array_equal(read_gain(tasks, "file", good), [[0.7]])
+    with pytest.raises(FamilyError, match=r"K0 has shape \(1, 2\), expected \(1, 1\): one gain for all tasks"):
+        read_gain(tasks, "file", wide)
+    with pytest.raises(FamilyError, match="initial_gain: file needs an array K0 in the tasks' file; add it, or write"):
+        read_gain(tasks, "file", none)
 
 
 def test_zero_and_rows_are_taken_as_they_are() -> None:
