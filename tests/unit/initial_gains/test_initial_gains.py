@@ -88,7 +88,8 @@ def test_every_way_is_registered_under_its_name() -> None:
 def test_the_gain_of_a_file_is_that_of_its_k0(tmp_path: Path) -> None:
     arrays: dict[str, Any] = {"A": [[1.2]], "B": [[1.0]], "Q": [[1.0]], "R": [[1.0]], "Psi": [[1.0]]}
     for name, K0 in (("good", [[0.7]]), ("wide", [[0.7, 0.1]]), ("none", None)):
-        np.savez(tmp_path / f"{name}.npz", **arrays, **({} if K0 is None else {"K0": K0}))
+        named = arrays if K0 is None else {**arrays, "K0": K0}
+        np.savez(tmp_path / f"{name}.npz", **named)
     good, wide, none = (File(File.Settings(path=str(tmp_path / f"{name}.npz"))) for name in ("good", "wide", "none"))
     tasks = good.tasks(1, 1, 0)
     np.testing.assert_array_equal(read_gain(tasks, "file", good), [[0.7]])
