@@ -103,6 +103,17 @@ def test_processes_that_start_together_get_the_code_of_their_own_types(
     assert not list(tmp_path.rglob("*.tmp*"))
 
 
+@pytest.mark.parametrize("other", [np.ones((2, 2)), np.ones(3, "i8"), np.ones((3, 2))[:, 0]])
+def test_another_type_of_array_than_the_first_is_refused(
+    other: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    doubled = jit.compiled()(_double)
+    assert doubled(np.ones(3)).tolist() == [2.0, 2.0, 2.0]
+    with pytest.raises(TypeError, match="_double is compiled for an array of 1 dimensions of float64 in one piece as"):
+        doubled(other)
+
+
 def _adder(number: int, parallel: bool) -> Any:
     def add(x: Any) -> Any:
         return x + number

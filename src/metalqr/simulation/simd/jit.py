@@ -21,6 +21,7 @@ from typing import Any
 
 import llvmlite
 import numba
+import numpy as np
 from llvmlite import binding
 from numba.core.caching import UserProvidedCacheLocator
 
@@ -107,12 +108,13 @@ def _load_or_compile(function: Callable[..., Any], types: tuple[Any, ...], paral
 def compiled(*, parallel: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Compile a function at its first call, for the types of that call's arguments, once for all processes.
 
-    Further calls must have the same types, and arrays of the same layout, which is not checked: to recognise the types
-    of tuples of arrays takes Numba as long as a short rollout. ``parallel`` runs its ``numba.prange`` in threads.
+    Further calls must have the same types. Of these only arrays are checked, not those in tuples, which takes Numba as
+    long as a short rollout. ``parallel`` runs its ``numba.prange`` in threads.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         code: Callable[..., Any] | None = None
+        forms: list[tuple[int, int, Any]] = []
 
         def call(*arguments: Any) -> Any:
             nonlocal code
@@ -123,6 +125,15 @@ def compiled(*, parallel: bool = False) -> Callable[[Callable[..., Any]], Callab
                     )
                 types = tuple(map(numba.typeof, arguments))
                 code = _load_or_compile(function, types, parallel).overloads[types].entry_point
+                arrays = [(place, each) for place, each in enumerate(arguments) if isinstance(each, np.ndarray)]
+                forms.extend((place, each.ndim, each.dtype) for place, each in arrays)
+            for place, ndim, dtype in forms:
+                array = arguments[place]
+                if array.ndim != ndim or array.dtype != dtype or not array.flags.c_contiguous:
+                    raise TypeError(
+                        f"{function.__name__} is compiled for an array of {ndim} dimensions of {dtype} in one piece as "
+                        f"argument {place}, not for one of {array.ndim} of {array.dtype}"
+                    )
             return code(*arguments)
 
         return call
