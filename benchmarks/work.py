@@ -19,7 +19,6 @@ ESTIMATORS: dict[str, dict[str, Any]] = {
     "one_point_baseline": {"estimator": "one_point_baseline"},
     "two_point": {"estimator": "two_point"},
     "two_point, common noise": {"estimator": "two_point", "common_noise": True},
-    "two_point, common noise, orthogonal": {"estimator": "two_point", "common_noise": True, "directions": "orthogonal"},
 }
 #: The case that the sweeps start from.
 SWEPT_CASE = "d2k2"

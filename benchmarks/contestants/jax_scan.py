@@ -6,8 +6,6 @@ As in NumPy, the rollout is the last dimension of every array.
 """
 
 import functools
-import math
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -41,8 +39,7 @@ class JaxScan(Contestant):
         size = -(-policies // chunks)
         weight = np.where(np.arange(chunks * size) < policies, 1.0, 0.0).reshape(chunks, size)
         noise, start = np.linalg.cholesky(tasks.Psi), np.linalg.cholesky(tasks.Sigma0)
-        draw = _orthogonal_directions if settings.directions == "orthogonal" else _directions
-        parts = _program(outer, inner, count, settings.rollout_length, draw)(
+        parts = _program(outer, inner, count, settings.rollout_length)(
             (tasks.A, tasks.B, tasks.Q, tasks.R, noise, start),
             K,
             (settings.outer.radius, settings.inner.radius),
@@ -55,7 +52,7 @@ class JaxScan(Contestant):
 
 
 @functools.cache
-def _program(outer: Rollouts, inner: Rollouts, count: int, length: int, draw: Callable[..., Traced]) -> Any:
+def _program(outer: Rollouts, inner: Rollouts, count: int, length: int) -> Any:
     """The program for chunks of perturbed policies, shared out between the devices; compiled for each new shape."""
     mesh = Mesh(np.array(jax.devices()), ("cores",))
     shared, split = PartitionSpec(), PartitionSpec("cores")
@@ -69,7 +66,7 @@ def _program(outer: Rollouts, inner: Rollouts, count: int, length: int, draw: Ca
         def part(chunk: tuple[Traced, Traced, Traced]) -> Traced:
             task, weight, key = chunk
             system = [matrices[task] for matrices in systems]
-            return _chunk(system, weight, key, K, radii, rate, outer, inner, count, length, draw)
+            return _chunk(system, weight, key, K, radii, rate, outer, inner, count, length)
 
         return jax.lax.map(part, (tasks, weights, keys))
 
@@ -78,14 +75,14 @@ def _program(outer: Rollouts, inner: Rollouts, count: int, length: int, draw: Ca
 
 def _chunk(
     system: list[Traced], weight: Traced, key: Traced, K: Traced, radii: Traced, rate: Traced,
-    outer: Rollouts, inner: Rollouts, count: int, length: int, draw: Callable[..., Traced],
+    outer: Rollouts, inner: Rollouts, count: int, length: int,
 ) -> Traced:  # fmt: skip
     """The sums of some perturbed policies of one task, as many as weights; see ``finished``."""
     keys, size = jax.random.split(key, 4), weight.size
-    directions = draw(keys[0], (*K.shape, size), radii[0])
+    directions = _directions(keys[0], (*K.shape, size), radii[0])
     perturbed = K[..., None, None] + directions[:, :, None] * jnp.array(outer.signs)[:, None]
     # By entry, member of the outer pair, outer perturbation and inner one; pairs with common noise share these too.
-    inner_directions = draw(keys[1], (*K.shape, outer.noises, size, count), radii[1])
+    inner_directions = _directions(keys[1], (*K.shape, outer.noises, size, count), radii[1])
     signed = inner_directions[:, :, :, None] * jnp.array(inner.signs)[:, None, None]
     costs = _costs(
         system, perturbed[:, :, :, None, :, None] + signed, (outer.noises, inner.noises, size, count), length, keys[2]
@@ -103,16 +100,6 @@ def _chunk(
 def _directions(key: Traced, shape: tuple[int, ...], radius: Traced) -> Traced:
     directions = jax.random.normal(key, shape)
     return directions * (radius / jnp.sqrt((directions**2).sum(axis=(0, 1))))
-
-
-def _orthogonal_directions(key: Traced, shape: tuple[int, ...], radius: Traced) -> Traced:
-    """In blocks of as many as a gain (the first two dimensions) has entries, or fewer, along the last dimension."""
-    entries, rest, count = math.prod(shape[:2]), shape[2:-1], shape[-1]
-    width = min(count, entries)
-    frames, triangles = jnp.linalg.qr(jax.random.normal(key, (*rest, math.ceil(count / width), entries, width)))
-    frames *= jnp.sign(jnp.diagonal(triangles, axis1=-2, axis2=-1))[..., None, :]  # otherwise not uniform
-    columns = jnp.moveaxis(frames, -2, 0).reshape(entries, *rest, -1)
-    return radius * columns[..., :count].reshape(shape)
 
 
 def _costs(system: list[Traced], gains: Traced, noises: tuple[int, ...], length: int, key: Traced) -> Traced:

@@ -87,12 +87,11 @@ def _chunk(work: tuple[_System, int], seed: np.random.SeedSequence, K: Array, se
     rng = np.random.Generator(np.random.SFC64(seed))
     outer, inner = Rollouts.of(settings, settings.outer), Rollouts.of(settings, settings.inner)
     radius, count, length = settings.inner.radius, settings.inner.perturbations, settings.rollout_length
-    draw = _orthogonal_directions if settings.directions == "orthogonal" else _directions
-    directions = draw((*K.shape, size), settings.outer.radius, rng)
+    directions = _directions((*K.shape, size), settings.outer.radius, rng)
     outer_signs, inner_signs = (np.array(each.signs, dtype=float) for each in (outer, inner))
     perturbed = K[..., np.newaxis, np.newaxis] + directions[:, :, np.newaxis] * outer_signs[:, np.newaxis]
     # By entry, member of the outer pair, outer perturbation and inner one; pairs with common noise share these too.
-    inner_directions = draw((*K.shape, outer.noises, size, count), radius, rng)
+    inner_directions = _directions((*K.shape, outer.noises, size, count), radius, rng)
     # Another dimension, after that of the outer pair, for the members of the inner one.
     signed = inner_directions[:, :, :, np.newaxis] * inner_signs[:, np.newaxis, np.newaxis]
     gains = perturbed[:, :, :, np.newaxis, :, np.newaxis] + signed
@@ -112,16 +111,6 @@ def _directions(shape: tuple[int, ...], radius: float, rng: np.random.Generator)
     directions = rng.standard_normal(shape)
     directions *= radius / np.sqrt(np.einsum("kd...,kd...->...", directions, directions))
     return directions
-
-
-def _orthogonal_directions(shape: tuple[int, ...], radius: float, rng: np.random.Generator) -> Array:
-    """In blocks of as many as a gain (the first two dimensions) has entries, or fewer, along the last dimension."""
-    entries, rest, count = math.prod(shape[:2]), shape[2:-1], shape[-1]
-    width = min(count, entries)
-    frames, triangles = np.linalg.qr(rng.standard_normal((*rest, math.ceil(count / width), entries, width)))
-    frames *= np.sign(np.diagonal(triangles, axis1=-2, axis2=-1))[..., np.newaxis, :]  # otherwise not uniform
-    columns = np.moveaxis(frames, -2, 0).reshape(entries, *rest, -1)
-    return radius * columns[..., :count].reshape(shape)
 
 
 def _costs(system: _System, gains: Array, noises: tuple[int, ...], length: int, rng: np.random.Generator) -> Array:
