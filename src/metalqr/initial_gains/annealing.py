@@ -8,7 +8,7 @@ import numpy as np
 from metalqr.config.algorithm import MetaSettings
 from metalqr.estimators.two_point import TwoPoint
 from metalqr.lqr import FloatArray
-from metalqr.simulation.simulator import Simulator, Tasks
+from metalqr.simulation.simulator import Simulator
 from metalqr.simulation.streams import Purpose, Stream, Use
 
 #: A cost has settled if rollouts of twice the length cost at most so much more: a sign that the closed loop is stable.
@@ -188,23 +188,5 @@ class _Discounted:
         self.replays_noise = simulator.replays_noise
         self.count, self.state_dim, self.action_dim = simulator.count, simulator.state_dim, simulator.action_dim
 
-    def costs(
-        self,
-        gains: FloatArray,
-        length: int,
-        stream: Stream,
-        *,
-        tasks: Tasks,
-        purpose: Purpose,
-        sharing: int = 1,
-        discount: float = 1.0,
-    ) -> FloatArray:
-        return self._simulator.costs(
-            gains,
-            length,
-            stream,
-            tasks=tasks,
-            purpose=purpose,
-            sharing=sharing,
-            discount=discount * self._discount,
-        )
+    def costs(self, *arguments: Any, discount: float = 1.0, **options: Any) -> FloatArray:
+        return self._simulator.costs(*arguments, discount=discount * self._discount, **options)

@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 
 from metalqr.config.registries import families
-from metalqr.config.settings import Count, setting
 from metalqr.systems.parameters import Parameter, parameter
-from metalqr.systems.system import NamedSystem, Plant, SystemSettings
+from metalqr.systems.plants.nodes import Nodes, NodesSettings
+from metalqr.systems.system import Plant
 
 
 @families.register("laplacian")
-class Laplacian(NamedSystem):
+class Laplacian(Nodes):
     """Slightly unstable nodes in a chain, each coupled to its neighbours and with an input of its own.
 
     A has ``growth`` on the diagonal and ``coupling`` beside it; B is the identity. State costs are small, so that an
@@ -20,26 +20,15 @@ class Laplacian(NamedSystem):
 
     reference = "Dean et al., arXiv 1710.01688"
 
-    class Settings(SystemSettings):
+    class Settings(NodesSettings):
         """Parameters of the chain."""
 
-        size: Count = setting(3, label="nodes", about="number of nodes, states and inputs", size=True)
         growth: Parameter = parameter(
             1.01, about="factor of each node in a step", low=0.0, high=2.0, typical=(0.99, 1.03)
         )
         coupling: Parameter = parameter(
             0.01, about="influence of a neighbour in a step", low=-1.0, high=1.0, typical=(0.005, 0.02)
         )
-
-    @property
-    def states(self) -> tuple[str, ...]:  # type: ignore[override] # they depend on the size
-        """Names of the states."""
-        return tuple(f"node {place + 1}" for place in range(self.settings.size))
-
-    @property
-    def inputs(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Names of the inputs."""
-        return tuple(f"input of node {place + 1}" for place in range(self.settings.size))
 
     @staticmethod
     def plant(p: Any) -> Plant:

@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 
 from metalqr.config.registries import families
-from metalqr.config.settings import Count, setting
 from metalqr.systems.parameters import Parameter, parameter
-from metalqr.systems.system import NamedSystem, Plant, SystemSettings
+from metalqr.systems.plants.nodes import Nodes, NodesSettings
+from metalqr.systems.system import Plant
 
 
 @families.register("large_transient")
-class LargeTransient(NamedSystem):
+class LargeTransient(Nodes):
     """Unstable nodes in a row, each driven by the one before: transients are large, far beyond what eigenvalues say.
 
     A has ``growth`` on the diagonal and ``coupling`` below it; B is the identity. All numbers are without units, and a
@@ -20,26 +20,15 @@ class LargeTransient(NamedSystem):
 
     reference = "Dean et al., arXiv 1805.09388"
 
-    class Settings(SystemSettings):
+    class Settings(NodesSettings):
         """Parameters of the row."""
 
-        size: Count = setting(3, label="nodes", about="number of nodes, states and inputs", size=True)
         growth: Parameter = parameter(
             1.01, about="factor of each node in a step", low=0.0, high=2.0, typical=(0.8, 1.2)
         )
         coupling: Parameter = parameter(
             1.5, about="influence of the node before in a step", low=-10.0, high=10.0, typical=(1.0, 2.0)
         )
-
-    @property
-    def states(self) -> tuple[str, ...]:  # type: ignore[override] # they depend on the size
-        """Names of the states."""
-        return tuple(f"node {place + 1}" for place in range(self.settings.size))
-
-    @property
-    def inputs(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Names of the inputs."""
-        return tuple(f"input of node {place + 1}" for place in range(self.settings.size))
 
     @staticmethod
     def plant(p: Any) -> Plant:

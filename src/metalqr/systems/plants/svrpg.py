@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from metalqr.config.registries import families
+from metalqr.systems.plants.constants import UNSTABLE_THREE
 from metalqr.systems.system import NamedSystem, Plant
 
 
@@ -22,14 +23,9 @@ class Svrpg(NamedSystem):
     @staticmethod
     def plant(p: Any) -> Plant:
         """The matrices; Q = 2 I and R = 0.5."""
-        A = [
-            [1.2, 0.5, 0.4],
-            [0.01, 0.75, 0.3],
-            [0.1, 0.02, 1.5],
-        ]
         B = [
             [0.5],
             [1.0],
             [0.5],
         ]
-        return Plant(A, B, Q=2.0 * np.eye(3), R=[[0.5]], dt=1.0)
+        return Plant(UNSTABLE_THREE, B, Q=2.0 * np.eye(3), R=[[0.5]], dt=1.0)
