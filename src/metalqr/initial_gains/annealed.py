@@ -60,16 +60,16 @@ class Annealed(InitialGain):
         rounds: Count = setting(50, about="maximum number of descents")
 
     def need(self, sizes: "Sizes") -> tuple[float, float]:
-        """Perturbed gains and their directions, in orthogonal blocks; half of the rounds with all of their steps.
+        """Perturbed gains and their directions, in orthogonal blocks; a tenth of the steps that may be.
 
         A step has an estimate and on average two costs.
         """
         chosen, size = self.settings, sizes.gain
         pairs = sizes.tasks * chosen.perturbations
-        steps = 0.5 * chosen.rounds * chosen.iterations
+        steps = 0.1 * chosen.rounds * chosen.iterations
         rollouts = 4 * pairs * (chosen.rollout_length * sizes.step_seconds + 2e-8 * size)
         blocks = 1e-9 * pairs * size * min(size, chosen.perturbations)
-        return 24 * pairs * size + 4 * sizes.matrices, steps * (rollouts + blocks + 1e-3)
+        return 16 * pairs * size + 4 * sizes.matrices, steps * (rollouts + blocks + 1e-3)
 
     def gain(self, tasks: LQRTasks, family: Family, seed: int) -> FloatArray:
         """Find the gain.

@@ -49,6 +49,30 @@ def test_default_config_is_the_papers() -> None:
         assert block["tasks"]["noise_trace"] == 1.0
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("annealed", "annealed"),
+        ({"annealed": {}}, "annealed"),
+        ({"annealed": {"rounds": 50}}, "annealed"),  # the default
+        ({"annealed": {"rounds": 100, "gap": 0.05}}, {"annealed": {"rounds": 100}}),
+        ({"stabilising": {}}, "stabilising"),
+        ({"detuned": 40}, {"detuned": 40}),
+        ("zero", "zero"),
+        ([[0.1]], [[0.1]]),
+    ],
+)
+def test_an_initial_gain_is_known_by_what_is_not_at_its_default(given: Any, expected: Any) -> None:
+    """The tasks are made again only if something changes that counts."""
+    tasks = {"family": "bus"} if "detuned" in given else DEFAULT["cases"]["d1k1"]["tasks"]
+    case = {"tasks": tasks, "initial_gain": given, "algorithm": STEPS}
+    case |= {} if "detuned" in given else {"state_dim": 1, "action_dim": 1}
+    plan = Plan(overlaid({"cases": {"mine": case}, "experiments": {"figure1": {"cases": ["mine"]}}}))
+    block = plan.task_block(SimpleNamespace(case="mine"))
+    assert block["initial_gain"] == expected
+    assert plan.config["cases"]["mine"]["initial_gain"] == expected
+
+
 def test_every_sweep_of_the_default_config_shares_the_runs_of_figure1() -> None:
     """Of its first three seeds."""
     plan = Plan(DEFAULT)
@@ -116,7 +140,7 @@ NO_NAME = ": not a valid name; use at most"
         ("cases.d1k1.tasks.family", None, ": missing; add it"),
         ("cases.d1k1.tasks.family", "same", ": 'same' is not allowed; use one of: "),
         ("cases.d1k1.tasks.spectral_radius", None, ": missing; add it"),
-        ("cases.d1k1.tasks.A", [], ": unknown key; use one of: family, count, spectral_radius"),
+        ("cases.d1k1.tasks.A", [], ": unknown key; use one of: family, noise, initial_mean, count"),
         ("cases.d1k1.tasks", {**GIVEN, "B": [[[1.0]]]}, ".B: 1 tasks, but A has 2; give one entry for each task"),
         ("cases.d1k1.tasks", {**GIVEN, "A": [[[1.0]], [[1.0, 2.0]]]}, ".A[1]: the matrix is 1 x 2, not state_dim x "),
         ("cases.d1k1.tasks", {**GIVEN, "p": [1.0]}, ".p: 1 tasks, but A has 2"),
@@ -440,10 +464,13 @@ def test_a_gain_that_is_found_counts_among_the_sources_of_its_tasks_alone() -> N
 
 
 def test_a_moved_range_is_another_set_of_tasks() -> None:
-    sweep = {"tasks.heterogeneity": [1.0, 0.5], "tasks.noise": [0.01, 0.02]}
+    sweep = {"tasks.heterogeneity": [1.0, 0.5], "tasks.noise_variance": [1e-4, 0.02]}
     names = [point.tasks for point in planned(BUS, mine(cases=["bus"], sweep=sweep)).experiments["mine"].points("bus")]
     assert names[0] == "bus"
     assert len(set(names)) == 4
+    words = mine(cases=["bus"], sweep={"tasks.noise": ["process", "initial_state"]})
+    first, second = [point.tasks for point in planned(BUS, words).experiments["mine"].points("bus")]
+    assert first == "bus" != second
 
 
 # --- plug-ins of one's own -------------------------------------------------------------------------------------------
