@@ -138,6 +138,7 @@ def test_a_list_gives_a_value_to_each_task() -> None:
     np.testing.assert_array_equal(tasks.Sigma0, tasks.Psi)
 
 
+@pytest.mark.slow
 def test_a_range_is_drawn_uniformly_and_grows_without_changing() -> None:
     """Mean and variance of 20000 draws, within 4.5 standard errors."""
     count = 20_000
