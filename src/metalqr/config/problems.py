@@ -97,7 +97,9 @@ def _keys(kind: Any, place: Sequence[int | str]) -> list[str]:
     if origin is Annotated:
         return _keys(arguments[0], place)
     if not place:
-        return sorted(kind.model_fields, key=lambda name: name not in kind.__annotations__)
+        # Its own first, then those that it inherits.
+        declared = [vars(each).get("__annotations__", {}) for each in kind.__mro__]
+        return sorted(kind.model_fields, key=lambda name: [name in names for names in declared].index(True))
     if origin in (Union, types.UnionType):
         inner = next(each for each in arguments if Tag(str(place[0])) in getattr(each, "__metadata__", ()))
     elif origin is None:

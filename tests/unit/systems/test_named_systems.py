@@ -169,6 +169,7 @@ def test_heterogeneity_scales_the_distance_from_the_middle(heterogeneity: float,
 
 def test_noise_scales_the_covariance() -> None:
     np.testing.assert_array_equal(systems.named("pendulum", noise_variance=0.5).Psi, 0.5 * np.eye(2))
+    np.testing.assert_array_equal(systems.named("pendulum", noise=0.5).Psi, 0.5 * np.eye(2))
 
 
 def test_the_initial_state_alone_may_be_random() -> None:
