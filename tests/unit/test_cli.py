@@ -17,7 +17,7 @@ def test_all_systems_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     head, *rows = capsys.readouterr().out.partition("\n\n")[0].splitlines()
     assert head.split() == ["system", "d", "k", "radius", "J*", "J(K_0)", "heterogeneity", "parameters"]
     assert [row.split()[0] for row in rows] == list(systems.names())
-    assert [row for row in rows if row.split()[:6] == ["bus", "5", "1", "1.000", "7.08", "24.7"]]
+    assert [row for row in rows if row.split()[:6] == ["bus", "5", "1", "1.000", "0.0708", "0.247"]]
 
 
 @pytest.mark.parametrize("name", ["bus", "satellite", "boeing747", "heat_rod"])

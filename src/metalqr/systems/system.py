@@ -19,6 +19,16 @@ from metalqr.systems.noise import NoiseSettings
 from metalqr.systems.parameters import Physical, physical
 
 
+def variance(default: float) -> Any:
+    """Declare the variance of the noise, with the default of a system."""
+    return setting(
+        default,
+        symbol=r"\psi",
+        about="variance of every state, in the square of its unit: of the noise of a step, or of the initial state",
+        above=0,
+    )
+
+
 class SystemSettings(NoiseSettings):
     """The settings that all named systems have; a system adds its parameters."""
 
@@ -28,12 +38,7 @@ class SystemSettings(NoiseSettings):
     heterogeneity: Real = setting(
         1.0, about="scales every range about its middle: 0 gives the middle alone, 1 the range", at_least=0, at_most=1
     )
-    noise_variance: Real = setting(
-        0.01,
-        symbol=r"\psi",
-        about="variance of every state, in the square of its unit: of the noise of a step, or of the initial state",
-        above=0,
-    )
+    noise_variance: Real = variance(0.01)
     nominal: dict[str, float] = setting(
         {},
         about="parameters of the nominal system, for which the initial gain detuned is; by default, the plant's",

@@ -12,6 +12,7 @@ from metalqr.config.algorithm import MetaSettings
 from metalqr.config.problems import SettingsError
 from metalqr.config.theory import ErrorSweeps
 from metalqr.evaluation.estimation_error import bias, curves, measurement
+from metalqr.evaluation.estimation_error.curves import predicted_slopes
 from metalqr.lqr import LQRTasks, UnstablePolicyError
 from metalqr.simulation.streams import Stream
 
@@ -119,6 +120,17 @@ def test_bias_of_the_length_falls_like_one_over_it() -> None:
     tasks, K = similar_tasks(seed=6), 0.05 * np.ones((2, 3))
     short, long = (bias.horizon_bias(tasks, K, 0.01, length) for length in (200, 400))
     np.testing.assert_allclose(short / long, 2.0, rtol=0.02)
+
+
+def test_bias_of_the_length_decays_geometrically_without_process_noise() -> None:
+    tasks = scalar_tasks(0.8, psi=1.0)
+    tasks = LQRTasks(tasks.A, tasks.B, tasks.Q, tasks.R, None, tasks.Sigma0, noise="initial_state")
+    short, long = (bias.horizon_bias(tasks, np.zeros((1, 1)), 0.0, length)[0] for length in (10, 20))
+    # Of d/dk sum_{t >= l} (q + r k^2) (a - bk)^(2t) at k = 0: (l (1 - s) + s) s^l, s = a^2.
+    left = [(length * (1 - 0.64) + 0.64) * 0.64**length for length in (10, 20)]
+    assert short / long == pytest.approx(left[0] / left[1], rel=1e-6)
+    assert np.isnan(predicted_slopes("rollout_length", tasks.noise).bias)
+    assert predicted_slopes("rollout_length", "process").bias == -1.0
 
 
 @pytest.mark.slow
