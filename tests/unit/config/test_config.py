@@ -443,7 +443,7 @@ def test_a_gain_that_is_found_counts_among_the_sources_of_its_tasks_alone() -> N
 
 
 def test_a_moved_range_is_another_set_of_tasks() -> None:
-    sweep = {"tasks.heterogeneity": [1.0, 0.5], "tasks.noise": [0.01, 0.02]}
+    sweep = {"tasks.heterogeneity": [1.0, 0.5], "tasks.noise_variance": [1.0e-4, 2.0e-4]}
     names = [point.tasks for point in planned(BUS, mine(cases=["bus"], sweep=sweep)).experiments["mine"].points("bus")]
     assert names[0] == "bus"
     assert len(set(names)) == 4
