@@ -7,6 +7,7 @@ from pathlib import Path
 from metalqr.config.folders import relative_to
 from metalqr.config.registries import families
 from metalqr.lqr import UnstablePolicyError
+from metalqr.lqr.existence import require_optimum
 from metalqr.results import save_tasks
 from metalqr.systems.initial_gain import InitialGainError, read_gain
 
@@ -16,6 +17,7 @@ with relative_to(Path(snakemake.config["folder"])):
     settings = plugin.Settings(**{key: value for key, value in case["tasks"].items() if key != "family"})
     family, seed = plugin(settings), case.get("seed", 0)
 tasks = family.tasks(case["state_dim"], case["action_dim"], seed)
+require_optimum(tasks)
 try:
     K0 = read_gain(tasks, case["initial_gain"], family, seed)
 except UnstablePolicyError as error:

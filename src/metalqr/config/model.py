@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.estimation import estimation_points
 from metalqr.config.experiments import Base, Experiment
-from metalqr.config.registries import directions, initial_gains, methods
+from metalqr.config.registries import directions, gain_finder, methods
 from metalqr.config.registry import NAME, NAME_RULE
 from metalqr.config.settings import (
     Count,
@@ -41,8 +41,6 @@ def _is_name(name: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_is_name)]
-#: The word for the gain zero.
-ZERO = "zero"
 
 
 class Execution(Settings):
@@ -101,10 +99,9 @@ class Case(Settings):
         return self.tasks
 
     @property
-    def gain_plugin(self) -> "type[InitialGain] | None":
+    def gain_finder(self) -> "InitialGain | None":
         """The way in which the initial gain is found; None where it is given."""
-        name = next(iter(self.initial_gain)) if isinstance(self.initial_gain, dict) else self.initial_gain
-        return None if isinstance(name, list) or name == ZERO else initial_gains.get(name)
+        return gain_finder(self.initial_gain)
 
     @property
     def family_settings(self) -> dict[str, Any]:

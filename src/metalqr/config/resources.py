@@ -17,6 +17,7 @@ from metalqr.config.registries import methods
 
 if TYPE_CHECKING:
     from metalqr.config.model import Config
+    from metalqr.initial_gains.initial_gain import InitialGain
 
 # Megabytes.
 #: Python with the libraries, before anything is computed.
@@ -53,7 +54,7 @@ class Sizes:
     settings: Any = None
     threads: int = 1
     runs: int = 1  # that the job reads
-    finds_gain: bool = False  # to start from, by a search
+    finder: "InitialGain | None" = None  # of the gain to start from
     has_bias: bool = True  # of smoothing, which an estimation error is compared with
 
     def values(self) -> dict[str, int]:
@@ -121,13 +122,13 @@ class Need(NamedTuple):
 
 
 def _generate_tasks(s: Sizes) -> Need:
-    """Every matrix as drawn, adjusted, stacked, checked and copied; eigenvalues of each; responses at frequencies."""
+    """Every matrix as drawn, adjusted, stacked, checked and copied; eigenvalues of each; what finds the gain."""
     size = s.state_dim + s.action_dim
     drawn = Need(6 * s.matrices + 12 * size**2, 1e-7 * s.tasks * size**3)
-    if not s.finds_gain:
+    if s.finder is None:
         return drawn
-    search = s.tasks * (1.0 + 1.2e-5 * s.state_dim**3 + 4e-4 * s.gain * min(s.state_dim, s.action_dim))
-    return Need(drawn.numbers + 240 * s.state_dim * size, drawn.seconds + search)
+    numbers, seconds = s.finder.need(s)
+    return Need(drawn.numbers + numbers, drawn.seconds + seconds)
 
 
 def _solve_optima(s: Sizes, solvers: int = 2, seconds: float = 4e-6) -> Need:
@@ -229,7 +230,9 @@ _SIMULATING = ("tune", "train_policy", "measure_estimation_error", "check_stabil
 def megabytes(rule: str, parts: Sequence[Sizes]) -> float:
     """Memory of a job. It works on one part after the other; a dataset holds all of them."""
     numbers = [RULES[rule](part).numbers for part in parts]
-    fixed = COMPILER + parts[0].threads * THREAD if rule in _SIMULATING else 0
+    finder = parts[0].finder
+    simulates = rule in _SIMULATING or (rule == "generate_tasks" and finder is not None and finder.simulates)
+    fixed = COMPILER + parts[0].threads * THREAD if simulates else 0
     return PROCESS + fixed + 8e-6 * (sum(numbers) if rule == "collect_dataset" else max(numbers))
 
 
@@ -257,7 +260,7 @@ def case_sizes(config: "Config", case: str) -> Sizes:
         block.action_dim,
         block.family.count,
         threads=config.execution.threads,
-        finds_gain=block.gain_plugin is not None,
+        finder=block.gain_finder,
     )
 
 

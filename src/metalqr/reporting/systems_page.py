@@ -56,6 +56,7 @@ def _section(facts: SystemFacts) -> str:
     declared = {each.name: each for each in family.settings.declarations()}
     lines = [f"### {family.name}\n", described(type(family)) + "\n", f"Source: {family.reference}.\n"]
     lines.append(f"- States: {_listed(family.states)}\n- Inputs: {_listed(family.inputs)}\n")
+    lines.append(f"![Response of {family.name} to a step](figures/systems/{family.name}.png)\n")
     if parameters:
         rows = [_parameter(facts, declared[name]) for name in parameters]
         lines.append(_PARAMETERS + "".join(rows))

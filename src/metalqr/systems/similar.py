@@ -1,17 +1,18 @@
 """The seeded random family of Section 6 of the paper: tasks around a common one."""
 
 import sys
+from collections.abc import Iterator
 from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from metalqr.common.validation import whole_number
-from metalqr.config import settings
 from metalqr.config.registries import families
 from metalqr.config.settings import Count, Real, refuse, setting
 from metalqr.lqr import FloatArray, LQRTasks, TasksError
 from metalqr.systems.family import Family, FamilyError
+from metalqr.systems.noise import NoiseSettings, with_noise
 
 
 @families.register("similar")
@@ -27,10 +28,11 @@ class Similar(Family):
        the smallest eigenvalue to ``smallest_eigenvalue`` if it is lower; Ψ_i is scaled to the trace ``noise_trace``.
 
     So every :math:`\rho(A_i) < 1`, and the zero gain is admissible. Each matrix of each task has random
-    numbers of its own: more tasks leave the first ones as they are. Σ0 is Ψ, and p is uniform.
+    numbers of its own: more tasks leave the first ones as they are. Σ0 is Ψ, and p is uniform. With ``noise:
+    initial_state`` the Ψ that are drawn are the covariances Σ0 of the initial states, and there is no other noise.
     """
 
-    class Settings(settings.Settings):
+    class Settings(NoiseSettings):
         """Every choice that Section 6 of the paper leaves open, with the names of ``config.yaml``."""
 
         count: Count = setting(5, symbol="I", label="tasks", about="number of tasks; the paper uses 5", size=True)
@@ -81,6 +83,10 @@ class Similar(Family):
                 raise refuse("uniform_low", f"{self.uniform_low!r} is not < uniform_high, which is {self.uniform_high}")
             return self
 
+    def problems(self, state_dim: int, action_dim: int) -> Iterator[tuple[str, str]]:
+        """A mean of another length than the state."""
+        return self.settings.mean_problems(state_dim)
+
     def tasks(self, state_dim: int, action_dim: int, seed: int) -> LQRTasks:
         """Draw the tasks.
 
@@ -99,7 +105,7 @@ class Similar(Family):
         matrices["Psi"] = [matrix * (self.settings.noise_trace / np.trace(matrix)) for matrix in matrices["Psi"]]
         arrays: dict[str, Any] = {name: np.stack(stack) for name, stack in matrices.items()}
         try:
-            return LQRTasks(**arrays)
+            return with_noise(LQRTasks(**arrays), self.settings)
         except TasksError as error:
             raise FamilyError(
                 f"the family cannot be made positive definite: {error}. Raise smallest_eigenvalue: "

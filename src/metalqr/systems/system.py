@@ -10,15 +10,15 @@ from numpy.typing import ArrayLike
 from pydantic import model_validator
 
 from metalqr.common.frozen import ReadOnlyArrays
-from metalqr.config import settings
 from metalqr.config.problems import nearest
 from metalqr.config.settings import Count, Real, refuse, setting
 from metalqr.lqr import FloatArray, LQRTasks
 from metalqr.systems.family import Family
+from metalqr.systems.noise import NoiseSettings
 from metalqr.systems.parameters import Physical, physical
 
 
-class SystemSettings(settings.Settings):
+class SystemSettings(NoiseSettings):
     """The settings that all named systems have; a system adds its parameters."""
 
     count: Count = setting(
@@ -27,10 +27,10 @@ class SystemSettings(settings.Settings):
     heterogeneity: Real = setting(
         1.0, about="scales every range about its middle: 0 gives the middle alone, 1 the range", at_least=0, at_most=1
     )
-    noise: Real = setting(
+    noise_variance: Real = setting(
         0.01,
         symbol=r"\psi",
-        about="variance of the process noise of every state in a step, in the square of the state's unit",
+        about="variance of every state, in the square of its unit: of the noise of a step, or of the initial state",
         above=0,
     )
     nominal: dict[str, float] = setting(
@@ -109,8 +109,9 @@ class Plant(NamedTuple):
 class System(ReadOnlyArrays):
     r"""A single system: :math:`x_{t+1} = A x_t + B u_t + w_t`, with the cost :math:`x^\top Q x + u^\top R u` of a step.
 
-    A, Q and Psi, the covariance of w, have the shape (d, d), B (d, k) and R (k, k). ``dt`` is the time of a step in
-    seconds; where the source gives none, 1.
+    A, Q and the covariances, Psi of w and Sigma0 of the initial state, have the shape (d, d), B (d, k) and R (k, k).
+    ``dt`` is the time of a step in seconds; where the source gives none, 1. With ``noise`` initial_state, Psi is zero,
+    and ``initial_mean``, shape (d,), may not be.
     """
 
     A: FloatArray
@@ -118,7 +119,10 @@ class System(ReadOnlyArrays):
     Q: FloatArray
     R: FloatArray
     Psi: FloatArray
+    Sigma0: FloatArray
     dt: float
+    noise: str
+    initial_mean: FloatArray
 
     def tasks(self) -> LQRTasks:
         """The system as a set of one task."""
@@ -130,7 +134,8 @@ class NamedSystem(Family):
 
     A system is this class with its parameters in ``Settings``, the names of its states and inputs, and :meth:`plant`.
     Every parameter is a number, a range, from which each task draws, or a list with a value for each task. The draws
-    of a task depend on the seed, its index and the name of the parameter alone. Σ0 is Ψ, and p is uniform.
+    of a task depend on the seed, its index and the name of the parameter alone. Σ0 is Ψ, or with ``noise:
+    initial_state`` what Ψ is otherwise, and p is uniform.
     """
 
     docs_page = "systems.md"
@@ -138,6 +143,8 @@ class NamedSystem(Family):
     #: States and inputs with their units, such as ``"speed [m/s]"``.
     states: ClassVar[tuple[str, ...]]
     inputs: ClassVar[tuple[str, ...]]
+    #: Unit of the time of a step.
+    time_unit: ClassVar[str] = "s"
     #: Where the matrices come from.
     reference: ClassVar[str]
 
@@ -159,7 +166,7 @@ class NamedSystem(Family):
         return len(self.states), len(self.inputs)
 
     def problems(self, state_dim: int, action_dim: int) -> Iterator[tuple[str, str]]:
-        """Dimensions of the case that are not those of the system."""
+        """Dimensions of the case that are not those of the system, and a mean of another length than its state."""
         if self.dimensions != (state_dim, action_dim):
             d, k = self.dimensions
             yield (
@@ -167,6 +174,8 @@ class NamedSystem(Family):
                 f"{self.name} has {d} state{'s' * (d > 1)} and {k} input{'s' * (k > 1)}, but the case has state_dim: "
                 f"{state_dim} and action_dim: {action_dim}; leave these out, and sweep nothing that changes them",
             )
+        else:
+            yield from self.settings.mean_problems(state_dim)
 
     @staticmethod
     def plant(p: Any) -> Plant:
@@ -202,9 +211,14 @@ class NamedSystem(Family):
         defaults = {name: declared[name] for name in self.settings.parameters()}
         plant = self.plant(SimpleNamespace(**{**self.settings.as_dict(), **defaults, **parameters}))
         A, B, Q, R = (np.atleast_2d(np.array(each, dtype=np.float64)) for each in plant[:4])
-        return System(A, B, Q, R, Psi=self.settings.noise * np.eye(len(A)), dt=float(plant.dt))
+        chosen, Sigma0 = self.settings, self.settings.noise_variance * np.eye(len(A))
+        Psi = Sigma0 if chosen.noise == "process" else np.zeros_like(Sigma0)
+        mean = np.zeros(len(A)) if chosen.initial_mean is None else np.array(chosen.initial_mean)
+        return System(A, B, Q, R, Psi, Sigma0, float(plant.dt), chosen.noise, mean)
 
 
 def stacked(systems: list[System]) -> LQRTasks:
     """Systems of the same dimensions as tasks."""
-    return LQRTasks(*(np.stack([getattr(each, name) for each in systems]) for name in ("A", "B", "Q", "R", "Psi")))
+    names = ("A", "B", "Q", "R", "Psi", "Sigma0", "initial_mean")
+    arrays = {name: np.stack([getattr(each, name) for each in systems]) for name in names}
+    return LQRTasks(**arrays, noise=systems[0].noise)

@@ -219,6 +219,7 @@ def test_a_case_may_have_a_seed_of_its_own() -> None:
     assert problems(overlaid("cases: {d2k2: {seed: -1}}")) == ("cases.d2k2.seed: -1 is not >= 0",)
 
 
+@pytest.mark.slow
 def test_cases_of_one_draw_are_named() -> None:
     again = {"cases": {"again": DEFAULT["cases"]["d1k1"]}}
     assert list(check_config(overlaid(again)).warnings) == [
@@ -260,6 +261,7 @@ def test_digest_depends_on_what_is_not_at_its_default_only() -> None:
     assert configuration_digest(MetaSettings(**whole)) == configuration_digest(MetaSettings(**STEPS))
 
 
+@pytest.mark.slow
 @given(
     name=st.sampled_from(["learning_rate", "adaptation_rate", "perturbations"]),
     value=st.integers(min_value=1, max_value=2**31 - 1),
@@ -426,6 +428,7 @@ def test_lists_draw_nothing_and_need_no_seed() -> None:
     assert block["tasks"] == {"family": "bus", "count": 2, "speed": [5.0, 15.0]}
 
 
+@pytest.mark.slow
 def test_a_gain_that_is_found_counts_among_the_sources_of_its_tasks_alone() -> None:
     plan = planned(BUS)
     sources = {case: [path.name for path in plan.task_plugins(SimpleNamespace(case=case))] for case in ("bus", "d1k1")}
@@ -499,6 +502,7 @@ class Own(Momentum):
 """
 
 
+@pytest.mark.slow
 def test_an_update_rule_of_ones_own_counts_among_the_sources_of_its_runs_alone(forgotten: None, tmp_path: Path) -> None:
     (tmp_path / "rule.py").write_text(OWN_RULE)
     variants = {"paper": {}, "own": {"update_rule": "own_rule", "momentum_decay": 0.5}}
@@ -523,6 +527,7 @@ UNUSED = "mine_clip: a setting of estimator: mine, not of one_point; remove it o
 TWO_VARIANTS = {"paper": {"mine_clip": 1.0}, "mine": {"estimator": "mine"}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [

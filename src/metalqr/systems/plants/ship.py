@@ -35,6 +35,7 @@ class Ship(NamedSystem):
 
     states = ("sway velocity [1]", "yaw rate [1]", "heading [rad]")
     inputs = ("rudder angle [rad]",)
+    time_unit = "ship lengths travelled"
     reference = "SLICOT BD01AD 2.6; Källström, Åström 1981"
 
     class Settings(SystemSettings):
