@@ -68,11 +68,13 @@ class InnerStepsMethod(RolloutMethod):
         batch, rate = self.estimation.batch(stream), self.settings.adaptation_rate
         gains = np.broadcast_to(state.K, (len(batch.tasks), *state.K.shape))
         gradients, moved, steps, unstable = np.zeros(gains.shape), np.zeros(gains.shape), 0, 0
+        memory = state.memory  # of the inner step before, the first of which is the last of the iteration before
         with np.errstate(over="ignore", invalid="ignore"):
             for step in range(self.own.inner_steps):
                 # A separate address for every inner step of every iteration.
                 address = stream.at(stream.iteration * self.own.inner_steps + step)
-                found = self.estimation.task_gradients(gains, address, batch.tasks)
+                found = self.estimation.task_gradients(gains, address, batch.tasks, memory)
+                memory = found.memory
                 gradients = gradients + found.gradient
                 if self.pull:  # summed up, since the difference of gains loses digits
                     moved = moved + rate * (found.gradient - self.pull * moved)
@@ -81,4 +83,4 @@ class InnerStepsMethod(RolloutMethod):
                     gains = gains - rate * found.gradient
                 steps, unstable = steps + found.rollout_steps, unstable + found.unstable_perturbations
             gradient = np.einsum("i,ikd->kd", batch.weights, self.found(gradients, moved))
-        return Direction(gradient, rollout_steps=steps, unstable_perturbations=unstable)
+        return Direction(gradient, memory, steps, unstable)

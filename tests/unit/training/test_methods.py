@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import ArrayLike
 from systems import Array, random_tasks, similar_tasks
 
-from metalqr import MetaSettings, Stream, lqr, meta, optimal, training
+from metalqr import MetaSettings, Stream, lqr, meta, optimal, rollout, training
 from metalqr.config.problems import SettingsError
 from metalqr.config.registries import methods
 from metalqr.evaluation import guarantees
@@ -190,6 +190,24 @@ def test_hessians_need_known_directions_and_radii_that_rounding_keeps() -> None:
         SETTINGS.replace(method="hessian_maml", precision="float32", hessian_smoothing_radius=1e-4)
     with pytest.raises(SettingsError, match="hessian_perturbations: a setting of method: hessian_maml, not of rept"):
         SETTINGS.replace(method="reptile", hessian_perturbations=4)
+
+
+@pytest.mark.parametrize("name", ["reptile", "moreau"])
+def test_inner_steps_keep_the_memory_of_their_estimator(name: str) -> None:
+    """With the residual estimator each step subtracts the costs of the one before, also across iterations."""
+    settings = SETTINGS.replace(method=name, estimator="residual", inner_steps=2, adaptation_rate=1e-12)
+    method = methods.get(name)(Problem(TALL, TALL_GAIN, settings))
+    memory: dict[str, Any] = {}
+    before = np.zeros((3, 6))
+    for iteration in range(2):
+        found, expected = method.direction(State(TALL_GAIN, memory), Stream(1, iteration)), np.zeros((2, 1))
+        for place in (Stream(1, 2 * iteration), Stream(1, 2 * iteration + 1)):
+            U = streams.perturbations(place, 3, 6, 2, 1, 0.1)
+            costs = rollout.costs(TALL, TALL_GAIN + U, 7, place)  # the gains hardly move
+            expected += 2 / (0.1**2 * 6) * np.einsum("i,im,imkd->kd", TALL.p, costs - before, U)
+            before = costs
+        memory = dict(found.memory)
+        assert_allclose(found.gradient, expected * (1e-12 if name == "moreau" else 1.0), rtol=1e-7)
 
 
 # --- exact forms -----------------------------------------------------------------------------------------------------
