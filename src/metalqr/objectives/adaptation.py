@@ -10,6 +10,8 @@ from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, UnstablePolicyEr
 from metalqr.objectives import meta
 from metalqr.objectives.mean_cost import mean_gradient
 
+#: Part of the meta-gradient below which a direction is rounding, as that of the mean cost at the best single gain.
+ROUNDING = 1e-6
 _ON_THE_WAY = "a gain on the way of the adaptation"
 #: Methods whose mean direction is no meta-gradient; Reptile with its number of steps.
 BIASED = ("mean_cost", "first_order_maml", "reptile_2", "reptile_5", "reptile_10")
@@ -64,7 +66,7 @@ class Bias(NamedTuple):
     """The difference between a direction and the meta-gradient.
 
     The norm is that of the difference relative to the meta-gradient; the cosine is that of the angle between the two
-    directions.
+    directions, NaN where one is zero up to rounding.
     """
 
     difference: FloatArray
@@ -86,10 +88,11 @@ def bias(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float, direction: Array
     exact = meta.gradient(tasks, K, adaptation_rate)
     difference, length = found - exact, float(np.linalg.norm(exact))
     norms = length * float(np.linalg.norm(found))
+    has_direction = norms > ROUNDING * length**2
     return Bias(
         difference,
         float(np.linalg.norm(difference)) / length if length > 0 else np.nan,
-        float(np.vdot(found, exact)) / norms if norms > 0 else np.nan,
+        float(np.vdot(found, exact)) / norms if has_direction else np.nan,
     )
 
 

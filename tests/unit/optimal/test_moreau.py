@@ -23,6 +23,7 @@ def test_proximal_gains_are_stationary(weight: float) -> None:
     assert np.all(lqr.cost(TASKS, found) < lqr.cost(TASKS, K))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("tasks", "weight"), [(TASKS, 30.0), (TALL, 0.3)], ids=["wide", "tall"])
 def test_the_gradient_of_the_envelope(tasks: lqr.LQRTasks, weight: float) -> None:
     gain = np.full((tasks.action_dim, tasks.state_dim), 0.02)
@@ -42,6 +43,7 @@ def test_a_light_price_gives_every_task_its_optimum() -> None:
     assert_allclose(proximal_gains(TASKS, K, 1e-9), optimal.optimal_gains(TASKS).K, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_heavy_price_gives_the_best_single_gain() -> None:
     """The gradient of the envelope tends to that of the mean cost, and vanishes where that does."""
     mean = np.einsum("i,ikd->kd", TASKS.p, lqr.gradient(TASKS, K))
@@ -50,6 +52,7 @@ def test_a_heavy_price_gives_the_best_single_gain() -> None:
     assert np.linalg.norm(envelope_gradient(TASKS, shared, 1e10)) < 1e-4 * np.linalg.norm(mean)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", [0.05, 1e4])
 def test_exact_moreau_ends_at_either_limit(weight: float) -> None:
     """Steps of 1 / (lambda + h) to the mean of the tasks' optima, or to the best single gain."""

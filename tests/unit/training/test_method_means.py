@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 from planar import LENGTH, K, P, copies, cost, plane, rollout_cost
 from systems import scalar_tasks
 
-from metalqr import MetaSettings, Stream, lqr
+from metalqr import MetaSettings, Stream, lqr, optimal
 from metalqr.config.registries import methods
 from metalqr.estimators.hessian import HessianEstimation
 from metalqr.objectives import adaptation, meta
@@ -98,6 +98,7 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @BATCHES
 @pytest.mark.parametrize("name", METHODS)
 def test_the_mean_is_the_exact_direction(name: str, batch: Any) -> None:
@@ -134,6 +135,7 @@ def test_the_smoothed_hessian_tends_to_the_exact_one() -> None:
     assert_allclose(smoothed_hessian("gaussian"), np.stack(slopes, axis=2) / (2 * step), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("directions", ["sphere", "gaussian", "orthogonal"])
 @pytest.mark.parametrize("common_noise", [False, True])
 def test_the_mean_of_an_estimated_hessian(directions: str, common_noise: bool) -> None:
@@ -209,5 +211,9 @@ def test_methods_whose_way_leads_out_have_no_bias() -> None:
     """At K = 0 a step is too long for both tasks; without an adaptation there is no bias at all."""
     tasks = scalar_tasks([0.9, 0.8])
     assert adaptation.biases(tasks, [[0.0]], 0.4) == [None] * len(adaptation.BIASED)
+    shared = adaptation.biases(tasks, optimal.shared_gain(tasks).K, 0.01)[0]
+    assert shared is not None
+    assert shared.norm == pytest.approx(1.0)
+    assert np.isnan(shared.cosine)
     still = adaptation.biases(tasks, [[0.0]], 0.0)
     assert [each.norm for each in still if each] == [0.0] * len(adaptation.BIASED)

@@ -26,8 +26,9 @@ class MethodBias(Table):
 
     A row for each case, adaptation rate, gain and method. ``bias`` is the norm of the difference relative to that of
     the meta-gradient, both exact; ``cosine`` is that of the angle between the two. Reptile after s steps is divided by
-    s. Missing where a gain on the way does not stabilise its task. The directions of ``zeroth_order_maml`` and
-    ``hessian_maml`` have no such bias.
+    s. Missing where a gain on the way does not stabilise its task; the cosine also where the direction vanishes, as
+    that of ``mean_cost`` at the best single gain. The directions of ``zeroth_order_maml`` and ``hessian_maml`` have no
+    such bias.
     """
 
     reads = "meta_optima"
