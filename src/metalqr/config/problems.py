@@ -169,7 +169,8 @@ def key_path(path: Iterable[Any]) -> str:
 
 def nearest(word: str, known: list[str]) -> str:
     """The known word that was probably meant, or a list of all."""
-    close = difflib.get_close_matches(word, known, n=1) or [name for name in known if len(word) > 2 and word in name]
+    close = difflib.get_close_matches(word, known, n=1)
+    close = close or sorted((name for name in known if len(word) > 2 and word in name), key=len)
     if close:
         return f"did you mean {close[0]}?"
     listed = ", ".join(known)

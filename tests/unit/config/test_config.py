@@ -571,7 +571,7 @@ def problem_of_plugin(content: str, folder: Path) -> str:
     [
         ("perturbations", "is one that all methods share; use the shared one, or choose another name"),
         *((name, "has a reserved name; choose another") for name in ("seed", "threads", "cost", "of")),
-        ("inner_steps", "exists in reptile with another type, range or default; choose another name"),
+        ("inner_steps", "exists in exact_reptile with another type, range or default; choose another name"),
     ],
 )
 def test_settings_of_a_plugin_have_names_of_their_own(name: str, reason: str, forgotten: None, tmp_path: Path) -> None:
@@ -642,7 +642,15 @@ def test_a_file_that_is_no_plugin_is_told_in_a_line(
 # --- the documentation ------------------------------------------------------------------------------------------------
 
 
-RUNS_OF_EXAMPLES = {"short_rollouts": 30, "spread": 12, "clipped": 6, "tuned": 20, "rules": 12, "pendulum": 3}
+RUNS_OF_EXAMPLES = {
+    "short_rollouts": 30,
+    "spread": 12,
+    "clipped": 6,
+    "adaptive": 3,
+    "tuned": 20,
+    "rules": 12,
+    "pendulum": 3,
+}
 
 
 def test_the_examples_of_the_documentation_are_accepted(forgotten: None, tmp_path: Path) -> None:
