@@ -54,6 +54,7 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out == f"metalqr {__version__}\n"
 
 
+@pytest.mark.slow
 def test_the_command_starts_without_anything_heavy() -> None:
     code = "import sys; from metalqr.cli import main; main(['systems', 'buss']); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -154,10 +154,13 @@ def _train_policy(s: Sizes) -> Need:
     work = method.work(s.tasks, settings)
     numbers = 8 * s.matrices + (_POWERS + 8) * s.squares + s.threads * 16 * (5 * gain + 4 * d)
     numbers += work.policies * (5 * gain + 3 * d**2 + 2) + work.inner * (4 * gain + 2)
-    rollouts = work.rollouts * (settings.rollout_length * s.step_seconds + (3e-9 + 5e-11 * d) * gain) / s.threads
+    warm_up = min(settings.warm_up, settings.iterations)
+    rollouts = warm_up * method.warm_up_work(s.tasks, settings).rollouts
+    rollouts += (settings.iterations - warm_up) * work.rollouts
+    each = (settings.rollout_length * s.step_seconds + (3e-9 + 5e-11 * d) * gain) / s.threads
     alone = 1e-3 + 4e-8 * s.tasks * d**3 + (1e-9 * work.policies * d**3 if d > 2 else 0)
     alone += 4 * s.exact_seconds if method.is_exact else 0
-    return Need(numbers + 6 * (s.gains_of_a_run + s.curves_of_a_run), settings.iterations * (rollouts + alone))
+    return Need(numbers + 6 * (s.gains_of_a_run + s.curves_of_a_run), rollouts * each + settings.iterations * alone)
 
 
 def _tune(s: Sizes) -> Need:
@@ -277,12 +280,14 @@ def theory_sizes(config: "Config", case: str) -> dict[str, list[Sizes]]:
     """The parts of a case's jobs of the stage `theory`; errors are measured at several values."""
     sizes, theory, own = case_sizes(config, case), config.theory, config.own_settings[case]
     swept = estimation_points(theory.estimation_error, own, sizes.tasks, sizes.state_dim, sizes.action_dim)
-    # Of Algorithms 1 and 2, whatever the method.
-    own = own.model_copy(update={"method": "zeroth_order_maml"})
+    # Of Algorithms 1 and 2, whatever the method, and never without an adaptation.
+    own = own.model_copy(update={"method": "zeroth_order_maml", "warm_up": 0})
     estimates = [
         replace(
             sizes,
-            settings=point.settings.model_copy(update={"method": own.method, "iterations": point.meta_repeats}),
+            settings=point.settings.model_copy(
+                update={"method": own.method, "warm_up": 0, "iterations": point.meta_repeats}
+            ),
             # Along the perturbations there is one.
             has_bias=point.bias_steps > 0 and (axis != "perturbations" or point is measured[0]),
         )

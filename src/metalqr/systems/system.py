@@ -1,5 +1,6 @@
 """Named systems: plants with parameters in physical units, and families of tasks in which these vary."""
 
+import numbers
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -42,6 +43,17 @@ class SystemSettings(NoiseSettings):
         {},
         about="parameters of the nominal system, for which the initial gain detuned is; by default, the plant's",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_number_is_the_variance(cls, values: Any) -> Any:
+        """Take ``noise: 0.01``, as the literature's tables have it, for ``noise_variance: 0.01``."""
+        noise = values.get("noise") if isinstance(values, Mapping) else None
+        if not isinstance(noise, numbers.Real) or isinstance(noise, bool):
+            return values
+        if "noise_variance" in values:
+            raise refuse("noise", f"{noise!r} is a variance, and noise_variance is given too; remove one of the two")
+        return {**{name: value for name, value in values.items() if name != "noise"}, "noise_variance": noise}
 
     @classmethod
     def parameters(cls) -> dict[str, Physical]:

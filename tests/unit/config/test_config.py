@@ -243,6 +243,7 @@ def test_a_case_may_have_a_seed_of_its_own() -> None:
     assert problems(overlaid("cases: {d2k2: {seed: -1}}")) == ("cases.d2k2.seed: -1 is not >= 0",)
 
 
+@pytest.mark.slow
 def test_cases_of_one_draw_are_named() -> None:
     again = {"cases": {"again": DEFAULT["cases"]["d1k1"]}}
     assert list(check_config(overlaid(again)).warnings) == [
@@ -284,6 +285,7 @@ def test_digest_depends_on_what_is_not_at_its_default_only() -> None:
     assert configuration_digest(MetaSettings(**whole)) == configuration_digest(MetaSettings(**STEPS))
 
 
+@pytest.mark.slow
 @given(
     name=st.sampled_from(["learning_rate", "adaptation_rate", "perturbations"]),
     value=st.integers(min_value=1, max_value=2**31 - 1),
@@ -450,6 +452,7 @@ def test_lists_draw_nothing_and_need_no_seed() -> None:
     assert block["tasks"] == {"family": "bus", "count": 2, "speed": [5.0, 15.0]}
 
 
+@pytest.mark.slow
 def test_a_gain_that_is_found_counts_among_the_sources_of_its_tasks_alone() -> None:
     plan = planned(BUS)
     sources = {case: [path.name for path in plan.task_plugins(SimpleNamespace(case=case))] for case in ("bus", "d1k1")}
@@ -464,7 +467,7 @@ def test_a_gain_that_is_found_counts_among_the_sources_of_its_tasks_alone() -> N
 
 
 def test_a_moved_range_is_another_set_of_tasks() -> None:
-    sweep = {"tasks.heterogeneity": [1.0, 0.5], "tasks.noise_variance": [1e-4, 0.02]}
+    sweep = {"tasks.heterogeneity": [1.0, 0.5], "tasks.noise_variance": [1.0e-4, 2.0e-4]}
     names = [point.tasks for point in planned(BUS, mine(cases=["bus"], sweep=sweep)).experiments["mine"].points("bus")]
     assert names[0] == "bus"
     assert len(set(names)) == 4
@@ -526,6 +529,7 @@ class Own(Momentum):
 """
 
 
+@pytest.mark.slow
 def test_an_update_rule_of_ones_own_counts_among_the_sources_of_its_runs_alone(forgotten: None, tmp_path: Path) -> None:
     (tmp_path / "rule.py").write_text(OWN_RULE)
     variants = {"paper": {}, "own": {"update_rule": "own_rule", "momentum_decay": 0.5}}
@@ -550,6 +554,7 @@ UNUSED = "mine_clip: a setting of estimator: mine, not of one_point; remove it o
 TWO_VARIANTS = {"paper": {"mine_clip": 1.0}, "mine": {"estimator": "mine"}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
@@ -593,7 +598,7 @@ def problem_of_plugin(content: str, folder: Path) -> str:
     [
         ("perturbations", "is one that all methods share; use the shared one, or choose another name"),
         *((name, "has a reserved name; choose another") for name in ("seed", "threads", "cost", "of")),
-        ("inner_steps", "exists in reptile with another type, range or default; choose another name"),
+        ("inner_steps", "exists in exact_reptile with another type, range or default; choose another name"),
     ],
 )
 def test_settings_of_a_plugin_have_names_of_their_own(name: str, reason: str, forgotten: None, tmp_path: Path) -> None:
@@ -664,7 +669,15 @@ def test_a_file_that_is_no_plugin_is_told_in_a_line(
 # --- the documentation ------------------------------------------------------------------------------------------------
 
 
-RUNS_OF_EXAMPLES = {"short_rollouts": 30, "spread": 12, "clipped": 6, "tuned": 20, "rules": 12, "pendulum": 3}
+RUNS_OF_EXAMPLES = {
+    "short_rollouts": 30,
+    "spread": 12,
+    "clipped": 6,
+    "adaptive": 3,
+    "tuned": 20,
+    "rules": 12,
+    "pendulum": 3,
+}
 
 
 def test_the_examples_of_the_documentation_are_accepted(forgotten: None, tmp_path: Path) -> None:

@@ -286,6 +286,7 @@ HUGE: list[tuple[str | dict[str, Any], str, str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("overlay", "case", "remedy"), HUGE)
 def test_huge_values_are_refused_with_the_size_to_lower(overlay: str | dict[str, Any], case: str, remedy: str) -> None:
     config = overlaid(overlay)

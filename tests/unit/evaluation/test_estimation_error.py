@@ -133,6 +133,7 @@ def test_bias_of_the_length_decays_geometrically_without_process_noise() -> None
     assert predicted_slopes("rollout_length", "process").bias == -1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dims", [(1, 1), (2, 1)])
 def test_bias_is_infinite_where_a_perturbed_policy_is_unstable(dims: tuple[int, int]) -> None:
     """|0.9 - K| < 1: K = -0.1 is not stabilising; the other task, with A = 0.1, is stable all the same."""
@@ -153,6 +154,7 @@ def test_an_impossible_radius_is_refused() -> None:
 # --- the noise, within its confidence
 
 
+@pytest.mark.slow
 def test_squared_error_of_algorithm_1_is_bias_squared_and_variance_over_m() -> None:
     """Scalar; a single term of the estimate is J~ U / r^2 with U = +-r, whose variance is E[J~^2] / r^2 - mean^2.
 
@@ -252,6 +254,7 @@ def test_one_parameter_is_swept_at_a_time_with_streams_of_their_own(monkeypatch:
     np.testing.assert_array_equal(found.rollout_length.bias.values[:, 0], bias.horizon_bias(tasks, K, 0.01, 7))
 
 
+@pytest.mark.slow
 def test_bias_of_each_algorithm_is_that_of_the_radius_of_its_layer() -> None:
     """Algorithm 1 has the inner radius. A swept radius is that of both."""
     tasks, K = similar_tasks(seed=11, count=2, state_dim=2, action_dim=1), np.zeros((1, 2))

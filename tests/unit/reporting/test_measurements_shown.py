@@ -224,6 +224,7 @@ def test_own_settings_that_differ_are_not_marked(errors: dict[str, xr.Dataset]) 
     assert [dotted_places(axes) for axes in drawn.axes[:3]] == [[100.0], [], [50.0]]
 
 
+@pytest.mark.slow
 def test_what_the_budget_leaves_out_is_named_in_figure_and_table(errors: dict[str, xr.Dataset], tmp_path: Path) -> None:
     large = errors["d20k10"].copy(deep=True)
     for name in ("error_mean", "error_standard_error", "error_quantile", "noise", "noise_standard_error"):

@@ -250,6 +250,7 @@ def test_dimensions_that_the_config_gives_are_checked(folder: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_planning_of_a_file_needs_no_compiler(folder: Path) -> None:
     """A Python file is imported while Snakemake plans, which must not wait for Numba."""
     program = (

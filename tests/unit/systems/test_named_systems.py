@@ -141,6 +141,7 @@ def test_a_list_gives_a_value_to_each_task() -> None:
     np.testing.assert_array_equal(tasks.Sigma0, tasks.Psi)
 
 
+@pytest.mark.slow
 def test_a_range_is_drawn_uniformly_and_grows_without_changing() -> None:
     """Mean and variance of 20000 draws, within 4.5 standard errors."""
     count = 20_000
@@ -171,6 +172,7 @@ def test_heterogeneity_scales_the_distance_from_the_middle(heterogeneity: float,
 
 def test_noise_scales_the_covariance() -> None:
     np.testing.assert_array_equal(systems.named("pendulum", noise_variance=0.5).Psi, 0.5 * np.eye(2))
+    np.testing.assert_array_equal(systems.named("pendulum", noise=0.5).Psi, 0.5 * np.eye(2))
 
 
 def test_the_initial_state_alone_may_be_random() -> None:
