@@ -140,7 +140,7 @@ NO_NAME = ": not a valid name; use at most"
         ("cases.d1k1.tasks.family", None, ": missing; add it"),
         ("cases.d1k1.tasks.family", "same", ": 'same' is not allowed; use one of: "),
         ("cases.d1k1.tasks.spectral_radius", None, ": missing; add it"),
-        ("cases.d1k1.tasks.A", [], ": unknown key; use one of: family, noise, initial_mean, count"),
+        ("cases.d1k1.tasks.A", [], ": unknown key; use one of: family, count, spectral_radius"),
         ("cases.d1k1.tasks", {**GIVEN, "B": [[[1.0]]]}, ".B: 1 tasks, but A has 2; give one entry for each task"),
         ("cases.d1k1.tasks", {**GIVEN, "A": [[[1.0]], [[1.0, 2.0]]]}, ".A[1]: the matrix is 1 x 2, not state_dim x "),
         ("cases.d1k1.tasks", {**GIVEN, "p": [1.0]}, ".p: 1 tasks, but A has 2"),
