@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from metalqr.config.algorithm import MetaSettings, applicable, not_applicable, plugins_named, taken_names
+from metalqr.config.evaluation_checks import evaluation_problems, unknown_experiments
 from metalqr.config.experiments import TASKS, VARIANT, Base, Experiment
 from metalqr.config.folders import relative_to
 from metalqr.config.model import Config, ExperimentBlock
@@ -77,6 +78,7 @@ def _cross_problems(config: Config) -> Iterator[str]:
     incomplete += [problem for name in config.experiments for problem in _block_problems(config, name)]
     if config.theory.cases != "all":
         incomplete += _unknown_cases(config, "theory.cases", config.theory.cases)
+    incomplete += unknown_experiments(config)
     yield from incomplete
     if incomplete:
         return  # the runs cannot be listed
@@ -84,6 +86,7 @@ def _cross_problems(config: Config) -> Iterator[str]:
     yield from impossible
     yield from _theory_problems(config)
     if not impossible:
+        yield from evaluation_problems(config)
         yield from _unused_settings(config)
 
 
