@@ -1,5 +1,6 @@
 """Optimal gains: of every task, for all tasks together, after adaptation, and gains that stabilise all tasks."""
 
+from metalqr.lqr.stabilisability import NotDetectableError, NotStabilisableError
 from metalqr.optimal.adaptable import Attempt, NoMamlStabilisingGainError, maml_stabilising_gain
 from metalqr.optimal.margin import MarginGain, largest_margin_gain, stability_margin
 from metalqr.optimal.meta import meta_gain
@@ -7,7 +8,6 @@ from metalqr.optimal.newton_cg import DescentError, Minimum
 from metalqr.optimal.riccati import OptimalGains, RiccatiError, optimal_gains
 from metalqr.optimal.scalar import adaptable_intervals, scalar_intervals
 from metalqr.optimal.shared import shared_gain
-from metalqr.optimal.stabilisability import NotDetectableError, NotStabilisableError
 from metalqr.optimal.stabilising import NoCommonStabilisingGainError, stabilising_gain
 from metalqr.optimal.starting import StartingGain, starting_gain
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from metalqr.common.frozen import ReadOnlyArrays
 from metalqr.lqr import FloatArray, LQRTasks, LyapunovSolver
+from metalqr.lqr.scaling import ScaledTask
+from metalqr.lqr.stabilisability import require_detectable, require_stabilisable
 from metalqr.lqr.stability import spectral_radii
-from metalqr.optimal.scaling import ScaledTask
-from metalqr.optimal.stabilisability import require_detectable, require_stabilisable
 
 #: Relative Riccati residual below which the equation counts as solved.
 RESIDUAL_TOLERANCE = 1e-10

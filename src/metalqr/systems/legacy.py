@@ -1,11 +1,14 @@
 """The random family of the authors' older code, which very likely drew the paper's Figure 1."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from metalqr.config import settings
 from metalqr.config.registries import families
 from metalqr.config.settings import Count, Real, setting
 from metalqr.lqr import FloatArray, LQRTasks
+from metalqr.systems.addresses import Address, Pool, addresses
 from metalqr.systems.family import Family
 
 #: A_0 is divided by this times the largest real part of its eigenvalues, where that is at least 1.
@@ -46,21 +49,27 @@ class Legacy(Family):
             at_least=0,
         )
 
-    def tasks(self, state_dim: int, action_dim: int, seed: int) -> LQRTasks:
-        """Draw the tasks."""
+    def draw(self, state_dim: int, action_dim: int, seed: int, places: Sequence[Address]) -> LQRTasks:
+        """Draw tasks around the first one, which is that of the case alone."""
         A, B, Q, R, Psi = self._first(state_dim, action_dim, seed)
         deviation = self.settings.perturbation_deviation
-        states, inputs = [A], [B]
-        for task in range(1, self.count):
-            rng = np.random.default_rng([seed, task])
-            states.append(A + deviation * rng.standard_normal(A.shape))
-            inputs.append(B + deviation * rng.standard_normal(B.shape))
-        every = (self.count, 1, 1)
+        states, inputs = [], []
+        for address in places:
+            rng = self._generator(address, seed)
+            states.append(A + deviation * rng.standard_normal(A.shape) if rng else A)
+            inputs.append(B + deviation * rng.standard_normal(B.shape) if rng else B)
+        every = (len(places), 1, 1)
         return LQRTasks(np.stack(states), np.stack(inputs), np.tile(Q, every), np.tile(R, every), np.tile(Psi, every))
 
     def nominal(self, state_dim: int, action_dim: int, seed: int) -> LQRTasks:
         """The first task."""
-        return self.tasks(state_dim, action_dim, seed).subset([0])
+        return self.draw(state_dim, action_dim, seed, addresses(Pool.TRAINING, [0]))
+
+    def _generator(self, address: Address, seed: int) -> np.random.Generator | None:
+        """None for the task that all others are perturbations of."""
+        if not address.is_of_case:
+            return address.generator(self.name, seed)
+        return np.random.default_rng([seed, address.place]) if address.place else None
 
     @staticmethod
     def _first(d: int, k: int, seed: int) -> tuple[FloatArray, ...]:

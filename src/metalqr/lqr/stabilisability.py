@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from metalqr.lqr import FloatArray, TasksError
-from metalqr.optimal.scaling import ScaledTask
+from metalqr.lqr.scaling import ScaledTask
+from metalqr.lqr.tasks import FloatArray, LQRTasks, TasksError
 
 #: Rounding in units of d times the norm of the matrix: an orthogonal change of the states, by which the user or an
 #: algorithm has made A, is exact for a matrix that differs from A by a relative 2 d eps.
@@ -29,6 +29,12 @@ class NotStabilisableError(TasksError):
 
 class NotDetectableError(TasksError):
     """Some task has no optimum; the message names the task and the mode that its cost does not show."""
+
+
+def is_stabilisable(tasks: LQRTasks, task: int) -> bool:
+    """True if some gain stabilises the task, as :func:`require_stabilisable` decides it."""
+    scaled = ScaledTask.of(tasks, task)
+    return _unreached_mode(scaled.A, scaled.B) is None
 
 
 def require_stabilisable(scaled: ScaledTask, task: int) -> None:

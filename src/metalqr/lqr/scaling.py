@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metalqr.lqr import FloatArray, LQRTasks
+from metalqr.lqr.tasks import FloatArray, LQRTasks
 
 #: Units change by powers of 2^8 alone: no entry is rounded, and a task with weights from 2^-8 to 2^8 stays as it is.
 UNIT_EXPONENT = 8
