@@ -84,6 +84,7 @@ rule evaluate_comparators:
         protocol=plan.evaluation.protocol,
         estimates=plan.evaluation.estimates,
         comparators=plan.evaluation.comparators,
+        exploration=plan.checked.evaluation.exploration,
     script:
         "../scripts/evaluate_comparators.py"
 

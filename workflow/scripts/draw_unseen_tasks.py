@@ -6,13 +6,12 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from metalqr.systems.addresses import Pool
-from metalqr.systems.further import further_tasks
-
 from metalqr.config.folders import relative_to
 from metalqr.config.registries import families
 from metalqr.results import load_problem, load_tasks, save_tasks
+from metalqr.systems.addresses import Pool
 from metalqr.systems.family import Family
+from metalqr.systems.further import further_tasks
 
 name, pool = snakemake.wildcards.case, snakemake.wildcards.pool
 case, wanted = snakemake.params.case, snakemake.params.unseen

@@ -5,7 +5,9 @@ from stage import snakemake
 import logging
 
 from metalqr import MetaSettings
-from metalqr.evaluation.adaptation.assessment import EXACT, Protocol, UnseenTasks
+from metalqr.config.evaluation import EXACT
+from metalqr.evaluation.adaptation.assessment import with_optima
+from metalqr.evaluation.adaptation.protocol import Protocol, UnseenTasks
 from metalqr.evaluation.adaptation.unseen import require_disjoint
 from metalqr.lqr import FloatArray, LQRTasks
 from metalqr.results import load_tasks
@@ -21,7 +23,7 @@ def unseen_tasks(training: LQRTasks, K0: FloatArray) -> tuple[UnseenTasks, Unsee
     """The validation and the test tasks, none of which is one of training or of the other set."""
     pools = {name: load_tasks(snakemake.input[name], _case) for name in ("validation", "test")}
     require_disjoint({"training": training, **pools})
-    return UnseenTasks.of(pools["validation"], K0), UnseenTasks.of(pools["test"], K0)
+    return with_optima(pools["validation"], K0), with_optima(pools["test"], K0)
 
 
 def warn_of_edges(adaptation_rate: FloatArray, names: list[str]) -> None:

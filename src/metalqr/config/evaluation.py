@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.registries import directions, estimators, families
-from metalqr.config.settings import Count, Distinct, Listed, Seed, Settings, TextOr, no_twins, setting
+from metalqr.config.settings import Count, Distinct, Listed, Real, Seed, Settings, TextOr, no_twins, setting
 
 if TYPE_CHECKING:
     from metalqr.systems.family import Family
@@ -64,6 +64,12 @@ class Evaluation(Settings):
         about="what else is evaluated: adaptation from K_0, from the best single gain and from the optimum of the "
         "meta-objective of the training tasks, and certainty equivalence",
     )
+    exploration: Real = setting(
+        1.0,
+        symbol=r"\sigma_u",
+        about="standard deviation of the inputs that certainty equivalence adds to those of K_0",
+        above=0,
+    )
 
 
 def tasks_of_file(path: str) -> "Family":
@@ -74,8 +80,8 @@ def tasks_of_file(path: str) -> "Family":
     metalqr.config.problems.SettingsError
         If it cannot be read.
     """
-    plugin = families.get("file")
-    return plugin(plugin.Settings.model_validate({"path": path}))
+    plugin, given = families.get("file"), {"path": path}
+    return plugin(plugin.Settings(**given))
 
 
 def of_estimate(name: str) -> bool:

@@ -57,7 +57,7 @@ def _task_problems(config: "Config", key: str, case: str, family: "Family") -> I
             )
     elif "." not in wanted:
         known = nearest(wanted, list(config.cases))
-        yield f"{place}: there is no case {wanted!r}; {known}; a file has a suffix, such as .npz"
+        yield f"{place}: there is no case {wanted!r}; {known} (a file has a suffix, such as .npz)"
     else:
         try:
             problems = list(tasks_of_file(wanted).problems(*sizes))

@@ -1,7 +1,6 @@
 """The stage `evaluation` of a config: its jobs, and the files and params of its rules."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,7 +19,7 @@ from metalqr.config.files import (
 )
 from metalqr.config.model import Config
 from metalqr.config.registries import directions, estimators
-from metalqr.config.resources import Sizes, evaluation_sizes
+from metalqr.config.resources import Sizes, evaluation_sizes, unseen_counts
 
 if TYPE_CHECKING:
     from metalqr.systems.family import Family
@@ -53,11 +52,20 @@ class Trained(NamedTuple):
         return self.point.tasks, self.point.settings.adaptation_rate
 
 
-@dataclass(frozen=True)
 class EvaluationPlan:
-    """The stage `evaluation` of a checked config."""
+    """The stage `evaluation` of a checked config, made where the paths of its files are relative to."""
 
-    config: Config
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._origins = {pool: self._origin(getattr(config.evaluation, key)) for pool, key in POOLS.items()}
+        self._counts = unseen_counts(config)
+
+    def _origin(self, wanted: int | str) -> dict[str, Any]:
+        if isinstance(wanted, int):
+            return {"count": wanted}
+        if wanted in self.config.cases:
+            return {"case": wanted}
+        return {"path": wanted, "digest": tasks_of_file(wanted).digest} if self.config.evaluation.experiments else {}
 
     @cached_property
     def trained(self) -> list[Trained]:
@@ -115,12 +123,7 @@ class EvaluationPlan:
 
     def unseen(self, wildcards: Any) -> dict[str, Any]:
         """The origin of unseen tasks: a number of further tasks, the other case, or the file with its digest."""
-        wanted = getattr(self.config.evaluation, POOLS[wildcards.pool])
-        if isinstance(wanted, int):
-            return {"count": wanted}
-        if wanted in self.config.cases:
-            return {"case": wanted}
-        return {"path": wanted, "digest": tasks_of_file(wanted).digest}
+        return self._origins[wildcards.pool]
 
     def names(self, wildcards: Any) -> list[str]:
         """The names of the configurations that are joined."""
@@ -176,10 +179,10 @@ class EvaluationPlan:
     def sizes(self, rule: str, wildcards: Any) -> list[Sizes]:
         """The sizes behind a job, for its memory and its time."""
         if rule == "join_evaluation":
-            return evaluation_sizes(
-                self.config, rule, wildcards.case, len(self._joined(wildcards.experiment, wildcards.case))
-            )
-        return evaluation_sizes(self.config, rule, self._by_tasks[wildcards.case].case, 1)
+            case, configurations = wildcards.case, len(self._joined(wildcards.experiment, wildcards.case))
+        else:
+            case, configurations = self._by_tasks[wildcards.case].case, 1
+        return evaluation_sizes(self.config, rule, case, self._counts, configurations)
 
     @property
     def inputs(self) -> list[str]:

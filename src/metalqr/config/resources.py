@@ -341,35 +341,38 @@ def theory_sizes(config: "Config", case: str) -> dict[str, list[Sizes]]:
     }
 
 
-def evaluation_sizes(config: "Config", rule: str, case: str, configurations: int) -> list[Sizes]:
+def evaluation_sizes(config: "Config", rule: str, case: str, counts: Sequence[int], configurations: int) -> list[Sizes]:
     """The parts of a job of the stage `evaluation`; gains are adapted with one estimate after the other.
 
-    ``runs`` is the number of paths, and of a joined file that of all paths on a task that it holds.
+    ``counts`` are those of :func:`unseen_counts`. The runs are the number of paths; of a joined file, those on a task
+    that it holds.
     """
-    block = config.evaluation
+    block, own = config.evaluation, config.own_settings[case]
     seeds = max((len(config.resolved[name].seeds) for name in block.experiments), default=1)
-    counts = [
-        wanted if isinstance(wanted, int) else _count_of(config, wanted)
-        for wanted in (block.validation_tasks, block.tasks)
-    ]
-    shared = replace(case_sizes(config, case), tasks=max(counts), finds_gain=False, steps=block.steps)
-    estimates = list(config.estimates(case).values())
+    shared = replace(case_sizes(config, case), tasks=max(counts), settings=own, finds_gain=False, steps=block.steps)
     if rule == "draw_unseen_tasks":
         return [shared]
     if rule == "join_evaluation":
-        starts = configurations * (1 + len(block.comparators))
-        return [replace(shared, runs=2 * starts * seeds * block.repeats * (len(estimates) + 1))]
-    starts = seeds if rule == "evaluate_trained" else len(block.comparators)
+        paths = 2 * configurations * (1 + len(block.comparators)) * seeds * block.repeats
+        return [replace(shared, runs=paths * (1 + len(block.estimators)))]
+    starts = seeds if rule == "evaluate_trained" else max(1, len(block.comparators))
     paths = starts * block.repeats * (len(block.learning_rates) + 2)
-    exact = config.own_settings[case].model_copy(update={"perturbations": 1, "rollout_length": 1})
-    return [replace(shared, settings=settings, runs=paths) for settings in (exact, *estimates)]
+    exact = own.model_copy(update={"perturbations": 1, "rollout_length": 1})
+    return [replace(shared, settings=each, runs=paths) for each in (exact, *config.estimates(case).values())]
 
 
-def _count_of(config: "Config", name: str) -> int:
-    """The number of tasks of a case, or of a file."""
-    if name in config.cases:
-        return int(config.cases[name].family.count)
-    return tasks_of_file(name).count
+def unseen_counts(config: "Config") -> list[int]:
+    """The numbers of the unseen tasks, of either pool."""
+    block = config.evaluation
+    return [_count_of(config, wanted) for wanted in (block.validation_tasks, block.tasks)] if block.experiments else [0]
+
+
+def _count_of(config: "Config", wanted: int | str) -> int:
+    """A number of tasks, or that of a case or of a file."""
+    if isinstance(wanted, int):
+        return wanted
+    family = config.cases[wanted].family if wanted in config.cases else tasks_of_file(wanted)
+    return int(family.count)
 
 
 def _largest_first(rule: str, parts: Sequence[Sizes]) -> list[Sizes]:
@@ -402,6 +405,7 @@ def memory_problems(config: "Config") -> Iterator[str]:
             "iterations": "repeats" if rule == "measure_estimation_error" else "iterations",
         }
         leave = f", leave {part.case} out of theory.cases" if block == "theory" else ""
+        keys |= {"tasks": "evaluation.tasks", "runs": "evaluation.repeats"} if block == "evaluation" else {}
         lower = f"lower {keys.get(name, name)}, which is {values[name]}{leave}"
         yield f"{block}: {needs}, more than execution.largest_memory_mb: {limit}; {lower}, or raise the limit"
 
@@ -417,8 +421,8 @@ def _jobs(config: "Config") -> Iterator[tuple[str, str, list[Sizes]]]:
         yield f"experiments.{name}", "collect_dataset", datasets
     for case in {case: None for name in config.evaluation.experiments for case in config.resolved[name].bases}:
         for rule in EVALUATION:
-            configurations = sum(config.resolved[name].size for name in config.evaluation.experiments)
-            parts = evaluation_sizes(config, rule, case, configurations)
+            configurations = max(config.resolved[name].size for name in config.evaluation.experiments)
+            parts = evaluation_sizes(config, rule, case, unseen_counts(config), configurations)
             yield "evaluation", rule, _largest_first(rule, parts)[:1]
     # Last, since it can be left out.
     for case in config.theory_cases:

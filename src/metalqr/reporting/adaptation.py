@@ -67,4 +67,5 @@ class Summary(NamedTuple):
         if np.isnan(found).any():
             return None
         axes = (0, 1, 2)
-        return cls(measures.median(found, axes), measures.quantile(found, SHARE, axes), measures.unstable_share(found, axes))
+        quantile = measures.quantile(found, SHARE, axes)
+        return cls(measures.median(found, axes), quantile, measures.unstable_share(found, axes))

@@ -12,7 +12,8 @@ from metalqr.config.algorithm import MetaSettings
 from metalqr.config.settings import MAX_SEED
 from metalqr.evaluation.adaptation import measures
 from metalqr.evaluation.adaptation.addresses import MAX_REPEATS, Part, noise
-from metalqr.evaluation.adaptation.paths import adapt_by_rollouts, adapt_exactly, steps_per_adaptation
+from metalqr.evaluation.adaptation.paths import adapt_by_rollouts, adapt_exactly
+from metalqr.evaluation.adaptation.protocol import steps_per_adaptation
 from metalqr.simulation.streams import Purpose, Stream
 
 TASKS = similar_tasks(3, count=4, state_dim=2, action_dim=2)
@@ -121,7 +122,7 @@ def test_what_cannot_be_adapted_is_refused() -> None:
         adapt_by_rollouts(TASKS, STARTS, RATES, 1, settings(estimator="residual"), Stream(0))
     with pytest.raises(ValueError, match=r"starts has shape \(2, 2\), expected \(n, 2, 2\)"):
         adapt_exactly(TASKS, STARTS[0], 0.1, 1)
-    with pytest.raises(ValueError, match="rates: -0.1 is not >= 0"):
+    with pytest.raises(ValueError, match=r"rates: -0\.1 is not >= 0"):
         adapt_exactly(TASKS, STARTS, -0.1, 1)
 
 

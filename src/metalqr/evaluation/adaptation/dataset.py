@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from metalqr.evaluation.adaptation import measures
-from metalqr.evaluation.adaptation.assessment import Assessment, Protocol, UnseenTasks
+from metalqr.evaluation.adaptation.protocol import Assessment, Protocol, UnseenTasks
 from metalqr.lqr import FloatArray
 from metalqr.results.files import PathLike, dataset_of, load, unusable
 from metalqr.results.layout import OF_CASE, SIZES, Attribute, Kind, Layout, NonFinite, Variable
@@ -107,7 +107,9 @@ def evaluation_dataset(
 ) -> xr.Dataset:
     """Return what a file of n kinds of starting gains with S runs each holds; the assessment is of the n S gains."""
     kinds, runs = len(started.kinds), len(started.seeds)
-    excess = np.moveaxis(found.excess.reshape(kinds, runs, *found.excess.shape[1:]), 1, 3)
+    excess, regret = (
+        np.moveaxis(each.reshape(kinds, runs, *each.shape[1:]), 1, 3) for each in (found.excess, found.regret)
+    )
     # The runs of a kind share their step sizes.
     rate, scores = (
         each.reshape(kinds, runs, *each.shape[1:])[:, 0] for each in (found.adaptation_rate, found.validation_gap)
@@ -116,7 +118,7 @@ def evaluation_dataset(
     arrays = {
         "gap": measures.gap(excess, test.optimal_cost, test.is_relative),
         "excess": excess,
-        "regret": measures.regret(excess),
+        "regret": regret,
         "J_star": np.repeat(test.optimal_cost[np.newaxis], kinds, axis=0),
         "relative": np.full(kinds, int(test.is_relative)),
         "adaptation_rate": rate,

@@ -89,12 +89,6 @@ def adapt_by_rollouts(
     return _adapt(tasks, starts, rates, steps, gradients)
 
 
-def steps_per_adaptation(settings: MetaSettings) -> int:
-    """Rollout steps that one adaptation step takes on one task."""
-    outer = settings.outer
-    return outer.estimator.rollouts(outer.perturbations) * settings.rollout_length
-
-
 def _adapt(tasks: LQRTasks, starts: ArrayLike, rates: ArrayLike, steps: int, gradients: _Gradients) -> FloatArray:
     first, whole = real_array("starts", starts), whole_number("steps", steps, at_least=0)
     shape = (tasks.action_dim, tasks.state_dim)
@@ -107,7 +101,7 @@ def _adapt(tasks: LQRTasks, starts: ArrayLike, rates: ArrayLike, steps: int, gra
     found = np.full((whole + 1, len(first), tasks.count), np.inf)
     for step in range(whole + 1):
         # Where a path has ended, K is not finite.
-        alive: Alive = np.isfinite(K).all(axis=(2, 3))
+        alive: Alive = np.asarray(np.isfinite(K).all(axis=(2, 3)))
         found[step][alive] = _by_pair(cost, tasks, K, alive)
         alive &= np.isfinite(found[step])
         if step == whole or not alive.any():

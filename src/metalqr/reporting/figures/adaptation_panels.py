@@ -107,7 +107,8 @@ def _draw(axes: Axes, dataset: xr.Dataset, row: Row, styles: Mapping[str, Mappin
         axes.set_ylim(-4.0, 104.0)
         axes.set_yticks([0, 50, 100], ["0", "50", "100 %"])
     else:
-        logarithmic(axes)
+        logarithmic(axes, subs=(1.0, 2.0, 5.0), numticks=9)
+        axes.yaxis.set_major_formatter("{x:g}")
     round_ticks(axes.xaxis, most=5, whole=True)
     rollouts = int(chosen["rollouts"])
     axes.set_xlabel(

@@ -11,11 +11,12 @@ import numpy as np
 from metalqr.config.evaluation import EXACT
 from metalqr.config.registries import tables
 from metalqr.reporting import adaptation
-from metalqr.reporting.tables.markdown import Column, Columns, number, percent
+from metalqr.reporting.tables.markdown import Column, Columns, number, percent, power
 from metalqr.reporting.tables.table import Table
 
 if TYPE_CHECKING:
     import xarray as xr
+    from numpy.typing import NDArray
 
     from metalqr.lqr import FloatArray
 
@@ -23,13 +24,16 @@ if TYPE_CHECKING:
 LATER = 5
 
 
-def _steps(name: str) -> Column:
-    heading = {"training_steps": "rollout steps of training", "steps_to_10": "rollout steps to 10 %"}.get(name, "to 1 %")
+def _steps(name: str, heading: str) -> Column:
     return Column(heading, lambda row: f"{row[name]:,.0f}" if math.isfinite(row[name]) else number(row[name]))
 
 
 def _number(name: str, heading: str) -> Column:
     return Column(heading, lambda row: number(row[name]))
+
+
+def _rate(name: str) -> Column:
+    return Column("η", lambda row: power(row[name]))
 
 
 def _factor(row: Mapping[Any, Any]) -> str:
@@ -53,18 +57,19 @@ def _range(name: str, heading: str) -> Column:
 class Adaptation(Table):
     """Adaptation to unseen tasks: a row for each case, starting gain and choice of the step size.
 
-    ``rate`` is ``own``, the adaptation rate of the training, or ``tuned`` on other unseen tasks. ``training_steps`` are
-    the rollout steps of training, the median over seeds; ``objective`` and ``mean_cost`` the meta-objective L (at the
-    own rate) and the mean cost of the training tasks; ``better_objective`` is a lower L that a trained gain has, where
-    the optimum of the meta-objective is a local one. ``gap_0``, ``exact_gap_1`` and ``exact_gap_5`` are median gaps
-    over all unseen tasks after 0, 1 and 5 steps of the exact gradient (or after the last, if there are fewer), ``gap_1``
-    and ``gap_5`` those of ``estimator``, whose step takes ``rollouts`` rollouts on a task, with ``quantile_5``, the 90 %
-    quantile, and ``unstable_share``, the share of gains that do not stabilise their task; these count as infinite
-    everywhere. ``steps_to_10`` and ``steps_to_1`` are the rollout steps on a task to a gap of 10 % and 1 %, infinite
-    where the steps do not suffice; ``factor`` is the number of times fewer than from K_0 to 10 %, a lower bound where
-    K_0 does not get there. ``exact_difference`` and ``difference`` are the gaps after 1 step less those of the best
-    single gain on the same task and with the same noise: the median over seeds of the median, and their range. Gaps are
-    absolute where an optimum costs nothing (``relative`` is 0); then there are no steps to 10 %.
+    ``rate`` is ``own``, the adaptation rate of the training, or ``tuned`` on other unseen tasks, for exact and for
+    estimated steps: ``exact_rate`` and ``estimated_rate``. ``training_steps`` are the rollout steps of training, the
+    median over seeds; ``objective`` and ``mean_cost`` the meta-objective L (at the own rate) and the mean cost of the
+    training tasks; ``better_objective`` is a lower L that a trained gain has, where the optimum of the meta-objective
+    is a local one. ``gap_0``, ``exact_gap_1``, ``exact_gap_5`` are median gaps over all unseen tasks after 0, 1 and 5
+    steps of the exact gradient (or after the last, if there are fewer), ``gap_1`` and ``gap_5`` those of ``estimator``,
+    whose step takes ``rollouts`` rollouts on a task. ``quantile_5`` is its 90 % quantile, and ``unstable_share`` the
+    share of gains that do not stabilise their task; these count as infinite everywhere. ``steps_to_10`` and
+    ``steps_to_1`` are the rollout steps on a task to a gap of 10 % and 1 %, infinite where the steps do not suffice;
+    ``factor`` is the number of times fewer than from K_0 to 10 %, a lower bound where K_0 does not get there.
+    ``exact_difference`` and ``difference`` are the gaps after 1 step less those of the best single gain on the same
+    task and with the same noise: the median over seeds of the median, and their range. Gaps are absolute where an
+    optimum costs nothing (``relative`` is 0); then there are no steps to 10 %.
     """
 
     reads = "evaluation"
@@ -72,12 +77,12 @@ class Adaptation(Table):
     columns: ClassVar[Columns] = {
         "start": Column("start", text=True),
         "rate": Column("step size", text=True),
-        "adaptation_rate": Column("η", lambda row: f"{row['adaptation_rate']:.2g}"),
-        "training_steps": _steps("training_steps"),
+        "training_steps": _steps("training_steps", "rollout steps of training"),
         "objective": _number("objective", "L"),
         "mean_cost": _number("mean_cost", "Σ p J"),
         "better_objective": _number("better_objective", "better gain seen"),
         "gap_0": _number("gap_0", "gap at 0"),
+        "exact_rate": _rate("exact_rate"),
         "exact_gap_1": _number("exact_gap_1", "exact, 1"),
         "exact_gap_5": _number("exact_gap_5", "exact, 5"),
         "exact_difference": _range("exact_difference", "exact, 1: to best single gain"),
@@ -85,12 +90,13 @@ class Adaptation(Table):
         "exact_difference_max": None,
         "estimator": Column("estimator", text=True),
         "rollouts": None,
+        "estimated_rate": _rate("estimated_rate"),
         "gap_1": _number("gap_1", "gap at 1"),
         "gap_5": _number("gap_5", "at 5"),
         "quantile_5": _number("quantile_5", "90 % at 5"),
         "unstable_share": Column("unstable", lambda row: percent(row["unstable_share"])),
-        "steps_to_10": _steps("steps_to_10"),
-        "steps_to_1": _steps("steps_to_1"),
+        "steps_to_10": _steps("steps_to_10", "rollout steps to 10 %"),
+        "steps_to_1": _steps("steps_to_1", "to 1 %"),
         "factor": Column("factor to 10 % from K_0", _factor),
         "factor_is_bound": None,
         "difference": _range("difference", "at 1: to best single gain"),
@@ -125,17 +131,18 @@ def _outcome(dataset: xr.Dataset, place: int, rate: str) -> dict[str, Any]:
     found, by_estimate = (adaptation.Summary.of(each["gap"].isel(start=place)) for each in (exact, estimated))
     is_relative = bool(own["relative"])
     return {
-        "adaptation_rate": float(estimated["adaptation_rate"][place]),
         "training_steps": float(own["training_steps"].median()),
         "objective": float(own["objective"].median()),
         "mean_cost": float(own["mean_cost"].median()),
         "better_objective": _better_objective(dataset, place),
         "gap_0": float(by_estimate.median[0]) if by_estimate else math.nan,
+        "exact_rate": float(own["adaptation_rate"]),
         "exact_gap_1": float(found.median[1]) if found else math.nan,
         "exact_gap_5": float(found.median[later]) if found else math.nan,
         **_differences("exact_difference", exact, place),
         "estimator": estimator,
         "rollouts": int(estimated["rollouts"]),
+        "estimated_rate": float(estimated["adaptation_rate"][place]),
         "gap_1": float(by_estimate.median[1]) if by_estimate else math.nan,
         "gap_5": float(by_estimate.median[later]) if by_estimate else math.nan,
         "quantile_5": float(by_estimate.quantile[later]) if by_estimate else math.nan,
@@ -151,10 +158,15 @@ def _outcome(dataset: xr.Dataset, place: int, rate: str) -> dict[str, Any]:
 
 def _like(dataset: xr.Dataset, place: int, kind: str) -> int | None:
     """The place of the comparator of a kind with the same tasks and adaptation rate; None if there is none."""
+    places = _alike(dataset, place, kind)
+    return int(places[0]) if places.size else None
+
+
+def _alike(dataset: xr.Dataset, place: int, kind: str) -> NDArray[np.int64]:
+    """The places of all starting gains of a kind with the same tasks and adaptation rate."""
     own = dataset.isel(start=place)
     same = (dataset["tasks"] == own["tasks"]) & (dataset["own_rate"] == own["own_rate"]) & (dataset["kind"] == kind)
-    places = np.flatnonzero(same.values)
-    return int(places[0]) if places.size else None
+    return np.flatnonzero(same.values)
 
 
 def _values(dataset: xr.Dataset, place: int) -> FloatArray:
@@ -209,7 +221,6 @@ def _better_objective(dataset: xr.Dataset, place: int) -> float:
     own = dataset.isel(start=place)
     if str(own["kind"].item()) != "meta_optimum":
         return math.nan
-    same = (dataset["tasks"] == own["tasks"]) & (dataset["own_rate"] == own["own_rate"]) & (dataset["kind"] == "trained")
-    others = dataset["objective"].values[same.values]
+    others = dataset["objective"].values[_alike(dataset, place, "trained")]
     lowest, mine = float(others.min(initial=math.inf)), float(own["objective"].values.max())
     return lowest if lowest < mine * (1 - 1e-9) else math.nan
