@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from metalqr.config import settings
 from metalqr.config.registries import families
 from metalqr.config.settings import Count, Real, setting
-from metalqr.systems.family import Family, FamilyError
+from metalqr.systems.family import Family, FamilyError, TaskSettings
 
 if TYPE_CHECKING:
     from metalqr.lqr import LQRTasks
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 class Oscillators(Family):
     r"""Euler steps of 0.2 for :math:`\ddot y = -s y - 0.6 \dot y + u`, with a random stiffness s."""
 
-    class Settings(settings.Settings):
+    class Settings(TaskSettings):
         """Settings of the family, given next to ``family`` in the config."""
 
         count: Count = setting(5, symbol="I", label="tasks", about="number of tasks", size=True)

@@ -4,13 +4,11 @@ from stage import snakemake
 
 import logging
 from pathlib import Path
-from typing import Any
 
+from metalqr.config.experiments import family_of
 from metalqr.config.folders import relative_to
-from metalqr.config.registries import families
 from metalqr.results import load_problem, load_tasks, save_tasks
 from metalqr.systems.addresses import Pool
-from metalqr.systems.family import Family
 from metalqr.systems.further import further_tasks
 
 name, pool = snakemake.wildcards.case, snakemake.wildcards.pool
@@ -20,21 +18,16 @@ made_from = {"pool": pool, **wanted}
 log = logging.getLogger("draw_unseen_tasks")
 
 
-def made(block: dict[str, Any]) -> Family:
-    """The family of a block of a config."""
-    plugin = families.get(block["family"])
-    settings = {key: value for key, value in block.items() if key != "family"}
-    return plugin(plugin.Settings(**settings))
-
-
 with relative_to(Path(snakemake.config["folder"])):
     if "case" in wanted:
         tasks = load_tasks(snakemake.input[1], wanted["case"])
     elif "path" in wanted:
-        tasks = made({"family": "file", "path": wanted["path"]}).tasks(training.state_dim, training.action_dim, 0)
+        tasks = family_of({"family": "file", "path": wanted["path"]}).tasks(training.state_dim, training.action_dim, 0)
     else:
         sizes = training.state_dim, training.action_dim
-        drawn = further_tasks(made(case["tasks"]), *sizes, case.get("seed", 0), Pool[pool.upper()], wanted["count"])
+        drawn = further_tasks(
+            family_of(case["tasks"]), *sizes, case.get("seed", 0), Pool[pool.upper()], wanted["count"]
+        )
         tasks = drawn.tasks
         made_from |= {"family": case["tasks"], "redrawn": drawn.redrawn}
         if drawn.redrawn:

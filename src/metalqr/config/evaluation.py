@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from metalqr.config.algorithm import MetaSettings
-from metalqr.config.registries import directions, estimators, families
+from metalqr.config.experiments import family_of
+from metalqr.config.registries import directions, estimators
 from metalqr.config.settings import Count, Distinct, Listed, Real, Seed, Settings, TextOr, no_twins, setting
 
 if TYPE_CHECKING:
@@ -80,8 +81,7 @@ def tasks_of_file(path: str) -> "Family":
     metalqr.config.problems.SettingsError
         If it cannot be read.
     """
-    plugin, given = families.get("file"), {"path": path}
-    return plugin(plugin.Settings(**given))
+    return family_of({"family": "file", "path": path})
 
 
 def of_estimate(name: str) -> bool:

@@ -104,8 +104,11 @@ class Plan:
         for case in experiment.bases:
             for name, family in experiment.families(case).items():
                 self.task_sets.setdefault(name, TaskSet(case, family))
+            sets = experiment.families(case)
             for point in experiment.points(case):
                 plugins = tuple(plugin.source for plugin in point.settings.plugins())
+                if sets[point.tasks].resamples:
+                    plugins += (sets[point.tasks].source,)
                 tuning_runs = len(grid(point.tune)) * len(point.tune["seeds"]) if point.tune else 0
                 names = {"case": point.tasks, "configuration": point.configuration}
                 tuned = TUNED_FILE.format(**names) if point.tune else None
@@ -213,7 +216,7 @@ class Plan:
         if rule in needs.EVALUATION:
             return self.evaluation.sizes(rule, wildcards)
         case, family = self.task_sets[wildcards.case]
-        sizes = replace(needs.case_sizes(self.checked, case), tasks=family.count)
+        sizes = replace(needs.case_sizes(self.checked, case), tasks=family.count, resamples=family.resamples)
         if rule not in ("train_policy", "tune"):
             return [sizes]
         run = self.run(wildcards)

@@ -59,6 +59,7 @@ class Sizes:
     finds_gain: bool = False  # to start from, by a search
     has_bias: bool = True  # of smoothing, which an estimation error is compared with
     steps: int = 0  # of an adaptation
+    resamples: bool = False  # its tasks, in every iteration
 
     def values(self) -> dict[str, int]:
         """All sizes by name."""
@@ -160,6 +161,9 @@ def _train_policy(s: Sizes) -> Need:
     rollouts = work.rollouts * (settings.rollout_length * s.step_seconds + (3e-9 + 5e-11 * d) * gain) / s.threads
     alone = 1e-3 + 4e-8 * s.tasks * d**3 + (1e-9 * work.policies * d**3 if d > 2 else 0)
     alone += 4 * s.exact_seconds if method.is_exact else 0
+    if s.resamples:  # tasks of some iterations together, drawn and simulated as those of `generate_tasks`
+        numbers += 20 * max(s.matrices, 2**19)
+        alone += s.tasks * (1e-4 + 4e-7 * d**3)
     return Need(numbers + 6 * (s.gains_of_a_run + s.curves_of_a_run), settings.iterations * (rollouts + alone))
 
 
@@ -300,14 +304,18 @@ def case_sizes(config: "Config", case: str) -> Sizes:
         block.family.count,
         threads=config.execution.threads,
         finds_gain=block.gain_plugin is not None,
+        resamples=block.family.resamples,
     )
 
 
 def run_sizes(config: "Config", experiment: Experiment, case: str) -> list[Sizes]:
     """The sizes of a run at each point of an experiment; ``runs`` are those of all points and seeds."""
     shared = replace(case_sizes(config, case), runs=experiment.size * len(experiment.seeds))
-    counts = {name: family.count for name, family in experiment.families(case).items()}
-    return [replace(shared, tasks=counts[point.tasks], settings=point.settings) for point in experiment.points(case)]
+    sets = [(point, experiment.families(case)[point.tasks]) for point in experiment.points(case)]
+    return [
+        replace(shared, tasks=family.count, resamples=family.resamples, settings=point.settings)
+        for point, family in sets
+    ]
 
 
 def dataset_sizes(config: "Config", experiment: Experiment) -> list[Sizes]:

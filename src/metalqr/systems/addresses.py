@@ -9,7 +9,6 @@ import numpy as np
 from metalqr.common.validation import whole_number
 
 WORD_BITS = 32
-_WORD = 2**WORD_BITS - 1
 #: Words of a seed, of a place and of the number of a redraw.
 _SEED_WORDS, _PLACE_WORDS, _REDRAW_WORDS = 2, 4, 1
 MAX_SEED, MAX_PLACE, MAX_REDRAW = (2 ** (WORD_BITS * words) - 1 for words in (_SEED_WORDS, _PLACE_WORDS, _REDRAW_WORDS))
@@ -53,7 +52,7 @@ class Address(NamedTuple):
         """Make a generator of the random numbers of one part of a task, such as a matrix, that ``words`` tell apart.
 
         The words that NumPy's ``SeedSequence`` mixes are those of the seed (2), two zeros, the pool, the place (4), the
-        redraw (1), the length of the family's name, its bytes, and ``words``. Every field has a fixed or a stated
+        redraw (1), the length of the family's name, its letters, and ``words``. Every field has a fixed or a stated
         length, so that two addresses never have the same words, and neither have two families. The older addresses of
         the tasks of a case are the seed, the task, and the number of a matrix or the bytes of a parameter's name. With
         the number they have at most four words, with more than four a byte that is not zero in the fourth, and so are
@@ -64,16 +63,18 @@ class Address(NamedTuple):
         ValueError
             If a number does not fit its words.
         """
-        name = family.encode()
+        # As bytes, since training draws tasks in every iteration.
+        name = family.encode("utf-32-le")
         fields = [
             _words("seed", seed, _SEED_WORDS),
-            [0, 0, int(self.pool)],
+            _words("", int(self.pool) << 64, 3),
             _words("place", self.place, _PLACE_WORDS),
             _words("redraw", self.redraw, _REDRAW_WORDS),
-            [len(name), *name],
-            [whole_number("word", word, 0, _WORD) for word in words],
+            _words("", len(family), 1),
+            name,
+            *(_words("word", word, 1) for word in words),
         ]
-        return np.random.default_rng(np.array([word for field in fields for word in field], dtype=np.uint32))
+        return np.random.default_rng(np.frombuffer(b"".join(fields), dtype="<u4").astype(np.uint32))
 
 
 def addresses(pool: Pool, places: Iterable[int]) -> list[Address]:
@@ -81,7 +82,9 @@ def addresses(pool: Pool, places: Iterable[int]) -> list[Address]:
     return [Address(pool, place) for place in places]
 
 
-def _words(name: str, number: int, count: int) -> list[int]:
+def _words(name: str, number: int, count: int) -> bytes:
     """A number as 32-bit words, the lowest first."""
-    whole_number(name, number, 0, 2 ** (WORD_BITS * count) - 1)
-    return [(int(number) >> (WORD_BITS * word)) & _WORD for word in range(count)]
+    try:
+        return number.to_bytes(4 * count, "little")
+    except (OverflowError, AttributeError):
+        return whole_number(name, number, 0, 2 ** (WORD_BITS * count) - 1).to_bytes(4 * count, "little")

@@ -1,17 +1,18 @@
 """Task families: settings, from which tasks of given dimensions are made."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metalqr.config.registry import Plugin
-from metalqr.config.settings import Settings
+from metalqr.config.settings import Settings as Plain
+from metalqr.config.settings import setting
 from metalqr.lqr import FloatArray, LQRTasks
-from metalqr.lqr.stabilisability import is_stabilisable
-from metalqr.lqr.stability import spectral_radii
+from metalqr.lqr.stabilisability import are_stabilisable
 from metalqr.systems.addresses import Address, Pool, addresses
+from metalqr.systems.resampling import ResampledTasks
 
 #: Draws of one place that are tried.
 MAX_DRAWS = 100
@@ -26,6 +27,16 @@ RANDOM_FAMILIES = (
 
 class FamilyError(ValueError):
     """A task family cannot be made as declared; the message names the setting, the value and the next step."""
+
+
+class TaskSettings(Plain):
+    """The settings that all families of metalqr have; a family adds its own."""
+
+    resample: Literal["never", "each_iteration"] = setting(
+        "never",
+        about="each_iteration: training draws count new tasks in every iteration, and the tasks of the case, on which "
+        "costs are reported, are held out",
+    )
 
 
 class Draws(NamedTuple):
@@ -47,7 +58,10 @@ class Family(Plugin):
     #: The page of the documentation with the table of its settings.
     docs_page: ClassVar[str] = "configuration.md"
 
-    def __init__(self, settings: Settings) -> None:
+    class Settings(TaskSettings):
+        """No further settings."""
+
+    def __init__(self, settings: Plain) -> None:
         self.settings: Any = settings
 
     @property
@@ -105,7 +119,7 @@ class Family(Plugin):
         """
         found = list(places)
         tasks = self.draw(state_dim, action_dim, seed, found)
-        failing = _without_gain(tasks)
+        failing = np.flatnonzero(~are_stabilisable(tasks)).tolist()
         for _ in range(MAX_DRAWS):
             if not failing:
                 redraws = np.array([new.redraw - old.redraw for new, old in zip(found, places, strict=True)])
@@ -113,11 +127,20 @@ class Family(Plugin):
             for index in failing:
                 found[index] = found[index]._replace(redraw=found[index].redraw + 1)
             again = self.draw(state_dim, action_dim, seed, [found[index] for index in failing])
-            failing = [failing[index] for index in _without_gain(again)]
+            failing = [failing[index] for index in np.flatnonzero(~are_stabilisable(again))]
         raise FamilyError(
             f"the family {self.name} gave {MAX_DRAWS} draws in a row that no gain stabilises; narrow the ranges of its "
             "parameters, or lower its perturbation"
         )
+
+    @property
+    def resamples(self) -> bool:
+        """True if training draws new tasks in every iteration; those of :meth:`tasks` are then held out."""
+        return getattr(self.settings, "resample", "never") != "never"
+
+    def resampled(self, state_dim: int, action_dim: int, seed: int) -> ResampledTasks:
+        """The tasks that training draws, where the family :attr:`resamples`."""
+        return ResampledTasks(self, state_dim, action_dim, seed)
 
     @property
     def why_fixed(self) -> str:
@@ -133,10 +156,3 @@ class Family(Plugin):
     def nominal(self, state_dim: int, action_dim: int, seed: int) -> LQRTasks:
         """Make the nominal system, a set of one task, for which an initial gain can be designed."""
         raise NotImplementedError(f"{type(self).__name__} does not override nominal")
-
-
-def _without_gain(tasks: LQRTasks) -> list[int]:
-    """The tasks that no gain stabilises."""
-    # The zero gain stabilises most of them, which is faster to find out.
-    unstable = np.flatnonzero(~(spectral_radii(tasks.A) < 1.0)).tolist()
-    return [task for task in unstable if not is_stabilisable(tasks, task)]

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from metalqr.config import settings
 from metalqr.config.registries import families
 from metalqr.config.settings import Count, Real, setting
 from metalqr.lqr import FloatArray, LQRTasks
 from metalqr.systems.addresses import Address, Pool, addresses
-from metalqr.systems.family import Family
+from metalqr.systems.family import Family, TaskSettings
 
 #: A_0 is divided by this times the largest real part of its eigenvalues, where that is at least 1.
 SHRINKAGE = 1.05
@@ -37,7 +36,7 @@ class Legacy(Family):
 
     has_nominal = True
 
-    class Settings(settings.Settings):
+    class Settings(TaskSettings):
         """The settings of the older code, with the names of ``config.yaml``."""
 
         count: Count = setting(5, symbol="I", label="tasks", about="number of tasks; the paper uses 5", size=True)

@@ -8,12 +8,11 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from metalqr.common.validation import whole_number
-from metalqr.config import settings
 from metalqr.config.registries import families
 from metalqr.config.settings import Count, Real, refuse, setting
 from metalqr.lqr import FloatArray, LQRTasks, TasksError
 from metalqr.systems.addresses import Address
-from metalqr.systems.family import Family, FamilyError
+from metalqr.systems.family import Family, FamilyError, TaskSettings
 
 
 @families.register("similar")
@@ -32,7 +31,7 @@ class Similar(Family):
     numbers of its own: more tasks leave the first ones as they are. Σ0 is Ψ, and p is uniform.
     """
 
-    class Settings(settings.Settings):
+    class Settings(TaskSettings):
         """Every choice that Section 6 of the paper leaves open, with the names of ``config.yaml``."""
 
         count: Count = setting(5, symbol="I", label="tasks", about="number of tasks; the paper uses 5", size=True)

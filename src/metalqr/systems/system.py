@@ -10,16 +10,15 @@ from numpy.typing import ArrayLike
 from pydantic import model_validator
 
 from metalqr.common.frozen import ReadOnlyArrays
-from metalqr.config import settings
 from metalqr.config.problems import nearest
 from metalqr.config.settings import Count, Real, refuse, setting
 from metalqr.lqr import FloatArray, LQRTasks
 from metalqr.systems.addresses import Address, Pool, addresses
-from metalqr.systems.family import RANDOM_FAMILIES, Family, FamilyError
+from metalqr.systems.family import RANDOM_FAMILIES, Family, FamilyError, TaskSettings
 from metalqr.systems.parameters import Physical, physical
 
 
-class SystemSettings(settings.Settings):
+class SystemSettings(TaskSettings):
     """The settings that all named systems have; a system adds its parameters."""
 
     count: Count = setting(

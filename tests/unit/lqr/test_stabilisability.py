@@ -10,6 +10,8 @@ from systems import Array
 
 from metalqr import optimal
 from metalqr.lqr import LQRTasks
+from metalqr.lqr.scaling import ScaledTask
+from metalqr.lqr.stabilisability import are_stabilisable, require_stabilisable
 from metalqr.optimal import NotStabilisableError
 
 ROTATION = np.array([[np.cos(0.3), np.sin(0.3)], [-np.sin(0.3), np.cos(0.3)]])
@@ -94,3 +96,28 @@ def test_a_constant_load_is_refused_by_name() -> None:
     )
     with pytest.raises(NotStabilisableError, match=re.escape(message)):
         optimal.stabilising_gain(tasks)
+
+
+@pytest.mark.parametrize("state_dim", [2, 5])
+def test_many_tasks_are_decided_as_one_by_one(state_dim: int) -> None:
+    """Unstable tasks, some with a mode of its own that no input reaches, one with units far from one."""
+    rng = np.random.default_rng(state_dim)
+    count, two = 30, np.tile(np.eye(state_dim), (30, 1, 1))
+    A = 1.5 * rng.standard_normal((count, state_dim, state_dim))
+    B = rng.standard_normal((count, state_dim, 1))
+    hidden = rng.random(count) < 0.3
+    A[hidden, -1, :-1] = 0.0
+    A[hidden, -1, -1] = 1.1
+    B[hidden, -1] = 0.0
+    B[3] *= 1e-6
+    tasks = LQRTasks(A, B, two, np.ones((count, 1, 1)), two)
+    expected = []
+    for task in range(count):
+        try:
+            require_stabilisable(ScaledTask.of(tasks, task), task)
+            expected.append(True)
+        except NotStabilisableError:
+            expected.append(False)
+    np.testing.assert_array_equal(are_stabilisable(tasks), expected)
+    np.testing.assert_array_equal(expected, ~hidden)
+    assert are_stabilisable(tasks.subset([0])).shape == (1,)

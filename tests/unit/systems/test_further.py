@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from metalqr.config.registries import families
 from metalqr.lqr import LQRTasks
 from metalqr.systems.addresses import MAX_PLACE, MAX_REDRAW, MAX_SEED, Address, Pool, addresses
+from metalqr.systems.catalogue import find
 from metalqr.systems.family import MAX_DRAWS, Family, FamilyError
 from metalqr.systems.further import Drawn, digest, further_tasks
 from metalqr.systems.system import NamedSystem
@@ -33,7 +34,7 @@ def make(name: str, **settings: Any) -> Family:
 
 
 def ranged(name: str, parameter: str, count: int = 5) -> Family:
-    low, high = families.get(name).Settings.parameters()[parameter].typical
+    low, high = find(name).Settings.parameters()[parameter].typical
     return make(name, count=count, **{parameter: {"low": low, "high": high}})
 
 
@@ -188,7 +189,7 @@ class Half(Family):
 
 
 def test_tasks_without_any_stabilising_gain_are_drawn_again_and_counted() -> None:
-    family = Half(families.get("legacy").Settings(count=2))
+    family = Half(make("legacy", count=2).settings)
     together = further_tasks(family, 2, 1, 3, Pool.RESAMPLED, 40)
     assert together.tasks.B.all()
     single = [further_tasks(family, 2, 1, 3, Pool.RESAMPLED, 1, first=place) for place in range(40)]
@@ -202,8 +203,8 @@ def test_tasks_without_any_stabilising_gain_are_drawn_again_and_counted() -> Non
 
 
 def test_a_family_without_stabilisable_tasks_is_given_up() -> None:
-    family = Half(families.get("legacy").Settings())
-    family.share = 1.0  # type: ignore[misc]
+    family = Half(make("legacy").settings)
+    family.share = 1.0
     message = f"the family half gave {MAX_DRAWS} draws in a row that no gain stabilises; narrow the ranges"
     with pytest.raises(FamilyError, match=re.escape(message)):
         further_tasks(family, 2, 1, 3, Pool.TEST, 2)
