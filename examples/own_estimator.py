@@ -23,6 +23,7 @@ class RunningBaseline(Estimator):
     """
 
     weights = None  # not a weighted sum of the values alone
+    remembers_tasks = True  # so that it is refused where every iteration has other tasks
 
     class Settings(declared.Settings):
         """Settings of this estimator, given in ``algorithm`` like the shared ones."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import adapted
 import descents
 import measurements
 import numpy as np
@@ -13,6 +14,7 @@ from systems import random_tasks
 from metalqr import results, theory
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.experiments import Base, Experiment
+from metalqr.evaluation.adaptation.dataset import EVALUATION, load_part
 from metalqr.evaluation.estimation_error.curves import ESTIMATION_ERROR, load_estimation_error
 from metalqr.evaluation.exact_methods.dataset import EXACT_METHODS, METHODS, exact_methods_dataset, load_exact_methods
 from metalqr.evaluation.stability import STABILITY, load_stability, stability_dataset
@@ -39,6 +41,7 @@ _STAGES: list[tuple[Layout, Callable[..., Any]]] = [
     (EXACT_METHODS, load_exact_methods),
     (STABILITY, load_stability),
     (results.TUNED, results.load_tuned),
+    (EVALUATION, load_part),
 ]
 LAYOUTS = {layout.stage: layout for layout, _ in _STAGES}
 LOADERS = {layout.stage: load for layout, load in _STAGES}
@@ -166,6 +169,7 @@ def later_datasets() -> dict[str, xr.Dataset]:
         "exact_methods": exact_methods_dataset(paths, descents.meta_descent(), {"iterations": 40}, case="one"),
         "stability": stability_dataset(STABILITIES, measurements.SETTINGS, case="one"),
         "tuned": tuning(),
+        "evaluation": adapted.part(),
     }
 
 

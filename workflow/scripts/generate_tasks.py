@@ -4,18 +4,16 @@ from stage import snakemake
 
 from pathlib import Path
 
+from metalqr.config.experiments import family_of
 from metalqr.config.folders import relative_to
-from metalqr.config.registries import families
 from metalqr.lqr import UnstablePolicyError
 from metalqr.lqr.existence import require_optimum
 from metalqr.results import save_tasks
 from metalqr.systems.initial_gain import InitialGainError, read_gain
 
 name, case = snakemake.wildcards.case, snakemake.params.case
-plugin = families.get(case["tasks"]["family"])
 with relative_to(Path(snakemake.config["folder"])):
-    settings = plugin.Settings(**{key: value for key, value in case["tasks"].items() if key != "family"})
-    family, seed = plugin(settings), case.get("seed", 0)
+    family, seed = family_of(case["tasks"]), case.get("seed", 0)
 tasks = family.tasks(case["state_dim"], case["action_dim"], seed)
 require_optimum(tasks)
 try:
@@ -26,5 +24,5 @@ except UnstablePolicyError as error:
 
     start = starting_gain(tasks)
     raise InitialGainError(name, error, case["initial_gain"], start.K, start.ratio, start.excess.min()) from error
-made_from = {**case, "tasks": {"family": plugin.name, **settings.as_dict()}}
+made_from = {**case, "tasks": {"family": family.name, **family.settings.as_dict()}}
 save_tasks(snakemake.output[0], tasks, K0, made_from, case=name)

@@ -3,16 +3,19 @@
 from stage import snakemake
 
 import logging
+from pathlib import Path
 
 import numpy as np
 
 from metalqr import MetaSettings
+from metalqr.config.folders import relative_to
 from metalqr.config.tuning import TUNE, stated
 from metalqr.results import load_problem, save
 from metalqr.results.tuned import choice, load_tuned
 from metalqr.training.loop import train
 from metalqr.training.method import tried_policies
 from metalqr.training.progress import Progress
+from metalqr.training.resampling import resampling_of
 from metalqr.training.saved_state import SavedState, StateSaver
 
 case, seed = snakemake.wildcards.case, int(snakemake.wildcards.seed)
@@ -21,7 +24,9 @@ given = dict(snakemake.params.settings)
 block = given.pop(TUNE, None)
 chosen = choice(load_tuned(snakemake.input.tuned[0], case)) if block else {}
 settings = MetaSettings(**given, **chosen)
-code = {**snakemake.params.sources, **snakemake.params.versions}
+with relative_to(Path(snakemake.config["folder"])):
+    resampling = resampling_of(snakemake.input.tasks, case)
+code = {**snakemake.params.sources, **snakemake.params.versions, **resampling.origin}
 saved = SavedState(snakemake.params.saved_state, tasks, K0, settings, seed, code)
 log = logging.getLogger("train_policy")
 log.info("case %s, seed %d, threads %d, settings %s", case, seed, snakemake.threads, settings.as_dict())
@@ -32,7 +37,7 @@ terminal.setLevel(logging.WARNING)
 logging.getLogger("metalqr.training.loop").addHandler(terminal)
 seconds = snakemake.config["execution"]["checkpoint_seconds"]
 with Progress(settings.iterations, f"{case}, seed {seed}", log) as progress, StateSaver(saved, seconds) as saver:
-    history = train(tasks, K0, settings, seed, [progress, saver], resume=saved.load())
+    history = train(tasks, K0, settings, seed, [progress, saver], resume=saved.load(), resampled=resampling.tasks)
     saver.require_end(history, settings.iterations)
 log.info("%s at iteration %d", history.status, history.status_iteration)
 tried = tried_policies(tasks.count, settings, max(1, int((~np.isnan(history.gradient_norm)).sum())))

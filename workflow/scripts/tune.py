@@ -3,11 +3,14 @@
 from stage import snakemake
 
 import logging
+from pathlib import Path
 
 from metalqr import MetaSettings
+from metalqr.config.folders import relative_to
 from metalqr.config.tuning import TUNE, grid, stated
 from metalqr.results import load_optima, load_problem, save
 from metalqr.results.runs import ratio_or_gap
+from metalqr.training.resampling import resampling_of
 from metalqr.training.tuning import tune
 
 case = snakemake.wildcards.case
@@ -19,7 +22,9 @@ block = given.pop(TUNE)
 candidates = grid(block)
 settings = [MetaSettings(**given, **values) for values in candidates]
 target_ratio = block["target"] * float(ratio_or_gap(J_shared, J_star, J0))
-found = tune(tasks, K0, settings, block["seeds"], J_star, target_ratio)
+with relative_to(Path(snakemake.config["folder"])):
+    resampling = resampling_of(snakemake.input.tasks, case)
+found = tune(tasks, K0, settings, block["seeds"], J_star, target_ratio, resampling.tasks)
 log = logging.getLogger("tune")
 for values, steps, ratios in zip(candidates, found.steps_to_target, found.final_ratio, strict=True):
     log.info("%s: steps to the ratio %.4g %s, final ratios %s", values, target_ratio, steps, ratios)

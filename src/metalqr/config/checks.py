@@ -2,22 +2,26 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from metalqr.config.algorithm import MetaSettings, applicable, not_applicable, plugins_named, taken_names
+from metalqr.config.evaluation_checks import evaluation_problems, unknown_experiments
 from metalqr.config.experiments import TASKS, VARIANT, Base, Experiment
 from metalqr.config.folders import relative_to
 from metalqr.config.model import Config, ExperimentBlock
 from metalqr.config.outputs import reserved_by
 from metalqr.config.plugin_types import config_model, sweepable
 from metalqr.config.problems import ConfigError, SettingsError, described, key_path, nearest, shape_problem
-from metalqr.config.registries import families
+from metalqr.config.registries import estimators, families, methods
 from metalqr.config.registry import PluginError, load_plugins
 from metalqr.config.resources import memory_problems
 from metalqr.config.settings import Settings
 from metalqr.config.tuning import TUNE, tuned
+
+if TYPE_CHECKING:
+    from metalqr.systems.family import Family
 
 #: Maximum number of runs of an experiment. Snakemake takes minutes to plan a tenth of these.
 MAX_RUNS = 100_000
@@ -77,6 +81,7 @@ def _cross_problems(config: Config) -> Iterator[str]:
     incomplete += [problem for name in config.experiments for problem in _block_problems(config, name)]
     if config.theory.cases != "all":
         incomplete += _unknown_cases(config, "theory.cases", config.theory.cases)
+    incomplete += unknown_experiments(config)
     yield from incomplete
     if incomplete:
         return  # the runs cannot be listed
@@ -84,6 +89,7 @@ def _cross_problems(config: Config) -> Iterator[str]:
     yield from impossible
     yield from _theory_problems(config)
     if not impossible:
+        yield from evaluation_problems(config)
         yield from _unused_settings(config)
 
 
@@ -114,8 +120,34 @@ def _case_problems(config: Config, name: str) -> Iterator[str]:
         )
     if case.seed is not None and not case.family.is_random:
         yield f"cases.{name}.seed: the family {case.family.name} draws nothing; remove it"
-    for path, problem in case.family.problems(case.state_dim, case.action_dim):
+    for path, problem in _family_problems(case.family, case.state_dim, case.action_dim):
         yield f"cases.{name}.tasks.{path}: {problem}"
+
+
+def _family_problems(family: "Family", state_dim: int, action_dim: int) -> Iterator[tuple[str, str]]:
+    """Settings of a family that do not fit the dimensions, or ask for draws that it cannot make."""
+    yield from family.problems(state_dim, action_dim)
+    if family.resamples and family.why_fixed:
+        yield "resample", f"each_iteration needs tasks to draw, but {family.why_fixed}"
+
+
+def _resampling_problems(settings: MetaSettings) -> Iterator[str]:
+    """Settings of a run that cannot have other tasks in every iteration, each with the next step."""
+    method, estimator = methods.get(settings.method), estimators.get(settings.estimator)
+    if not method.can_resample:
+        reason = "uses the model of those of the case" if method.is_exact else "always has those of the case"
+        reason = "has a gain for each" if method.gain_per_task else reason
+        yield f"the method {method.name} {reason}; choose one that simulates, such as method: zeroth_order_maml"
+    if estimator.remembers_tasks:
+        yield (
+            f"the estimator {estimator.name} compares each with itself an iteration before; choose another, such as "
+            "estimator: one_point_baseline"
+        )
+    if settings.task_batch != "all":
+        yield (
+            f"task_batch: {settings.task_batch} draws from those of the case; give the number of tasks of an iteration "
+            "as the count of the family and leave out task_batch"
+        )
 
 
 def _block_problems(config: Config, name: str) -> Iterator[str]:
@@ -196,8 +228,12 @@ def _point_problems(config: Config, experiment: Experiment) -> Iterator[str]:
             continue
         block = config.cases[case]
         for family in moved.values():
-            for path, problem in family.problems(block.state_dim, block.action_dim):
+            for path, problem in _family_problems(family, block.state_dim, block.action_dim):
                 yield f"{key}: tasks.{path} of {case}: {problem}"
+        for point in experiment.points(case):
+            for problem in _resampling_problems(point.settings) if moved[point.tasks].resamples else ():
+                reason = f"each_iteration changes the tasks, but {problem}, or resample: never"
+                yield f"{key}: tasks.resample of {case}: {reason}"
 
 
 def _theory_problems(config: Config) -> Iterator[str]:

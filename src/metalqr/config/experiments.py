@@ -21,6 +21,12 @@ VARIANT = "variant"
 TASKS = "tasks."
 
 
+def family_of(tasks: Mapping[str, Any]) -> "Family":
+    """The task family behind a block ``tasks``: its name and its settings."""
+    plugin = families.get(tasks["family"])
+    return plugin(plugin.Settings(**{name: value for name, value in tasks.items() if name != "family"}))
+
+
 class Base(NamedTuple):
     """The part of a case in all points of an experiment."""
 
@@ -37,9 +43,7 @@ class Base(NamedTuple):
     def family(self, change: Mapping[str, Any]) -> "Family":
         """The task family, with some of its settings changed."""
         own = {name.removeprefix(TASKS): value for name, value in change.items() if name.startswith(TASKS)}
-        values = {**self.tasks, **own}
-        plugin = families.get(values.pop("family"))
-        return plugin(plugin.Settings(**values))
+        return family_of({**self.tasks, **own})
 
 
 class Point(NamedTuple):

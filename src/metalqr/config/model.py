@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.estimation import estimation_points
+from metalqr.config.evaluation import Evaluation, estimate_settings
 from metalqr.config.experiments import Base, Experiment
 from metalqr.config.registries import directions, gain_finder, methods
 from metalqr.config.registry import NAME, NAME_RULE
@@ -149,6 +150,7 @@ class Config(Settings):
     cases: Annotated[dict[Name, Any], Field(min_length=1)] = setting(about="sets of tasks by name")
     experiments: Annotated[dict[Name, Any], Field(min_length=1)] = setting(about="experiments by name")
     theory: Theory = setting(Theory(), about="the stage theory")
+    evaluation: Evaluation = setting({}, about="the stage evaluation")  # made of the type with the plug-ins
     execution: Execution = setting(Execution(), about="how the jobs run")
 
     def given(self, case: str) -> dict[str, Any]:
@@ -209,6 +211,10 @@ class Config(Settings):
     def own_settings(self) -> dict[str, MetaSettings]:
         """Each case's own settings, those of the stage ``theory``."""
         return {case: Base(self.given(case), {}).settings() for case in self.cases}
+
+    def estimates(self, case: str) -> dict[str, MetaSettings]:
+        """The settings of each estimate of the stage ``evaluation`` for a case, by name."""
+        return {name: estimate_settings(self.given(case), each) for name, each in self.evaluation.estimators.items()}
 
     @cached_property
     def resolved(self) -> dict[str, Experiment]:

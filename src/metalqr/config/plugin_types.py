@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from metalqr.config.algorithm import CHOICES, all_fields, family_fields
+from metalqr.config.evaluation import Evaluation, of_estimate
 from metalqr.config.experiments import TASKS
 from metalqr.config.model import Case, Config, ExperimentBlock, Name
 from metalqr.config.problems import nearest, short_repr, wrong_type
@@ -54,7 +55,16 @@ def _model_with(plugins: tuple[type, ...]) -> type[Config]:
     case = _with_types(Case, "Case", tasks=_families(), initial_gain=_gains(), algorithm=algorithm)
     variant = _partial("Variant", {**_settings_of_runs(), TUNE: (_tune(), Field(description=_ABOUT_TUNE))})
     block = _with_types(ExperimentBlock, "Experiment", variants=_by_name(variant), sweep=sweep)
-    return _with_types(Config, "Config", algorithm=algorithm, cases=_by_name(case), experiments=_by_name(block))
+    estimate = _partial("Estimate", {name: each for name, each in _settings_of_runs().items() if of_estimate(name)})
+    evaluation = _with_types(Evaluation, "Evaluation", estimators=_by_name(estimate))
+    return _with_types(
+        Config,
+        "Config",
+        algorithm=algorithm,
+        cases=_by_name(case),
+        experiments=_by_name(block),
+        evaluation=evaluation,
+    )
 
 
 def _by_name(kind: Any) -> Any:

@@ -56,6 +56,8 @@ class Estimator(Plugin):
         Whether the mean of the coefficients of the other perturbations is subtracted from each, a baseline.
     makes_pairs : bool
         Whether the values of a perturbation may see the same noise, ``common_noise``.
+    remembers_tasks : bool
+        Whether its memory belongs to tasks, which must then be the same in every iteration.
     min_perturbations : int
         Least number of perturbations of an estimate.
     is_outer_only : bool
@@ -70,6 +72,7 @@ class Estimator(Plugin):
     weights: ClassVar[tuple[float, ...] | None] = (1.0,)
     leaves_one_out: ClassVar[bool] = False
     makes_pairs: ClassVar[bool] = False
+    remembers_tasks: ClassVar[bool] = False
     min_perturbations: ClassVar[int] = 1
     is_outer_only: ClassVar[bool] = False
     inner_default: ClassVar[str | None] = None

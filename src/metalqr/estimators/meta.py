@@ -126,9 +126,16 @@ class Estimation:
         self._inner = settings.inner.estimator(settings, settings.inner) if self._adapts else None
         self._every = np.arange(tasks.count)
         self._every.setflags(write=False)  # so that the simulator checks it once
+        self._chosen: Batch | None = None
+
+    def choose(self, tasks: NDArray[np.int64]) -> None:
+        """Make some tasks the batch, with equal weights, until others are chosen."""
+        self._chosen = Batch(tasks, np.full(len(tasks), 1.0 / len(tasks)))
 
     def batch(self, stream: Stream) -> Batch:
-        """The batch :math:`T_n`: all tasks with their probabilities, or as many as ``task_batch`` drawn."""
+        """The batch :math:`T_n`: all tasks with their probabilities, as many as ``task_batch`` drawn, or the chosen."""
+        if self._chosen is not None:
+            return self._chosen
         if self._settings.task_batch == "all":
             return Batch(self._every, self._tasks.p)
         drawn = streams.task_batch(stream, self._tasks.p, self._settings.task_batch)

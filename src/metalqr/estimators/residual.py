@@ -29,6 +29,7 @@ class Residual(Estimator):
 
     inner_default = "one_point_baseline"
     is_outer_only = True
+    remembers_tasks = True
     needs = "memory of the costs of the iteration before"
 
     def covariance(self, near: "Neighbourhood") -> Array:

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metalqr.lqr.scaling import ScaledTask
+from metalqr.lqr.stability import spectral_radii
 from metalqr.lqr.tasks import FloatArray, LQRTasks, TasksError
 
 #: Rounding in units of d times the norm of the matrix: an orthogonal change of the states, by which the user or an
@@ -16,6 +17,8 @@ MIN_RADIUS = 0.8
 MAX_STEPS = 20
 #: Distance, relative to the size of the task, from which these steps begin.
 NEARBY = 1e-4
+#: Steps of value iteration towards a gain that stabilises one of several tasks.
+VALUE_ITERATIONS = 30
 #: States that a message names; the others have smaller shares.
 MAX_NAMED_STATES = 4
 MIN_NAMED_SHARE = 1e-6
@@ -43,6 +46,36 @@ def require_optimum(tasks: LQRTasks) -> None:
         scaled = ScaledTask.of(tasks, task)
         require_stabilisable(scaled, task)
         require_detectable(scaled, task)
+
+
+def are_stabilisable(tasks: LQRTasks) -> NDArray[np.bool_]:
+    """True for each task that some gain stabilises, as :func:`require_stabilisable` decides it, shape (I,).
+
+    Of similar tasks most are stabilised by zero or by a gain for one of them, which is faster to find out.
+    """
+    found = spectral_radii(tasks.A) < 1.0
+    undecided = np.flatnonzero(~found).tolist()
+    while undecided:
+        first = undecided[0]
+        stabilised = spectral_radii(tasks.A[undecided] - tasks.B[undecided] @ _gain_at_hand(tasks, first)) < 1.0
+        if not stabilised[0]:
+            scaled = ScaledTask.of(tasks, first)
+            stabilised[0] = _unreached_mode(scaled.A, scaled.B) is None
+        found[undecided] |= stabilised
+        undecided = [task for task in undecided[1:] if not found[task]]
+    return found
+
+
+# What overflows stabilises nothing.
+@np.errstate(over="ignore", invalid="ignore")
+def _gain_at_hand(tasks: LQRTasks, task: int) -> FloatArray:
+    """A gain that is likely to stabilise a task, by value iteration."""
+    A, B, Q, R = tasks.A[task], tasks.B[task], np.eye(tasks.state_dim), np.eye(tasks.action_dim)
+    P, K = Q, np.zeros((tasks.action_dim, tasks.state_dim))
+    for _ in range(VALUE_ITERATIONS):
+        K = np.linalg.solve(R + B.T @ P @ B, B.T @ P @ A)
+        P = Q + A.T @ P @ (A - B @ K)
+    return np.asarray(K)
 
 
 def require_stabilisable(scaled: ScaledTask, task: int) -> None:

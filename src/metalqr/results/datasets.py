@@ -16,7 +16,7 @@ from metalqr.results.checks import wrong_size
 from metalqr.results.files import PathLike, load_tree, provenance, save, unusable
 from metalqr.results.layout import ITERATION, SEEDS, SIZES, Attribute, Kind, Layout, NonFinite, Variable
 from metalqr.results.optima import TASK_COSTS, load_optima
-from metalqr.results.runs import ENDED, OF_AVERAGE, PER_RUN, cost_difference_ratio, load_run
+from metalqr.results.runs import ENDED, OF_AVERAGE, OF_RESAMPLING, PER_RUN, cost_difference_ratio, load_run
 from metalqr.results.tuned import choice, load_tuned
 
 #: The variables of each run, without the dimensions of the experiment. After its end a run is NaN, including counts.
@@ -48,13 +48,16 @@ TUNING_PARTS = {
     "tuning_reached": Variable((), "1 if the tuning reached its target, otherwise 0", may_be=NonFinite.NAN),
 }
 
+#: The same of a case where the tasks of a run are resampled.
+RESAMPLING_PARTS = {name: spec._replace(kind=Kind.REAL, may_be=NonFinite.NAN) for name, spec in OF_RESAMPLING.items()}
+
 #: The layout of each group of a file; the variables of a run have the experiment's axes before their own dimensions.
 DATASETS = Layout(
     "datasets",
     "An experiment: runs by case, axis and seed",
     {**RUN_PARTS, **TASK_COSTS},
     {"settings": Attribute(Kind.JSON), **SIZES},
-    optional={**AVERAGE_PARTS, **TUNING_PARTS},
+    optional={**AVERAGE_PARTS, **TUNING_PARTS, **RESAMPLING_PARTS},
 )
 
 
@@ -145,7 +148,9 @@ class _Grid:
         per_task = any(methods.get(point.settings.method).gain_per_task for point in self._points)
         averaged = any(point.settings.average_last for point in self._points)
         tuned = any(point.tune for point in self._points)
-        parts = {**RUN_PARTS, **(AVERAGE_PARTS if averaged else {}), **(TUNING_PARTS if tuned else {})}
+        resampled = any(family.resamples for family in experiment.families(case).values())
+        optional = ((AVERAGE_PARTS, averaged), (TUNING_PARTS, tuned), (RESAMPLING_PARTS, resampled))
+        parts = RUN_PARTS | {name: spec for each, has_it in optional if has_it for name, spec in each.items()}
         #: By point, the settings that a tuning chose.
         self.chosen: list[dict[str, Any]] = [{} for _ in self._points]
         self._parts = {name: spec.fitted(("task",) if per_task else ()) for name, spec in parts.items()}

@@ -53,6 +53,15 @@ OF_AVERAGE = {
     "cost_average": Variable(("task",), "exact cost J_i(K_average)", may_be=NonFinite.INFINITE),
 }
 
+#: Of runs whose tasks are drawn anew in every iteration.
+OF_RESAMPLING = {
+    "redrawn_tasks": Variable(
+        (),
+        "draws without a stabilising gain, drawn again; every iteration has new tasks, and costs are of held-out ones",
+        kind=Kind.WHOLE,
+    )
+}
+
 
 def _violation(dataset: xr.Dataset) -> str | None:
     found, wanted = dataset.sizes["iteration"], dataset.attrs["status_iteration"] + 1
@@ -77,7 +86,7 @@ RUNS = Layout(
     },
     {"iteration": ITERATION},
     _violation,
-    OF_AVERAGE,
+    OF_AVERAGE | OF_RESAMPLING,
 )
 
 

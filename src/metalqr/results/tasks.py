@@ -1,5 +1,6 @@
 """Files of tasks with their initial gain."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,6 +55,12 @@ def load_problem(path: PathLike, case: str | None = None) -> tuple[LQRTasks, Flo
         return LQRTasks(**arrays, **noise), dataset["K0"].values
     except ValueError as error:
         raise unusable(path, "tasks", f"it holds impossible tasks ({error})") from error
+
+
+def load_origin(path: PathLike, case: str | None = None) -> dict[str, Any]:
+    """Read what the tasks were made from: dimensions, family with its settings, initial gain and seed."""
+    origin: dict[str, Any] = json.loads(load(path, TASKS, case).attrs["settings"])
+    return origin
 
 
 def load_tasks(path: PathLike, case: str | None = None) -> LQRTasks:

@@ -4,6 +4,7 @@ from typing import Any
 
 from metalqr.config.problems import SettingsError, nearest
 from metalqr.config.registries import families
+from metalqr.systems.addresses import Address, Pool
 from metalqr.systems.system import NamedSystem, System
 
 
@@ -52,4 +53,4 @@ def named(name: str, **parameters: Any) -> System:
             f"{name}: ranges and lists describe several systems; give each parameter a number (several are a family of "
             f"tasks, in a config tasks: {{family: {name}, ...}})"
         )
-    return family.system(family.values(0, 0))
+    return family.system(family.values(Address(Pool.TRAINING, 0), 0))

@@ -1,19 +1,53 @@
 """Task families: settings, from which tasks of given dimensions are made."""
 
-from collections.abc import Iterator
-from typing import Any, ClassVar
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from metalqr.config.registry import Plugin
-from metalqr.config.settings import Settings
+from metalqr.config.settings import Settings as Plain
+from metalqr.config.settings import setting
 from metalqr.lqr import FloatArray, LQRTasks
+from metalqr.lqr.existence import are_stabilisable
+from metalqr.systems.addresses import Address, Pool, addresses
+from metalqr.systems.resampling import ResampledTasks
+
+#: Draws of one place that are tried.
+MAX_DRAWS = 100
+
+
+#: The next step where tasks cannot be drawn.
+RANDOM_FAMILIES = (
+    "choose a family that draws them: similar, legacy, a named system with a range as in length: {low: 0.25, high: "
+    "0.35}, or one of your own with the method draw"
+)
 
 
 class FamilyError(ValueError):
     """A task family cannot be made as declared; the message names the setting, the value and the next step."""
 
 
+class TaskSettings(Plain):
+    """The settings that all families of metalqr have; a family adds its own."""
+
+    resample: Literal["never", "each_iteration"] = setting(
+        "never",
+        about="each_iteration: training draws count new tasks in every iteration, and the tasks of the case, on which "
+        "costs are reported, are held out",
+    )
+
+
+class Draws(NamedTuple):
+    """Tasks that some gain stabilises, and how often each was drawn before without one, shape (I,)."""
+
+    tasks: LQRTasks
+    redraws: NDArray[np.int64]
+
+
 class Family(Plugin):
-    """Source of tasks. A family is this class with settings and :meth:`tasks`."""
+    """Source of tasks. A family is this class with settings and :meth:`tasks`, or :meth:`draw` if it can draw more."""
 
     #: The setting behind the number of tasks: a number, or a list with an entry for each task.
     count_setting: ClassVar[str] = "count"
@@ -24,7 +58,10 @@ class Family(Plugin):
     #: The page of the documentation with the table of its settings.
     docs_page: ClassVar[str] = "configuration.md"
 
-    def __init__(self, settings: Settings) -> None:
+    class Settings(TaskSettings):
+        """No further settings."""
+
+    def __init__(self, settings: Plain) -> None:
         self.settings: Any = settings
 
     @property
@@ -55,7 +92,62 @@ class Family(Plugin):
         FamilyError
             If there are no such tasks.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not override tasks")
+        if type(self).draw is Family.draw:
+            raise NotImplementedError(f"{type(self).__name__} overrides neither tasks nor draw")
+        return self.draw(state_dim, action_dim, seed, addresses(Pool.TRAINING, range(self.count)))
+
+    def draw(self, state_dim: int, action_dim: int, seed: int, places: Sequence[Address]) -> LQRTasks:
+        """Draw the tasks at some addresses; those of :attr:`Pool.TRAINING`, 0 to I - 1, are :meth:`tasks`.
+
+        A task depends on its address and the seed, and on no other address. Random numbers are those of
+        :meth:`Address.generator`, which is given the name of the family.
+
+        Raises
+        ------
+        FamilyError
+            If the family cannot draw, see :attr:`why_fixed`, or if there are no such tasks.
+        """
+        raise FamilyError(self.why_fixed)
+
+    def draw_stabilisable(self, state_dim: int, action_dim: int, seed: int, places: Sequence[Address]) -> Draws:
+        """Draw the tasks at some addresses; where no gain stabilises one, at the next address of that place.
+
+        Raises
+        ------
+        FamilyError
+            As :meth:`draw`, or if a place has no such task.
+        """
+        found = list(places)
+        tasks = self.draw(state_dim, action_dim, seed, found)
+        failing = np.flatnonzero(~are_stabilisable(tasks)).tolist()
+        for _ in range(MAX_DRAWS):
+            if not failing:
+                redraws = np.array([new.redraw - old.redraw for new, old in zip(found, places, strict=True)])
+                return Draws(self.draw(state_dim, action_dim, seed, found) if redraws.any() else tasks, redraws)
+            for index in failing:
+                found[index] = found[index]._replace(redraw=found[index].redraw + 1)
+            again = self.draw(state_dim, action_dim, seed, [found[index] for index in failing])
+            failing = [failing[index] for index in np.flatnonzero(~are_stabilisable(again))]
+        raise FamilyError(
+            f"the family {self.name} gave {MAX_DRAWS} draws in a row that no gain stabilises; narrow the ranges of its "
+            "parameters, or lower its perturbation"
+        )
+
+    @property
+    def resamples(self) -> bool:
+        """True if training draws new tasks in every iteration; those of :meth:`tasks` are then held out."""
+        return getattr(self.settings, "resample", "never") != "never"
+
+    def resampled(self, state_dim: int, action_dim: int, seed: int) -> ResampledTasks:
+        """The tasks that training draws, where the family :attr:`resamples`."""
+        return ResampledTasks(self, state_dim, action_dim, seed)
+
+    @property
+    def why_fixed(self) -> str:
+        """The reason why no more tasks can be drawn, with the key and the next step; empty where they can."""
+        if type(self).draw is not Family.draw:
+            return ""
+        return f"the family {self.name} cannot draw further tasks, it has those that it is given; {RANDOM_FAMILIES}"
 
     def initial_gain(self) -> FloatArray | None:
         """The initial gain that came with the tasks, if any, not checked."""

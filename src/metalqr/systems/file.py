@@ -13,7 +13,7 @@ from metalqr.config.registries import families
 from metalqr.config.settings import Real, refuse, setting
 from metalqr.lqr import FloatArray, LQRTasks, TasksError
 from metalqr.systems import source
-from metalqr.systems.family import Family, FamilyError
+from metalqr.systems.family import Family, FamilyError, TaskSettings
 from metalqr.systems.noise import NOISE_ABOUT, Noise
 from metalqr.systems.state_space import Driving, Problem, Sampling, problem_from_arrays
 
@@ -29,7 +29,7 @@ class File(Family):
 
     is_random = False
 
-    class Settings(settings.Settings):
+    class Settings(TaskSettings):
         """The file, and what it does not say."""
 
         path: str = setting(

@@ -5,12 +5,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from metalqr.config import settings
 from metalqr.config.problems import shape_problem
 from metalqr.config.registries import families
 from metalqr.config.settings import Matrix, setting
 from metalqr.lqr import LQRTasks
-from metalqr.systems.family import Family
+from metalqr.systems.family import Family, TaskSettings
 from metalqr.systems.noise import NOISE_ABOUT, Noise
 
 #: A matrix for each task.
@@ -26,7 +25,7 @@ class Given(Family):
     count_setting = "A"
     is_random = False
 
-    class Settings(settings.Settings):
+    class Settings(TaskSettings):
         """The matrices of the tasks, with the names of ``config.yaml``."""
 
         A: Matrices = setting(label="state matrices", symbol="A_i", about="a matrix for each task, as its rows")
@@ -102,5 +101,6 @@ class Given(Family):
         TasksError
             If the matrices are none of :class:`metalqr.lqr.LQRTasks`.
         """
-        given = {name: getattr(self.settings, name) for name in type(self).Settings.names()}
+        names = (name for name in type(self).Settings.names() if name not in TaskSettings.names())
+        given = {name: getattr(self.settings, name) for name in names}
         return LQRTasks(**{"Psi": None} | {name: value for name, value in given.items() if value is not None})

@@ -1,12 +1,13 @@
 """The random family of the authors' older code, which very likely drew the paper's Figure 1."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from metalqr.config.registries import families
 from metalqr.config.settings import Count, Real, setting
 from metalqr.lqr import FloatArray, LQRTasks
+from metalqr.systems.addresses import Address, Pool, addresses
 from metalqr.systems.family import Family
 from metalqr.systems.noise import NoiseSettings, with_noise
 
@@ -52,21 +53,27 @@ class Legacy(Family):
         """A mean of another length than the state."""
         return self.settings.mean_problems(state_dim)
 
-    def tasks(self, state_dim: int, action_dim: int, seed: int) -> LQRTasks:
-        """Draw the tasks."""
+    def draw(self, state_dim: int, action_dim: int, seed: int, places: Sequence[Address]) -> LQRTasks:
+        """Draw tasks around the first one, which is that of the case alone."""
         A, B, Q, R, Psi = self._first(state_dim, action_dim, seed)
         deviation = self.settings.perturbation_deviation
-        states, inputs = [A], [B]
-        for task in range(1, self.count):
-            rng = np.random.default_rng([seed, task])
-            states.append(A + deviation * rng.standard_normal(A.shape))
-            inputs.append(B + deviation * rng.standard_normal(B.shape))
-        same = (np.tile(each, (self.count, 1, 1)) for each in (Q, R, Psi))
+        states, inputs = [], []
+        for address in places:
+            rng = self._generator(address, seed)
+            states.append(A + deviation * rng.standard_normal(A.shape) if rng else A)
+            inputs.append(B + deviation * rng.standard_normal(B.shape) if rng else B)
+        same = (np.tile(each, (len(places), 1, 1)) for each in (Q, R, Psi))
         return with_noise(LQRTasks(np.stack(states), np.stack(inputs), *same), self.settings)
 
     def nominal(self, state_dim: int, action_dim: int, seed: int) -> LQRTasks:
         """The first task."""
-        return self.tasks(state_dim, action_dim, seed).subset([0])
+        return self.draw(state_dim, action_dim, seed, addresses(Pool.TRAINING, [0]))
+
+    def _generator(self, address: Address, seed: int) -> np.random.Generator | None:
+        """None for the task that all others are perturbations of."""
+        if not address.is_of_case:
+            return address.generator(self.name, seed)
+        return np.random.default_rng([seed, address.place]) if address.place else None
 
     @staticmethod
     def _first(d: int, k: int, seed: int) -> tuple[FloatArray, ...]:

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import BeforeValidator, model_validator
 
-from metalqr.config import settings
 from metalqr.config.settings import Row, refuse, setting
 from metalqr.lqr import LQRTasks
+from metalqr.systems.family import TaskSettings
 
 NOISE_ABOUT = "the process, or the initial state alone: then a rollout costs the sum of its steps, not their mean"
 
@@ -25,7 +25,7 @@ def _word(value: Any) -> Any:
 Noise = Annotated[Literal["process", "initial_state"], BeforeValidator(_word)]
 
 
-class NoiseSettings(settings.Settings):
+class NoiseSettings(TaskSettings):
     """What is random in tasks that a family makes, with the same mean of the initial state for all."""
 
     noise: Noise = setting("process", label="what is random", about=NOISE_ABOUT)

@@ -1,7 +1,7 @@
 """The seeded random family of Section 6 of the paper: tasks around a common one."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -11,6 +11,7 @@ from metalqr.common.validation import whole_number
 from metalqr.config.registries import families
 from metalqr.config.settings import Count, Real, refuse, setting
 from metalqr.lqr import FloatArray, LQRTasks, TasksError
+from metalqr.systems.addresses import Address
 from metalqr.systems.family import Family, FamilyError
 from metalqr.systems.noise import NoiseSettings, with_noise
 
@@ -87,8 +88,8 @@ class Similar(Family):
         """A mean of another length than the state."""
         return self.settings.mean_problems(state_dim)
 
-    def tasks(self, state_dim: int, action_dim: int, seed: int) -> LQRTasks:
-        """Draw the tasks.
+    def draw(self, state_dim: int, action_dim: int, seed: int, places: Sequence[Address]) -> LQRTasks:
+        """Draw tasks around the common one, which all pools share.
 
         Raises
         ------
@@ -98,12 +99,12 @@ class Similar(Family):
         d, k = whole_number("state_dim", state_dim), whole_number("action_dim", action_dim)
         whole_number("seed", seed, at_least=0)
         nominal = self._nominal({"A": (d, d), "B": (d, k), "Q": (d, d), "R": (k, k), "Psi": (d, d)}, seed)
-        matrices: dict[str, list[FloatArray]] = {}
-        for position, (name, matrix) in enumerate(nominal.items()):
-            streams = [np.random.default_rng([seed, task + 1, position]) for task in range(self.count)]
-            matrices[name] = [self._adjust(name, self._perturb(matrix, rng)) for rng in streams]
-        matrices["Psi"] = [matrix * (self.settings.noise_trace / np.trace(matrix)) for matrix in matrices["Psi"]]
-        arrays: dict[str, Any] = {name: np.stack(stack) for name, stack in matrices.items()}
+        changes = self._changes([matrix.size for matrix in nominal.values()], seed, places)
+        arrays: dict[str, Any] = {
+            name: self._adjust(name, matrix + change.reshape(-1, *matrix.shape))
+            for (name, matrix), change in zip(nominal.items(), changes, strict=True)
+        }
+        arrays["Psi"] *= (self.settings.noise_trace / np.trace(arrays["Psi"], axis1=1, axis2=2))[:, None, None]
         try:
             return with_noise(LQRTasks(**arrays), self.settings)
         except TasksError as error:
@@ -116,11 +117,10 @@ class Similar(Family):
     def _nominal(self, shapes: dict[str, tuple[int, int]], seed: int) -> dict[str, FloatArray]:
         """The common task that all others are perturbations of."""
         chosen, nominal = self.settings, {}
-        # Index 0 of the random streams belongs to the nominal task, index i + 1 to task i.
         for position, (name, shape) in enumerate(shapes.items()):
             entries = np.random.default_rng([seed, 0, position]).uniform(chosen.uniform_low, chosen.uniform_high, shape)
-            nominal[name] = entries if name == "A" else self._adjust(name, entries)
-        radius = self._radius(nominal["A"])
+            nominal[name] = entries if name == "A" else self._adjust(name, entries[np.newaxis])[0]
+        radius = float(self._radii(nominal["A"][np.newaxis])[0])
         # Below the smallest normal number the factor would overflow.
         if radius < sys.float_info.min:
             raise FamilyError(
@@ -131,41 +131,60 @@ class Similar(Family):
         nominal["A"] = nominal["A"] * (chosen.spectral_radius / radius)
         return nominal
 
-    def _perturb(self, nominal: FloatArray, rng: np.random.Generator) -> FloatArray:
-        share = self.settings.perturbed_share
-        changed = max(1, round(share * nominal.size)) if share > 0 else 0
-        flat = nominal.reshape(-1).copy()
-        entries = rng.choice(flat.size, size=changed, replace=False)
-        flat[entries] += self.settings.perturbation_deviation * rng.standard_normal(changed)
-        return flat.reshape(nominal.shape)
+    def _changes(self, sizes: list[int], seed: int, places: Sequence[Address]) -> list[FloatArray]:
+        """What each task adds to the entries of each matrix, shapes (n, size).
 
-    def _adjust(self, name: str, matrix: FloatArray) -> FloatArray:
+        The number of random numbers of a task depends on the sizes alone, so that a sweep of a share or a deviation
+        compares the same draws.
+        """
+        share, deviation = self.settings.perturbed_share, self.settings.perturbation_deviation
+        counts = [max(1, round(share * size)) if share > 0 else 0 for size in sizes]
+        changes = [np.zeros((len(places), size)) for size in sizes]
+        further = [place for place, address in enumerate(places) if not address.is_of_case]
+        for place in set(range(len(places))).difference(further):
+            for position, (size, count) in enumerate(zip(sizes, counts, strict=True)):
+                # Index 0 of the older random numbers belongs to the nominal task, index i + 1 to task i.
+                rng = np.random.default_rng([seed, places[place].place + 1, position])
+                entries = rng.choice(size, size=count, replace=False)
+                changes[position][place, entries] = deviation * rng.standard_normal(count)
+        generators = [places[place].generator(self.name, seed) for place in further]
+        # Of a matrix, the entries with the smallest uniform numbers change: faster for many tasks than a choice each.
+        drawn = np.array([(rng.random(sum(sizes)), rng.standard_normal(sum(sizes))) for rng in generators])
+        if further:
+            parts = np.split(drawn, np.cumsum(sizes)[:-1], axis=2)
+            for change, part, count in zip(changes, parts, counts, strict=True):
+                chosen = part[:, 0].argsort(axis=1).argsort(axis=1) < count
+                change[further] = np.where(chosen, deviation * part[:, 1], 0.0)
+        return changes
+
+    def _adjust(self, name: str, matrices: FloatArray) -> FloatArray:
+        """Step 3 for matrices (n, d, d)."""
         if name == "B":
-            return matrix
-        return self._cap_spectral_radius(matrix) if name == "A" else self._shift_eigenvalues(matrix)
+            return matrices
+        return self._cap_spectral_radius(matrices) if name == "A" else self._shift_eigenvalues(matrices)
 
     def _cap_spectral_radius(self, A: FloatArray) -> FloatArray:
         """Scale A back to the largest spectral radius allowed; leave it alone below."""
         limit = self.settings.largest_spectral_radius
         limit = self.settings.spectral_radius if limit is None else limit
-        radius = self._radius(A)
-        return A * (limit / radius) if radius > limit else A
+        radii = self._radii(A)
+        return A * (limit / np.maximum(radii, limit))[:, np.newaxis, np.newaxis]
 
-    def _radius(self, A: FloatArray) -> float:
+    def _radii(self, A: FloatArray) -> FloatArray:
         self._require_finite(A)
-        return float(np.abs(np.linalg.eigvals(A)).max())
+        return np.asarray(np.abs(np.linalg.eigvals(A)).max(axis=1))
 
-    def _shift_eigenvalues(self, matrix: FloatArray) -> FloatArray:
+    def _shift_eigenvalues(self, matrices: FloatArray) -> FloatArray:
         """Symmetric part, plus the multiple of the identity that brings its smallest eigenvalue to the one allowed."""
-        self._require_finite(matrix)
-        symmetric = 0.5 * (matrix + matrix.T)
-        missing = self.settings.smallest_eigenvalue - float(np.linalg.eigvalsh(symmetric)[0])
-        return symmetric + max(0.0, missing) * np.eye(len(symmetric))
+        self._require_finite(matrices)
+        symmetric = 0.5 * (matrices + matrices.mT)
+        missing = self.settings.smallest_eigenvalue - np.linalg.eigvalsh(symmetric)[:, :1, np.newaxis]
+        return np.asarray(symmetric + np.maximum(0.0, missing) * np.eye(symmetric.shape[1]))
 
-    def _require_finite(self, matrix: FloatArray) -> None:
+    def _require_finite(self, matrices: FloatArray) -> None:
         # Squares of the entries must be representable as well, or the eigenvalues are not.
         with np.errstate(over="ignore"):
-            finite = np.isfinite(np.square(matrix)).all()
+            finite = np.isfinite(np.square(matrices)).all()
         if not finite:
             chosen = self.settings
             raise FamilyError(

@@ -1,7 +1,7 @@
 """Named systems: plants with parameters in physical units, and families of tasks in which these vary."""
 
 import numbers
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple, Self
@@ -14,7 +14,8 @@ from metalqr.common.frozen import ReadOnlyArrays
 from metalqr.config.problems import nearest
 from metalqr.config.settings import Count, Real, refuse, setting
 from metalqr.lqr import FloatArray, LQRTasks
-from metalqr.systems.family import Family
+from metalqr.systems.addresses import Address, Pool, addresses
+from metalqr.systems.family import RANDOM_FAMILIES, Family, FamilyError
 from metalqr.systems.noise import NoiseSettings
 from metalqr.systems.parameters import Physical, physical
 
@@ -92,6 +93,15 @@ class SystemSettings(NoiseSettings):
             reason = "scales ranges, but no parameter is one; remove it, or give a parameter as {low: ..., high: ...}"
             raise refuse("heterogeneity", f"{self.heterogeneity:g} {reason}")
         return self
+
+    @property
+    def range_to_try(self) -> str:
+        """The advice to give a parameter a range; empty where none can have one."""
+        for name, each in self.parameters().items():
+            if not each.is_choice:
+                low, high = each.typical
+                return f"give a parameter a range, such as {name}: {{low: {low:g}, high: {high:g}}}"
+        return ""
 
     @classmethod
     def _variety(cls) -> str:
@@ -201,26 +211,65 @@ class NamedSystem(Family):
 
     def tasks(self, state_dim: int, action_dim: int, seed: int) -> LQRTasks:
         """The tasks; those with ranges are drawn."""
-        return stacked([self.system(self.values(task, seed)) for task in range(self.count)])
+        return stacked([self.system(self.values(task, seed)) for task in addresses(Pool.TRAINING, range(self.count))])
+
+    def draw(self, state_dim: int, action_dim: int, seed: int, places: Sequence[Address]) -> LQRTasks:
+        """Draw tasks whose parameters are ranges or numbers.
+
+        Raises
+        ------
+        FamilyError
+            If no parameter is a range, or if one is a list.
+        """
+        if self.why_fixed:
+            raise FamilyError(self.why_fixed)
+        return stacked([self.system(self.values(address, seed)) for address in places])
+
+    @property
+    def why_fixed(self) -> str:
+        """The reason why no more tasks can be drawn."""
+        lists = self.settings.lengths
+        if not lists and self.settings.ranges:
+            return ""
+        if lists:
+            name = next(iter(lists))
+            each = self.settings.parameters()[name]
+            low, high = min(getattr(self.settings, name)), max(getattr(self.settings, name))
+            reason = f"{name} is a list with a value for each task, and none for further ones"
+            step = (
+                RANDOM_FAMILIES
+                if each.is_choice or low == high
+                else f"give a range, {name}: {{low: {low:g}, high: {high:g}}}"
+            )
+        else:
+            reason = f"the family {self.name} cannot draw further tasks, no parameter of it is a range"
+            step = self.settings.range_to_try or RANDOM_FAMILIES
+        return f"{reason}; {step}"
 
     def nominal(self, state_dim: int, action_dim: int, seed: int) -> LQRTasks:
         """The nominal system: parameters as in ``nominal``, otherwise their defaults."""
         return self.system(self.settings.nominal).tasks()
 
-    def values(self, task: int, seed: int) -> dict[str, float]:
-        """The parameters of a task."""
+    def values(self, address: Address, seed: int) -> dict[str, float]:
+        """The parameters of the task at an address."""
         found = {}
         for name, each in self.settings.parameters().items():
             value = getattr(self.settings, name)
             if isinstance(value, list):
-                value = value[task]
+                value = value[address.place]
             elif isinstance(value, dict):
-                uniform = np.random.default_rng([seed, task, *name.encode()]).uniform(-0.5, 0.5)
+                uniform = self._generator(address, seed, name).uniform(-0.5, 0.5)
                 middle, spread = 0.5 * (value["low"] + value["high"]), value["high"] - value["low"]
                 value = middle + self.settings.heterogeneity * uniform * spread
                 value = min(max(value, each.low), each.high)  # rounding
             found[name] = value
         return found
+
+    def _generator(self, address: Address, seed: int, parameter: str) -> np.random.Generator:
+        words = parameter.encode()
+        if address.is_of_case:
+            return np.random.default_rng([seed, address.place, *words])
+        return address.generator(self.name, seed, *words)
 
     def system(self, parameters: Mapping[str, float]) -> System:
         """The system at some parameters; those that are not named have their defaults."""

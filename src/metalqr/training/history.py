@@ -41,6 +41,9 @@ class History:
         :func:`metalqr.training.averaging.with_average`. None where that setting is 0.
     cost_average : ndarray, shape (I,), optional
         Its exact costs; infinite where it does not stabilise task i.
+    redrawn_tasks : int, optional
+        Draws of tasks without a stabilising gain, each of which was drawn again, in all iterations. None where the
+        tasks are the same in every iteration.
     """
 
     K: NDArray[np.float64]
@@ -53,6 +56,7 @@ class History:
     memory: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     K_average: NDArray[np.float64] | None = None
     cost_average: NDArray[np.float64] | None = None
+    redrawn_tasks: int | None = None
 
     def to_dataset(self, settings: Mapping[str, Any], seed: int, *, case: str, perturbed_policies: int) -> xr.Dataset:
         """Return what the file of the run holds; ``perturbed_policies`` is the mean number that an iteration tries.
@@ -116,7 +120,7 @@ class Recorder:
     def history(self, status: Status) -> History:
         """The run up to the last gain."""
         reached = slice(0, self.iteration + 1)
-        arrays = {name: array[reached].copy() for name, array in self._arrays.items()}
+        arrays: dict[str, Any] = {name: array[reached].copy() for name, array in self._arrays.items()}
         return History(**arrays, status=status, status_iteration=self.iteration, memory=self.state.memory)
 
     def resume(self, history: History) -> State:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,7 +15,7 @@ from metalqr.results.runs import Status
 from metalqr.simulation.streams import Stream
 from metalqr.training.averaging import with_average
 from metalqr.training.history import History, Recorder
-from metalqr.training.method import Method, Problem, State
+from metalqr.training.method import Method, Problem, State, TaskSource
 from metalqr.training.observers import Observer
 from metalqr.training.waiting import Waiting
 
@@ -34,6 +35,7 @@ def train(
     observers: Sequence[Observer] = (),
     *,
     resume: History | None = None,
+    resampled: TaskSource | None = None,
 ) -> History:
     r"""Train with the method that the settings name, from :math:`K_0`, at most N iterations.
 
@@ -52,12 +54,15 @@ def train(
         Initial gain, stabilising for every task.
     settings : MetaSettings
     seed : int
-        Seed of all random numbers of the run; the run is a function of the four arguments alone.
+        Seed of all random numbers of the run; the run is a function of the four arguments alone, and ``resampled``.
     observers : sequence of Observer
         Called at every gain, and after every iteration, when they may stop the run.
     resume : History, optional
         An interrupted run with the same four arguments. Random numbers are addressed by iteration, so the result is
         that of a run without interruption, to the last bit.
+    resampled : TaskSource, optional
+        The tasks of every iteration, where they are drawn anew; ``tasks`` are then held out: the costs of the history,
+        and the stopping of a run that no longer stabilises a task, are theirs.
 
     Raises
     ------
@@ -73,7 +78,9 @@ def train(
     if np.any(radii >= 1.0):
         unstable_tasks = np.flatnonzero(radii >= 1.0)
         raise UnstablePolicyError(unstable_tasks, radii[unstable_tasks], policy="the initial gain")
-    method: Method = methods.get(settings.method)(Problem(tasks, gain, settings))
+    method: Method = methods.get(settings.method)(Problem(tasks, gain, settings, resampled))
+    if resampled is not None and not method.can_resample:
+        raise ValueError(f"resampled: the method {method.name} cannot have other tasks in every iteration")
     return run(method, Stream(seed), settings.iterations, observers, resume=resume)
 
 
@@ -93,6 +100,8 @@ def run(
         If a step of the method gives no norm; or as :func:`train`.
     """
     history = _run(method, stream, iterations, observers, resume)
+    if method.resampled is not None:
+        history = replace(history, redrawn_tasks=method.resampled.redrawn(stream.seed, history.status_iteration))
     return with_average(history, method.tasks, method.settings.average_last)
 
 
@@ -126,6 +135,7 @@ def _run(
         if iteration == method.settings.warm_up:
             _warn(method, state)
         try:
+            method.begin(stream.at(iteration))
             state = method.step(state, stream.at(iteration))
         except Exception:
             # A method may fail at a gain that lies beyond the end of the run.

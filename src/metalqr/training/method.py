@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +33,29 @@ class Work(NamedTuple):
         return self.policies * self.rounds
 
 
+class TaskSource(Protocol):
+    """Tasks for every iteration, such as those of :class:`metalqr.systems.resampling.ResampledTasks`."""
+
+    def tasks(self, run_seed: int, iteration: int) -> "LQRTasks":
+        """The tasks of an iteration among those of others; the same object for all of these."""
+
+    def places(self, iteration: int) -> NDArray[np.int64]:
+        """The places of the tasks of an iteration among these."""
+
+    def redrawn(self, run_seed: int, iterations: int) -> int:
+        """Number of draws without a stabilising gain in the first iterations."""
+
+
 class Problem(NamedTuple):
-    """The problem that a method solves, from a gain K0 (k, d) that stabilises every task."""
+    """The problem that a method solves, from a gain K0 (k, d) that stabilises every task.
+
+    Where tasks are resampled, ``tasks`` are held out: costs are theirs, and each iteration has tasks of its own.
+    """
 
     tasks: "LQRTasks"
     K0: Array
     settings: "MetaSettings"
+    resampled: TaskSource | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,9 +94,11 @@ class Method(Plugin):
     is_step_prescribed: ClassVar[bool] = False
     #: True if it adapts its gain to every task by steps of ``adaptation_rate``: the gain should be MAML-stabilising.
     is_adaptive: ClassVar[bool] = False
+    #: True if it can have other tasks in every iteration, which :meth:`begin` chooses.
+    can_resample: ClassVar[bool] = False
 
     def __init__(self, problem: Problem) -> None:
-        self.tasks, self.K0, self.settings = problem
+        self.tasks, self.K0, self.settings, self.resampled = problem
         self.own = self.settings.of(type(self))
         self.learning_rate: float | Array = self.settings.learning_rate
         self.rule: UpdateRule = update_rules.get(self.settings.update_rule)(self.settings)
@@ -113,6 +132,9 @@ class Method(Plugin):
         """The state at K_0."""
         shape = (self.tasks.count, *self.K0.shape[-2:])
         return State(np.broadcast_to(self.K0, shape) if self.gain_per_task else self.K0)
+
+    def begin(self, stream: "Stream") -> None:
+        """Prepare the iteration of a stream, before its :meth:`step`."""
 
     def direction(self, state: State, stream: "Stream") -> Direction:
         """The direction of the next step; the stream is the address of the random numbers of this iteration."""

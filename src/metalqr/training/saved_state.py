@@ -88,7 +88,7 @@ class SavedState:
         if changed:
             _log.warning("%s is of a run with other %s, so training starts afresh", self.path, ", ".join(changed))
             return None
-        stored = {str(name): array.values for name, array in dataset.items()}
+        stored: dict[str, Any] = {str(name): array.values for name, array in dataset.items()}
         arrays = {name: stored[name] for name in SAVED_STATES.variables}
         memory = {name.removeprefix(_MEMORY): array for name, array in stored.items() if name.startswith(_MEMORY)}
         iteration = dataset.sizes["iteration"] - 1

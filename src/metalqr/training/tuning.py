@@ -15,6 +15,7 @@ from metalqr.results.files import dataset_of
 from metalqr.results.runs import Status, ratio_or_gap
 from metalqr.results.tuned import TUNED
 from metalqr.training.loop import train
+from metalqr.training.method import TaskSource
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +83,7 @@ def tune(
     seeds: Sequence[int],
     optimal_cost: NDArray[np.float64],
     target_ratio: float,
+    resampled: TaskSource | None = None,
 ) -> Tuning:
     r"""Train with every candidate on every seed, and score the runs by their exact ratio, or gap if there is no ratio.
 
@@ -97,6 +99,8 @@ def tune(
     target_ratio : float
         The value of :math:`\sum_i (J_i(K) - J_i^*) / \sum_i J_i^*` to reach, or of
         :math:`\sum_i (J_i(K) - J_i^*)` where :math:`\sum_i J_i^*` is zero up to rounding.
+    resampled : TaskSource, optional
+        As in :func:`metalqr.training.loop.train`; the ratio is then that of ``tasks``.
 
     Returns
     -------
@@ -114,7 +118,7 @@ def tune(
     spent = np.zeros(shape, dtype=np.int64)
     for row, settings in enumerate(candidates):
         for column, seed in enumerate(seeds):
-            history = train(tasks, K0, settings, seed)
+            history = train(tasks, K0, settings, seed, resampled=resampled)
             spent[row, column] = history.rollout_steps[-1]
             if history.status is Status.DIVERGED:
                 continue

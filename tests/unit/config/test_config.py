@@ -146,7 +146,11 @@ NO_NAME = ": not a valid name; use at most"
         ("cases.d1k1.tasks", {**GIVEN, "p": [1.0]}, ".p: 1 tasks, but A has 2"),
         ("cases.d1k1.tasks", {**GIVEN, "Q": [[["1e-3"]], [[1]]]}, ".Q[0][0][0]: '1e-3' is text, not a number; write 0"),
         ("cases.d1k1.tasks", {**GIVEN, "R": None}, ".R: missing; add it"),
-        ("cases.d1k1.tasks", {**GIVEN, "count": 3}, ".count: unknown key; use one of: family, A, B, Q, R, Psi, Sigma0"),
+        (
+            "cases.d1k1.tasks",
+            {**GIVEN, "count": 3},
+            ".count: unknown key; use one of: family, A, B, Q",
+        ),
         ("cases.d1k1.initial_gain", "one", ": 'one' is not allowed; use one of: zero"),
         ("cases", {"d1k1\n": {}}, f".'d1k1\\n'{NO_NAME}"),
         ("execution.cores", 2, ": unknown key; use one of: threads"),

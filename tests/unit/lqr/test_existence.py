@@ -10,7 +10,14 @@ from systems import Array
 
 from metalqr import optimal
 from metalqr.lqr import LQRTasks
-from metalqr.lqr.existence import NotDetectableError, NotStabilisableError, require_optimum
+from metalqr.lqr.existence import (
+    NotDetectableError,
+    NotStabilisableError,
+    are_stabilisable,
+    require_optimum,
+    require_stabilisable,
+)
+from metalqr.lqr.scaling import ScaledTask
 
 ROTATION = np.array([[np.cos(0.3), np.sin(0.3)], [-np.sin(0.3), np.cos(0.3)]])
 #: What acts on the plant and is not reached, with the absolute value of its largest eigenvalue.
@@ -104,3 +111,28 @@ def test_all_tasks_are_checked() -> None:
         require_optimum(fine.replace(A=[[[2.0]], [[1.0]]]))
     with pytest.raises(NotStabilisableError, match="task 1 cannot be stabilised by any gain"):
         require_optimum(fine.replace(B=[[[1.0]], [[0.0]]]))
+
+
+@pytest.mark.parametrize("state_dim", [2, 5])
+def test_many_tasks_are_decided_as_one_by_one(state_dim: int) -> None:
+    """Unstable tasks, some with a mode of its own that no input reaches, one with units far from one."""
+    rng = np.random.default_rng(state_dim)
+    count, two = 30, np.tile(np.eye(state_dim), (30, 1, 1))
+    A = 1.5 * rng.standard_normal((count, state_dim, state_dim))
+    B = rng.standard_normal((count, state_dim, 1))
+    hidden = rng.random(count) < 0.3
+    A[hidden, -1, :-1] = 0.0
+    A[hidden, -1, -1] = 1.1
+    B[hidden, -1] = 0.0
+    B[3] *= 1e-6
+    tasks = LQRTasks(A, B, two, np.ones((count, 1, 1)), two)
+    expected = []
+    for task in range(count):
+        try:
+            require_stabilisable(ScaledTask.of(tasks, task), task)
+            expected.append(True)
+        except NotStabilisableError:
+            expected.append(False)
+    np.testing.assert_array_equal(are_stabilisable(tasks), expected)
+    np.testing.assert_array_equal(expected, ~hidden)
+    assert are_stabilisable(tasks.subset([0])).shape == (1,)

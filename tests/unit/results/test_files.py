@@ -70,7 +70,7 @@ def test_optimum_of_the_meta_objective_comes_back_to_the_last_bit(changes: dict[
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["theory", "estimation_error", "exact_methods", "stability"])
+@pytest.mark.parametrize("stage", ["theory", "estimation_error", "exact_methods", "stability", "evaluation"])
 def test_datasets_of_later_stages_come_back_identical(stage: str, good: dict[str, Path]) -> None:
     xr.testing.assert_identical(LOADERS[stage](good[stage], "one"), stored.later_datasets()[stage])
 

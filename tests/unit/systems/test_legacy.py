@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -5,7 +7,7 @@ from metalqr.config.registries import families
 from metalqr.lqr import LQRTasks
 
 
-def legacy_tasks(d: int, k: int, seed: int, **changes: float) -> LQRTasks:
+def legacy_tasks(d: int, k: int, seed: int, **changes: Any) -> LQRTasks:
     legacy = families.get("legacy")
     return legacy(legacy.Settings(**changes)).tasks(d, k, seed)
 

@@ -15,6 +15,7 @@ from metalqr import lqr, optimal, systems
 from metalqr.config.problems import SettingsError
 from metalqr.config.registries import families
 from metalqr.lqr import LQRTasks
+from metalqr.systems.addresses import Address, Pool
 from metalqr.systems.catalogue import find
 from metalqr.systems.system import NamedSystem
 
@@ -29,6 +30,10 @@ LABELS = [each["label"] for each in PUBLISHED]
 def family(name: str, **parameters: Any) -> NamedSystem:
     plugin = find(name)
     return plugin(plugin.Settings(**parameters))
+
+
+def training(place: int) -> Address:
+    return Address(Pool.TRAINING, place)
 
 
 def task(name: str, **parameters: Any) -> LQRTasks:
@@ -147,7 +152,7 @@ def test_a_range_is_drawn_uniformly_and_grows_without_changing() -> None:
     count = 20_000
     chosen = family("bus", speed={"low": 5, "high": 15}, mass={"low": 10, "high": 16}, count=count)
     assert chosen.is_random
-    drawn = np.array([list(chosen.values(place, 7).values()) for place in range(count)]).T
+    drawn = np.array([list(chosen.values(training(place), 7).values()) for place in range(count)]).T
     for values, (low, high) in zip(drawn, ((10, 16), (5, 15)), strict=True):
         assert low <= values.min() < values.max() <= high
         deviation = (high - low) / np.sqrt(12)
@@ -156,8 +161,8 @@ def test_a_range_is_drawn_uniformly_and_grows_without_changing() -> None:
         assert abs(values.var() - deviation**2) < 4.5 * np.sqrt(0.8 / count) * deviation**2
     assert abs(np.corrcoef(drawn)[0, 1]) < 4.5 / np.sqrt(count)
     few = family("bus", speed={"low": 5, "high": 15}, count=2)
-    assert [few.values(place, 7)["speed"] for place in range(2)] == drawn[1][:2].tolist()
-    assert few.values(0, 8) != few.values(0, 7)
+    assert [few.values(training(place), 7)["speed"] for place in range(2)] == drawn[1][:2].tolist()
+    assert few.values(training(0), 8) != few.values(training(0), 7)
 
 
 @settings(max_examples=20)
@@ -166,8 +171,8 @@ def test_heterogeneity_scales_the_distance_from_the_middle(heterogeneity: float,
     given = {"speed": {"low": 5, "high": 15}, "count": 3}
     full, scaled = family("bus", **given), family("bus", **given, heterogeneity=heterogeneity)
     for place in range(3):
-        distance = full.values(place, seed)["speed"] - 10
-        assert scaled.values(place, seed)["speed"] - 10 == pytest.approx(heterogeneity * distance, abs=1e-12)
+        distance = full.values(training(place), seed)["speed"] - 10
+        assert scaled.values(training(place), seed)["speed"] - 10 == pytest.approx(heterogeneity * distance, abs=1e-12)
 
 
 def test_noise_scales_the_covariance() -> None:

@@ -87,7 +87,11 @@ class HessianMAML(FirstOrderMAML):
         own, settings = self.own, self.settings
         count = own.hessian_perturbations or settings.perturbations
         radius = settings.smoothing_radius if own.hessian_smoothing_radius is None else own.hessian_smoothing_radius
-        return HessianEstimation(self.tasks, settings, count, radius, is_printed=own.hessian == "toso")
+        return HessianEstimation(self.simulated, settings, count, radius, is_printed=own.hessian == "toso")
+
+    def forget(self) -> None:
+        """Drop the estimates for earlier tasks."""
+        self.__dict__.pop("hessians", None)
 
     def direction(self, state: State, stream: "Stream") -> Direction:
         """An estimate of the meta-gradient."""
