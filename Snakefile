@@ -1,4 +1,5 @@
-"""The paper's numerical section: config.yaml - tasks - runs, optima - datasets - figures, tables; theory is a separate branch.
+"""The paper's numerical section: config.yaml - tasks - runs, optima - datasets - figures, tables; evaluation and theory are
+separate branches.
 
 Targets: all (default), and each stage's name.
 """
@@ -84,6 +85,7 @@ include: "workflow/rules/tasks.smk"
 include: "workflow/rules/optima.smk"
 include: "workflow/rules/runs.smk"
 include: "workflow/rules/datasets.smk"
+include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/theory.smk"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import adapted
 import descents
 import measurements
 import numpy as np
@@ -13,6 +14,7 @@ from systems import random_tasks
 from metalqr import results, theory
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.experiments import Base, Experiment
+from metalqr.evaluation.adaptation.dataset import EVALUATION, load_part
 from metalqr.evaluation.estimation_error.curves import ESTIMATION_ERROR, load_estimation_error
 from metalqr.evaluation.exact_methods.dataset import EXACT_METHODS, METHODS, exact_methods_dataset, load_exact_methods
 from metalqr.evaluation.stability import STABILITY, load_stability, stability_dataset
@@ -39,6 +41,7 @@ _STAGES: list[tuple[Layout, Callable[..., Any]]] = [
     (EXACT_METHODS, load_exact_methods),
     (STABILITY, load_stability),
     (results.TUNED, results.load_tuned),
+    (EVALUATION, load_part),
 ]
 LAYOUTS = {layout.stage: layout for layout, _ in _STAGES}
 LOADERS = {layout.stage: load for layout, load in _STAGES}
@@ -100,6 +103,10 @@ def save_meta_optimum(path: Path, **changes: Any) -> dict[str, Any]:
         "largest_adaptation_rate": np.inf,
         "verdict": "learnable",
         "certificate": "K0 is MAML-stabilising",
+        "bias": np.array([[0.5, 0.2, 0.4, np.nan, 0.3], [0.3, 0.1, 0.2, 0.05, 0.1]]),
+        "bias_cosine": np.array([[0.9, 0.95, 0.9, np.nan, 0.9], [-0.1, 0.99, 1.0, 1.0, 1.0]]),
+        "gain": ["K0", "K_shared"],
+        "method": ["mean_cost", "first_order_maml", "reptile_2", "reptile_5", "reptile_10"],
     } | changes
     settings = {"adaptation_rate": 0.01}
     results.save(path, results.dataset_of(results.META_OPTIMA, arrays, case="one", settings=settings))
@@ -162,6 +169,7 @@ def later_datasets() -> dict[str, xr.Dataset]:
         "exact_methods": exact_methods_dataset(paths, descents.meta_descent(), {"iterations": 40}, case="one"),
         "stability": stability_dataset(STABILITIES, measurements.SETTINGS, case="one"),
         "tuned": tuning(),
+        "evaluation": adapted.part(),
     }
 
 

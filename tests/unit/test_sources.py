@@ -11,7 +11,7 @@ import metalqr
 from metalqr.config.registries import estimators, methods, update_rules
 from pipeline import Sources
 
-SCRIPTS = sorted({path.stem for path in (ROOT / "workflow" / "scripts").glob("*.py")} - {"stage"})
+SCRIPTS = sorted({path.stem for path in (ROOT / "workflow" / "scripts").glob("*.py")} - {"stage", "evaluating"})
 FILES = {
     "workflow/scripts/draw.py": "from helper import tool\nfrom metalqr import figures\nimport numpy\n",
     "workflow/scripts/train.py": "from helper import tool\nfrom metalqr import Tasks\nimport metalqr.meta\n",
@@ -127,7 +127,9 @@ def test_scripts_depend_on_what_they_use_alone() -> None:
 
     assert reaching("scripts/stage.py") == set(SCRIPTS)
     assert reaching("/__init__.py") == set()
-    assert reaching("simulation/lqr_rollouts.py") == {"train_policy", "measure_estimation_error", "check_stability"}
+    assert reaching("simulation/lqr_rollouts.py") == {
+        "train_policy", "measure_estimation_error", "check_stability", "evaluate_trained", "evaluate_comparators",
+    }  # fmt: skip
     assert reaching("figures/style.py") == {"draw"}
     assert reaching("theory/auditing.py") == reaching("results/theory.py") == {"audit_theory"}
     assert reaching("results/datasets.py") == {"collect_dataset"}

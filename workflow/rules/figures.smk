@@ -1,6 +1,7 @@
 rule figures:
     input:
         rules.datasets.input,
+        rules.evaluation.input if plan.evaluation.files else [],
         plan.figures.files("datasets"),
 
 

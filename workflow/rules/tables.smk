@@ -1,6 +1,7 @@
 rule tables:
     input:
         rules.datasets.input,
+        rules.evaluation.input if plan.evaluation.files else [],
         plan.tables.files("datasets"),
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from metalqr.config.algorithm import MetaSettings, applicable, not_applicable, plugins_named, taken_names
+from metalqr.config.evaluation_checks import evaluation_problems, unknown_experiments
 from metalqr.config.experiments import TASKS, VARIANT, Base, Experiment
 from metalqr.config.folders import relative_to
 from metalqr.config.model import Config, ExperimentBlock
@@ -80,6 +81,7 @@ def _cross_problems(config: Config) -> Iterator[str]:
     incomplete += [problem for name in config.experiments for problem in _block_problems(config, name)]
     if config.theory.cases != "all":
         incomplete += _unknown_cases(config, "theory.cases", config.theory.cases)
+    incomplete += unknown_experiments(config)
     yield from incomplete
     if incomplete:
         return  # the runs cannot be listed
@@ -87,6 +89,7 @@ def _cross_problems(config: Config) -> Iterator[str]:
     yield from impossible
     yield from _theory_problems(config)
     if not impossible:
+        yield from evaluation_problems(config)
         yield from _unused_settings(config)
 
 
@@ -110,9 +113,9 @@ def _case_problems(config: Config, name: str) -> Iterator[str]:
         shape = (case.action_dim, case.state_dim)
         if problem := shape_problem(case.initial_gain, shape, "action_dim x state_dim"):
             yield f"cases.{name}.initial_gain: {problem}"
-    elif case.gain_plugin and case.gain_plugin.needs_nominal and not case.family.has_nominal:
+    elif case.gain_finder and case.gain_finder.needs_nominal and not case.family.has_nominal:
         yield (
-            f"cases.{name}.initial_gain: {case.gain_plugin.name} is designed for a nominal system, which the family "
+            f"cases.{name}.initial_gain: {case.gain_finder.name} is designed for a nominal system, which the family "
             f"{case.family.name} does not have; write stabilising"
         )
     if case.seed is not None and not case.family.is_random:

@@ -1,9 +1,15 @@
 """Names of the files that one stage writes and another reads."""
 
+TASKS_FILE = "results/tasks/{case}.nc"
 OPTIMA_FILE = "results/optima/{case}.nc"
 META_OPTIMUM_FILE = "results/optima/{case}/adaptation_rate-{rate}.nc"
 TUNED_FILE = "results/tuned/{case}/{configuration}.nc"
 RUN_FILE = "results/runs/{case}/{configuration}/seed-{seed}.nc"
+#: Of the stage `evaluation`: unseen tasks, the parts of an evaluation, and the whole.
+UNSEEN_FILE = "results/evaluation/{case}/{pool}.nc"
+COMPARATORS_FILE = "results/evaluation/{case}/comparators-{rate}.nc"
+TRAINED_FILE = "results/evaluation/{experiment}/{case}/{configuration}.nc"
+EVALUATION_FILE = "results/evaluation/{experiment}.{case}.nc"
 
 
 def meta_optimum_file(case: str, adaptation_rate: float) -> str:

@@ -13,8 +13,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.estimation import estimation_points
+from metalqr.config.evaluation import Evaluation, estimate_settings
 from metalqr.config.experiments import Base, Experiment
-from metalqr.config.registries import directions, initial_gains, methods
+from metalqr.config.registries import directions, gain_finder, methods
 from metalqr.config.registry import NAME, NAME_RULE
 from metalqr.config.settings import (
     Count,
@@ -41,8 +42,6 @@ def _is_name(name: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_is_name)]
-#: The word for the gain zero.
-ZERO = "zero"
 
 
 class Execution(Settings):
@@ -101,10 +100,9 @@ class Case(Settings):
         return self.tasks
 
     @property
-    def gain_plugin(self) -> "type[InitialGain] | None":
+    def gain_finder(self) -> "InitialGain | None":
         """The way in which the initial gain is found; None where it is given."""
-        name = next(iter(self.initial_gain)) if isinstance(self.initial_gain, dict) else self.initial_gain
-        return None if isinstance(name, list) or name == ZERO else initial_gains.get(name)
+        return gain_finder(self.initial_gain)
 
     @property
     def family_settings(self) -> dict[str, Any]:
@@ -152,6 +150,7 @@ class Config(Settings):
     cases: Annotated[dict[Name, Any], Field(min_length=1)] = setting(about="sets of tasks by name")
     experiments: Annotated[dict[Name, Any], Field(min_length=1)] = setting(about="experiments by name")
     theory: Theory = setting(Theory(), about="the stage theory")
+    evaluation: Evaluation = setting({}, about="the stage evaluation")  # made of the type with the plug-ins
     execution: Execution = setting(Execution(), about="how the jobs run")
 
     def given(self, case: str) -> dict[str, Any]:
@@ -212,6 +211,10 @@ class Config(Settings):
     def own_settings(self) -> dict[str, MetaSettings]:
         """Each case's own settings, those of the stage ``theory``."""
         return {case: Base(self.given(case), {}).settings() for case in self.cases}
+
+    def estimates(self, case: str) -> dict[str, MetaSettings]:
+        """The settings of each estimate of the stage ``evaluation`` for a case, by name."""
+        return {name: estimate_settings(self.given(case), each) for name, each in self.evaluation.estimators.items()}
 
     @cached_property
     def resolved(self) -> dict[str, Experiment]:

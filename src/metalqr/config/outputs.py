@@ -32,9 +32,10 @@ READERS = {
     "estimation_error": "metalqr.evaluation.estimation_error.curves:load_estimation_error",
     "exact_methods": "metalqr.evaluation.exact_methods.dataset:load_exact_methods",
     "stability": "metalqr.evaluation.stability:load_stability",
+    "evaluation": "metalqr.evaluation.adaptation.dataset:load_evaluation",
 }
 #: The target that makes the figures and tables of a kind of result, if it is not `theory`.
-_STAGES = {"datasets": "datasets", "meta_optima": "optima"}
+_STAGES = {"datasets": "datasets", "meta_optima": "optima", "evaluation": "evaluation"}
 
 
 def reserved_by(experiment: str) -> str | None:

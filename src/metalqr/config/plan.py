@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from metalqr.config import resources as needs
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.checks import check_config
+from metalqr.config.evaluation_plan import EvaluationPlan
 from metalqr.config.experiments import Experiment
 from metalqr.config.files import OPTIMA_FILE, RUN_FILE, TUNED_FILE, meta_optimum_file
 from metalqr.config.folders import relative_to
 from metalqr.config.identity import identity
 from metalqr.config.outputs import FIGURE_FORMATS, TABLE_FORMATS, Outputs
 from metalqr.config.problems import ConfigError
-from metalqr.config.registries import figures, tables
+from metalqr.config.registries import families, figures, tables
 from metalqr.config.theory_plan import TheoryPlan
 from metalqr.config.tuning import grid
 
@@ -86,10 +87,12 @@ class Plan:
     def _list(self) -> None:
         self.experiments = self.checked.resolved
         self.theory = TheoryPlan(self.checked)
+        self.evaluation = EvaluationPlan(self.checked)
         self._runs: dict[tuple[str, str], Run] = {}
         self._run_files: dict[str, list[str]] = {}
         self._tuned_files: dict[str, list[str]] = {}
-        self.task_sets = {case: TaskSet(case, self.checked.cases[case].family) for case in self.theory.cases}
+        alone = [*self.theory.cases, *self.evaluation.cases]
+        self.task_sets = {case: TaskSet(case, self.checked.cases[case].family) for case in alone}
         for experiment in self.experiments.values():
             self._list_runs(experiment)
         self._known_needs: dict[tuple[str, ...], tuple[float, float]] = {}
@@ -142,8 +145,17 @@ class Plan:
     def task_plugins(self, wildcards: Any) -> list[Path]:
         """The file of the family that makes a set of tasks, and that of the way to find its initial gain."""
         case, family = self.task_sets[wildcards.case]
-        finder = self.checked.cases[case].gain_plugin
+        finder = self.checked.cases[case].gain_finder
         return [family.source, *([finder.source] if finder else [])]
+
+    def unseen_plugins(self, wildcards: Any) -> list[Path]:
+        """The file of the family that draws further tasks, or of what reads them from a file."""
+        family = (
+            families.get("file")
+            if "path" in self.evaluation.unseen(wildcards)
+            else self.task_sets[wildcards.case].family
+        )
+        return [family.source]
 
     def run(self, wildcards: Any) -> Run:
         """The run behind the digest of a configuration."""
@@ -181,13 +193,16 @@ class Plan:
         """Memory that holds a result; no file of the stage `theory` holds more than the largest job of its case."""
         if kind == "meta_optima":  # a gain and a few numbers
             return 0.1
+        if kind == "evaluation":
+            experiment, _, case = name.partition("/")
+            return self._needs("join_evaluation", SimpleNamespace(case=case, experiment=experiment))[0] - needs.PROCESS
         wildcards = SimpleNamespace(case=name, experiment=name)
         rules = ("collect_dataset",) if kind == "datasets" else needs.THEORY
         return max(self._needs(rule, wildcards)[0] for rule in rules) - needs.PROCESS
 
     def _needs(self, rule: str, wildcards: Any) -> tuple[float, float]:
         """Megabytes and seconds of a job, the same for all seeds."""
-        key = rule, *(getattr(wildcards, name, "") for name in ("case", "configuration", "experiment"))
+        key = rule, *(getattr(wildcards, name, "") for name in ("case", "configuration", "experiment", "pool"))
         if key not in self._known_needs:
             parts = self._parts(rule, wildcards)
             self._known_needs[key] = needs.megabytes(rule, parts), needs.seconds(rule, parts)
@@ -198,6 +213,8 @@ class Plan:
             return needs.dataset_sizes(self.checked, self.experiments[wildcards.experiment])
         if rule in needs.THEORY:
             return needs.theory_sizes(self.checked, wildcards.case)[rule]
+        if rule in needs.EVALUATION:
+            return self.evaluation.sizes(rule, wildcards)
         case, family = self.task_sets[wildcards.case]
         sizes = replace(needs.case_sizes(self.checked, case), tasks=family.count, resamples=family.resamples)
         if rule not in ("train_policy", "tune"):
@@ -251,4 +268,6 @@ class Plan:
         """The files of a kind of result, a key of :data:`metalqr.config.outputs.READERS`, by experiment or case."""
         if kind == "datasets":
             return {name: f"results/datasets/{name}.nc" for name in self.experiments}
+        if kind == "evaluation":
+            return self.evaluation.joined
         return self.meta_optima if kind == "meta_optima" else self.theory.files_in(kind)

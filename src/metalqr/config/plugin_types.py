@@ -23,10 +23,11 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from metalqr.config.algorithm import CHOICES, all_fields, family_fields
+from metalqr.config.evaluation import Evaluation, of_estimate
 from metalqr.config.experiments import TASKS
-from metalqr.config.model import ZERO, Case, Config, ExperimentBlock, Name
+from metalqr.config.model import Case, Config, ExperimentBlock, Name
 from metalqr.config.problems import nearest, short_repr, wrong_type
-from metalqr.config.registries import families, initial_gains
+from metalqr.config.registries import ZERO, families, gain_finder, initial_gains
 from metalqr.config.settings import Distinct, Matrix, Settings, TextOr, declaration, list_or_text, refuse, type_of
 from metalqr.config.tuning import TUNE, Tune
 
@@ -54,7 +55,16 @@ def _model_with(plugins: tuple[type, ...]) -> type[Config]:
     case = _with_types(Case, "Case", tasks=_families(), initial_gain=_gains(), algorithm=algorithm)
     variant = _partial("Variant", {**_settings_of_runs(), TUNE: (_tune(), Field(description=_ABOUT_TUNE))})
     block = _with_types(ExperimentBlock, "Experiment", variants=_by_name(variant), sweep=sweep)
-    return _with_types(Config, "Config", algorithm=algorithm, cases=_by_name(case), experiments=_by_name(block))
+    estimate = _partial("Estimate", {name: each for name, each in _settings_of_runs().items() if of_estimate(name)})
+    evaluation = _with_types(Evaluation, "Evaluation", estimators=_by_name(estimate))
+    return _with_types(
+        Config,
+        "Config",
+        algorithm=algorithm,
+        cases=_by_name(case),
+        experiments=_by_name(block),
+        evaluation=evaluation,
+    )
 
 
 def _by_name(kind: Any) -> Any:
@@ -183,9 +193,22 @@ def _gains() -> Any:
         reduce(or_, members),
         Discriminator(_tag_of_gain),
         BeforeValidator(_of_known_gain),
-        AfterValidator(lambda gain: gain.as_dict() if isinstance(gain, Settings) else gain),
+        AfterValidator(_shortest),
         PlainSerializer(lambda gain: gain),
     ]
+
+
+def _shortest(gain: Any) -> Any:
+    """A way to find a gain with what is not at its default: ``{annealed: {}}`` is annealed, and makes nothing again."""
+    if not isinstance(gain, Settings):
+        return gain
+    ((name, value),) = gain.as_dict().items()
+    finder = gain_finder({name: value})
+    assert finder is not None
+    changed = finder.settings.changed()
+    if not changed:
+        return name
+    return {name: changed if isinstance(value, dict) else value}
 
 
 def _tag_of_gain(value: Any) -> str:

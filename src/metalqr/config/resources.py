@@ -12,11 +12,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metalqr.config.estimation import bias_gains, estimation_points
+from metalqr.config.evaluation import tasks_of_file
 from metalqr.config.experiments import Experiment
-from metalqr.config.registries import methods
+from metalqr.config.registries import estimators, methods
 
 if TYPE_CHECKING:
     from metalqr.config.model import Config
+    from metalqr.initial_gains.initial_gain import InitialGain
 
 # Megabytes.
 #: Python with the libraries, before anything is computed.
@@ -37,6 +39,8 @@ SAFETY = 4
 
 #: Squarings in the solution of a Lyapunov equation, each of which is kept: 25 for a spectral radius of 1 - 1e-6.
 _POWERS = 25
+#: Entries of state matrices, and of perturbed gains, that an evaluation works on together.
+EVALUATED_TOGETHER, PERTURBED_TOGETHER = 400_000, 4_000_000
 #: Minimum share of a job's memory that depends on a size for a message to name it.
 _NOTABLE_SHARE = 0.1
 _UNITS = ("MB", "GB", "TB", "PB", "EB")
@@ -53,8 +57,9 @@ class Sizes:
     settings: Any = None
     threads: int = 1
     runs: int = 1  # that the job reads
-    finds_gain: bool = False  # to start from, by a search
+    finder: "InitialGain | None" = None  # of the gain to start from
     has_bias: bool = True  # of smoothing, which an estimation error is compared with
+    steps: int = 0  # of an adaptation
     resamples: bool = False  # its tasks, in every iteration
 
     def values(self) -> dict[str, int]:
@@ -122,13 +127,13 @@ class Need(NamedTuple):
 
 
 def _generate_tasks(s: Sizes) -> Need:
-    """Every matrix as drawn, adjusted, stacked, checked and copied; eigenvalues of each; responses at frequencies."""
+    """Every matrix as drawn, adjusted, stacked, checked and copied; eigenvalues of each; what finds the gain."""
     size = s.state_dim + s.action_dim
     drawn = Need(6 * s.matrices + 12 * size**2, 1e-7 * s.tasks * size**3)
-    if not s.finds_gain:
+    if s.finder is None:
         return drawn
-    search = s.tasks * (1.0 + 1.2e-5 * s.state_dim**3 + 4e-4 * s.gain * min(s.state_dim, s.action_dim))
-    return Need(drawn.numbers + 240 * s.state_dim * size, drawn.seconds + search)
+    numbers, seconds = s.finder.need(s)
+    return Need(drawn.numbers + numbers, drawn.seconds + seconds)
 
 
 def _solve_optima(s: Sizes, solvers: int = 2, seconds: float = 4e-6) -> Need:
@@ -154,13 +159,16 @@ def _train_policy(s: Sizes) -> Need:
     work = method.work(s.tasks, settings)
     numbers = 8 * s.matrices + (_POWERS + 8) * s.squares + s.threads * 16 * (5 * gain + 4 * d)
     numbers += work.policies * (5 * gain + 3 * d**2 + 2) + work.inner * (4 * gain + 2)
-    rollouts = work.rollouts * (settings.rollout_length * s.step_seconds + (3e-9 + 5e-11 * d) * gain) / s.threads
+    warm_up = min(settings.warm_up, settings.iterations)
+    rollouts = warm_up * method.warm_up_work(s.tasks, settings).rollouts
+    rollouts += (settings.iterations - warm_up) * work.rollouts
+    each = (settings.rollout_length * s.step_seconds + (3e-9 + 5e-11 * d) * gain) / s.threads
     alone = 1e-3 + 4e-8 * s.tasks * d**3 + (1e-9 * work.policies * d**3 if d > 2 else 0)
     alone += 4 * s.exact_seconds if method.is_exact else 0
     if s.resamples:  # tasks of some iterations together, drawn and simulated as those of `generate_tasks`
         numbers += 20 * max(s.matrices, 2**19)
         alone += s.tasks * (1e-4 + 4e-7 * d**3)
-    return Need(numbers + 6 * (s.gains_of_a_run + s.curves_of_a_run), settings.iterations * (rollouts + alone))
+    return Need(numbers + 6 * (s.gains_of_a_run + s.curves_of_a_run), rollouts * each + settings.iterations * alone)
 
 
 def _tune(s: Sizes) -> Need:
@@ -218,19 +226,62 @@ def _check_stability(s: Sizes) -> Need:
     return Need(numbers, s.runs * (0.1 + gains * (steps * s.step_seconds / s.threads + s.exact_seconds)))
 
 
+def _draw_unseen_tasks(s: Sizes) -> Need:
+    """As the tasks of training, some of them drawn again; and those read."""
+    drawn = _generate_tasks(s)
+    return Need(drawn.numbers + 4 * s.matrices, 3 * drawn.seconds)
+
+
+def _evaluate_trained(s: Sizes) -> Need:
+    """One estimate: the gradients along all paths, of which some are held together, and the exact costs there."""
+    estimates, paths = s.settings, s.runs
+    rollouts = estimators.get(estimates.estimator).rollouts(estimates.perturbations)
+    held = min(EVALUATED_TOGETHER, paths * s.squares)
+    perturbed = max(s.tasks * rollouts * s.gain, min(PERTURBED_TOGETHER, paths * s.tasks * rollouts * s.gain))
+    numbers = 12 * s.matrices + (_POWERS + 20) * max(held, s.squares) + 5 * perturbed
+    numbers += paths * s.tasks * (6 * s.gain + 4 * (s.steps + 1))
+    steps = paths * s.tasks * s.steps * (rollouts * estimates.rollout_length)
+    return Need(numbers, steps * s.step_seconds / s.threads + 2 * paths * s.steps * s.exact_seconds)
+
+
+def _evaluate_comparators(s: Sizes) -> Need:
+    """The same of other gains, and the optima of identified models."""
+    need = _evaluate_trained(s)
+    return Need(need.numbers, need.seconds + s.steps * s.tasks * (1e-2 + 4e-6 * s.state_dim**3))
+
+
+def _join_evaluation(s: Sizes) -> Need:
+    """All parts, the whole, and once more while it is written."""
+    return Need(9 * s.runs * s.tasks * (s.steps + 1), 0.5 + 1e-7 * s.runs * s.tasks * (s.steps + 1))
+
+
+_OF_EVALUATION = (_draw_unseen_tasks, _evaluate_trained, _evaluate_comparators, _join_evaluation)
 _OF_THEORY = (_audit_theory, _measure_estimation_error, _run_exact_methods, _check_stability)
 _OF_OTHERS = (_generate_tasks, _solve_optima, _solve_meta_optimum, _tune, _train_policy, _collect_dataset)
 #: The formulas of the rules that compute.
-RULES: dict[str, Callable[[Sizes], Need]] = {each.__name__[1:]: each for each in (*_OF_OTHERS, *_OF_THEORY)}
+RULES: dict[str, Callable[[Sizes], Need]] = {
+    each.__name__[1:]: each for each in (*_OF_OTHERS, *_OF_THEORY, *_OF_EVALUATION)
+}
 #: The rules of the stage `theory`.
 THEORY = tuple(each.__name__[1:] for each in _OF_THEORY)
-_SIMULATING = ("tune", "train_policy", "measure_estimation_error", "check_stability")
+#: The rules of the stage `evaluation`.
+EVALUATION = tuple(each.__name__[1:] for each in _OF_EVALUATION)
+_SIMULATING = (
+    "evaluate_trained",
+    "evaluate_comparators",
+    "tune",
+    "train_policy",
+    "measure_estimation_error",
+    "check_stability",
+)
 
 
 def megabytes(rule: str, parts: Sequence[Sizes]) -> float:
     """Memory of a job. It works on one part after the other; a dataset holds all of them."""
     numbers = [RULES[rule](part).numbers for part in parts]
-    fixed = COMPILER + parts[0].threads * THREAD if rule in _SIMULATING else 0
+    finder = parts[0].finder
+    simulates = rule in _SIMULATING or (rule == "generate_tasks" and finder is not None and finder.simulates)
+    fixed = COMPILER + parts[0].threads * THREAD if simulates else 0
     return PROCESS + fixed + 8e-6 * (sum(numbers) if rule == "collect_dataset" else max(numbers))
 
 
@@ -258,7 +309,7 @@ def case_sizes(config: "Config", case: str) -> Sizes:
         block.action_dim,
         block.family.count,
         threads=config.execution.threads,
-        finds_gain=block.gain_plugin is not None,
+        finder=block.gain_finder,
         resamples=block.family.resamples,
     )
 
@@ -282,12 +333,14 @@ def theory_sizes(config: "Config", case: str) -> dict[str, list[Sizes]]:
     """The parts of a case's jobs of the stage `theory`; errors are measured at several values."""
     sizes, theory, own = case_sizes(config, case), config.theory, config.own_settings[case]
     swept = estimation_points(theory.estimation_error, own, sizes.tasks, sizes.state_dim, sizes.action_dim)
-    # Of Algorithms 1 and 2, whatever the method.
-    own = own.model_copy(update={"method": "zeroth_order_maml"})
+    # Of Algorithms 1 and 2, whatever the method, and never without an adaptation.
+    own = own.model_copy(update={"method": "zeroth_order_maml", "warm_up": 0})
     estimates = [
         replace(
             sizes,
-            settings=point.settings.model_copy(update={"method": own.method, "iterations": point.meta_repeats}),
+            settings=point.settings.model_copy(
+                update={"method": own.method, "warm_up": 0, "iterations": point.meta_repeats}
+            ),
             # Along the perturbations there is one.
             has_bias=point.bias_steps > 0 and (axis != "perturbations" or point is measured[0]),
         )
@@ -302,6 +355,40 @@ def theory_sizes(config: "Config", case: str) -> dict[str, list[Sizes]]:
         "run_exact_methods": [replace(sizes, settings=theory.exact_methods)],
         "check_stability": [replace(sizes, settings=own, runs=len(config.seeds_without_axes(case)))],
     }
+
+
+def evaluation_sizes(config: "Config", rule: str, case: str, counts: Sequence[int], configurations: int) -> list[Sizes]:
+    """The parts of a job of the stage `evaluation`; gains are adapted with one estimate after the other.
+
+    ``counts`` are those of :func:`unseen_counts`. The runs are the number of paths; of a joined file, those on a task
+    that it holds.
+    """
+    block, own = config.evaluation, config.own_settings[case]
+    seeds = max((len(config.resolved[name].seeds) for name in block.experiments), default=1)
+    shared = replace(case_sizes(config, case), tasks=max(counts), settings=own, finder=None, steps=block.steps)
+    if rule == "draw_unseen_tasks":
+        return [shared]
+    if rule == "join_evaluation":
+        paths = 2 * configurations * (1 + len(block.comparators)) * seeds * block.repeats
+        return [replace(shared, runs=paths * (1 + len(block.estimators)))]
+    starts = seeds if rule == "evaluate_trained" else max(1, len(block.comparators))
+    paths = starts * block.repeats * (len(block.learning_rates) + 2)
+    exact = own.model_copy(update={"perturbations": 1, "rollout_length": 1})
+    return [replace(shared, settings=each, runs=paths) for each in (exact, *config.estimates(case).values())]
+
+
+def unseen_counts(config: "Config") -> list[int]:
+    """The numbers of the unseen tasks, of either pool."""
+    block = config.evaluation
+    return [_count_of(config, wanted) for wanted in (block.validation_tasks, block.tasks)] if block.experiments else [0]
+
+
+def _count_of(config: "Config", wanted: int | str) -> int:
+    """A number of tasks, or that of a case or of a file."""
+    if isinstance(wanted, int):
+        return wanted
+    family = config.cases[wanted].family if wanted in config.cases else tasks_of_file(wanted)
+    return int(family.count)
 
 
 def _largest_first(rule: str, parts: Sequence[Sizes]) -> list[Sizes]:
@@ -334,6 +421,7 @@ def memory_problems(config: "Config") -> Iterator[str]:
             "iterations": "repeats" if rule == "measure_estimation_error" else "iterations",
         }
         leave = f", leave {part.case} out of theory.cases" if block == "theory" else ""
+        keys |= {"tasks": "evaluation.tasks", "runs": "evaluation.repeats"} if block == "evaluation" else {}
         lower = f"lower {keys.get(name, name)}, which is {values[name]}{leave}"
         yield f"{block}: {needs}, more than execution.largest_memory_mb: {limit}; {lower}, or raise the limit"
 
@@ -347,6 +435,11 @@ def _jobs(config: "Config") -> Iterator[tuple[str, str, list[Sizes]]]:
                 yield f"experiments.{name}", rule, _largest_first(rule, runs)[:1]
         datasets = _largest_first("collect_dataset", dataset_sizes(config, experiment))
         yield f"experiments.{name}", "collect_dataset", datasets
+    for case in {case: None for name in config.evaluation.experiments for case in config.resolved[name].bases}:
+        for rule in EVALUATION:
+            configurations = max(config.resolved[name].size for name in config.evaluation.experiments)
+            parts = evaluation_sizes(config, rule, case, unseen_counts(config), configurations)
+            yield "evaluation", rule, _largest_first(rule, parts)[:1]
     # Last, since it can be left out.
     for case in config.theory_cases:
         for rule, parts in theory_sizes(config, case).items():

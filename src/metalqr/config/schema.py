@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
-from metalqr.config import model, plugin_types, theory
+from metalqr.config import evaluation, model, plugin_types, theory
 from metalqr.config.algorithm import CHOICES, MetaSettings
 from metalqr.config.registries import estimators, families, initial_gains
 from metalqr.config.registry import Registry
@@ -57,6 +57,7 @@ def tables() -> dict[str, str]:
         "the task families": "".join(_of_plugins([families])).lstrip(),
         "the initial gains": "".join(_of_plugins([initial_gains])).lstrip(),
         "the theory": _table(theory.Theory),
+        "the evaluation": _table(evaluation.Evaluation),
         "the execution": _table(model.Execution),
     }
 
@@ -117,9 +118,8 @@ def _words(schema: Mapping[str, Any]) -> str:
             f"lists{entry[4:]}" if entry[:4] == "list" else ""
         )
         return f"list of {plain}" if plain else f"list, each a {entry}"
-    kind = {"integer": "whole number", "number": "number", "string": "text", "boolean": "`true` or `false`"}[
-        schema["type"]
-    ]
+    kinds = {"integer": "whole number", "number": "number", "string": "text", "boolean": "`true` or `false`"}
+    kind = {**kinds, "object": "mapping"}[schema["type"]]
     bounds = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
     told = [f"{sign} {schema[key]:g}" for key, sign in bounds.items() if schema.get(key, MAX_COUNT) not in _LIMITS]
     return " ".join([kind, ", ".join(told)]).strip()

@@ -23,7 +23,8 @@ class Product(Plugin):
     ----------
     reads : str
         The kind of result that it shows, one of :data:`metalqr.config.outputs.READERS`: ``"datasets"`` of experiments,
-        ``"meta_optima"`` of cases and adaptation rates, or results of the stage `theory` for each case.
+        ``"meta_optima"`` of cases and adaptation rates, ``"evaluation"`` of experiments and cases, or results of the
+        stage `theory` for each case.
     file : str
         The name of its files without a suffix, by default its own; with ``{name}``, one for each experiment or case.
     category, heading : str

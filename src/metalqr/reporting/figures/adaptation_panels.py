@@ -1,0 +1,121 @@
+"""Panels of adaptation: a column for each case, a row for each quantity, a line for each starting gain."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from metalqr.config.evaluation import EXACT
+from metalqr.reporting import adaptation
+from metalqr.reporting.figures import layout
+from metalqr.reporting.figures.palette import with_styles
+from metalqr.reporting.figures.style import line_key, logarithmic, new_figure, round_ticks
+from metalqr.reporting.labels import dimensions
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+    import xarray as xr
+    from matplotlib.axes import Axes
+
+    from metalqr.lqr import FloatArray
+
+MAX_COLUMNS = 3
+#: Looks of what trained gains are compared with; black and grey, so that they differ from these.
+COMPARATORS: dict[str, dict[str, Any]] = {
+    "initial_gain": {"color": "0.45", "linestyle": ":", "linewidth": 1.6},
+    "best_single_gain": {"color": "black", "linestyle": (0, (5, 2)), "linewidth": 1.3},
+    "meta_optimum": {"color": "black", "linestyle": "-", "linewidth": 1.3},
+    "certainty_equivalence": {"color": "0.45", "linestyle": (0, (4, 1.5, 1, 1.5)), "linewidth": 1.3},
+}
+QUANTILE: dict[str, Any] = {"linestyle": (0, (2, 2)), "linewidth": 0.7}
+MARK: dict[str, Any] = {"markersize": 4.0, "markeredgecolor": "white", "markeredgewidth": 0.5}
+#: The smallest gap that is shown: what is below is rounding.
+MIN_GAP = 1e-12
+
+
+class Row(NamedTuple):
+    """A row of panels: ``gap`` or ``regret``, or the share of gains that are ``unstable``."""
+
+    quantity: str
+    label: str
+    is_exact: bool = False
+    height: float = 1.0
+
+
+def draw_panels(datasets: Mapping[str, xr.Dataset], rows: Sequence[Row]) -> matplotlib.figure.Figure:
+    """Draw the rows for each case; with more cases than columns, one block under the other."""
+    count = len(datasets)
+    columns, blocks = min(count, MAX_COLUMNS), math.ceil(count / MAX_COLUMNS)
+    styles = _styles(datasets.values())
+    width = min(layout.MAX_WIDTH, max(5.4, 3.9 * columns + 0.4))
+    height = sum(row.height for row in rows) * 2.5 * blocks + 0.35 * blocks + 0.8
+    figure = new_figure(width, height)
+    grid = figure.add_gridspec(len(rows) * blocks, columns, height_ratios=[row.height for row in rows] * blocks)
+    names = list(datasets)
+    for place, (name, dataset) in enumerate(datasets.items()):
+        block, column = divmod(place, columns)
+        for number, row in enumerate(rows):
+            axes = figure.add_subplot(grid[block * len(rows) + number, column])
+            _draw(axes, dataset, row, styles)
+            if column == 0:
+                axes.set_ylabel(row.label)
+            if number == 0:
+                words = f"{adaptation.title(name, names)}: {dimensions(dataset)}"
+                axes.set_title(layout.wrapped(words, 72.0 * (width - 0.9) / columns - 32.0, 10.0))
+    keys = [line_key(label, **style) for label, style in styles.items()]
+    if any(row.quantity == "gap" for row in rows):
+        keys.append(line_key("90 % quantile", color="0.3", **QUANTILE))
+    layout.legend_below(figure, keys, width, most=5)
+    return figure
+
+
+def _styles(datasets: Any) -> dict[str, dict[str, Any]]:
+    """The look of each starting gain by its name: trained ones first."""
+    kinds = {
+        str(name): str(kind)
+        for dataset in datasets
+        for name, kind in zip(dataset["start"].values, dataset["kind"].values, strict=True)
+    }
+    trained = [name for name, kind in kinds.items() if kind not in COMPARATORS]
+    found = {
+        name: {"color": colour, "marker": marker, "linewidth": 1.4, **MARK}
+        for name, colour, marker in with_styles(trained)
+    }
+    return found | {name: COMPARATORS[kinds[name]] for name in kinds if name not in found}
+
+
+def _draw(axes: Axes, dataset: xr.Dataset, row: Row, styles: Mapping[str, Mapping[str, Any]]) -> None:
+    estimator = EXACT if row.is_exact else adaptation.stated_estimator(dataset)
+    chosen = dataset.sel(estimator=estimator, rate="tuned")
+    steps = chosen["step"].values if row.is_exact else chosen["rollout_steps"].values
+    scale = 1 if row.is_exact or row.quantity != "regret" else int(chosen["rollouts"])
+    variable = "regret" if row.quantity == "regret" else "gap"
+    for name in map(str, dataset["start"].values):
+        found = adaptation.Summary.of(chosen[variable].sel(start=name))
+        if found is None:
+            continue
+        if row.quantity == "unstable":
+            axes.plot(steps, 100.0 * found.unstable, **styles[name])
+            continue
+        axes.plot(steps, _shown(scale * found.median), **styles[name])
+        if row.quantity == "gap":
+            axes.plot(steps, _shown(found.quantile), color=styles[name]["color"], **QUANTILE)
+    if row.quantity == "unstable":
+        axes.set_ylim(-4.0, 104.0)
+        axes.set_yticks([0, 50, 100], ["0", "50", "100 %"])
+    else:
+        logarithmic(axes, subs=(1.0, 2.0, 5.0), numticks=9)
+        axes.yaxis.set_major_formatter("{x:g}")
+    round_ticks(axes.xaxis, most=5, whole=True)
+    rollouts = int(chosen["rollouts"])
+    axes.set_xlabel(
+        "steps" if row.is_exact else f"rollout steps on a task ({estimator}, {rollouts} rollouts a step)", fontsize=8
+    )
+
+
+def _shown(values: FloatArray) -> FloatArray:
+    """Values without those that a logarithmic axis cannot show."""
+    return np.where(np.isfinite(values) & (values > MIN_GAP), values, np.nan)
