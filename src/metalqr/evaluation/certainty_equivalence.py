@@ -15,6 +15,8 @@ from metalqr.simulation.streams import Stream
 #: The last word of an address, which no address of tasks has in that place, nor any other use of NumPy's generators.
 _TAG = 0xCE
 _WORD = 2**32 - 1
+#: Numbers that are drawn at a time.
+_NUMBERS = 2**22
 #: Smallest eigenvalue of the moments of states and inputs, in units in which their diagonal is one, below which they
 #: leave a direction of (A, B) undetermined.
 UNDETERMINED = 1e-13
@@ -155,21 +157,27 @@ class _Moments:
     @np.errstate(over="ignore", invalid="ignore")
     def extend(self, rollouts: int) -> None:
         """Add rollouts until there are so many of each task and repetition."""
-        tasks, d, k = self._tasks, self._tasks.state_dim, self._tasks.action_dim
-        for _ in range(rollouts - self._rollouts):
-            # One after the other, so that more of them leave the first ones as they are.
-            numbers = d + self._length * (d + k)
-            normals = np.array([[rng.standard_normal(numbers) for rng in row] for row in self._generators])
-            x = normals[..., :d] @ self._initial.mT + tasks.initial_mean[:, np.newaxis]
-            steps = normals[..., d:].reshape(*normals.shape[:2], self._length, d + k)
-            for step in range(self._length):
-                u = self._exploration * steps[:, :, step, d:] - x @ self._gains.mT
-                after = x @ tasks.A.mT + u @ tasks.B.mT + steps[:, :, step, :d] @ self._noise.mT
-                regressors = np.concatenate([x, u], axis=2)
-                self._squares += regressors[..., np.newaxis] * regressors[..., np.newaxis, :]
-                self._products += after[..., np.newaxis] * regressors[..., np.newaxis, :]
-                x = after
-        self._rollouts = max(rollouts, self._rollouts)
+        numbers = self._tasks.state_dim + self._length * (self._tasks.state_dim + self._tasks.action_dim)
+        together = max(1, _NUMBERS // (numbers * sum(map(len, self._generators))))
+        while self._rollouts < rollouts:
+            count = min(together, rollouts - self._rollouts)
+            # Rollout by rollout, so that more of them leave the first ones as they are.
+            self._add(np.array([[rng.standard_normal((count, numbers)) for rng in row] for row in self._generators]))
+            self._rollouts += count
+
+    def _add(self, normals: FloatArray) -> None:
+        """Simulate rollouts with these normals, (I, N, n, numbers of a rollout), and add their steps."""
+        d, (A, B) = self._tasks.state_dim, (each[:, np.newaxis].mT for each in (self._tasks.A, self._tasks.B))
+        gains, noise = self._gains[:, np.newaxis].mT, self._noise[:, np.newaxis].mT
+        x = normals[..., :d] @ self._initial[:, np.newaxis].mT + self._tasks.initial_mean[:, np.newaxis, np.newaxis]
+        steps = normals[..., d:].reshape(*normals.shape[:3], self._length, -1)
+        for step in range(self._length):
+            u = self._exploration * steps[..., step, d:] - x @ gains
+            after = x @ A + u @ B + steps[..., step, :d] @ noise
+            regressors = np.concatenate([x, u], axis=3)
+            self._squares += regressors.mT @ regressors
+            self._products += after.mT @ regressors
+            x = after
 
     def estimate(self) -> tuple[FloatArray, FloatArray]:
         """Least squares of all tasks and repetitions; NaN where it is not unique."""

@@ -30,7 +30,7 @@ class Pool(enum.IntEnum):
 class Address(NamedTuple):
     """An address of one task; a family draws the same task there, whatever else it draws.
 
-    Parameters
+    Attributes
     ----------
     pool : Pool
     place : int
