@@ -109,9 +109,9 @@ def _draw(axes: Axes, dataset: xr.Dataset, row: Row, styles: Mapping[str, Mappin
         axes.set_ylim(-4.0, 104.0)
         axes.set_yticks([0, 50, 100], ["0", "50", "100 %"])
     else:
-        low, high = axes.get_ylim()
         logarithmic(axes, numticks=7)
-        if low > 0 and high < FEW_DECADES * low:  # where powers of ten alone would be one or two labels
+        low, high = axes.get_ylim()
+        if high < FEW_DECADES * low:  # where powers of ten alone would be one or two labels
             logarithmic(axes, subs=(1.0, 2.0, 5.0), numticks=7)
             axes.yaxis.set_major_formatter("{x:g}")
     round_ticks(axes.xaxis, most=5, whole=True)
