@@ -31,7 +31,7 @@ COMPILE_LOCK = $(UV) pip compile --universal --python-version 3.11 --generate-ha
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help paper check test test-cluster slurm lint schema bench lock clean .venv
+.PHONY: help paper check test test-cluster slurm lint schema gallery bench lock clean .venv
 
 help: ## List the targets
 	@echo "metalqr: the paper's figures from one command. Targets:"
@@ -80,6 +80,9 @@ lint: .venv ## Check style, formatting, types and docstrings; changes nothing
 schema: .venv ## Write the config's JSON schema and the tables of docs/; run it after changing a setting or a system
 	$(BIN)/python -m metalqr.config.schema
 	$(BIN)/python -m metalqr.reporting.systems_page
+
+gallery: .venv ## Draw the figures of docs/systems.md; run it after adding or changing a system
+	$(BIN)/python -m metalqr.reporting.gallery
 
 bench: .venv $(BENCH_STAMP) ## Time metalqr against NumPy, JAX and a plain loop, into results/benchmarks/ (some minutes)
 	$(BIN)/python -m benchmarks

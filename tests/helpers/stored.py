@@ -103,6 +103,10 @@ def save_meta_optimum(path: Path, **changes: Any) -> dict[str, Any]:
         "largest_adaptation_rate": np.inf,
         "verdict": "learnable",
         "certificate": "K0 is MAML-stabilising",
+        "bias": np.array([[0.5, 0.2, 0.4, np.nan, 0.3], [0.3, 0.1, 0.2, 0.05, 0.1]]),
+        "bias_cosine": np.array([[0.9, 0.95, 0.9, np.nan, 0.9], [-0.1, 0.99, 1.0, 1.0, 1.0]]),
+        "gain": ["K0", "K_shared"],
+        "method": ["mean_cost", "first_order_maml", "reptile_2", "reptile_5", "reptile_10"],
     } | changes
     settings = {"adaptation_rate": 0.01}
     results.save(path, results.dataset_of(results.META_OPTIMA, arrays, case="one", settings=settings))

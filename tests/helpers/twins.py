@@ -173,6 +173,37 @@ def outer_estimate(
     return K.size / (r**2 * M) * np.einsum("m,mkd->kd", coefficients(name.name, values), U)
 
 
+def hessian_product(
+    tasks: LQRTasks, task: int, K: Array, X: Array, settings: MetaSettings, M: int, r: float, stream: Stream
+) -> Array:
+    """The estimate of a Hessian, as the matrix that it is, applied to X; of settings with the method's own."""
+    n, shape, address = K.size, (K.shape[0], K.shape[1]), stream.address(Purpose.HESSIAN_ROLLOUT)
+    counters = [(0, M * task + m) for m in range(M)]
+    U = directions(settings.directions, shape, r, counters, stream.address(Purpose.HESSIAN_PERTURBATION))
+    is_printed = getattr(settings, "hessian", "") == "toso"
+    signs = (1, 0) if is_printed else (1, -1, 0)
+    values = np.empty((len(signs), M))
+    for place, m in np.ndindex(values.shape):
+        slot = M * task + m if settings.common_noise else len(signs) * M * task + place * M + m
+        policy = K + signs[place] * U[m]
+        values[place, m] = rollout_cost(tasks, task, policy, settings.rollout_length, 0, slot, address)
+    c = values[:-1].mean(axis=0) - values[-1]
+    if is_printed:
+        return K.shape[0] ** 2 / (r**2 * M) * sum(c[m] * (U[m] @ U[m].T - np.eye(len(K))) for m in range(M)) @ X
+    u = U.reshape(M, n)
+    if settings.directions == "gaussian":
+        variance = r**2 / n
+        H = np.einsum("m,mab->ab", c, u[:, :, None] * u[:, None] - variance * np.eye(n)) / (variance**2 * M)
+    else:
+        H = (
+            np.einsum("m,mab->ab", c, u[:, :, None] * u[:, None] - r**2 / (n + 2) * np.eye(n))
+            * n
+            * (n + 2)
+            / (r**4 * M)
+        )
+    return np.asarray((H @ X.ravel()).reshape(K.shape))
+
+
 def interval_average(tasks: LQRTasks, gain: Array, radius: float, length: int) -> Array:
     """Gradient of the finite-horizon cost of scalar tasks averaged over the interval [K - r, K + r], (I, 1, 1)."""
     high, low = (finite_horizon_cost(tasks, gain + step, length) for step in (radius, -radius))

@@ -182,6 +182,7 @@ def test_another_mean_does_not_agree(mean: float, agrees: bool) -> None:
     assert found["other"].agrees is agrees
 
 
+@pytest.mark.slow
 def test_nothing_is_timed_while_the_means_differ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(run, "OUTPUT", tmp_path)
     with pytest.raises(SystemExit, match=r"off at \(1, 1\), one_point, .*agreement\.md"):
@@ -302,6 +303,7 @@ def test_the_table_of_timings() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_figure_has_a_line_for_each_contestant_and_case() -> None:
     sweeps = pd.DataFrame(
         [

@@ -17,7 +17,7 @@ def test_all_systems_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     head, *rows = capsys.readouterr().out.partition("\n\n")[0].splitlines()
     assert head.split() == ["system", "d", "k", "radius", "J*", "J(K_0)", "heterogeneity", "parameters"]
     assert [row.split()[0] for row in rows] == list(systems.names())
-    assert [row for row in rows if row.split()[:6] == ["bus", "5", "1", "1.000", "7.08", "24.7"]]
+    assert [row for row in rows if row.split()[:6] == ["bus", "5", "1", "1.000", "0.0708", "0.247"]]
 
 
 @pytest.mark.parametrize("name", ["bus", "satellite", "boeing747", "heat_rod"])
@@ -54,6 +54,7 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out == f"metalqr {__version__}\n"
 
 
+@pytest.mark.slow
 def test_the_command_starts_without_anything_heavy() -> None:
     code = "import sys; from metalqr.cli import main; main(['systems', 'buss']); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -126,6 +126,7 @@ def test_the_two_locks_have_no_package_in_different_versions() -> None:
     assert {name: more[name] for name in versions.keys() & more.keys() if more[name] != versions[name]} == {}
 
 
+@pytest.mark.slow
 def test_only_the_benchmarks_need_what_only_they_install() -> None:
     added = locked_versions(BENCH_LOCK).keys() - locked_versions().keys()
     imported = imported_distributions((ROOT / "benchmarks").rglob("*.py"))
@@ -153,12 +154,14 @@ def test_conda_environments_have_the_versions_of_the_lock_and_no_other_channel(p
     assert pins == {name: f"=={versions.get(name)}" for name in pins}
 
 
+@pytest.mark.slow
 def test_the_dependencies_are_what_the_package_imports() -> None:
     declared = names(PROJECT["project"]["dependencies"])
     imported = imported_distributions(PACKAGE.rglob("*.py"))
     assert imported <= declared <= imported | FOUND_BY_XARRAY
 
 
+@pytest.mark.slow
 def test_the_environments_of_the_rules_have_what_the_package_imports() -> None:
     files = {*PACKAGE.rglob("*.py"), *SCRIPTS}
     drawing = set((PACKAGE / "reporting" / "figures").rglob("*.py"))

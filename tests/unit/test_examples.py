@@ -225,6 +225,7 @@ def test_all_examples_together_make_a_config_that_can_be_used(tmp_path: Path) ->
     assert done.stdout.endswith("The config can be used.\n"), done.stderr
 
 
+@pytest.mark.slow
 def test_a_plugin_may_be_defined_in_a_notebook() -> None:
     """There no file is behind the module."""
     code = (

@@ -53,6 +53,7 @@ def locks(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "locks").iterdir())
 
 
+@pytest.mark.slow
 def test_locks_of_a_killed_process_are_removed_once(folder: Path, start: Start) -> None:
     removed, process = start()
     assert removed
@@ -85,6 +86,7 @@ def test_locks_stay_where_another_host_has_run(folder: Path, start: Start) -> No
     assert locks(folder) == LOCKS
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_new_or_cannot_be_made_has_no_locks(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "new").mkdir()

@@ -35,6 +35,7 @@ def clone(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [*PLACES, "pip.conf"])
 def test_libraries_go_into_venv_whatever_pip_is_told(place: str, clone: Path) -> None:
     if place == "pip.conf":
@@ -51,6 +52,7 @@ def test_libraries_go_into_venv_whatever_pip_is_told(place: str, clone: Path) ->
     assert not (clone / "elsewhere").exists()
 
 
+@pytest.mark.slow
 def test_libraries_on_pythonpath_replace_none_that_are_installed(clone: Path) -> None:
     run = partial(subprocess.run, cwd=clone, capture_output=True, text=True, check=True)
     run(["make", "--no-print-directory", "--eval", INSTALL, "one"])

@@ -19,7 +19,7 @@ CURVES, HYPERPARAMETERS = "results/figures/figure1.pdf", "results/figures/hyperp
 VARIANTS, EFFICIENCY = "results/figures/estimators.pdf", "results/figures/sample_efficiency.pdf"
 #: One of d1k1 is tuned; the other two are of figure1, and one of them also of estimators.
 RUNS_PER_CASE = {"d1k1": 3, "d2k2": 4}
-LEARNABILITY = "results/tables/learnability.md"
+LEARNABILITY, METHOD_BIAS = "results/tables/learnability.md", "results/tables/method_bias.md"
 #: All runs have the cases' own adaptation rate.
 META_OPTIMA = [f"results/optima/{case}/adaptation_rate-1e-05.nc" for case in RUNS_PER_CASE]
 
@@ -69,7 +69,7 @@ def test_everything_is_made_under_the_directory(finished: Project) -> None:
     made = {path.relative_to(finished.directory).as_posix() for path in finished.directory.rglob("*") if path.is_file()}
     expected = {*after(*EXPERIMENTS)["collect_dataset"], *META_OPTIMA}
     figures = ("estimators", "figure1", "hyperparameters", "sample_efficiency")
-    tables = (*EXPERIMENTS, "learnability", "sample_efficiency")
+    tables = (*EXPERIMENTS, "learnability", "method_bias", "sample_efficiency")
     expected |= {f"results/figures/{name}.{form}" for name in figures for form in ("pdf", "svg", "png")}
     expected |= {f"results/tables/{name}.{form}" for name in tables for form in ("md", "csv")}
     expected |= {f"results/{stage}/{case}.nc" for stage in ("tasks", "optima") for case in RUNS_PER_CASE}
@@ -119,7 +119,11 @@ def test_run_whose_tasks_are_not_learnable_at_its_rate_says_so(finished: Project
     assert second == f"{place} the initial gain is MAML-stabilising only up to {largest:.6g}"
     assert printed.rstrip().endswith(second)
     assert "| no gain is MAML-stabilising at" in (tmp_path / "made" / LEARNABILITY).read_text(encoding="utf-8")
-    other.snakemake("results/datasets/rate.nc", "--cores", "1")
+    printed = other.snakemake("results/datasets/rate.nc", "--cores", "1")
+    (warning,) = (line for line in printed.splitlines() if "set warm_up" in line)
+    assert warning.startswith(
+        "train_policy(case=d1k1, seed=0): K_0 is not MAML-stabilising at adaptation_rate: 1e+06: "
+    )
     case = results.load_experiment(tmp_path / "made/results/datasets/rate.nc")["d1k1"].to_dataset()
     assert case["status"].values.tolist() == [["diverged"]]
 
@@ -201,7 +205,10 @@ def test_nothing_in_a_moved_folder_with_new_times(finished: Project, tmp_path: P
             {"tabulate": [f"results/tables/{name}.md" for name in EXPERIMENTS]},
         ),
         ("src/metalqr/reporting/tables/learnability.py", {"tabulate": [LEARNABILITY]}),
-        ("src/metalqr/optimal/learnability.py", {"solve_meta_optimum": META_OPTIMA, "tabulate": [LEARNABILITY]}),
+        (
+            "src/metalqr/optimal/learnability.py",
+            {"solve_meta_optimum": META_OPTIMA, "tabulate": [LEARNABILITY, METHOD_BIAS]},
+        ),
         ("src/metalqr/results/datasets.py", after(*EXPERIMENTS)),
         ("src/metalqr/training/tuning.py", {**TUNED_AGAIN, **after("estimators")}),
         ("src/metalqr/reporting/summaries.py", AFTER_DATASETS),

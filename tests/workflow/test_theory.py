@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 
 CONFIG = Path(__file__).with_name("theory.yaml")
 FIGURES = ("estimation_error", "exact_methods", "theory_vs_practice")
-TABLES = ("estimation_error", "learnability", "stability", "theory_audit", "theory_vs_practice")
+TABLES = ("estimation_error", "learnability", "method_bias", "stability", "theory_audit", "theory_vs_practice")
 
 
 def tables(*names: str) -> list[str]:
@@ -94,7 +94,7 @@ A_CASE_MORE = {
     "measure_estimation_error": ["results/estimation_error/d2k2.nc"],
     "run_exact_methods": ["results/exact_methods/d2k2.nc"],
     **together(*map(figure, FIGURES)),
-    "tabulate": tables("estimation_error", "learnability", "theory_audit", "theory_vs_practice"),
+    "tabulate": tables("estimation_error", "learnability", "method_bias", "theory_audit", "theory_vs_practice"),
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from metalqr.config.experiments import family_of
 from metalqr.config.folders import relative_to
 from metalqr.lqr import UnstablePolicyError
+from metalqr.lqr.existence import require_optimum
 from metalqr.results import save_tasks
 from metalqr.systems.initial_gain import InitialGainError, read_gain
 
@@ -14,6 +15,7 @@ name, case = snakemake.wildcards.case, snakemake.params.case
 with relative_to(Path(snakemake.config["folder"])):
     family, seed = family_of(case["tasks"]), case.get("seed", 0)
 tasks = family.tasks(case["state_dim"], case["action_dim"], seed)
+require_optimum(tasks)
 try:
     K0 = read_gain(tasks, case["initial_gain"], family, seed)
 except UnstablePolicyError as error:

@@ -8,8 +8,10 @@ import numpy as np
 
 from metalqr import optimal
 from metalqr.objectives import meta
+from metalqr.objectives.adaptation import BIASED, biases
 from metalqr.optimal.learnability import assess, largest_adaptation_rate
 from metalqr.results import META_OPTIMA, dataset_of, load_optima, load_problem, save
+from metalqr.results.meta_optima import COMPARED_GAINS
 
 case, rate = snakemake.wildcards.case, float(snakemake.wildcards.rate)
 tasks, K0 = load_problem(snakemake.input.tasks, case)
@@ -28,6 +30,10 @@ if known.gain is not None:
     except optimal.DescentError as error:
         log.warning("no optimum of the meta-objective: %s", error)
         certificate += f"; no optimum of the meta-objective was reached: {error}"
+compared = [biases(tasks, gain, rate) for gain in (K0, K_shared)]
+bias, cosine = (
+    [[getattr(each, name) if each else np.nan for each in row] for row in compared] for name in ("norm", "cosine")
+)
 arrays = {
     "K_meta": K_meta,
     "J_meta": J_meta,
@@ -38,5 +44,9 @@ arrays = {
     "largest_adaptation_rate": largest_adaptation_rate(tasks, K0),
     "verdict": known.verdict,
     "certificate": certificate,
+    "bias": bias,
+    "bias_cosine": cosine,
+    "gain": list(COMPARED_GAINS),
+    "method": list(BIASED),
 }
 save(snakemake.output[0], dataset_of(META_OPTIMA, arrays, case=case, settings={"adaptation_rate": rate}))

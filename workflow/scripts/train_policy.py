@@ -5,13 +5,15 @@ from stage import snakemake
 import logging
 from pathlib import Path
 
+import numpy as np
+
 from metalqr import MetaSettings
 from metalqr.config.folders import relative_to
-from metalqr.config.registries import methods
 from metalqr.config.tuning import TUNE, stated
 from metalqr.results import load_problem, save
 from metalqr.results.tuned import choice, load_tuned
 from metalqr.training.loop import train
+from metalqr.training.method import tried_policies
 from metalqr.training.progress import Progress
 from metalqr.training.resampling import resampling_of
 from metalqr.training.saved_state import SavedState, StateSaver
@@ -28,12 +30,19 @@ code = {**snakemake.params.sources, **snakemake.params.versions, **resampling.or
 saved = SavedState(snakemake.params.saved_state, tasks, K0, settings, seed, code)
 log = logging.getLogger("train_policy")
 log.info("case %s, seed %d, threads %d, settings %s", case, seed, snakemake.threads, settings.as_dict())
+# What may make the run fail is also for the terminal.
+terminal = logging.StreamHandler()
+terminal.setFormatter(logging.Formatter(f"train_policy(case={case}, seed={seed}): %(message)s"))
+terminal.setLevel(logging.WARNING)
+logging.getLogger("metalqr.training.loop").addHandler(terminal)
 seconds = snakemake.config["execution"]["checkpoint_seconds"]
 with Progress(settings.iterations, f"{case}, seed {seed}", log) as progress, StateSaver(saved, seconds) as saver:
     history = train(tasks, K0, settings, seed, [progress, saver], resume=saved.load(), resampled=resampling.tasks)
     saver.require_end(history, settings.iterations)
 log.info("%s at iteration %d", history.status, history.status_iteration)
-tried = methods.get(settings.method).work(tasks.count, settings).tried
-dataset = history.to_dataset(stated(settings.as_dict(), block), seed, case=case, perturbed_policies=tried)
+tried = tried_policies(tasks.count, settings, max(1, int((~np.isnan(history.gradient_norm)).sum())))
+dataset = history.to_dataset(
+    stated(settings.as_dict(), block), seed, case=case, perturbed_policies=round(float(tried.mean()))
+)
 save(snakemake.output[0], dataset)
 saved.remove()

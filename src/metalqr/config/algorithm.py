@@ -128,6 +128,21 @@ class MetaSettings(Settings):
         at_least=0,
         at_most=1,
     )
+    warm_up: Index = setting(
+        0,
+        label="warm-up",
+        unit="iterations",
+        about="first iterations without adaptation, along the gradient of the mean cost: at a large adaptation rate "
+        "the initial gain may be no gain to adapt from",
+    )
+    learning_rate_decay: Real = setting(
+        0.0,
+        symbol="n_d",
+        label="decay of the learning rate",
+        unit="iterations",
+        about=r"iterations after which the learning rate is half of the first, $\alpha / (1 + n / n_d)$; 0 keeps it",
+        at_least=0,
+    )
     task_batch: TaskBatch = setting(
         "all",
         symbol=r"|\mathcal{T}_n|",
@@ -140,13 +155,9 @@ class MetaSettings(Settings):
 
     @model_validator(mode="after")
     def _radius_survives_rounding(self) -> Self:
-        low, high = SINGLE_PRECISION_RADII
         for name in ("smoothing_radius", "inner_smoothing_radius"):
-            radius = getattr(self, name)
-            if self.precision == "float32" and radius is not None and not low <= radius <= high:
-                sign, bound = (">=", low) if radius < low else ("<=", high)
-                reason = f"{radius!r} is not {sign} {bound:g} in single precision"
-                raise refuse(name, f"{reason}; choose another or precision: float64")
+            if problem := radius_problem(getattr(self, name), self.precision):
+                raise refuse(name, problem)
         return self
 
     @model_validator(mode="after")
@@ -169,6 +180,18 @@ class MetaSettings(Settings):
                 "common_noise",
                 f"true needs pairs of rollouts, and {self.estimator} makes none; choose estimator: {pairs}, or false",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _steps_may_change(self) -> Self:
+        method = methods.get(self.method)
+        for name in ("warm_up", "learning_rate_decay"):
+            if getattr(self, name) and method.has_own_step():
+                reason = f"cannot change the steps of method: {self.method}, which are its own"
+                raise refuse(name, f"{getattr(self, name)!r} {reason}; set 0, or choose another method")
+        if self.warm_up and not method.has_warm_up():
+            reason = f"is no warm-up of method: {self.method}, which does not adapt a gain for all tasks"
+            raise refuse("warm_up", f"{self.warm_up!r} {reason}; set 0, or choose another method")
         return self
 
     @model_validator(mode="after")
@@ -217,6 +240,15 @@ class MetaSettings(Settings):
     def _declared(self) -> Iterator[Declaration]:
         owners: list[type[Settings]] = [MetaSettings, *(plugin.Settings for plugin in self.plugins())]
         return (each for owner in owners for each in owner.declarations())
+
+
+def radius_problem(radius: float | None, precision: Precision) -> str:
+    """In words, that K + U is not accurate enough; empty if it is."""
+    low, high = SINGLE_PRECISION_RADII
+    if precision != "float32" or radius is None or low <= radius <= high:
+        return ""
+    sign, bound = (">=", low) if radius < low else ("<=", high)
+    return f"{radius!r} is not {sign} {bound:g} in single precision; choose another or precision: float64"
 
 
 def _fields(owners: list[type[Settings]]) -> dict[str, FieldInfo]:

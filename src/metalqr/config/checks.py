@@ -113,9 +113,9 @@ def _case_problems(config: Config, name: str) -> Iterator[str]:
         shape = (case.action_dim, case.state_dim)
         if problem := shape_problem(case.initial_gain, shape, "action_dim x state_dim"):
             yield f"cases.{name}.initial_gain: {problem}"
-    elif case.gain_plugin and case.gain_plugin.needs_nominal and not case.family.has_nominal:
+    elif case.gain_finder and case.gain_finder.needs_nominal and not case.family.has_nominal:
         yield (
-            f"cases.{name}.initial_gain: {case.gain_plugin.name} is designed for a nominal system, which the family "
+            f"cases.{name}.initial_gain: {case.gain_finder.name} is designed for a nominal system, which the family "
             f"{case.family.name} does not have; write stabilising"
         )
     if case.seed is not None and not case.family.is_random:

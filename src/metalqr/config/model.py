@@ -15,7 +15,7 @@ from metalqr.config.algorithm import MetaSettings
 from metalqr.config.estimation import estimation_points
 from metalqr.config.evaluation import Evaluation, estimate_settings
 from metalqr.config.experiments import Base, Experiment
-from metalqr.config.registries import directions, initial_gains, methods
+from metalqr.config.registries import directions, gain_finder, methods
 from metalqr.config.registry import NAME, NAME_RULE
 from metalqr.config.settings import (
     Count,
@@ -42,8 +42,6 @@ def _is_name(name: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_is_name)]
-#: The word for the gain zero.
-ZERO = "zero"
 
 
 class Execution(Settings):
@@ -102,10 +100,9 @@ class Case(Settings):
         return self.tasks
 
     @property
-    def gain_plugin(self) -> "type[InitialGain] | None":
+    def gain_finder(self) -> "InitialGain | None":
         """The way in which the initial gain is found; None where it is given."""
-        name = next(iter(self.initial_gain)) if isinstance(self.initial_gain, dict) else self.initial_gain
-        return None if isinstance(name, list) or name == ZERO else initial_gains.get(name)
+        return gain_finder(self.initial_gain)
 
     @property
     def family_settings(self) -> dict[str, Any]:

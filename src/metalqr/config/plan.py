@@ -145,7 +145,7 @@ class Plan:
     def task_plugins(self, wildcards: Any) -> list[Path]:
         """The file of the family that makes a set of tasks, and that of the way to find its initial gain."""
         case, family = self.task_sets[wildcards.case]
-        finder = self.checked.cases[case].gain_plugin
+        finder = self.checked.cases[case].gain_finder
         return [family.source, *([finder.source] if finder else [])]
 
     def unseen_plugins(self, wildcards: Any) -> list[Path]:

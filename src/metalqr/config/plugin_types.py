@@ -25,9 +25,9 @@ from pydantic.fields import FieldInfo
 from metalqr.config.algorithm import CHOICES, all_fields, family_fields
 from metalqr.config.evaluation import Evaluation, of_estimate
 from metalqr.config.experiments import TASKS
-from metalqr.config.model import ZERO, Case, Config, ExperimentBlock, Name
+from metalqr.config.model import Case, Config, ExperimentBlock, Name
 from metalqr.config.problems import nearest, short_repr, wrong_type
-from metalqr.config.registries import families, initial_gains
+from metalqr.config.registries import ZERO, families, gain_finder, initial_gains
 from metalqr.config.settings import Distinct, Matrix, Settings, TextOr, declaration, list_or_text, refuse, type_of
 from metalqr.config.tuning import TUNE, Tune
 
@@ -193,9 +193,22 @@ def _gains() -> Any:
         reduce(or_, members),
         Discriminator(_tag_of_gain),
         BeforeValidator(_of_known_gain),
-        AfterValidator(lambda gain: gain.as_dict() if isinstance(gain, Settings) else gain),
+        AfterValidator(_shortest),
         PlainSerializer(lambda gain: gain),
     ]
+
+
+def _shortest(gain: Any) -> Any:
+    """A way to find a gain with what is not at its default: ``{annealed: {}}`` is annealed, and makes nothing again."""
+    if not isinstance(gain, Settings):
+        return gain
+    ((name, value),) = gain.as_dict().items()
+    finder = gain_finder({name: value})
+    assert finder is not None
+    changed = finder.settings.changed()
+    if not changed:
+        return name
+    return {name: changed if isinstance(value, dict) else value}
 
 
 def _tag_of_gain(value: Any) -> str:

@@ -97,7 +97,9 @@ def _keys(kind: Any, place: Sequence[int | str]) -> list[str]:
     if origin is Annotated:
         return _keys(arguments[0], place)
     if not place:
-        return sorted(kind.model_fields, key=lambda name: name not in kind.__annotations__)
+        # Its own first, then those that it inherits.
+        declared = [vars(each).get("__annotations__", {}) for each in kind.__mro__]
+        return sorted(kind.model_fields, key=lambda name: [name in names for names in declared].index(True))
     if origin in (Union, types.UnionType):
         inner = next(each for each in arguments if Tag(str(place[0])) in getattr(each, "__metadata__", ()))
     elif origin is None:
@@ -167,7 +169,8 @@ def key_path(path: Iterable[Any]) -> str:
 
 def nearest(word: str, known: list[str]) -> str:
     """The known word that was probably meant, or a list of all."""
-    close = difflib.get_close_matches(word, known, n=1) or [name for name in known if len(word) > 2 and word in name]
+    close = difflib.get_close_matches(word, known, n=1)
+    close = close or sorted((name for name in known if len(word) > 2 and word in name), key=len)
     if close:
         return f"did you mean {close[0]}?"
     listed = ", ".join(known)

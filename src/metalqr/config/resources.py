@@ -18,6 +18,7 @@ from metalqr.config.registries import estimators, methods
 
 if TYPE_CHECKING:
     from metalqr.config.model import Config
+    from metalqr.initial_gains.initial_gain import InitialGain
 
 # Megabytes.
 #: Python with the libraries, before anything is computed.
@@ -56,7 +57,7 @@ class Sizes:
     settings: Any = None
     threads: int = 1
     runs: int = 1  # that the job reads
-    finds_gain: bool = False  # to start from, by a search
+    finder: "InitialGain | None" = None  # of the gain to start from
     has_bias: bool = True  # of smoothing, which an estimation error is compared with
     steps: int = 0  # of an adaptation
     resamples: bool = False  # its tasks, in every iteration
@@ -126,13 +127,13 @@ class Need(NamedTuple):
 
 
 def _generate_tasks(s: Sizes) -> Need:
-    """Every matrix as drawn, adjusted, stacked, checked and copied; eigenvalues of each; responses at frequencies."""
+    """Every matrix as drawn, adjusted, stacked, checked and copied; eigenvalues of each; what finds the gain."""
     size = s.state_dim + s.action_dim
     drawn = Need(6 * s.matrices + 12 * size**2, 1e-7 * s.tasks * size**3)
-    if not s.finds_gain:
+    if s.finder is None:
         return drawn
-    search = s.tasks * (1.0 + 1.2e-5 * s.state_dim**3 + 4e-4 * s.gain * min(s.state_dim, s.action_dim))
-    return Need(drawn.numbers + 240 * s.state_dim * size, drawn.seconds + search)
+    numbers, seconds = s.finder.need(s)
+    return Need(drawn.numbers + numbers, drawn.seconds + seconds)
 
 
 def _solve_optima(s: Sizes, solvers: int = 2, seconds: float = 4e-6) -> Need:
@@ -158,13 +159,16 @@ def _train_policy(s: Sizes) -> Need:
     work = method.work(s.tasks, settings)
     numbers = 8 * s.matrices + (_POWERS + 8) * s.squares + s.threads * 16 * (5 * gain + 4 * d)
     numbers += work.policies * (5 * gain + 3 * d**2 + 2) + work.inner * (4 * gain + 2)
-    rollouts = work.rollouts * (settings.rollout_length * s.step_seconds + (3e-9 + 5e-11 * d) * gain) / s.threads
+    warm_up = min(settings.warm_up, settings.iterations)
+    rollouts = warm_up * method.warm_up_work(s.tasks, settings).rollouts
+    rollouts += (settings.iterations - warm_up) * work.rollouts
+    each = (settings.rollout_length * s.step_seconds + (3e-9 + 5e-11 * d) * gain) / s.threads
     alone = 1e-3 + 4e-8 * s.tasks * d**3 + (1e-9 * work.policies * d**3 if d > 2 else 0)
     alone += 4 * s.exact_seconds if method.is_exact else 0
     if s.resamples:  # tasks of some iterations together, drawn and simulated as those of `generate_tasks`
         numbers += 20 * max(s.matrices, 2**19)
         alone += s.tasks * (1e-4 + 4e-7 * d**3)
-    return Need(numbers + 6 * (s.gains_of_a_run + s.curves_of_a_run), settings.iterations * (rollouts + alone))
+    return Need(numbers + 6 * (s.gains_of_a_run + s.curves_of_a_run), rollouts * each + settings.iterations * alone)
 
 
 def _tune(s: Sizes) -> Need:
@@ -275,7 +279,9 @@ _SIMULATING = (
 def megabytes(rule: str, parts: Sequence[Sizes]) -> float:
     """Memory of a job. It works on one part after the other; a dataset holds all of them."""
     numbers = [RULES[rule](part).numbers for part in parts]
-    fixed = COMPILER + parts[0].threads * THREAD if rule in _SIMULATING else 0
+    finder = parts[0].finder
+    simulates = rule in _SIMULATING or (rule == "generate_tasks" and finder is not None and finder.simulates)
+    fixed = COMPILER + parts[0].threads * THREAD if simulates else 0
     return PROCESS + fixed + 8e-6 * (sum(numbers) if rule == "collect_dataset" else max(numbers))
 
 
@@ -303,7 +309,7 @@ def case_sizes(config: "Config", case: str) -> Sizes:
         block.action_dim,
         block.family.count,
         threads=config.execution.threads,
-        finds_gain=block.gain_plugin is not None,
+        finder=block.gain_finder,
         resamples=block.family.resamples,
     )
 
@@ -327,12 +333,14 @@ def theory_sizes(config: "Config", case: str) -> dict[str, list[Sizes]]:
     """The parts of a case's jobs of the stage `theory`; errors are measured at several values."""
     sizes, theory, own = case_sizes(config, case), config.theory, config.own_settings[case]
     swept = estimation_points(theory.estimation_error, own, sizes.tasks, sizes.state_dim, sizes.action_dim)
-    # Of Algorithms 1 and 2, whatever the method.
-    own = own.model_copy(update={"method": "zeroth_order_maml"})
+    # Of Algorithms 1 and 2, whatever the method, and never without an adaptation.
+    own = own.model_copy(update={"method": "zeroth_order_maml", "warm_up": 0})
     estimates = [
         replace(
             sizes,
-            settings=point.settings.model_copy(update={"method": own.method, "iterations": point.meta_repeats}),
+            settings=point.settings.model_copy(
+                update={"method": own.method, "warm_up": 0, "iterations": point.meta_repeats}
+            ),
             # Along the perturbations there is one.
             has_bias=point.bias_steps > 0 and (axis != "perturbations" or point is measured[0]),
         )
@@ -357,7 +365,7 @@ def evaluation_sizes(config: "Config", rule: str, case: str, counts: Sequence[in
     """
     block, own = config.evaluation, config.own_settings[case]
     seeds = max((len(config.resolved[name].seeds) for name in block.experiments), default=1)
-    shared = replace(case_sizes(config, case), tasks=max(counts), settings=own, finds_gain=False, steps=block.steps)
+    shared = replace(case_sizes(config, case), tasks=max(counts), settings=own, finder=None, steps=block.steps)
     if rule == "draw_unseen_tasks":
         return [shared]
     if rule == "join_evaluation":

@@ -91,8 +91,10 @@ def no_twins(values: tuple[T, ...]) -> tuple[T, ...]:
 Listed = Annotated[tuple[T, ...], Strict(False)]
 #: A list with at least one entry, none of them twice.
 Distinct = Annotated[tuple[T, ...], Strict(False), Field(min_length=1), AfterValidator(no_twins)]
+#: Numbers.
+Row = Annotated[list[float], Field(min_length=1), BeforeValidator(_plain_row)]
 #: Rows of numbers.
-Matrix = Annotated[list[Annotated[list[float], Field(min_length=1), BeforeValidator(_plain_row)]], Field(min_length=1)]
+Matrix = Annotated[list[Row], Field(min_length=1)]
 
 
 class Declaration(NamedTuple):

@@ -157,6 +157,15 @@ class Estimation:
         r""":math:`\nabla J_i(K_i)` for each of some tasks at a gain of its own, (n, k, d)."""
         return self._estimate(gains[:, np.newaxis], self._cost, stream, tasks, memory)
 
+    def adapted(self, K: Array, stream: Stream, tasks: NDArray[np.int64]) -> tuple[Array, int]:
+        r"""The gains :math:`K - \eta \hat g_i(K)` of some tasks, (n, k, d), by the inner estimator, and its steps."""
+        before, gains = self._simulator.simulated_steps, np.repeat(K[np.newaxis, np.newaxis], len(tasks), axis=0)
+        if self._inner is not None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                gradients = self._inner.gradients(self._simulator, gains, stream, tasks)
+                gains = gains - self._settings.adaptation_rate * gradients
+        return gains[:, 0], self._simulator.simulated_steps - before
+
     def _cost(self, policies: Array, stream: Stream, tasks: NDArray[np.int64]) -> Array:
         """Cost of one rollout of each policy (n, P, k, d)."""
         length, sharing = self._settings.rollout_length, self._outer.sharing

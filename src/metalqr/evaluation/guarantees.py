@@ -9,11 +9,11 @@ from numpy.typing import ArrayLike
 from metalqr import lqr
 from metalqr.common.validation import finite_array, real_array
 from metalqr.config.algorithm import MetaSettings
-from metalqr.config.registries import methods
 from metalqr.estimators import estimate_gradient
 from metalqr.evaluation.stability import Guarantee, GuaranteeCheck, Stability
 from metalqr.lqr import FloatArray, LQRTasks, common_gain
 from metalqr.simulation.streams import Stream, Use
+from metalqr.training.method import tried_policies
 
 #: Relative excess of a cost over that of K_0 that counts as rounding.
 ROUNDING = 1e-12
@@ -58,17 +58,17 @@ def check(
     for name, array in (("unstable_perturbations", unstable), ("gradient_norm", norms)):
         if array.shape != (len(gains),):
             raise ValueError(f"{name} has shape {array.shape}, expected ({len(gains)},): one for each gain")
-    perturbed = methods.get(settings.method).work(tasks.count, settings).tried
+    perturbed = tried_policies(tasks.count, settings, len(gains))
     if not ((unstable >= 0) & (unstable <= perturbed)).all():
         raise ValueError(
             f"unstable_perturbations is from {unstable.min()} to {unstable.max()}, but an estimate with these settings "
-            f"has {perturbed} perturbed policies; give the settings of the run"
+            f"has {perturbed.max(initial=0)} perturbed policies; give the settings of the run"
         )
 
     radius, cost, exactly_adapted = _exact(tasks, gains, initial, settings.adaptation_rate)
     adapted = _adapted(tasks, gains, settings, seed)
     mean_cost, objective = (values @ tasks.p for values in (cost, exactly_adapted))
-    share = np.where(np.isnan(norms) | (perturbed == 0), np.nan, unstable / max(perturbed, 1))
+    share = np.where(np.isnan(norms) | (perturbed == 0), np.nan, unstable / np.maximum(perturbed, 1))
     limit = initial_cost * (1.0 + ROUNDING)
     holds = {
         Guarantee.STABILISING: np.isfinite(cost).all(axis=1),

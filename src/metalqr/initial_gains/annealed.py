@@ -1,11 +1,16 @@
 """A common stabilising gain found without the model, from rollouts whose later costs count less and less so."""
 
+from typing import TYPE_CHECKING
+
 from metalqr.config import settings
 from metalqr.config.registries import initial_gains
 from metalqr.config.settings import Count, Radius, Real, setting
 from metalqr.initial_gains.initial_gain import InitialGain
 from metalqr.lqr import FloatArray, LQRTasks
 from metalqr.systems.family import Family
+
+if TYPE_CHECKING:
+    from metalqr.config.resources import Sizes
 
 
 @initial_gains.register("annealed")
@@ -33,6 +38,8 @@ class Annealed(InitialGain):
     fixed.
     """
 
+    simulates = True
+
     class Settings(settings.Settings):
         """What a round takes, and how many there are."""
 
@@ -51,6 +58,18 @@ class Annealed(InitialGain):
         )
         iterations: Count = setting(200, about="maximum number of steps of a descent")
         rounds: Count = setting(50, about="maximum number of descents")
+
+    def need(self, sizes: "Sizes") -> tuple[float, float]:
+        """Perturbed gains and their directions, in orthogonal blocks; a tenth of the steps that may be.
+
+        A step has an estimate and on average two costs.
+        """
+        chosen, size = self.settings, sizes.gain
+        pairs = sizes.tasks * chosen.perturbations
+        steps = 0.1 * chosen.rounds * chosen.iterations
+        rollouts = 4 * pairs * (chosen.rollout_length * sizes.step_seconds + 2e-8 * size)
+        blocks = 1e-9 * pairs * size * min(size, chosen.perturbations)
+        return 16 * pairs * size + 4 * sizes.matrices, steps * (rollouts + blocks + 1e-3)
 
     def gain(self, tasks: LQRTasks, family: Family, seed: int) -> FloatArray:
         """Find the gain.

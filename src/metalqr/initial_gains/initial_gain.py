@@ -1,11 +1,14 @@
 """The base of the ways to find the gain that training starts from."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from metalqr.config.registry import Plugin
 from metalqr.config.settings import Settings
 from metalqr.lqr import FloatArray, LQRTasks
 from metalqr.systems.family import Family
+
+if TYPE_CHECKING:
+    from metalqr.config.resources import Sizes
 
 
 class InitialGain(Plugin):
@@ -17,6 +20,8 @@ class InitialGain(Plugin):
 
     #: True if it is designed for the nominal system of the family, which not every family has.
     needs_nominal: ClassVar[bool] = False
+    #: True if it compiles and runs rollouts.
+    simulates: ClassVar[bool] = False
     #: An entry of a config, for messages, where the name alone is not enough.
     example: ClassVar[str] = ""
 
@@ -27,6 +32,14 @@ class InitialGain(Plugin):
     def needs_settings(cls) -> bool:
         """Return True if the name alone is not enough."""
         return any(each.is_required for each in cls.Settings.declarations())
+
+    def need(self, sizes: "Sizes") -> tuple[float, float]:
+        """Numbers in memory at a time, and seconds, of a search: upper bounds, by default those with the model.
+
+        These are of responses at frequencies, and of descents with one evaluation for each entry of a gain.
+        """
+        d, k = sizes.state_dim, sizes.action_dim
+        return 240 * d * (d + k), sizes.tasks * (1.0 + 1.2e-5 * d**3 + 4e-4 * d * k * min(d, k))
 
     def gain(self, tasks: LQRTasks, family: Family, seed: int) -> FloatArray:
         """Find a gain for the tasks, shape (k, d), which the family made with that seed."""

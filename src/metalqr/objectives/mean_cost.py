@@ -4,11 +4,17 @@ import functools
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, cost, evaluate
+from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, common_gain, cost, evaluate, gradient
 
 #: Covariance that the preconditioner gives states without any, relative to the largest.
 UNEXCITED = 1e-6
+
+
+def mean_gradient(tasks: LQRTasks, K: ArrayLike) -> FloatArray:
+    r"""Exact gradient of the mean cost, :math:`\sum_i p_i \nabla J_i(K)`, shape (k, d)."""
+    return np.asarray(np.tensordot(tasks.p, gradient(tasks, common_gain(tasks, K)), axes=1))
 
 
 @dataclass(frozen=True, eq=False)

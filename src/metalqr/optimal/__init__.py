@@ -1,6 +1,6 @@
 """Optimal gains: of every task, for all tasks together, after adaptation, and gains that stabilise all tasks."""
 
-from metalqr.lqr.stabilisability import NotDetectableError, NotStabilisableError
+from metalqr.lqr.existence import NotDetectableError, NotStabilisableError
 from metalqr.optimal.adaptable import Attempt, NoMamlStabilisingGainError, maml_stabilising_gain
 from metalqr.optimal.margin import MarginGain, largest_margin_gain, stability_margin
 from metalqr.optimal.meta import meta_gain

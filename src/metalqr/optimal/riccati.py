@@ -6,8 +6,8 @@ import numpy as np
 
 from metalqr.common.frozen import ReadOnlyArrays
 from metalqr.lqr import FloatArray, LQRTasks, LyapunovSolver
+from metalqr.lqr.existence import require_detectable, require_stabilisable
 from metalqr.lqr.scaling import ScaledTask
-from metalqr.lqr.stabilisability import require_detectable, require_stabilisable
 from metalqr.lqr.stability import spectral_radii
 
 #: Relative Riccati residual below which the equation counts as solved.
@@ -46,7 +46,8 @@ def optimal_gains(tasks: LQRTasks) -> OptimalGains:
     task by task, by the feedback :math:`-R^{-1} S^\top x`. SciPy's solver gives P, or structured
     doubling where that fails, both in units in which the weights are near one. Policy iteration (Newton's method for
     this equation) refines P to a residual below 1e-10, relative to P or, where terms of the size of
-    :math:`\|A\|^2 \|P\|` cancel, to these.
+    :math:`\|A\|^2 \|P\|` cancel, to these. The optimum is that among the stabilising gains, of the least
+    :math:`\mathrm{Tr}(P_K W)` for every covariance W of the noise.
 
     In python-control, ``dlqr`` takes S as N and returns K and P (as S) of one task; ``dare`` returns P.
 
@@ -55,7 +56,7 @@ def optimal_gains(tasks: LQRTasks) -> OptimalGains:
     NotStabilisableError
         If some task has no stabilising gain.
     NotDetectableError
-        If some task has no optimal gain, because a mode that is not stable costs nothing.
+        If some task has no optimal gain, because a mode on the unit circle costs nothing.
     RiccatiError
         If double precision is not enough to solve the equation of a task.
     """

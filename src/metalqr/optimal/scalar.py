@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from metalqr.lqr import FloatArray, LQRTasks
-from metalqr.lqr.stabilisability import NotStabilisableError
+from metalqr.lqr.existence import NotStabilisableError
 
 #: Bound of the adaptation's coefficients: beyond it, an interval is far shorter than doubles resolve.
 MAX_SHIFT = 1e100

@@ -13,6 +13,8 @@ from metalqr.systems.system import SystemSettings
 
 PAGE = ROOT / "docs" / "systems.md"
 
+#: No default is this.
+MISSING = object()
 _HEADING = (
     "| system | d | k | ρ(A) | J* | J(K_0) | differs most over | excess | source |\n"
     "|---|---:|---:|---:|---:|---:|---|---:|---|\n"
@@ -56,10 +58,15 @@ def _section(facts: SystemFacts) -> str:
     declared = {each.name: each for each in family.settings.declarations()}
     lines = [f"### {family.name}\n", described(type(family)) + "\n", f"Source: {family.reference}.\n"]
     lines.append(f"- States: {_listed(family.states)}\n- Inputs: {_listed(family.inputs)}\n")
+    lines.append(f"![Response of {family.name} to a step](figures/systems/{family.name}.png)\n")
     if parameters:
         rows = [_parameter(facts, declared[name]) for name in parameters]
         lines.append(_PARAMETERS + "".join(rows))
-    own = [each for name, each in declared.items() if name not in parameters and name not in SystemSettings.names()]
+    # Of the shared settings those whose default is the system's own.
+    shared = {each.name: each.default for each in SystemSettings.declarations()}
+    own = [
+        each for name, each in declared.items() if name not in parameters and each.default != shared.get(name, MISSING)
+    ]
     if own:
         lines.append("".join(_settings(own)))
     return "\n".join(lines)

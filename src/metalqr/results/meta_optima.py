@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from metalqr.lqr import LQRTasks
+from metalqr.objectives.adaptation import BIASED
 from metalqr.optimal.learnability import Verdict
 from metalqr.results.files import PathLike, load, unusable
 from metalqr.results.layout import OF_CASE, Kind, Layout, NonFinite, Variable
@@ -16,6 +17,9 @@ _OPTIMUM = {
     "J_meta": Variable(("task",), "cost of each task after adapting K*", may_be=NonFinite.NAN),
     "objective_meta": Variable((), "meta-objective L(K*)", may_be=NonFinite.NAN),
 }
+#: The gains at which directions are compared with the meta-gradient.
+COMPARED_GAINS = ("K0", "K_shared")
+_COMPARED = ("gain", "method")
 
 
 def _violation(dataset: xr.Dataset) -> str | None:
@@ -39,10 +43,23 @@ META_OPTIMA = Layout(
                 ("largest_adaptation_rate", (), "up to this adaptation rate the initial gain is MAML-stabilising"),
             )
         },
+        **{
+            name: Variable(_COMPARED, long_name, "1", may_be=NonFinite.NAN)
+            for name, long_name in (
+                ("bias", "norm of exact direction less meta-gradient, relative to the meta-gradient"),
+                ("bias_cosine", "cosine of the angle between exact direction and meta-gradient"),
+            )
+        },
         "verdict": Variable((), "whether the tasks are MAML-learnable", kind=Kind.TEXT, choices=tuple(Verdict)),
         "certificate": Variable((), "why", kind=Kind.TEXT),
     },
     OF_CASE,
+    {
+        "gain": Variable(("gain",), "gain of the comparison", kind=Kind.TEXT, choices=COMPARED_GAINS, has_all=True),
+        "method": Variable(
+            ("method",), "method, of reptile with its steps", kind=Kind.TEXT, choices=BIASED, has_all=True
+        ),
+    },
     violation=_violation,
 )
 

@@ -22,10 +22,15 @@ with the same seed, use and purpose have different blocks. Addresses that differ
 hence different bijections: their blocks are not the same by construction, but may agree by chance, as independent
 random numbers may.
 
-An address belongs to a draw within one call. Two calls with the same stream share numbers on purpose, so a run makes
-one estimate at each iteration. Within a call only two things share numbers, both on purpose: the two rollouts of a pair
-with ``common_noise``, and, where the outer pairs have it, the whole inner estimates at K + U and K - U. Both members
-then have the place of the pair. Rollouts of the same perturbation without it are told apart by their place: counter 2
+An address belongs to a draw within one call. Two calls with the same stream and purposes share numbers on purpose, so
+the estimates of an iteration differ in one of the two. Those of a gradient in the outer layer, of a gradient in the
+inner one and of a Hessian have pairs of purposes of their own, so that one of each is independent of the others. A
+method that makes s estimates of a kind in iteration n takes s n, ..., s n + s - 1 in place of n, which no two
+iterations share; the iterations n < w of a warm-up, with one estimate each, keep n, and all others are at s n >= w.
+
+Within a call only two things share numbers, both on purpose: the rollouts of a perturbation with ``common_noise``, and,
+where the outer pairs have it, the whole inner estimates at K + U and K - U. All members then have the place of the
+first. Rollouts of the same perturbation without it are told apart by their place: counter 2
 is ``slot * rollouts + rollout`` with all rollouts of the slot, or counter 1 is ``sign * perturbations + perturbation``.
 :attr:`Use.ANNEALING` is the one use whose calls share numbers: all gains and discounts of a round, which is its
 iteration, are compared at the same initial states and perturbations, also on purpose.
@@ -72,6 +77,8 @@ class Purpose(enum.IntEnum):
     INNER_PERTURBATION = 3
     INNER_ROLLOUT = 4
     TASK_BATCH = 5
+    HESSIAN_PERTURBATION = 6
+    HESSIAN_ROLLOUT = 7
 
 
 class Use(enum.IntEnum):
@@ -217,9 +224,9 @@ class Draws(NamedTuple):
         return flat.reshape(count, each, *shape)
 
 
-def outer_draws(stream: Stream, slots: int, count: int) -> Draws:
-    """The place of the perturbations of Algorithm 2: one for each policy, slot by slot."""
-    return Draws(stream.address(Purpose.PERTURBATION), int(slots) * int(count), 1)
+def outer_draws(stream: Stream, slots: int, count: int, purpose: Purpose = Purpose.PERTURBATION) -> Draws:
+    """The place of the perturbations of Algorithm 2, or of a Hessian: one for each policy, slot by slot."""
+    return Draws(stream.address(purpose), int(slots) * int(count), 1)
 
 
 def inner_draws(stream: Stream, policies: NDArray[np.int64], count: int) -> Draws:

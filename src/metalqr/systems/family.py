@@ -10,7 +10,7 @@ from metalqr.config.registry import Plugin
 from metalqr.config.settings import Settings as Plain
 from metalqr.config.settings import setting
 from metalqr.lqr import FloatArray, LQRTasks
-from metalqr.lqr.stabilisability import are_stabilisable
+from metalqr.lqr.existence import are_stabilisable
 from metalqr.systems.addresses import Address, Pool, addresses
 from metalqr.systems.resampling import ResampledTasks
 

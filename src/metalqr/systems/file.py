@@ -14,7 +14,8 @@ from metalqr.config.settings import Real, refuse, setting
 from metalqr.lqr import FloatArray, LQRTasks, TasksError
 from metalqr.systems import source
 from metalqr.systems.family import Family, FamilyError, TaskSettings
-from metalqr.systems.state_space import Problem, Sampling, problem_from_arrays
+from metalqr.systems.noise import NOISE_ABOUT, Noise
+from metalqr.systems.state_space import Driving, Problem, Sampling, problem_from_arrays
 
 
 @families.register("file")
@@ -22,7 +23,8 @@ class File(Family):
     """Tasks from a file: .npz, .mat, .nc, .yaml, or what a function in a .py returns.
 
     Arrays have the names of :func:`metalqr.systems.state_space.problem_from_arrays`: A, B, Q, R, Psi, Sigma0, S, p,
-    K0, or controlgym's. What the file holds counts for reruns, and not where it is or when it was written.
+    K0, initial_mean and the word noise, or controlgym's. What the file holds counts for reruns, and not where it is or
+    when it was written.
     """
 
     is_random = False
@@ -39,8 +41,14 @@ class File(Family):
         discretisation: Literal["zoh", "euler", "tustin"] | None = setting(
             None, about="zoh, euler or tustin: the way from continuous to discrete time; it is never guessed"
         )
-        noise: Real | None = setting(
-            None, label="noise", about="Psi is this times the identity, where the file has no Psi", at_least=0
+        noise: Noise | None = setting(
+            None, label="what is random", about=f"{NOISE_ABOUT}; by default, what the file says, or process"
+        )
+        noise_variance: Real | None = setting(
+            None,
+            symbol=r"\psi",
+            about="Psi, or Sigma0 with noise: initial_state, is this times the identity where the file has none",
+            at_least=0,
         )
 
         @model_validator(mode="after")
@@ -102,18 +110,24 @@ def _file(chosen: File.Settings) -> tuple[Path, str]:
 def _problem(chosen: File.Settings) -> Problem:
     file, function = _file(chosen)
     stamp = file.stat().st_mtime_ns if file.is_file() else 0
-    return _read(file, function, stamp, Sampling(chosen.sample_time, chosen.discretisation), chosen.noise)
+    sampling, driving = (
+        Sampling(chosen.sample_time, chosen.discretisation),
+        Driving(chosen.noise, chosen.noise_variance),
+    )
+    return _read(file, function, stamp, sampling, driving)
 
 
 @lru_cache(maxsize=16)
-def _read(file: Path, function: str, stamp: int, sampling: Sampling, noise: float | None) -> Problem:
+def _read(file: Path, function: str, stamp: int, sampling: Sampling, driving: Driving) -> Problem:
     """The tasks of a file; planning asks for them several times."""
     arrays = source.read(file, function)
     if isinstance(arrays, LQRTasks):
-        if sampling != Sampling() or noise is not None:
-            raise FamilyError(f"{file}: {function} returns tasks; remove sample_time, discretisation and noise")
+        if sampling != Sampling() or driving != Driving():
+            raise FamilyError(
+                f"{file}: {function} returns tasks; remove sample_time, discretisation, noise and noise_variance"
+            )
         return Problem(arrays, None)
     try:
-        return problem_from_arrays(arrays, sampling, noise)
+        return problem_from_arrays(arrays, sampling, driving)
     except (FamilyError, TasksError) as error:
         raise FamilyError(f"{file}: {error}") from None

@@ -1,7 +1,7 @@
 """Tasks that the user writes down, as matrices."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -10,10 +10,10 @@ from metalqr.config.registries import families
 from metalqr.config.settings import Matrix, setting
 from metalqr.lqr import LQRTasks
 from metalqr.systems.family import Family, TaskSettings
+from metalqr.systems.noise import NOISE_ABOUT, Noise
 
 #: A matrix for each task.
 Matrices = Annotated[list[Matrix], Field(min_length=1)]
-Noise = Literal["process", "initial_state"]
 #: A number for each task.
 Shares = Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
 
@@ -47,11 +47,7 @@ class Given(Family):
             symbol="S_i",
             about="a matrix for each task, in the cost 2xᵀSu; by default, zero",
         )
-        noise: Noise = setting(
-            "process",
-            label="what is random",
-            about="the process, or the initial state alone: then a rollout costs the sum of its steps, not their mean",
-        )
+        noise: Noise = setting("process", label="what is random", about=NOISE_ABOUT)
         initial_mean: Matrix | None = setting(
             None,
             label="means of the initial state",
@@ -77,8 +73,13 @@ class Given(Family):
         }
         if self.settings.noise == "process" and self.settings.Psi is None:
             yield "Psi", "missing; add it"
-        if self.settings.noise == "initial_state" and self.settings.Sigma0 is None:
-            yield "Sigma0", "missing; with noise: initial_state nothing else varies, so add it"
+        if self.settings.noise == "process" and self.settings.initial_mean is not None:
+            yield "initial_mean", "only with noise: initial_state; add that, or remove initial_mean"
+        if self.settings.noise == "initial_state":
+            if self.settings.Sigma0 is None:
+                yield "Sigma0", "missing; with noise: initial_state nothing else varies, so add it"
+            if self.settings.Psi is not None:
+                yield "Psi", "there is no other noise with noise: initial_state; remove Psi, or that"
         for name in type(self).Settings.names():
             entries = getattr(self.settings, name)
             if entries is None or isinstance(entries, str):

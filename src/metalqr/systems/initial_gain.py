@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr.common.validation import real_array
-from metalqr.config.registries import initial_gains
+from metalqr.config.registries import gain_finder, initial_gains
 from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError, evaluate
 from metalqr.systems.family import Family
 
@@ -74,23 +74,15 @@ def read_gain(
     UnstablePolicyError
         If it does not stabilise every task.
     """
-    if isinstance(given, str | Mapping) and given != "zero":
+    if finder := gain_finder(given):
         assert family is not None
-        K0 = _found(tasks, given, family, seed)
-    elif isinstance(given, str):
+        K0 = finder.gain(tasks, family, seed)
+    elif isinstance(given, str | Mapping):  # zero
         K0 = np.zeros((tasks.action_dim, tasks.state_dim))
     else:
         K0 = real_array("initial_gain", given).copy()
     evaluate(tasks, K0)
     return K0
-
-
-def _found(tasks: LQRTasks, given: str | Mapping[str, Any], family: Family, seed: int) -> FloatArray:
-    name, value = next(iter(given.items())) if isinstance(given, Mapping) else (given, {})
-    plugin = initial_gains.get(name)
-    names = plugin.Settings.names()
-    settings = plugin.Settings(**(value if isinstance(value, Mapping) else {names[0]: value}))
-    return plugin(settings).gain(tasks, family, seed)
 
 
 def _remedy(gain: FloatArray) -> str:

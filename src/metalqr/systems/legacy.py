@@ -1,6 +1,6 @@
 """The random family of the authors' older code, which very likely drew the paper's Figure 1."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -8,7 +8,8 @@ from metalqr.config.registries import families
 from metalqr.config.settings import Count, Real, setting
 from metalqr.lqr import FloatArray, LQRTasks
 from metalqr.systems.addresses import Address, Pool, addresses
-from metalqr.systems.family import Family, TaskSettings
+from metalqr.systems.family import Family
+from metalqr.systems.noise import NoiseSettings, with_noise
 
 #: A_0 is divided by this times the largest real part of its eigenvalues, where that is at least 1.
 SHRINKAGE = 1.05
@@ -31,12 +32,12 @@ class Legacy(Family):
 
     How far an indefinite weight is shifted is a choice: until its smallest eigenvalue is 0.05 of its norm. Real parts
     do not bound the spectral radius, so that the zero gain may not be stabilising: then another seed or initial gain is
-    needed. Σ0 is Ψ, and p is uniform.
+    needed. Σ0 is Ψ, and p is uniform. With ``noise: initial_state`` Ψ is the covariance of the initial state alone.
     """
 
     has_nominal = True
 
-    class Settings(TaskSettings):
+    class Settings(NoiseSettings):
         """The settings of the older code, with the names of ``config.yaml``."""
 
         count: Count = setting(5, symbol="I", label="tasks", about="number of tasks; the paper uses 5", size=True)
@@ -48,6 +49,10 @@ class Legacy(Family):
             at_least=0,
         )
 
+    def problems(self, state_dim: int, action_dim: int) -> Iterator[tuple[str, str]]:
+        """A mean of another length than the state."""
+        return self.settings.mean_problems(state_dim)
+
     def draw(self, state_dim: int, action_dim: int, seed: int, places: Sequence[Address]) -> LQRTasks:
         """Draw tasks around the first one, which is that of the case alone."""
         A, B, Q, R, Psi = self._first(state_dim, action_dim, seed)
@@ -57,8 +62,8 @@ class Legacy(Family):
             rng = self._generator(address, seed)
             states.append(A + deviation * rng.standard_normal(A.shape) if rng else A)
             inputs.append(B + deviation * rng.standard_normal(B.shape) if rng else B)
-        every = (len(places), 1, 1)
-        return LQRTasks(np.stack(states), np.stack(inputs), np.tile(Q, every), np.tile(R, every), np.tile(Psi, every))
+        same = (np.tile(each, (len(places), 1, 1)) for each in (Q, R, Psi))
+        return with_noise(LQRTasks(np.stack(states), np.stack(inputs), *same), self.settings)
 
     def nominal(self, state_dim: int, action_dim: int, seed: int) -> LQRTasks:
         """The first task."""

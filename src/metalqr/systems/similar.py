@@ -1,7 +1,7 @@
 """The seeded random family of Section 6 of the paper: tasks around a common one."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -12,7 +12,8 @@ from metalqr.config.registries import families
 from metalqr.config.settings import Count, Real, refuse, setting
 from metalqr.lqr import FloatArray, LQRTasks, TasksError
 from metalqr.systems.addresses import Address
-from metalqr.systems.family import Family, FamilyError, TaskSettings
+from metalqr.systems.family import Family, FamilyError
+from metalqr.systems.noise import NoiseSettings, with_noise
 
 
 @families.register("similar")
@@ -28,10 +29,11 @@ class Similar(Family):
        the smallest eigenvalue to ``smallest_eigenvalue`` if it is lower; Ψ_i is scaled to the trace ``noise_trace``.
 
     So every :math:`\rho(A_i) < 1`, and the zero gain is admissible. Each matrix of each task has random
-    numbers of its own: more tasks leave the first ones as they are. Σ0 is Ψ, and p is uniform.
+    numbers of its own: more tasks leave the first ones as they are. Σ0 is Ψ, and p is uniform. With ``noise:
+    initial_state`` the Ψ that are drawn are the covariances Σ0 of the initial states, and there is no other noise.
     """
 
-    class Settings(TaskSettings):
+    class Settings(NoiseSettings):
         """Every choice that Section 6 of the paper leaves open, with the names of ``config.yaml``."""
 
         count: Count = setting(5, symbol="I", label="tasks", about="number of tasks; the paper uses 5", size=True)
@@ -82,6 +84,10 @@ class Similar(Family):
                 raise refuse("uniform_low", f"{self.uniform_low!r} is not < uniform_high, which is {self.uniform_high}")
             return self
 
+    def problems(self, state_dim: int, action_dim: int) -> Iterator[tuple[str, str]]:
+        """A mean of another length than the state."""
+        return self.settings.mean_problems(state_dim)
+
     def draw(self, state_dim: int, action_dim: int, seed: int, places: Sequence[Address]) -> LQRTasks:
         """Draw tasks around the common one, which all pools share.
 
@@ -100,7 +106,7 @@ class Similar(Family):
         }
         arrays["Psi"] *= (self.settings.noise_trace / np.trace(arrays["Psi"], axis1=1, axis2=2))[:, None, None]
         try:
-            return LQRTasks(**arrays)
+            return with_noise(LQRTasks(**arrays), self.settings)
         except TasksError as error:
             raise FamilyError(
                 f"the family cannot be made positive definite: {error}. Raise smallest_eigenvalue: "

@@ -88,10 +88,15 @@ def _matlab_hdf5(file: Path) -> dict[str, Any]:
     with h5py.File(file) as variables:
         # MATLAB stores by columns, so that every array arrives with its axes reversed.
         return {
-            name: np.asarray(value).T
+            name: _text(value) if value.attrs.get("MATLAB_class") == b"char" else np.asarray(value).T
             for name, value in variables.items()
             if isinstance(value, h5py.Dataset) and not name.startswith("#")
         }
+
+
+def _text(characters: Any) -> str:
+    """Text as MATLAB stores it, the code of each character."""
+    return "".join(map(chr, np.asarray(characters).reshape(-1)))
 
 
 def _netcdf(file: Path) -> dict[str, Any]:

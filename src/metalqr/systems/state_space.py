@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr.common.validation import real_array
+from metalqr.config.problems import short_repr
 from metalqr.lqr import FloatArray, LQRTasks
+from metalqr.lqr.tasks import NOISES
 from metalqr.systems.discretisation import euler, tustin, zero_order_hold
 from metalqr.systems.family import FamilyError
 
@@ -27,7 +29,7 @@ _ALIASES = {"B2": "B", "W": "Psi", "Ts": "dt"}
 _FACTORS = ("B1", "C1", "D12")
 #: Accepted and not used: the outputs that a controller without the state would measure, and x itself is known here.
 _UNUSED = ("C", "C2", "D21")
-_KNOWN = (*_MATRICES, *_ALIASES, *_FACTORS, *_UNUSED, "p", "K0", "dt", "D", "D11", "D22", "E")
+_KNOWN = (*_MATRICES, *_ALIASES, *_FACTORS, *_UNUSED, "p", "K0", "noise", "initial_mean", "dt", "D", "D11", "D22", "E")
 
 
 class Sampling(NamedTuple):
@@ -35,6 +37,13 @@ class Sampling(NamedTuple):
 
     time: float | None = None
     method: str | None = None
+
+
+class Driving(NamedTuple):
+    """What is random and the variance of every state, as a config gives them; None where it does not."""
+
+    noise: str | None = None
+    variance: float | None = None
 
 
 class Problem(NamedTuple):
@@ -45,7 +54,7 @@ class Problem(NamedTuple):
 
 
 def problem_from_arrays(
-    arrays: Mapping[str, Any], sampling: Sampling | None = None, noise: float | None = None
+    arrays: Mapping[str, Any], sampling: Sampling | None = None, driving: Driving | None = None
 ) -> Problem:
     r"""Tasks from arrays by name.
 
@@ -53,15 +62,17 @@ def problem_from_arrays(
     :class:`metalqr.lqr.LQRTasks` and :func:`metalqr.training.train`; ``dt`` is the time of a step, 0 in continuous
     time. Controlgym's B2 is B; its C1 and D12 give :math:`Q = C_1^\top C_1`, :math:`S = C_1^\top D_{12}` and
     :math:`R = D_{12}^\top D_{12}`, and its B1 gives :math:`\Psi = B_1 B_1^\top`. Only A and B are made discrete: Q, R,
-    S and Psi are per step.
+    S and Psi are per step. ``noise`` is the word process or initial_state; then Sigma0 is needed in place of Psi, and
+    ``initial_mean`` is a vector for all tasks or one for each, (I, d).
 
     Parameters
     ----------
     arrays : mapping of str to array
     sampling : Sampling
         Its method makes continuous tasks discrete.
-    noise : float, optional
-        :math:`\Psi` is this times the identity where the arrays have none.
+    driving : Driving
+        Its variance times the identity is :math:`\Psi`, or :math:`\Sigma_0` with noise initial_state, where the arrays
+        have none.
 
     Raises
     ------
@@ -70,39 +81,48 @@ def problem_from_arrays(
     TasksError
         As :class:`metalqr.lqr.LQRTasks`.
     """
-    found, sampling = _by_own_names(arrays), sampling or Sampling()
+    sampling, driving = sampling or Sampling(), driving or Driving()
+    noise = _noise(arrays.get("noise"), driving.noise)
+    found = _by_own_names({name: value for name, value in arrays.items() if name != "noise"})
     _refuse_other_forms(found)
     given = _with_factors(found)
     for name in ("A", "B", "Q", "R"):
         if name not in given:
             raise FamilyError(f"{name} is missing; the arrays are {', '.join(sorted(arrays)) or 'none'}; add it")
     matrices = {name: given[name] for name in _MATRICES if name in given}
-    count = _count(matrices)
-    state_dim = matrices["A"].shape[-1]
-    if "Psi" not in matrices:
-        if noise is None:
-            raise FamilyError("Psi, the covariance of the noise, is missing; add it, or give noise, as in noise: 0.01")
-        matrices["Psi"] = noise * np.eye(state_dim)
-    elif noise is not None:
-        raise FamilyError(f"noise: {noise} is given, and Psi too; remove one of the two")
+    count, state_dim, mean = _count(matrices), matrices["A"].shape[-1], given.get("initial_mean")
+    if mean is not None and mean.size == state_dim:
+        mean = np.tile(mean.reshape(-1), (count, 1))
+    elif mean is not None and count == 1 and mean.ndim == 2:  # the plants are the same, and start elsewhere
+        count = len(mean)
+    name, what = ("Psi", "noise") if noise == "process" else ("Sigma0", "initial state")
+    if name not in matrices:
+        if driving.variance is None:
+            raise FamilyError(
+                f"{name}, the covariance of the {what}, is missing; add it, or give noise_variance, as in "
+                "noise_variance: 0.01"
+            )
+        matrices[name] = driving.variance * np.eye(state_dim)
+    elif driving.variance is not None:
+        raise FamilyError(f"noise_variance: {driving.variance} is given, and {name} too; remove one of the two")
     matrices["A"], matrices["B"] = _sampled(matrices["A"], matrices["B"], given.get("dt"), sampling)
     every: dict[str, Any] = {
         name: np.broadcast_to(matrix, (count, *matrix.shape[-2:])) if matrix.ndim == 2 else matrix
         for name, matrix in matrices.items()
     }
-    p = given["p"].reshape(-1) if "p" in given else None
-    return Problem(LQRTasks(**every, p=p), given.get("K0"))
+    every["p"] = given["p"].reshape(-1) if "p" in given else None
+    return Problem(LQRTasks(**{"Psi": None} | every, noise=noise, initial_mean=mean), given.get("K0"))
 
 
 def from_state_space(
     systems: Any | Sequence[Any],
     Q: ArrayLike,
     R: ArrayLike,
-    Psi: ArrayLike,
+    Psi: ArrayLike | None,
     *,
     sample_time: float | None = None,
     discretisation: str | None = None,
-    **more: ArrayLike,
+    **more: Any,
 ) -> LQRTasks:
     """Tasks from state-space objects of python-control or SciPy, one for each task.
 
@@ -111,13 +131,14 @@ def from_state_space(
     systems : StateSpace or sequence of StateSpace
         ``control.StateSpace`` or ``scipy.signal.StateSpace``, all of the same sizes and of the same ``dt``.
     Q, R, Psi : array_like
-        State weights, input weights and covariances of the noise per step: one matrix, or one for each task.
+        State weights, input weights and covariances of the noise per step: one matrix, or one for each task. Psi is
+        None with ``noise="initial_state"``.
     sample_time : float, optional
         Time of a step, for continuous systems, in their unit of time.
     discretisation : {"zoh", "euler", "tustin"}, optional
         The way to discrete time, for continuous systems; it is never guessed.
-    **more : array_like
-        ``Sigma0``, ``S`` and ``p`` of :class:`metalqr.lqr.LQRTasks`.
+    **more : array_like or str
+        ``Sigma0``, ``S``, ``p``, ``noise`` and ``initial_mean`` of :class:`metalqr.lqr.LQRTasks`.
 
     Returns
     -------
@@ -166,6 +187,19 @@ def _time_of(system: Any) -> float:
     if dt is True:
         raise FamilyError("the system's dt is True, discrete with an unknown time; set dt to the time of a step")
     return float(dt)
+
+
+def _noise(given: Any, chosen: str | None) -> str:
+    """The word for what is random: that of the arrays, which MATLAB has as a list, or of the config."""
+    if given is None:
+        return chosen or "process"
+    words = np.asarray(given).reshape(-1).tolist()
+    if len(words) != 1 or words[0] not in NOISES:
+        shown = short_repr(words[0] if len(words) == 1 else words)
+        raise FamilyError(f"noise: {shown} is not {' or '.join(NOISES)}; write one of the two words")
+    if chosen not in (None, words[0]):
+        raise FamilyError(f"noise is {words[0]}, and the config says {chosen}; remove one of the two")
+    return str(words[0])
 
 
 def _by_own_names(arrays: Mapping[str, Any]) -> dict[str, FloatArray]:

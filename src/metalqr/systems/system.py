@@ -1,5 +1,6 @@
 """Named systems: plants with parameters in physical units, and families of tasks in which these vary."""
 
+import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -14,11 +15,22 @@ from metalqr.config.problems import nearest
 from metalqr.config.settings import Count, Real, refuse, setting
 from metalqr.lqr import FloatArray, LQRTasks
 from metalqr.systems.addresses import Address, Pool, addresses
-from metalqr.systems.family import RANDOM_FAMILIES, Family, FamilyError, TaskSettings
+from metalqr.systems.family import RANDOM_FAMILIES, Family, FamilyError
+from metalqr.systems.noise import NoiseSettings
 from metalqr.systems.parameters import Physical, physical
 
 
-class SystemSettings(TaskSettings):
+def variance(default: float) -> Any:
+    """Declare the variance of the noise, with the default of a system."""
+    return setting(
+        default,
+        symbol=r"\psi",
+        about="variance of every state, in the square of its unit: of the noise of a step, or of the initial state",
+        above=0,
+    )
+
+
+class SystemSettings(NoiseSettings):
     """The settings that all named systems have; a system adds its parameters."""
 
     count: Count = setting(
@@ -27,16 +39,22 @@ class SystemSettings(TaskSettings):
     heterogeneity: Real = setting(
         1.0, about="scales every range about its middle: 0 gives the middle alone, 1 the range", at_least=0, at_most=1
     )
-    noise: Real = setting(
-        0.01,
-        symbol=r"\psi",
-        about="variance of the process noise of every state in a step, in the square of the state's unit",
-        above=0,
-    )
+    noise_variance: Real = variance(0.01)
     nominal: dict[str, float] = setting(
         {},
         about="parameters of the nominal system, for which the initial gain detuned is; by default, the plant's",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_number_is_the_variance(cls, values: Any) -> Any:
+        """Take ``noise: 0.01``, as the literature's tables have it, for ``noise_variance: 0.01``."""
+        noise = values.get("noise") if isinstance(values, Mapping) else None
+        if not isinstance(noise, numbers.Real) or isinstance(noise, bool):
+            return values
+        if "noise_variance" in values:
+            raise refuse("noise", f"{noise!r} is a variance, and noise_variance is given too; remove one of the two")
+        return {**{name: value for name, value in values.items() if name != "noise"}, "noise_variance": noise}
 
     @classmethod
     def parameters(cls) -> dict[str, Physical]:
@@ -118,8 +136,9 @@ class Plant(NamedTuple):
 class System(ReadOnlyArrays):
     r"""A single system: :math:`x_{t+1} = A x_t + B u_t + w_t`, with the cost :math:`x^\top Q x + u^\top R u` of a step.
 
-    A, Q and Psi, the covariance of w, have the shape (d, d), B (d, k) and R (k, k). ``dt`` is the time of a step in
-    seconds; where the source gives none, 1.
+    A, Q and the covariances, Psi of w and Sigma0 of the initial state, have the shape (d, d), B (d, k) and R (k, k).
+    ``dt`` is the time of a step in seconds; where the source gives none, 1. With ``noise`` initial_state, Psi is zero,
+    and ``initial_mean``, shape (d,), may not be.
     """
 
     A: FloatArray
@@ -127,7 +146,10 @@ class System(ReadOnlyArrays):
     Q: FloatArray
     R: FloatArray
     Psi: FloatArray
+    Sigma0: FloatArray
     dt: float
+    noise: str
+    initial_mean: FloatArray
 
     def tasks(self) -> LQRTasks:
         """The system as a set of one task."""
@@ -139,7 +161,8 @@ class NamedSystem(Family):
 
     A system is this class with its parameters in ``Settings``, the names of its states and inputs, and :meth:`plant`.
     Every parameter is a number, a range, from which each task draws, or a list with a value for each task. The draws
-    of a task depend on the seed, its index and the name of the parameter alone. Σ0 is Ψ, and p is uniform.
+    of a task depend on the seed, its index and the name of the parameter alone. Σ0 is Ψ, or with ``noise:
+    initial_state`` what Ψ is otherwise, and p is uniform.
     """
 
     docs_page = "systems.md"
@@ -147,6 +170,8 @@ class NamedSystem(Family):
     #: States and inputs with their units, such as ``"speed [m/s]"``.
     states: ClassVar[tuple[str, ...]]
     inputs: ClassVar[tuple[str, ...]]
+    #: Unit of the time of a step.
+    time_unit: ClassVar[str] = "s"
     #: Where the matrices come from.
     reference: ClassVar[str]
 
@@ -168,7 +193,7 @@ class NamedSystem(Family):
         return len(self.states), len(self.inputs)
 
     def problems(self, state_dim: int, action_dim: int) -> Iterator[tuple[str, str]]:
-        """Dimensions of the case that are not those of the system."""
+        """Dimensions of the case that are not those of the system, and a mean of another length than its state."""
         if self.dimensions != (state_dim, action_dim):
             d, k = self.dimensions
             yield (
@@ -176,6 +201,8 @@ class NamedSystem(Family):
                 f"{self.name} has {d} state{'s' * (d > 1)} and {k} input{'s' * (k > 1)}, but the case has state_dim: "
                 f"{state_dim} and action_dim: {action_dim}; leave these out, and sweep nothing that changes them",
             )
+        else:
+            yield from self.settings.mean_problems(state_dim)
 
     @staticmethod
     def plant(p: Any) -> Plant:
@@ -250,9 +277,14 @@ class NamedSystem(Family):
         defaults = {name: declared[name] for name in self.settings.parameters()}
         plant = self.plant(SimpleNamespace(**{**self.settings.as_dict(), **defaults, **parameters}))
         A, B, Q, R = (np.atleast_2d(np.array(each, dtype=np.float64)) for each in plant[:4])
-        return System(A, B, Q, R, Psi=self.settings.noise * np.eye(len(A)), dt=float(plant.dt))
+        chosen, Sigma0 = self.settings, self.settings.noise_variance * np.eye(len(A))
+        Psi = Sigma0 if chosen.noise == "process" else np.zeros_like(Sigma0)
+        mean = np.zeros(len(A)) if chosen.initial_mean is None else np.array(chosen.initial_mean)
+        return System(A, B, Q, R, Psi, Sigma0, float(plant.dt), chosen.noise, mean)
 
 
 def stacked(systems: list[System]) -> LQRTasks:
     """Systems of the same dimensions as tasks."""
-    return LQRTasks(*(np.stack([getattr(each, name) for each in systems]) for name in ("A", "B", "Q", "R", "Psi")))
+    names = ("A", "B", "Q", "R", "Psi", "Sigma0", "initial_mean")
+    arrays = {name: np.stack([getattr(each, name) for each in systems]) for name in names}
+    return LQRTasks(**arrays, noise=systems[0].noise)

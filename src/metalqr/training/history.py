@@ -59,7 +59,7 @@ class History:
     redrawn_tasks: int | None = None
 
     def to_dataset(self, settings: Mapping[str, Any], seed: int, *, case: str, perturbed_policies: int) -> xr.Dataset:
-        """Return what the file of the run holds; ``perturbed_policies`` is the number that an iteration tries.
+        """Return what the file of the run holds; ``perturbed_policies`` is the mean number that an iteration tries.
 
         A ValueError is raised if the run has not ended; :class:`metalqr.training.saved_state.SavedState` keeps such a
         run.

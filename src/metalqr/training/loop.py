@@ -1,5 +1,6 @@
 """The only training loop: it runs every method from K_0, with the exact costs along the way."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from metalqr.results.runs import Status
 from metalqr.simulation.streams import Stream
 from metalqr.training.averaging import with_average
 from metalqr.training.history import History, Recorder
-from metalqr.training.method import Method, Problem, TaskSource
+from metalqr.training.method import Method, Problem, State, TaskSource
 from metalqr.training.observers import Observer
 from metalqr.training.waiting import Waiting
 
@@ -22,6 +23,8 @@ from metalqr.training.waiting import Waiting
 #: run that leaves the stabilising set goes on by that many before it is noticed.
 MAX_BLOCK = 128
 _BLOCK_ENTRIES = 4096
+
+_log = logging.getLogger(__name__)
 
 
 def train(
@@ -37,10 +40,12 @@ def train(
     r"""Train with the method that the settings name, from :math:`K_0`, at most N iterations.
 
     By default Algorithm 3: :math:`K_{n+1} = K_n - \alpha \tilde\nabla L(K_n)`; with another ``update_rule``, a step
-    along what that makes of the directions. A run ends early when
+    along what that makes of the directions, after a warm-up and with a decaying learning rate where the settings say
+    so. A run ends early when
     :math:`\|\tilde\nabla L(K_n)\|_F \le \varepsilon` (the paper prints the opposite inequality). It also ends when a
     gain leaves the stabilising set of a task, or a value stops being finite; that is a
-    result and no error, and the history is kept, the first gain outside included.
+    result and no error, and the history is kept, the first gain outside included. A warning is logged if a method that
+    adapts its gain to the tasks begins that at one that is not MAML-stabilising.
 
     Parameters
     ----------
@@ -127,6 +132,8 @@ def _run(
             return recorder.history(Status.DIVERGED)
         if any(stops):
             return waiting.snapshot()
+        if iteration == method.settings.warm_up:
+            _warn(method, state)
         try:
             method.begin(stream.at(iteration))
             state = method.step(state, stream.at(iteration))
@@ -143,6 +150,15 @@ def _run(
             ended = Status.TOLERANCE if state.gradient_norm <= tolerance else Status.DIVERGED
             return recorder.history(Status.DIVERGED if waiting.diverged() else ended)
     return recorder.history(Status.COMPLETED)
+
+
+def _warn(method: Method, state: State) -> None:
+    """Log why the run may fail from here on, once its method does what it is for."""
+    try:
+        for concern in method.concerns(state.K):
+            _log.warning("%s", concern)
+    except UnstablePolicyError:  # the run ends at this gain
+        pass
 
 
 def _block(method: Method, observers: Sequence[Observer]) -> int:

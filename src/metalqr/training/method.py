@@ -1,12 +1,13 @@
 """The base of all training methods: a direction at a gain, which the loop follows."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metalqr.config.registries import estimators, update_rules
+from metalqr.config.registries import estimators, methods, update_rules
 from metalqr.config.registry import Plugin
 from metalqr.estimators.estimator import Array, Direction, Memory
 from metalqr.training.updates.update_rule import UpdateRule, separate, together
@@ -23,7 +24,7 @@ class Work(NamedTuple):
     policies: int  # perturbed policies that are held in memory, all tasks together
     rollouts: int  # all rollouts, those inside an adaptation included
     rounds: int = 1  # number of times that so many policies are tried in turn
-    #: Perturbed policies of adaptations that are held in memory beside: none where compiled rollouts make them.
+    #: Policies that are held in memory beside: those of adaptations where compiled rollouts do not make them.
     inner: int = 0
 
     @property
@@ -72,13 +73,15 @@ class Method(Plugin):
     r"""A training method: :math:`K_{n+1} = K_n - \alpha g_n`, where :meth:`direction` gives :math:`g_n`.
 
     An update rule other than ``gradient`` makes another update of the directions, which takes the place of :math:`g_n`.
+    The first ``warm_up`` directions are those of :meth:`mean_direction`, and ``learning_rate_decay`` makes
+    :math:`\alpha / (1 + n / n_d)` of the learning rate.
 
     Attributes
     ----------
     settings : MetaSettings
         All settings of the run; those of the method itself are ``own``.
     learning_rate : float or array
-        :math:`\alpha`; an array that broadcasts to the gain gives every task one of its own.
+        :math:`\alpha` of the first step; an array that broadcasts to the gain gives every task one of its own.
     rule : UpdateRule
         What makes the update of the directions.
     """
@@ -89,6 +92,8 @@ class Method(Plugin):
     is_exact: ClassVar[bool] = False
     #: True if its steps are prescribed, by theory or a bound, so that no update rule may change them.
     is_step_prescribed: ClassVar[bool] = False
+    #: True if it adapts its gain to every task by steps of ``adaptation_rate``: the gain should be MAML-stabilising.
+    is_adaptive: ClassVar[bool] = False
     #: True if it can have other tasks in every iteration, which :meth:`begin` chooses.
     can_resample: ClassVar[bool] = False
 
@@ -104,6 +109,11 @@ class Method(Plugin):
         return Work(0, 0)
 
     @classmethod
+    def warm_up_work(cls, count: int, settings: "MetaSettings") -> Work:
+        """The simulations of an iteration of the warm-up. By default none."""
+        return Work(0, 0)
+
+    @classmethod
     def adapts(cls, settings: "MetaSettings") -> bool:
         """Whether it estimates gradients inside Algorithm 2, as the settings of the inner layer say."""
         return False
@@ -112,6 +122,11 @@ class Method(Plugin):
     def has_own_step(cls) -> bool:
         """True if ``gradient`` is its only update rule: its steps are prescribed, or it overrides ``step``."""
         return cls.is_step_prescribed or cls.step is not Method.step
+
+    @classmethod
+    def has_warm_up(cls) -> bool:
+        """True if it overrides ``mean_direction``, so that iterations without an adaptation may come first."""
+        return cls.mean_direction is not Method.mean_direction
 
     def init(self) -> State:
         """The state at K_0."""
@@ -125,22 +140,49 @@ class Method(Plugin):
         """The direction of the next step; the stream is the address of the random numbers of this iteration."""
         raise NotImplementedError(f"{type(self).__name__} overrides neither direction nor step")
 
+    def mean_direction(self, state: State, stream: "Stream") -> Direction:
+        """The direction of an iteration of the warm-up: the gradient of the mean cost, as long as ``direction`` is."""
+        raise NotImplementedError(f"{type(self).__name__} does not override mean_direction")
+
+    def concerns(self, K: Array) -> Iterator[str]:
+        """Reasons, by the model, why a run may fail from a gain on that stabilises every task, with the next steps."""
+        if self.is_adaptive and self.settings.adaptation_rate > 0:
+            from metalqr.training.adaptable import not_adaptable
+
+            if reason := not_adaptable(self.tasks, K, self.settings):
+                yield reason
+
     def step(self, state: State, stream: "Stream") -> State:
         """The state after one iteration. Override it where a step is more than an update along a direction."""
         own, of_rule = separate(state.memory)
-        found = self.direction(replace(state, memory=own) if of_rule else state, stream)
+        direction = self.mean_direction if stream.iteration < self.settings.warm_up else self.direction
+        found = direction(replace(state, memory=own) if of_rule else state, stream)
+        rate, decay = self.learning_rate, self.settings.learning_rate_decay
+        if decay:
+            rate = rate / (1.0 + stream.iteration / decay)
         # Where unstable rollouts overflowed, the direction is not finite, and the state records that.
         with np.errstate(over="ignore", invalid="ignore"):
             norm = float(np.linalg.norm(found.gradient))
             update = found.gradient
             if np.isfinite(norm):  # a rule could turn what is not finite into a step
                 update, of_rule = self.rule.update(update, of_rule or self.rule.init(state.K))
-            K = state.K - self.learning_rate * update
+            K = state.K - rate * update
         norm = norm if np.isfinite(norm) else np.inf
         return State(K, together(found.memory, of_rule), norm, found.rollout_steps, found.unstable_perturbations)
 
 
+def batch_size(count: int, settings: "MetaSettings") -> int:
+    """Number of tasks that an iteration uses, of so many."""
+    return count if settings.task_batch == "all" else int(settings.task_batch)
+
+
 def perturbed_policies(count: int, settings: "MetaSettings") -> int:
     """Number of perturbed policies around one gain for each task of a batch; ``count`` is the number of tasks."""
-    batch = count if settings.task_batch == "all" else int(settings.task_batch)
-    return batch * estimators.get(settings.estimator).rollouts(settings.perturbations)
+    return batch_size(count, settings) * estimators.get(settings.estimator).rollouts(settings.perturbations)
+
+
+def tried_policies(count: int, settings: "MetaSettings", iterations: int) -> NDArray[np.int64]:
+    """Number of perturbed policies that each of the first iterations tries, (iterations,)."""
+    method: type[Method] = methods.get(settings.method)
+    tried = method.warm_up_work(count, settings).tried, method.work(count, settings).tried
+    return np.where(np.arange(iterations) < settings.warm_up, *tried)

@@ -49,6 +49,30 @@ def test_default_config_is_the_papers() -> None:
         assert block["tasks"]["noise_trace"] == 1.0
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("annealed", "annealed"),
+        ({"annealed": {}}, "annealed"),
+        ({"annealed": {"rounds": 50}}, "annealed"),  # the default
+        ({"annealed": {"rounds": 100, "gap": 0.05}}, {"annealed": {"rounds": 100}}),
+        ({"stabilising": {}}, "stabilising"),
+        ({"detuned": 40}, {"detuned": 40}),
+        ("zero", "zero"),
+        ([[0.1]], [[0.1]]),
+    ],
+)
+def test_an_initial_gain_is_known_by_what_is_not_at_its_default(given: Any, expected: Any) -> None:
+    """The tasks are made again only if something changes that counts."""
+    tasks = {"family": "bus"} if "detuned" in given else DEFAULT["cases"]["d1k1"]["tasks"]
+    case = {"tasks": tasks, "initial_gain": given, "algorithm": STEPS}
+    case |= {} if "detuned" in given else {"state_dim": 1, "action_dim": 1}
+    plan = Plan(overlaid({"cases": {"mine": case}, "experiments": {"figure1": {"cases": ["mine"]}}}))
+    block = plan.task_block(SimpleNamespace(case="mine"))
+    assert block["initial_gain"] == expected
+    assert plan.config["cases"]["mine"]["initial_gain"] == expected
+
+
 def test_every_sweep_of_the_default_config_shares_the_runs_of_figure1() -> None:
     """Of its first three seeds."""
     plan = Plan(DEFAULT)
@@ -116,7 +140,7 @@ NO_NAME = ": not a valid name; use at most"
         ("cases.d1k1.tasks.family", None, ": missing; add it"),
         ("cases.d1k1.tasks.family", "same", ": 'same' is not allowed; use one of: "),
         ("cases.d1k1.tasks.spectral_radius", None, ": missing; add it"),
-        ("cases.d1k1.tasks.A", [], ": unknown key; use one of: family, resample, count, spectral_radius"),
+        ("cases.d1k1.tasks.A", [], ": unknown key; use one of: family, count, spectral_radius"),
         ("cases.d1k1.tasks", {**GIVEN, "B": [[[1.0]]]}, ".B: 1 tasks, but A has 2; give one entry for each task"),
         ("cases.d1k1.tasks", {**GIVEN, "A": [[[1.0]], [[1.0, 2.0]]]}, ".A[1]: the matrix is 1 x 2, not state_dim x "),
         ("cases.d1k1.tasks", {**GIVEN, "p": [1.0]}, ".p: 1 tasks, but A has 2"),
@@ -125,7 +149,7 @@ NO_NAME = ": not a valid name; use at most"
         (
             "cases.d1k1.tasks",
             {**GIVEN, "count": 3},
-            ".count: unknown key; use one of: family, resample, A, B, Q",
+            ".count: unknown key; use one of: family, A, B, Q",
         ),
         ("cases.d1k1.initial_gain", "one", ": 'one' is not allowed; use one of: zero"),
         ("cases", {"d1k1\n": {}}, f".'d1k1\\n'{NO_NAME}"),
@@ -223,6 +247,7 @@ def test_a_case_may_have_a_seed_of_its_own() -> None:
     assert problems(overlaid("cases: {d2k2: {seed: -1}}")) == ("cases.d2k2.seed: -1 is not >= 0",)
 
 
+@pytest.mark.slow
 def test_cases_of_one_draw_are_named() -> None:
     again = {"cases": {"again": DEFAULT["cases"]["d1k1"]}}
     assert list(check_config(overlaid(again)).warnings) == [
@@ -264,6 +289,7 @@ def test_digest_depends_on_what_is_not_at_its_default_only() -> None:
     assert configuration_digest(MetaSettings(**whole)) == configuration_digest(MetaSettings(**STEPS))
 
 
+@pytest.mark.slow
 @given(
     name=st.sampled_from(["learning_rate", "adaptation_rate", "perturbations"]),
     value=st.integers(min_value=1, max_value=2**31 - 1),
@@ -430,6 +456,7 @@ def test_lists_draw_nothing_and_need_no_seed() -> None:
     assert block["tasks"] == {"family": "bus", "count": 2, "speed": [5.0, 15.0]}
 
 
+@pytest.mark.slow
 def test_a_gain_that_is_found_counts_among_the_sources_of_its_tasks_alone() -> None:
     plan = planned(BUS)
     sources = {case: [path.name for path in plan.task_plugins(SimpleNamespace(case=case))] for case in ("bus", "d1k1")}
@@ -444,10 +471,13 @@ def test_a_gain_that_is_found_counts_among_the_sources_of_its_tasks_alone() -> N
 
 
 def test_a_moved_range_is_another_set_of_tasks() -> None:
-    sweep = {"tasks.heterogeneity": [1.0, 0.5], "tasks.noise": [0.01, 0.02]}
+    sweep = {"tasks.heterogeneity": [1.0, 0.5], "tasks.noise_variance": [1.0e-4, 2.0e-4]}
     names = [point.tasks for point in planned(BUS, mine(cases=["bus"], sweep=sweep)).experiments["mine"].points("bus")]
     assert names[0] == "bus"
     assert len(set(names)) == 4
+    words = mine(cases=["bus"], sweep={"tasks.noise": ["process", "initial_state"]})
+    first, second = [point.tasks for point in planned(BUS, words).experiments["mine"].points("bus")]
+    assert first == "bus" != second
 
 
 # --- plug-ins of one's own -------------------------------------------------------------------------------------------
@@ -503,6 +533,7 @@ class Own(Momentum):
 """
 
 
+@pytest.mark.slow
 def test_an_update_rule_of_ones_own_counts_among_the_sources_of_its_runs_alone(forgotten: None, tmp_path: Path) -> None:
     (tmp_path / "rule.py").write_text(OWN_RULE)
     variants = {"paper": {}, "own": {"update_rule": "own_rule", "momentum_decay": 0.5}}
@@ -527,6 +558,7 @@ UNUSED = "mine_clip: a setting of estimator: mine, not of one_point; remove it o
 TWO_VARIANTS = {"paper": {"mine_clip": 1.0}, "mine": {"estimator": "mine"}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
@@ -570,7 +602,7 @@ def problem_of_plugin(content: str, folder: Path) -> str:
     [
         ("perturbations", "is one that all methods share; use the shared one, or choose another name"),
         *((name, "has a reserved name; choose another") for name in ("seed", "threads", "cost", "of")),
-        ("inner_steps", "exists in reptile with another type, range or default; choose another name"),
+        ("inner_steps", "exists in exact_reptile with another type, range or default; choose another name"),
     ],
 )
 def test_settings_of_a_plugin_have_names_of_their_own(name: str, reason: str, forgotten: None, tmp_path: Path) -> None:
@@ -641,7 +673,15 @@ def test_a_file_that_is_no_plugin_is_told_in_a_line(
 # --- the documentation ------------------------------------------------------------------------------------------------
 
 
-RUNS_OF_EXAMPLES = {"short_rollouts": 30, "spread": 12, "clipped": 6, "tuned": 20, "rules": 12, "pendulum": 3}
+RUNS_OF_EXAMPLES = {
+    "short_rollouts": 30,
+    "spread": 12,
+    "clipped": 6,
+    "adaptive": 3,
+    "tuned": 20,
+    "rules": 12,
+    "pendulum": 3,
+}
 
 
 def test_the_examples_of_the_documentation_are_accepted(forgotten: None, tmp_path: Path) -> None:

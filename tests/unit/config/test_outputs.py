@@ -58,7 +58,10 @@ def test_every_output_has_its_plugin_and_its_inputs() -> None:
         "sample_efficiency": ("sample_efficiency", ["estimators"]),
         **{name: (name, CASES) for name in ("estimation_error", "theory_audit", "theory_vs_practice", "stability")},
         # The rates of all runs, those of the sweep included.
-        "learnability": ("learnability", ["d1k1/1e-05", "d2k2/1e-05", "d20k10/1e-07", *SWEPT_RATES]),
+        **{
+            name: (name, ["d1k1/1e-05", "d2k2/1e-05", "d20k10/1e-07", *SWEPT_RATES])
+            for name in ("learnability", "method_bias")
+        },
     }
     by_name = plan.figures.by_name
     outputs = [*by_name.values(), *plan.tables.by_name.values()]
@@ -88,7 +91,7 @@ def test_without_anything_to_show_nothing_is_made() -> None:
     plan = Plan({**DEFAULT, "theory": {"cases": []}, "experiments": {"grid": grid}})
     assert plan.figures.by_name == {}
     assert plan.figures.pattern == "(?!)"
-    assert list(plan.tables.by_name) == ["learnability", "grid"]
+    assert list(plan.tables.by_name) == ["learnability", "method_bias", "grid"]
 
 
 def test_captions_say_what_the_config_says() -> None:

@@ -99,6 +99,7 @@ def test_refused_content(content: str, message: str, tmp_path: Path) -> None:
     assert problems(tmp_path / "mine.yaml", content)[0].startswith(message)
 
 
+@pytest.mark.slow
 def test_a_few_lines_that_stand_for_more_than_a_memory_holds(tmp_path: Path) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 15)]

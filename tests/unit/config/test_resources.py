@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from metalqr.config import Plan, check_config
 from metalqr.config.algorithm import MetaSettings
+from metalqr.config.registries import gain_finder
 from metalqr.config.resources import (
     DRAWING,
     PROCESS,
@@ -38,12 +39,21 @@ def run(state_dim: int, action_dim: int, tasks: int, threads: int = 1, runs: int
     return [Sizes("mine", state_dim, action_dim, tasks, given, threads, runs)]
 
 
+def annealing(state_dim: int, action_dim: int, tasks: int, **settings: int) -> list[Sizes]:
+    """The part of a job that finds the initial gain by annealing."""
+    return [Sizes("mine", state_dim, action_dim, tasks, finder=gain_finder({"annealed": settings}))]
+
+
 # Largest memory in MiB and seconds of jobs as in the scripts, on a Xeon with AVX-512 that others used too: they took up
 # to ten times as long as alone, and some of the trainings compiled first.
 MEASURED = [
     ("generate_tasks", run(1, 1, 5), 164, 2.4),
     ("generate_tasks", run(100, 50, 50), 232, 2.5),
     ("generate_tasks", run(300, 150, 5), 226, 1.9),
+    ("generate_tasks", annealing(1, 1, 2), 191, 14.7),
+    ("generate_tasks", annealing(20, 10, 3), 197, 24.1),
+    ("generate_tasks", annealing(50, 20, 3), 231, 57.6),
+    ("generate_tasks", annealing(20, 10, 5, perturbations=2000, rollout_length=20), 311, 68.4),
     ("solve_optima", run(1, 1, 5), 183, 1.8),
     ("solve_optima", run(1, 1, 1000), 183, 5.9),
     ("solve_optima", run(100, 50, 5), 193, 15.1),
@@ -122,6 +132,16 @@ def test_time_of_the_estimation_error_is_that_of_its_rollouts() -> None:
     steps = 50 * sum(rollouts) + 50_500 * (5 * 50 * 40 + (10 + 25 + 50) * 40 + 100 * 20 + 200 * 10)
     rule = "measure_estimation_error"
     assert 1.0 < seconds(rule, theory(rule, "d20k10")) / (84e-9 * steps) < 2.0
+
+
+def test_the_demands_of_annealing_grow_with_its_settings() -> None:
+    usual, (none,) = annealing(20, 10, 5), [Sizes("mine", 20, 10, 5)]
+    for changes in ({"perturbations": 20_000}, {"rounds": 500}, {"iterations": 2000}, {"rollout_length": 1000}):
+        larger = annealing(20, 10, 5, **changes)
+        assert seconds("generate_tasks", larger) > 2 * seconds("generate_tasks", usual)
+        assert seconds("generate_tasks", usual) > seconds("generate_tasks", [none])
+        more = megabytes("generate_tasks", larger) / megabytes("generate_tasks", usual)
+        assert more > 4 if "perturbations" in changes else more == 1
 
 
 def test_the_budget_bounds_the_time_of_a_large_case() -> None:
@@ -267,6 +287,7 @@ HUGE: list[tuple[str | dict[str, Any], str, str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("overlay", "case", "remedy"), HUGE)
 def test_huge_values_are_refused_with_the_size_to_lower(overlay: str | dict[str, Any], case: str, remedy: str) -> None:
     config = overlaid(overlay)

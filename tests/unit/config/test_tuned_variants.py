@@ -28,6 +28,7 @@ def jobs(plan: Plan, name: str = "mine") -> list[SimpleNamespace]:
     return [SimpleNamespace(case=case, configuration=digest) for case, digest in parts]
 
 
+@pytest.mark.slow
 def test_identity_of_a_tuned_run_holds_the_block_in_place_of_the_setting() -> None:
     plan = planned(mine(TUNE))
     paper, run = jobs(plan)

@@ -66,6 +66,7 @@ def test_leading_covariance_is_that_of_estimates_at_a_small_radius(estimator: st
     _agree(estimators.covariance(tasks, K, settings, how="measured"), leading.matrix, neglected)
 
 
+@pytest.mark.slow
 @BOTH
 def test_integrated_covariance_is_that_of_estimates_beyond_two_entries(estimator: str) -> None:
     tasks, K = _problem((3, 2))
@@ -179,6 +180,7 @@ def _estimator(settings: MetaSettings) -> Estimator:
     return registries.estimators.get(settings.estimator)(settings)
 
 
+@pytest.mark.slow
 @EVERY
 @pytest.mark.parametrize("dims", [(2, 1), (3, 2)])
 def test_covariance_is_that_of_repeated_estimates(settings: MetaSettings, dims: tuple[int, int]) -> None:

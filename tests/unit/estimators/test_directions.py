@@ -153,6 +153,7 @@ def test_the_file_of_own_directions_is_among_the_plugins_of_a_run(signs: Path) -
     assert signs not in [plugin.source for plugin in SETTINGS.plugins()]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("signs")
 @pytest.mark.parametrize("estimator", ["one_point_baseline", "two_point"])
 def test_own_directions_serve_both_layers(estimator: str) -> None:

@@ -116,6 +116,7 @@ def test_algorithm_2_comes_near_the_exact_meta_gradient() -> None:
     assert np.all(4.5 * noise < 0.3 * np.linalg.norm(exact))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("directions", ["sphere", "gaussian", "orthogonal"])
 @pytest.mark.parametrize(
     ("chosen", "each"),

@@ -12,6 +12,7 @@ from metalqr.config.algorithm import MetaSettings
 from metalqr.config.problems import SettingsError
 from metalqr.config.theory import ErrorSweeps
 from metalqr.evaluation.estimation_error import bias, curves, measurement
+from metalqr.evaluation.estimation_error.curves import predicted_slopes
 from metalqr.lqr import LQRTasks, UnstablePolicyError
 from metalqr.simulation.streams import Stream
 
@@ -121,6 +122,18 @@ def test_bias_of_the_length_falls_like_one_over_it() -> None:
     np.testing.assert_allclose(short / long, 2.0, rtol=0.02)
 
 
+def test_bias_of_the_length_decays_geometrically_without_process_noise() -> None:
+    tasks = scalar_tasks(0.8, psi=1.0)
+    tasks = LQRTasks(tasks.A, tasks.B, tasks.Q, tasks.R, None, tasks.Sigma0, noise="initial_state")
+    short, long = (bias.horizon_bias(tasks, np.zeros((1, 1)), 0.0, length)[0] for length in (10, 20))
+    # Of d/dk sum_{t >= l} (q + r k^2) (a - bk)^(2t) at k = 0: (l (1 - s) + s) s^l, s = a^2.
+    left = [(length * (1 - 0.64) + 0.64) * 0.64**length for length in (10, 20)]
+    assert short / long == pytest.approx(left[0] / left[1], rel=1e-6)
+    assert np.isnan(predicted_slopes("rollout_length", tasks.noise).bias)
+    assert predicted_slopes("rollout_length", "process").bias == -1.0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("dims", [(1, 1), (2, 1)])
 def test_bias_is_infinite_where_a_perturbed_policy_is_unstable(dims: tuple[int, int]) -> None:
     """|0.9 - K| < 1: K = -0.1 is not stabilising; the other task, with A = 0.1, is stable all the same."""
@@ -141,6 +154,7 @@ def test_an_impossible_radius_is_refused() -> None:
 # --- the noise, within its confidence
 
 
+@pytest.mark.slow
 def test_squared_error_of_algorithm_1_is_bias_squared_and_variance_over_m() -> None:
     """Scalar; a single term of the estimate is J~ U / r^2 with U = +-r, whose variance is E[J~^2] / r^2 - mean^2.
 
@@ -240,6 +254,7 @@ def test_one_parameter_is_swept_at_a_time_with_streams_of_their_own(monkeypatch:
     np.testing.assert_array_equal(found.rollout_length.bias.values[:, 0], bias.horizon_bias(tasks, K, 0.01, 7))
 
 
+@pytest.mark.slow
 def test_bias_of_each_algorithm_is_that_of_the_radius_of_its_layer() -> None:
     """Algorithm 1 has the inner radius. A swept radius is that of both."""
     tasks, K = similar_tasks(seed=11, count=2, state_dim=2, action_dim=1), np.zeros((1, 2))

@@ -77,6 +77,7 @@ def test_scalar_step_by_hand(method: str, step: float, expected: float) -> None:
     np.testing.assert_allclose(descent.gap[:, 0], np.array(cost) - (1 + np.sqrt(65)) / 8, rtol=1e-12)
 
 
+@pytest.mark.slow
 @given(tasks_and_gains(per_task=True))
 @settings(max_examples=15)
 def test_each_step_is_the_one_of_section_3_1(case: tuple[LQRTasks, Array]) -> None:
@@ -181,6 +182,7 @@ def test_gradient_descent_takes_a_step_that_is_sure_and_hardly_shorter_than_need
         assert too_long
 
 
+@pytest.mark.slow
 def test_gradient_dominance_of_the_guarantee_holds_at_random_gains() -> None:
     """λ = 4 σ_min(Ψ) κ λ_min(M*), read from the rate of one step: rate = 1 - η (1 - η h / 2) λ."""
     tasks = random_tasks(11, 3, 3, 2)
@@ -217,6 +219,7 @@ def test_the_linearisation_is_the_derivative_of_the_iteration(method: str) -> No
         assert np.abs(np.linalg.eigvals(jacobian)).max() ** 2 == pytest.approx(rate, rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "step", "iterations"),
     [
@@ -236,6 +239,7 @@ def test_measured_rates_are_the_predicted_ones(method: str, step: float | None, 
         np.testing.assert_allclose(descent.asymptotic_rate, (1 - 2 * step) ** 2, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_linearised_rate_is_measured_long_before_the_limit() -> None:
     """Eigenvalues of the Hessian over five orders of magnitude: after 300 steps the slowest mode rules nothing yet."""
     eye, noise = np.eye(6), np.diag(np.logspace(0, -5, 6))

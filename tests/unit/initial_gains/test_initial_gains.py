@@ -56,6 +56,7 @@ def test_detuned_leaves_something_to_learn_at_the_nominal_system(name: str) -> N
     assert 0.008 < excess < 3.65
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "parameters", "unstable"),
     [("pendulum", {"length": [0.2, 0.3, 0.6]}, (0, 2)), ("cart_pole", {"length": [0.5, 1.2]}, (1,))],
@@ -75,6 +76,7 @@ def test_a_detuned_gain_that_fails_names_the_tasks_and_offers_stabilising(
     assert math.isfinite(lqr.cost(tasks, found("stabilising", name, **parameters)).sum())
 
 
+@pytest.mark.slow
 def test_stabilising_is_the_gain_of_the_largest_margin() -> None:
     family, tasks = made("ship", ship=[1, 4])
     np.testing.assert_array_equal(read_gain(tasks, "stabilising", family), optimal.largest_margin_gain(tasks).K)

@@ -77,6 +77,7 @@ def test_a_scalar_task_has_its_closed_forms() -> None:
     assert lqr.gradient(tasks, K)[0, 0, 0] == pytest.approx(slope, rel=1e-13)
 
 
+@pytest.mark.slow
 @given(tasks_and_gains())
 def test_cost_is_a_trace_both_ways_of_solutions_of_lyapunov_equations(case: tuple[LQRTasks, Array]) -> None:
     tasks, K = case
@@ -103,6 +104,7 @@ def test_derivatives_agree_with_finite_differences(dims: tuple[int, int]) -> Non
     np.testing.assert_allclose(lqr.third_derivative(tasks, K, Y, X), exact, atol=1e-11 * np.abs(exact).max())
 
 
+@pytest.mark.slow
 @given(tasks_and_gains(per_task=True), st.integers(0, 1000))
 def test_hessian_is_self_adjoint_and_linear(case: tuple[LQRTasks, Array], seed: int) -> None:
     tasks, K = case

@@ -29,6 +29,7 @@ def first_crossing(F: Array, C: Array) -> float:
     return float(min(1.0 / inverse for inverse, radius in zip(real, radii, strict=True) if radius >= 1.0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dims", [(1, 1), (2, 1), (2, 2), (4, 2), (6, 3)])
 @pytest.mark.parametrize("seed", range(5))
 def test_the_step_ends_where_an_eigenvalue_first_meets_the_circle(seed: int, dims: tuple[int, int]) -> None:
@@ -66,6 +67,7 @@ def test_a_ray_that_comes_back_ends_where_it_first_leaves() -> None:
     assert lqr.is_stabilising(tasks, [[0.0, -1.5], [1.5, 0.0]]).all()
 
 
+@pytest.mark.slow
 def test_where_the_boundary_is_touched_the_step_stays_before() -> None:
     """p = (1/2 + s)(3/2 - s) = 1 - (s - 1/2)² touches 1 at s = 1/2 and leaves at -1 only."""
     assert 0.49 < alternating(0.5, 1.5)[0] < 0.5

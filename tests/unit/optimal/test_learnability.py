@@ -37,6 +37,7 @@ def test_a_weak_input_is_no_certificate(a: float, b: float) -> None:
 # --- scalar tasks, where Definition 1 is decided
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(scalar_sets(), rates, st.floats(0.001, 0.999))
 def test_intervals_hold_exactly_the_maml_stabilising_gains(tasks: LQRTasks, rate: float, share: float) -> None:
@@ -81,6 +82,7 @@ def test_intervals_of_a_task_without_input_and_of_common_points() -> None:
     assert common_intervals([((0.0, 1.0),), ((1.0, 2.0),)]) == ()
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(scalar_sets(), rates)
 def test_scalar_tasks_are_decided_either_way(tasks: LQRTasks, rate: float) -> None:

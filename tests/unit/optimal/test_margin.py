@@ -19,6 +19,7 @@ def drawn(name: str, **parameters: Any) -> LQRTasks:
     return family.tasks(*family.dimensions, seed=0)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 5), st.integers(1, 3))
 def test_the_margin_is_the_lowest_inverse_gain_over_all_frequencies(seed: int, d: int, k: int) -> None:
@@ -78,6 +79,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_largest_margin_is_one_locally_and_of_moderate_cost(name: str) -> None:
     tasks = drawn(name, **FAMILIES[name])

@@ -22,6 +22,7 @@ def test_without_adaptation_it_is_the_best_single_gain() -> None:
     assert found.objective == pytest.approx(shared.objective, rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [1e-3, 0.3, 0.9])
 @pytest.mark.parametrize("dims", [(1, 1), (2, 2), (5, 2), (8, 4)])
 def test_the_gradient_vanishes_beside_its_terms(dims: tuple[int, int], share: float) -> None:
@@ -79,6 +80,7 @@ def test_two_mirrored_scalar_tasks(rate: float) -> None:
     assert found.objective == pytest.approx((1 + step**2) / (1 - (0.5 - step) ** 2), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_other_starts_in_its_valley_lead_to_it() -> None:
     tasks = random_tasks(37, 3, 4, 2, spread=0.2)
     rate = 0.3 * largest_adaptation_rate(tasks, optimal.shared_gain(tasks).K)
@@ -94,6 +96,7 @@ def test_other_starts_in_its_valley_lead_to_it() -> None:
 # --- where no start at hand will do
 
 
+@pytest.mark.slow
 def test_a_start_is_found_where_every_gain_at_hand_overshoots() -> None:
     tasks, rate = random_tasks(1, 3, 4, 2, radius=0.9, spread=0.3), 0.2
     gains = [optimal.shared_gain(tasks).K, *candidate_gains(tasks).values()]

@@ -60,6 +60,7 @@ def test_published_solutions(system: PublishedSystem) -> None:
         np.testing.assert_allclose(poles, np.sort(system.poles), atol=0.5e-4)
 
 
+@pytest.mark.slow
 @given(tasks_and_gains())
 def test_no_gain_is_better_than_the_optimum(case: tuple[LQRTasks, Array]) -> None:
     tasks, K = case
@@ -101,6 +102,7 @@ def test_shared_gain_is_a_minimum_of_the_mean_cost(dims: tuple[int, int], radius
         assert tasks.p @ lqr.cost(tasks, nearby) > shared.objective
 
 
+@pytest.mark.slow
 def test_shared_gain_agrees_with_a_fine_grid_in_the_scalar_case() -> None:
     tasks = scalar_tasks([0.9, 1.3, -0.2], [0.5, 0.8, 0.4])
     low, high = optimal.scalar_intervals(tasks)[:, 0].max(), optimal.scalar_intervals(tasks)[:, 1].min()

@@ -46,6 +46,7 @@ def test_each_unit_alone_changes_nothing(tasks: LQRTasks, exponent: int) -> None
         check_units(tasks, units[: tasks.state_dim], units[tasks.state_dim : size], units[size])
 
 
+@pytest.mark.slow
 @given(st.sampled_from(SYSTEMS), st.integers(0, 2**32 - 1))
 def test_all_units_together_change_nothing(tasks: LQRTasks, seed: int) -> None:
     def units(size: int) -> Array:

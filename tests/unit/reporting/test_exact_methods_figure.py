@@ -87,6 +87,7 @@ def test_axes_hold_what_is_drawn(figure: Figure) -> None:
     assert whole.get_title(loc="right") == "state dim: 2, action dim: 1"
 
 
+@pytest.mark.slow
 def test_slow_descents_fill_their_panel(case: xr.Dataset) -> None:
     slow = case.copy(deep=True)
     slow["gap"][:2] = 0.99 ** np.arange(41.0)

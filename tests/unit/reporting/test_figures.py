@@ -205,6 +205,7 @@ def test_axes_fit_the_values_and_nothing_overlaps(hyperparameters: Figure) -> No
     assert not overlaps_and_escapes(hyperparameters)
 
 
+@pytest.mark.slow
 def test_the_value_of_the_other_rows_is_marked(hyperparameters: Figure, sweeps: dict[str, xr.DataTree]) -> None:
     marked = [dotted_places(row_of_panels(hyperparameters, row)[1]) for row in range(5)]
     assert marked == [[0.05], [100.0], [50.0], [1e-5], [1e-3]]

@@ -163,6 +163,14 @@ def test_guides_have_the_slopes_of_theory_and_touch_no_curve(figure: Figure) -> 
     ]
 
 
+def test_a_curve_without_a_power_law_has_no_guide(errors: dict[str, xr.Dataset]) -> None:
+    case = errors["d1k1"].copy(deep=True)
+    case["predicted_slope"].loc[{"parameter": "rollout_length", "curve": "bias"}] = np.nan
+    alone, beside = ERRORS.make({"d1k1": case}), ERRORS.make({"d1k1": case, "d2k2": errors["d2k2"]})
+    assert [len(lines(axes, "_guide")) for axes in alone.axes[:3]] == [2, 2, 1]
+    assert [len(lines(axes, "_guide")) for axes in beside.axes[:3]] == [2, 2, 2]
+
+
 def test_what_is_infinite_is_a_cross_at_the_top(figure: Figure) -> None:
     for row in (0, 3):
         axes = figure.axes[row + 1]
@@ -216,6 +224,7 @@ def test_own_settings_that_differ_are_not_marked(errors: dict[str, xr.Dataset]) 
     assert [dotted_places(axes) for axes in drawn.axes[:3]] == [[100.0], [], [50.0]]
 
 
+@pytest.mark.slow
 def test_what_the_budget_leaves_out_is_named_in_figure_and_table(errors: dict[str, xr.Dataset], tmp_path: Path) -> None:
     large = errors["d20k10"].copy(deep=True)
     for name in ("error_mean", "error_standard_error", "error_quantile", "noise", "noise_standard_error"):

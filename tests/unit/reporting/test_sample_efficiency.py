@@ -102,6 +102,7 @@ def test_reference_that_diverged_is_no_reference() -> None:
     FIGURE.make({"mine": synthetic.experiment("mine", d2k2=case)})
 
 
+@pytest.mark.slow
 def test_figure_has_every_median_over_steps_on_logarithmic_axes() -> None:
     first, second = made(), synthetic.case(state_dim=1, action_dim=1, sweep={"variant": NAMES}, by_value=FAST)
     figure = FIGURE.make({"mine": synthetic.experiment("mine", d2k2=first, d1k1=second)})

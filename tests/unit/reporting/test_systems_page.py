@@ -14,6 +14,7 @@ PAGE_TEXT = PAGE.read_text(encoding="utf-8")
 RUNS_OF_EXAMPLES = {"bus": 3, "heterogeneity": 9, "pendulums": 3}
 
 
+@pytest.mark.slow
 def test_the_page_is_up_to_date() -> None:
     assert with_tables(PAGE_TEXT, parts()) == PAGE_TEXT, "run `make schema`"
 

@@ -1,6 +1,7 @@
 """The figure of variants: a panel for each case, a curve for each variant."""
 
 import numpy as np
+import pytest
 import synthetic
 from drawn import curve, dashed_heights, legend_texts
 
@@ -12,6 +13,7 @@ FIGURE = figures.get("variants")()
 NAMES = ["paper", "pairs"]
 
 
+@pytest.mark.slow
 def test_every_variant_has_its_curve_in_every_panel() -> None:
     """The second variant of the first case learns faster, and one of its runs diverges."""
     ends = {("pairs", 1): ("diverged", 40)}

@@ -69,6 +69,7 @@ def test_optimum_of_the_meta_objective_comes_back_to_the_last_bit(changes: dict[
         np.testing.assert_array_equal(loaded[name].values, array)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["theory", "estimation_error", "exact_methods", "stability", "evaluation"])
 def test_datasets_of_later_stages_come_back_identical(stage: str, good: dict[str, Path]) -> None:
     xr.testing.assert_identical(LOADERS[stage](good[stage], "one"), stored.later_datasets()[stage])
@@ -119,6 +120,7 @@ def test_stability_stands_by_seed_and_ends_in_nan() -> None:
         stability_dataset({}, {}, case="one")
 
 
+@pytest.mark.slow
 def test_exact_methods_stand_by_method_and_task(tmp_path: Path) -> None:
     unknown = descents.descent("gradient_descent", guaranteed_rate=np.full(3, np.nan))
     paths = [unknown, *(descents.descent(method) for method in list(METHODS)[1:])]
@@ -185,6 +187,7 @@ def test_versions_are_those_of_the_imported_modules(monkeypatch: pytest.MonkeyPa
     assert provenance(results.RUNS)["numpy_version"] == "of another module"
 
 
+@pytest.mark.slow
 def test_building_again_gives_identical_files(good: dict[str, Path], tmp_path: Path) -> None:
     for stage, path in stored.save_everything(tmp_path).items():
         for one, other in zip(groups(path), groups(good[stage]), strict=True):

@@ -43,6 +43,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "flock.so"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "value"), [([], None), (["first"], None), ([], "TRUE")], ids=["default", "netCDF4 first", "locks on"]
 )

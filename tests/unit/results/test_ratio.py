@@ -20,6 +20,7 @@ def test_the_ratio_is_absent_where_the_optima_cost_nothing() -> None:
     assert has_ratio(1e-10 * optimum, cost[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "tasks",
     [

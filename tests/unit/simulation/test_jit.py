@@ -103,6 +103,7 @@ def test_processes_that_start_together_get_the_code_of_their_own_types(
     assert not list(tmp_path.rglob("*.tmp*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", [np.ones((2, 2)), np.ones(3, "i8"), np.ones((3, 2))[:, 0]])
 def test_another_type_of_array_than_the_first_is_refused(
     other: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -161,6 +162,7 @@ def test_a_folder_that_cannot_be_written_costs_time_and_nothing_else(
         assert jit.compiled()(_double)(2.0) == 4.0
 
 
+@pytest.mark.slow
 def test_without_compilation_everything_imports_and_rollouts_say_why_not() -> None:
     code = (
         "import numpy as np; from metalqr import LQRTasks, Stream, estimators, meta, optimal, rollout, theory\n"

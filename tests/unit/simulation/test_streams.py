@@ -100,6 +100,7 @@ def test_normals_agree_with_the_plain_twin(counter_1: int, first_2: int) -> None
         assert_allclose(numbers[0, lane].ravel(), twin, rtol=0, atol=2e-14)
 
 
+@pytest.mark.slow
 def test_a_run_of_blocks_is_made_of_single_blocks() -> None:
     """In any number and up to the last block of all."""
     address = Stream(3).address(Purpose.ROLLOUT)
@@ -139,6 +140,7 @@ def test_extreme_words_give_finite_normals_in_single_precision() -> None:
     assert_allclose(np.array(single)[:, 2:], np.array(exact)[:, 2:], rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_single_precision_has_the_same_counters() -> None:
     """Up to 2^32 - 1, although its lanes are signed words of 32 bits."""
     address, ends = Stream(7).address(Purpose.ROLLOUT), [0, 1, 2**31 - 1, 2**31, WORD]
@@ -159,6 +161,7 @@ def test_no_direction_in_single_precision_is_not_a_number(entries: int) -> None:
     assert shortest == pytest.approx(1.0, rel=1e-6) or (entries == 1 and shortest == 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sigma", "tolerance"), [(5.0, 1e-6), (5.5, 1e-4), (6.0, 1e-2)])
 def test_tails_have_the_probabilities_of_a_normal(sigma: float, tolerance: float) -> None:
     """Exact: the sum over *all* first words whose radius passes sigma, of the share of angles that take x past it.

@@ -203,6 +203,7 @@ SPHERES = [(200_000, 1, 2), (200_000, 2, 2), (200_000, 2, 3), (20_000, 10, 20)]
 COLUMNS = pytest.mark.parametrize("column", [None, 0, -1], ids=["independent", "first column", "last column"])
 
 
+@pytest.mark.slow
 @COLUMNS
 @pytest.mark.parametrize(("count", "action_dim", "state_dim"), SPHERES)
 def test_directions_have_the_moments_of_the_sphere(
@@ -226,6 +227,7 @@ def test_directions_have_the_moments_of_the_sphere(
     require_standard((moments / np.sqrt(variance / count))[upper])
 
 
+@pytest.mark.slow
 @COLUMNS
 @pytest.mark.parametrize(("count", "action_dim", "state_dim"), SPHERES)
 def test_projections_of_directions_have_the_exact_distribution(
@@ -243,6 +245,7 @@ def test_projections_of_directions_have_the_exact_distribution(
         assert scipy.stats.kstest((1 + projection) / 2, scipy.stats.beta(half, half).cdf).pvalue > SIGNIFICANCE
 
 
+@pytest.mark.slow
 @COLUMNS
 def test_directions_in_the_plane_have_uniform_angles(column: int | None) -> None:
     x, y = _directions(1_000_000, 2, 1, column).T

@@ -142,6 +142,23 @@ def test_impossible_dimensions_and_seeds_are_named(arguments: tuple[int, int, in
         similar_tasks(*arguments)
 
 
+@pytest.mark.parametrize("name", ["similar", "legacy"])
+def test_drawn_tasks_may_be_random_in_their_initial_state_alone(name: str) -> None:
+    """What would be the covariance of the noise is that of the initial state; all else is drawn as before."""
+    plugin = families.get(name)
+    similar = {"spectral_radius": 0.8, "perturbed_share": 0.1, "perturbation_deviation": 0.25}
+    needed: dict[str, Any] = similar if name == "similar" else {}
+    chosen = plugin(plugin.Settings(**needed | {"noise": "initial_state", "initial_mean": [1.0, 2.0, 3.0]}))
+    found, usual = chosen.tasks(3, 2, 1), plugin(plugin.Settings(**needed)).tasks(3, 2, 1)
+    for matrix in ("A", "B", "Q", "R", "p"):
+        np.testing.assert_array_equal(getattr(found, matrix), getattr(usual, matrix))
+    np.testing.assert_array_equal(found.Sigma0, usual.Psi)
+    np.testing.assert_array_equal(found.initial_mean, [[1.0, 2.0, 3.0]] * 5)
+    assert found.noise == "initial_state"
+    assert not found.Psi.any()
+    assert list(chosen.problems(2, 2)) == [("initial_mean", "3 numbers, not state_dim = 2")]
+
+
 # --- tasks that the user writes
 
 WRITTEN: dict[str, Any] = {
@@ -184,6 +201,7 @@ def test_given_tasks_may_vary_in_their_initial_state_alone() -> None:
     [
         ({"R": None}, "R: None is not a list"),
         ({"noise": "state"}, "noise: 'state' is not allowed; did you mean initial_state?"),
+        ({"noise": 0.01}, "noise: 0.01 is a number; write process or initial_state, and a variance as noise_variance"),
         ({"A": [[[0.9, True], [0, 0.8]]]}, "A[0][0][1]: True is not a finite number"),
         ({"Psi": [[1.0, 0.0], [0.0, 1.0]]}, "Psi[0][0]: 1.0 is not a list"),
         ({"p": [1.0, 0.0]}, "p[1]: 0.0 is not > 0"),

@@ -89,6 +89,60 @@ def test_matlab_of_version_7_3_has_its_axes_reversed(folder: Path) -> None:
     assert_equal(family(folder, path="new.mat").tasks(2, 1, 0), family(folder, path="tasks.npz").tasks(2, 1, 0))
 
 
+#: Without process noise, from random initial states about a mean for all tasks, or one for each.
+INITIAL = {name: array for name, array in ARRAYS.items() if name != "Psi"}
+INITIAL |= {"Sigma0": np.eye(2), "noise": np.array("initial_state")}
+MEANS = {"one": np.array([1.0, -2.0]), "each": np.arange(6.0).reshape(3, 2)}
+
+
+def written(kind: str, arrays: dict[str, Any], path: Path) -> None:
+    if kind == "npz":
+        np.savez(path, **arrays)
+    elif kind == "mat":
+        savemat(path, {**arrays, "noise": str(arrays["noise"])})
+    elif kind == "yaml":
+        path.write_text(yaml.safe_dump({name: array.tolist() for name, array in arrays.items()}))
+    elif kind == "nc":
+        named = {name: ([f"{name}{axis}" for axis in range(array.ndim)], array) for name, array in arrays.items()}
+        xr.Dataset(named).to_netcdf(path)
+    else:  # MATLAB 7.3
+        h5py = pytest.importorskip("h5py")
+        with h5py.File(path, "w", userblock_size=512) as file:
+            for name, array in arrays.items():
+                if name != "noise":
+                    file[name] = (array if array.ndim > 1 else array[np.newaxis]).T
+                    continue
+                file[name] = np.array([[ord(letter)] for letter in str(array)], dtype=np.uint16)
+                file[name].attrs["MATLAB_class"] = np.bytes_("char")
+        (header := bytearray(512))[:124] = b"MATLAB 7.3 MAT-file".ljust(124)
+        header[124:128] = b"\x00\x02IM"
+        content = path.read_bytes()
+        path.write_bytes(bytes(header) + content[512:])
+
+
+@pytest.mark.parametrize("mean", MEANS)
+@pytest.mark.parametrize("kind", ["npz", "mat", "yaml", "nc", "7.3.mat"])
+def test_a_file_may_say_that_the_initial_state_alone_is_random(kind: str, mean: str, tmp_path: Path) -> None:
+    written(kind, {**INITIAL, "initial_mean": MEANS[mean]}, tmp_path / f"tasks.{kind}")
+    tasks = family(tmp_path, path=f"tasks.{kind}").tasks(2, 1, 0)
+    assert tasks.noise == "initial_state"
+    assert_array_equal(tasks.initial_mean, np.broadcast_to(MEANS[mean], (3, 2)))
+    assert_array_equal(tasks.Sigma0, [np.eye(2)] * 3)
+    assert not tasks.Psi.any()
+
+
+def test_the_config_may_say_it_too(folder: Path) -> None:
+    arrays = {name: array for name, array in INITIAL.items() if name not in ("noise", "Sigma0")}
+    np.savez(folder / "bare.npz", **arrays)  # type: ignore[arg-type]
+    tasks = family(folder, path="bare.npz", noise="initial_state", noise_variance=0.25).tasks(2, 1, 0)
+    assert_array_equal(tasks.excitation, [0.25 * np.eye(2)] * 3)
+    one_plant = {**INITIAL, "A": ARRAYS["A"][0], "B": ARRAYS["B"][0], "initial_mean": MEANS["each"]}
+    np.savez(folder / "plant.npz", **one_plant)
+    assert_array_equal(family(folder, path="plant.npz").tasks(2, 1, 0).initial_mean, MEANS["each"])
+    with pytest.raises(SettingsError, match="returns tasks; remove sample_time, discretisation, noise and noise_var"):
+        family(folder, path="tasks.py:tasks", noise="initial_state")
+
+
 def test_matlab_of_version_7_3_without_h5py_says_what_to_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "h5py", None)
     header = bytearray(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
@@ -196,6 +250,7 @@ def test_dimensions_that_the_config_gives_are_checked(folder: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_planning_of_a_file_needs_no_compiler(folder: Path) -> None:
     """A Python file is imported while Snakemake plans, which must not wait for Numba."""
     program = (

@@ -21,6 +21,9 @@ from metalqr.systems.system import NamedSystem
 
 #: Matrices at the default parameters and check values, with their sources; see `docs/systems.md`.
 PUBLISHED = json.loads((Path(__file__).parent / "published.json").read_text(encoding="utf-8"))
+#: Of the noise of a step, where it is not 0.01: 1 cm, 1 cm/s and 0.01 rad; 0.01 mm; that of the source.
+MECHANICAL = ("bus", "cart_pole", "inverted_pendulum", "missile", "pendulum", "quadrotor", "ship", "unicycle")
+VARIANCES = dict.fromkeys(MECHANICAL, 1e-4) | {"hydraulics": 1e-6, "song_iannelli": 1e-5}
 LABELS = [each["label"] for each in PUBLISHED]
 
 
@@ -43,7 +46,7 @@ def test_a_system_is_the_published_one(published: dict[str, Any]) -> None:
     for matrix in ("A", "B", "Q", "R"):
         np.testing.assert_allclose(getattr(found, matrix), published[matrix], rtol=0, atol=1e-10)
     assert found.dt == published["dt"]
-    np.testing.assert_array_equal(found.Psi, 0.01 * np.eye(len(found.A)))
+    np.testing.assert_array_equal(found.Psi, VARIANCES.get(published["name"], 0.01) * np.eye(len(found.A)))
 
 
 @pytest.mark.parametrize("published", PUBLISHED, ids=LABELS)
@@ -143,6 +146,7 @@ def test_a_list_gives_a_value_to_each_task() -> None:
     np.testing.assert_array_equal(tasks.Sigma0, tasks.Psi)
 
 
+@pytest.mark.slow
 def test_a_range_is_drawn_uniformly_and_grows_without_changing() -> None:
     """Mean and variance of 20000 draws, within 4.5 standard errors."""
     count = 20_000
@@ -172,7 +176,24 @@ def test_heterogeneity_scales_the_distance_from_the_middle(heterogeneity: float,
 
 
 def test_noise_scales_the_covariance() -> None:
+    np.testing.assert_array_equal(systems.named("pendulum", noise_variance=0.5).Psi, 0.5 * np.eye(2))
     np.testing.assert_array_equal(systems.named("pendulum", noise=0.5).Psi, 0.5 * np.eye(2))
+
+
+def test_the_initial_state_alone_may_be_random() -> None:
+    chosen = family("pendulum", length=[0.2, 0.3], noise="initial_state", noise_variance=0.5, initial_mean=[0.1, 0.0])
+    assert not list(chosen.problems(2, 1))
+    tasks, usual = chosen.tasks(2, 1, 0), family("pendulum", length=[0.2, 0.3]).tasks(2, 1, 0)
+    assert tasks.noise == chosen.nominal(2, 1, 0).noise == "initial_state"
+    np.testing.assert_array_equal(tasks.A, usual.A)
+    np.testing.assert_array_equal(tasks.Sigma0, [0.5 * np.eye(2)] * 2)
+    np.testing.assert_array_equal(tasks.initial_mean, [[0.1, 0.0]] * 2)
+    assert not tasks.Psi.any()
+    alone = systems.named("pendulum", noise="initial_state", noise_variance=0.5)
+    np.testing.assert_array_equal(alone.tasks().excitation[0], 0.5 * np.eye(2))
+    optima = optimal.optimal_gains(tasks)
+    expected = np.einsum("iab,iab->i", optima.P, tasks.Sigma0 + np.outer([0.1, 0.0], [0.1, 0.0]))
+    np.testing.assert_allclose(optima.cost, expected, rtol=1e-12)
 
 
 def test_the_nominal_system_has_the_defaults_where_nominal_says_nothing() -> None:

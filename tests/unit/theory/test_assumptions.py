@@ -17,6 +17,7 @@ SINGULAR = np.stack([np.eye(2), np.diag([1.0, 0.0])])
 AUDIT = {"gains": 3, "perturbations": 2, "random_tasks": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tasks", "printed", "corrected"),
     [

@@ -157,6 +157,7 @@ def test_statements_that_do_not_apply_are_not_checked() -> None:
         assert np.isnan(result.worst_ratio[row, 0])
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["printed", "corrected"]), st.sampled_from([1.0, 3.0]))
 def test_bounds_over_the_set_bound_every_gain_of_it(seed: int, form: str, factor: float) -> None:
@@ -282,6 +283,7 @@ def test_corrected_requirements_allow_the_error_that_the_proof_allows() -> None:
     assert float(found.smoothing_radius) * float(found.h_meta_grad) <= error / 12 * (1 + 1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", list(theory.Form))
 def test_requirements_grow_with_the_demand(form: theory.Form) -> None:
     tasks = random_tasks(8)
@@ -361,6 +363,7 @@ def test_a_violation_counts_only_beyond_the_rounding_of_both_sides() -> None:
     np.testing.assert_array_equal(decided, [[np.nan, np.nan, 1.5, 0.5]])
 
 
+@pytest.mark.slow
 def test_an_optimal_initial_gain_is_left_out_and_said() -> None:
     tasks = similar_tasks(3)
     K0 = optimal_gains(tasks).K[1]

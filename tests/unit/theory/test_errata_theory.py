@@ -187,6 +187,7 @@ def test_a_task_leaves_its_sub_level_set() -> None:
         assert not sublevel.contains(after[np.newaxis])[0]
 
 
+@pytest.mark.slow
 def test_averages_of_gradients_are_not_gradients_of_averages() -> None:
     """At the best single gain E∇J_i vanishes, E‖∇J_i‖² does not, and the printed right sides of Theorem 1 do."""
     tasks = scalar_tasks([0.5, 0.9], r=[10.0, 0.1])

@@ -54,6 +54,7 @@ def test_the_history_holds_exact_costs_and_the_work_done() -> None:
     assert np.all(history.unstable_perturbations == 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "share"),
     [({"perturbations": 100}, 0.25), ({"method": "mean_cost", "perturbations": 2000, "smoothing_radius": 0.1}, 0.05)],

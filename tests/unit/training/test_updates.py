@@ -197,6 +197,7 @@ def test_adam_goes_one_learning_rate_a_step_along_a_constant_slope() -> None:
     assert_allclose(found, -0.01 * np.arange(41)[:, np.newaxis, np.newaxis] * signs, rtol=2e-5)
 
 
+@pytest.mark.slow
 def test_adam_comes_as_near_as_its_learning_rate_and_no_step_is_much_longer() -> None:
     found = path_of(Bowl, 2000, update_rule="adam", learning_rate=0.01)
     # Kingma and Ba, section 2.1: at most α (1 - β_1) / √(1 - β_2) where that is above α.

@@ -63,6 +63,7 @@ def horizon_bias(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float, length: 
 
     with :math:`L^{(\ell)}(K) = \sum_i p_i J_i^{(\ell)}(K - \eta \nabla J_i^{(\ell)}(K))`. A rollout forgets its start
     at a geometric rate, so that the bias of the average over its steps is proportional to :math:`1/\ell` (Lemma 14).
+    Without process noise the cost is the sum over the steps, and its bias decays at that rate itself.
 
     Shape (I + 1,); arguments and errors as for :func:`exact_gradients`.
     """

@@ -36,6 +36,15 @@ PREDICTED_SLOPES = {
 }
 
 
+def predicted_slopes(parameter: str, noise: str) -> Slopes:
+    """The slopes along a parameter; NaN where there is no power law.
+
+    Without process noise, what a rollout of l steps misses of the endless sum decays geometrically in l.
+    """
+    slopes = PREDICTED_SLOPES[parameter]
+    return slopes if noise == "process" or parameter != "rollout_length" else slopes._replace(bias=np.nan)
+
+
 _META = "meta-gradient"
 
 
@@ -94,7 +103,7 @@ ESTIMATION_ERROR = Layout(
         **{name: spec for parameter in PREDICTED_SLOPES for name, spec in _along(parameter).items()},
         "slope": Variable(_SLOPE, "slope of log curve against log parameter", "1", may_be=NonFinite.NAN),
         "slope_standard_error": Variable(_SLOPE, "standard error of the slope", "1", may_be=NonFinite.NAN),
-        "predicted_slope": Variable(("parameter", "curve"), "slope that theory predicts", "1"),
+        "predicted_slope": Variable(("parameter", "curve"), "slope that theory predicts", "1", may_be=NonFinite.NAN),
     },
     {**OF_CASE, "seed": SEED, **SIZES},
     {
@@ -133,7 +142,7 @@ class Curve:
     standard_error: FloatArray  # (I + 1, V); 0 where the values are exact
     slope: FloatArray  # (I + 1,)
     slope_standard_error: FloatArray  # (I + 1,)
-    predicted_slope: float  # see PREDICTED_SLOPES
+    predicted_slope: float  # see predicted_slopes
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from metalqr.config.estimation import EstimationPoint, estimation_points
 from metalqr.config.theory import ErrorSweeps
 from metalqr.estimators import estimate_gradient, estimate_meta_gradient
 from metalqr.evaluation.estimation_error.bias import Bias, exact_gradients, horizon_bias, smoothing_bias
-from metalqr.evaluation.estimation_error.curves import PREDICTED_SLOPES, EstimationError, Sweep, fitted
+from metalqr.evaluation.estimation_error.curves import EstimationError, Slopes, Sweep, fitted, predicted_slopes
 from metalqr.lqr import FloatArray, LQRTasks, at_optimum, common_gain
 from metalqr.lqr.optimality import CANCELLED
 from metalqr.simulation.streams import Stream, Use
@@ -70,7 +70,8 @@ def measure(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, sweeps: Error
     found = {}
     for name, swept in points.items():
         measured = [scatters[point.settings] if point.is_measured else left_out for point in swept]
-        found[name] = _sweep(name, getattr(sweeps, name), swept, measured, _biases(name, tasks, gain, swept, seed))
+        biases, slopes = _biases(name, tasks, gain, swept, seed), predicted_slopes(name, tasks.noise)
+        found[name] = _sweep(name, getattr(sweeps, name), swept, measured, biases, slopes)
     norms, remarks = _known_norms(tasks, gain, exact)
     budget = sweeps.rollout_steps_budget
     return EstimationError(K=gain, exact_norm=norms, remark=remarks, rollout_steps_budget=budget, **found)
@@ -169,11 +170,11 @@ def _sweep(
     swept: list[EstimationPoint],
     scatters: list[_Scatter],
     biases: list[Bias],
+    slopes: Slopes,
 ) -> Sweep:
     parameter = np.array(values)
     columns = _Scatter(*(np.stack(column, axis=1) for column in zip(*scatters, strict=True)))
     norm, standard_error = (np.stack(column, axis=1) for column in zip(*biases, strict=True))
-    slopes = PREDICTED_SLOPES[name]
     # Where perturbed policies are unstable and the smoothed cost is infinite, theory predicts no slope.
     used = np.isfinite(norm) & np.isfinite(columns.error) & np.isfinite(columns.noise)
     return Sweep(

@@ -83,7 +83,8 @@ def descend_tasks(
     found = descend(objective, objective.method(Problem(tasks, gains, settings)), gains, iterations, step)
     if not objective.bounded.all():
         singular = ", ".join(map(str, np.flatnonzero(~objective.bounded)))
-        remark = f"the rate of task {singular} has no bound, because its noise has not full rank"
+        random = "noise" if tasks.noise == "process" else "initial state"
+        remark = f"the rate of task {singular} has no bound, because its {random} has not full rank"
         found = replace(found, remark=remark)
     there = at_optimum(tasks, gains)
     if not there.any():

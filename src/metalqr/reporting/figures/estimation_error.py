@@ -50,9 +50,10 @@ class EstimationError(Figure):
     90 % quantile. The dashed line is the bias, the error that infinitely many perturbations would leave: along r that
     of smoothing alone, along ℓ that of finite rollouts alone, along M that of both. One alone may exceed the error
     where the two cancel in part: near instability a finite rollout costs much less than an infinite one. Thin grey
-    lines have the slopes that theory predicts. The legend names the values that the budget of rollout steps leaves out.
-    Crosses at the top edge are errors and biases that are infinite or beyond the axis, which holds all of those for
-    which every perturbed policy is stable.
+    lines have the slopes that theory predicts; along ℓ a bias has none where the initial state alone is random, since
+    it decays geometrically there. The legend names the values that the budget of rollout steps leaves out. Crosses at
+    the top edge are errors and biases that are infinite or beyond the axis, which holds all of those for which every
+    perturbed policy is stable.
     """
 
     reads = "estimation_error"
@@ -207,15 +208,19 @@ def _set_value_axis(axes: Axes, values: FloatArray) -> None:
 def _draw_guides(axes: Axes, cases: list[_Curves], symbol: str) -> None:
     """A line of the slope of the noise above all errors, and one of the slope of the bias below all biases."""
     ends = np.array([min(curves.values.min() for curves in cases), max(curves.values.max() for curves in cases)])
-    noise, bias = cases[0].predicted_noise, cases[0].predicted_bias
     # The words at the end, and on the side, that is free of the line and of the curves.
     above: dict[str, Any] = {"xytext": (0, 4), "ha": "left", "va": "bottom"}
-    below: dict[str, Any] = {"xytext": (0, -4 if bias <= 0 else -14), "ha": "right", "va": "top"}
-    for slope, name, extreme, margin, end, words in (
-        (noise, "mean", np.max, ROOM, 0, above),
-        (bias, "bias", np.min, 1 / ROOM, 1, below),
+    below: dict[str, Any] = {"ha": "right", "va": "top"}
+    for predicted, name, extreme, margin, end, words in (
+        ("predicted_noise", "mean", np.max, ROOM, 0, above),
+        ("predicted_bias", "bias", np.min, 1 / ROOM, 1, below),
     ):
-        levels = np.concatenate([(getattr(each, name) / each.values**slope)[each.regular] for each in cases])
+        covered = [each for each in cases if np.isfinite(getattr(each, predicted))]
+        if not covered:
+            continue
+        slope = getattr(covered[0], predicted)
+        below["xytext"] = (0, -4 if slope <= 0 else -14)
+        levels = np.concatenate([(getattr(each, name) / each.values**slope)[each.regular] for each in covered])
         if not (levels > 0).any():
             continue
         line = margin * extreme(levels[levels > 0]) * ends**slope

@@ -8,7 +8,7 @@ from metalqr.config.registries import families
 from metalqr.config.settings import Real, setting
 from metalqr.systems.discretisation import zero_order_hold
 from metalqr.systems.parameters import Parameter, parameter
-from metalqr.systems.system import NamedSystem, Plant, SystemSettings
+from metalqr.systems.system import NamedSystem, Plant, SystemSettings, variance
 
 
 @families.register("bus")
@@ -45,6 +45,7 @@ class Bus(NamedSystem):
         speed: Parameter = parameter(
             10.0, unit="m/s", symbol=r"\nu", about="speed of the bus", low=1.0, high=20.0, typical=(5.0, 15.0)
         )
+        noise_variance: Real = variance(1e-4)
         sample_time: Real = setting(0.1, unit="s", about="time of a step", above=0)
 
     @staticmethod

@@ -9,7 +9,7 @@ from metalqr.config.settings import Real, setting
 from metalqr.systems.discretisation import euler
 from metalqr.systems.parameters import Parameter, parameter
 from metalqr.systems.plants.constants import GRAVITY
-from metalqr.systems.system import NamedSystem, Plant, SystemSettings
+from metalqr.systems.system import NamedSystem, Plant, SystemSettings, variance
 
 
 @families.register("cart_pole")
@@ -41,6 +41,7 @@ class CartPole(NamedSystem):
         length: Parameter = parameter(
             0.5, unit="m", symbol="l", about="length of the pole", low=0.05, high=10.0, typical=(0.4, 0.8)
         )
+        noise_variance: Real = variance(1e-4)
         sample_time: Real = setting(0.05, unit="s", about="time of a step", above=0)
 
     @staticmethod

@@ -9,7 +9,7 @@ from metalqr.config.registries import families
 from metalqr.config.settings import Real, setting
 from metalqr.systems.discretisation import zero_order_hold
 from metalqr.systems.parameters import Parameter, parameter
-from metalqr.systems.system import NamedSystem, Plant, SystemSettings
+from metalqr.systems.system import NamedSystem, Plant, SystemSettings, variance
 
 #: Volume of oil, in cm³.
 VOLUME = 874.0
@@ -81,6 +81,7 @@ class Hydraulics(NamedSystem):
         piston_area: Parameter = parameter(
             10.75, unit="cm²", symbol="a", about="area of the piston", low=10.5, high=11.1
         )
+        noise_variance: Real = variance(1e-6)
         sample_time: Real = setting(0.001, unit="s", about="time of a step", above=0)
 
     @staticmethod

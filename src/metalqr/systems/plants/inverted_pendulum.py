@@ -9,7 +9,7 @@ from metalqr.config.settings import Real, setting
 from metalqr.systems.discretisation import euler
 from metalqr.systems.parameters import Parameter, parameter
 from metalqr.systems.plants.constants import GRAVITY
-from metalqr.systems.system import NamedSystem, Plant, SystemSettings
+from metalqr.systems.system import NamedSystem, Plant, SystemSettings, variance
 
 
 @families.register("inverted_pendulum")
@@ -49,6 +49,7 @@ class InvertedPendulum(NamedSystem):
             high=1000.0,
             typical=(0.8, 1.25),
         )
+        noise_variance: Real = variance(1e-4)
         sample_time: Real = setting(0.05, unit="s", about="time of a step", above=0)
 
     @staticmethod

@@ -7,7 +7,7 @@ import numpy as np
 from metalqr.config.registries import families
 from metalqr.config.settings import Real, setting
 from metalqr.systems.discretisation import zero_order_hold
-from metalqr.systems.system import NamedSystem, Plant, SystemSettings
+from metalqr.systems.system import NamedSystem, Plant, SystemSettings, variance
 
 
 @families.register("missile")
@@ -26,6 +26,7 @@ class Missile(NamedSystem):
     class Settings(SystemSettings):
         """The sampling time."""
 
+        noise_variance: Real = variance(1e-4)
         sample_time: Real = setting(0.02, unit="s", about="time of a step", above=0)
 
     @staticmethod

@@ -9,7 +9,7 @@ from metalqr.config.settings import Real, setting
 from metalqr.systems.discretisation import euler
 from metalqr.systems.parameters import Parameter, parameter
 from metalqr.systems.plants.constants import GRAVITY
-from metalqr.systems.system import NamedSystem, Plant, SystemSettings
+from metalqr.systems.system import NamedSystem, Plant, SystemSettings, variance
 
 
 @families.register("pendulum")
@@ -34,6 +34,7 @@ class Pendulum(NamedSystem):
         length: Parameter = parameter(
             0.3, unit="m", symbol="l", about="length of the rod", low=0.05, high=10.0, typical=(0.25, 0.35)
         )
+        noise_variance: Real = variance(1e-4)
         sample_time: Real = setting(0.05, unit="s", about="time of a step", above=0)
 
     @staticmethod

@@ -9,7 +9,7 @@ from metalqr.config.settings import Real, setting
 from metalqr.systems.discretisation import zero_order_hold
 from metalqr.systems.parameters import Parameter, parameter
 from metalqr.systems.plants.constants import GRAVITY
-from metalqr.systems.system import NamedSystem, Plant, SystemSettings
+from metalqr.systems.system import NamedSystem, Plant, SystemSettings, variance
 
 
 @families.register("quadrotor")
@@ -42,6 +42,7 @@ class Quadrotor(NamedSystem):
         inertia: Parameter = parameter(
             0.01, unit="kg m²", symbol="J", about="moment of inertia", low=1e-5, high=10.0, typical=(0.008, 0.015)
         )
+        noise_variance: Real = variance(1e-4)
         sample_time: Real = setting(0.02, unit="s", about="time of a step", above=0)
 
     @staticmethod

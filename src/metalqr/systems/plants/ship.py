@@ -8,7 +8,7 @@ from metalqr.config.registries import families
 from metalqr.config.settings import Real, setting
 from metalqr.systems.discretisation import zero_order_hold
 from metalqr.systems.parameters import Parameter, parameter
-from metalqr.systems.system import NamedSystem, Plant, SystemSettings
+from metalqr.systems.system import NamedSystem, Plant, SystemSettings, variance
 
 #: a11, a12, a21, a22; b1, b2 of each ship.
 SHIPS = (
@@ -35,12 +35,14 @@ class Ship(NamedSystem):
 
     states = ("sway velocity [1]", "yaw rate [1]", "heading [rad]")
     inputs = ("rudder angle [rad]",)
+    time_unit = "ship lengths travelled"
     reference = "SLICOT BD01AD 2.6; Källström, Åström 1981"
 
     class Settings(SystemSettings):
         """The ship."""
 
         ship: Parameter = parameter(1, about="number of the ship in the source", low=1, high=len(SHIPS), is_choice=True)
+        noise_variance: Real = variance(1e-4)
         sample_time: Real = setting(
             0.5, about="time of a step, in the time in which a ship travels its length", above=0
         )

@@ -5,19 +5,26 @@ from typing import Any
 import numpy as np
 
 from metalqr.config.registries import families
-from metalqr.systems.system import NamedSystem, Plant
+from metalqr.config.settings import Real
+from metalqr.systems.system import NamedSystem, Plant, SystemSettings, variance
 
 
 @families.register("song_iannelli")
 class SongIannelli(NamedSystem):
     """A system of five states and four inputs, with an integrator; its inputs differ in effect by a factor of 100.
 
-    The source gives numbers without units or meaning. A step counts as one second.
+    The source gives numbers without units or meaning. A step counts as one second. The variance of the noise is the
+    smaller one of the source's two.
     """
 
     states = ("state 1", "state 2", "state 3", "state 4", "state 5")
     inputs = ("input 1", "input 2", "input 3", "input 4")
     reference = "Song, Iannelli, arXiv 2502.19977"
+
+    class Settings(SystemSettings):
+        """The variance of the noise."""
+
+        noise_variance: Real = variance(1e-5)
 
     @staticmethod
     def plant(p: Any) -> Plant:

@@ -8,7 +8,7 @@ import numpy as np
 from metalqr.config.registries import families
 from metalqr.config.settings import Real, setting
 from metalqr.systems.parameters import Parameter, parameter
-from metalqr.systems.system import NamedSystem, Plant, SystemSettings
+from metalqr.systems.system import NamedSystem, Plant, SystemSettings, variance
 
 
 @families.register("unicycle")
@@ -43,6 +43,7 @@ class Unicycle(NamedSystem):
             high=pi,
             typical=(0.0, pi / 4),
         )
+        noise_variance: Real = variance(1e-4)
         sample_time: Real = setting(0.1, unit="s", about="time of a step", above=0)
 
     @staticmethod

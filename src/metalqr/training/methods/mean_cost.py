@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from metalqr.config.registries import methods
 from metalqr.estimators.estimator import Direction
-from metalqr.training.method import State, Work, perturbed_policies
+from metalqr.training.method import State, Work
 from metalqr.training.rollout_method import RolloutMethod
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ class MeanCost(RolloutMethod):
     @classmethod
     def work(cls, count: int, settings: "MetaSettings") -> Work:
         """One rollout for every perturbed policy."""
-        policies = perturbed_policies(count, settings)
-        return Work(policies, policies)
+        return cls.warm_up_work(count, settings)
 
     def direction(self, state: State, stream: "Stream") -> Direction:
         """An estimate of the gradient of the mean cost."""

@@ -21,6 +21,8 @@ class ZerothOrderMAML(RolloutMethod):
     Source: Algorithms 2 and 3 of the paper.
     """
 
+    is_adaptive = True
+
     @classmethod
     def adapts(cls, settings: "MetaSettings") -> bool:
         """Unless the step of the adaptation is zero."""

@@ -1,4 +1,4 @@
-"""Stabilisability and detectability of a single task: modes that no input reaches, or that cost nothing."""
+"""Existence of each task's optimum: modes that no input reaches, or that neither decay nor grow and cost nothing."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,20 @@ class NotStabilisableError(TasksError):
 
 class NotDetectableError(TasksError):
     """Some task has no optimum; the message names the task and the mode that its cost does not show."""
+
+
+def require_optimum(tasks: LQRTasks) -> None:
+    """Refuse tasks of which one has no optimal gain among those that stabilise it.
+
+    Raises
+    ------
+    NotStabilisableError, NotDetectableError
+        As :func:`require_stabilisable` and :func:`require_detectable`, of the first such task.
+    """
+    for task in range(tasks.count):
+        scaled = ScaledTask.of(tasks, task)
+        require_stabilisable(scaled, task)
+        require_detectable(scaled, task)
 
 
 def are_stabilisable(tasks: LQRTasks) -> NDArray[np.bool_]:
@@ -91,12 +105,15 @@ def require_stabilisable(scaled: ScaledTask, task: int) -> None:
 
 
 def require_detectable(scaled: ScaledTask, task: int) -> None:
-    r"""Refuse a task with a mode of :math:`|z| \ge 1` that costs nothing under :math:`u = -R^{-1} S^\top x`.
+    r"""Refuse a task with a mode of :math:`|z| = 1` that costs nothing under :math:`u = -R^{-1} S^\top x`.
 
-    That is a mode of :math:`A - B R^{-1} S^\top` on which :math:`Q - S R^{-1} S^\top` vanishes. With
-    :math:`|z| = 1`, and only then, the symplectic pencil of the Riccati equation has an eigenvalue on the unit circle:
-    costs fall towards a gain that is not stabilising, so that no gain is optimal. With :math:`|z| > 1` such a gain
-    costs less than every stabilising one. This is :func:`require_stabilisable` of the transposed matrices.
+    That is a mode of :math:`A - B R^{-1} S^\top` on which :math:`Q - S R^{-1} S^\top` vanishes. Then, and only then,
+    the symplectic pencil of the Riccati equation of a stabilisable task has an eigenvalue on the unit circle: costs
+    fall towards a gain that is not stabilising, so that no gain is optimal. A mode of :math:`|z| > 1` that costs
+    nothing is no obstacle, since a stabilising gain has to move it, for which inputs are paid: the stabilising
+    solution of the equation has the least cost of all stabilising gains, although leaving the mode alone costs less.
+
+    The test is that of :func:`require_stabilisable`, for the transposed matrices and on the circle.
 
     Raises
     ------
@@ -112,26 +129,26 @@ def require_detectable(scaled: ScaledTask, task: int) -> None:
     if shown.all():
         return
     output = vectors[:, shown] * np.sqrt(values[shown])
-    mode = _unreached_mode(scaled.A.T, output)
+    mode = _unreached_mode(scaled.A.T, output, on_circle=True)
     if mode is not None:
         z, states = mode[0], mode[1].conj() * scaled.states
         policy = "" if scaled.shift is None else ", under u = -inv(R) S' x,"
         raise NotDetectableError(
-            f"task {task} has no optimal gain: its mode with eigenvalue {_number(z)} (absolute value {abs(z):.6g} >= 1)"
-            f"{policy} costs nothing, and the states move in it as {_combination(states)}; give a state of this mode a "
-            "weight in Q, leave the mode out of the states, or leave out the task"
+            f"task {task} has no optimal gain: its mode with eigenvalue {_number(z)}, on the unit circle,{policy} "
+            f"neither decays nor costs anything, and the states move in it as {_combination(states)}; give a state of "
+            "this mode a weight in Q, leave the mode out of the states, or leave out the task"
         )
 
 
-def _unreached_mode(A: FloatArray, B: FloatArray) -> tuple[complex, ComplexArray] | None:
-    """The eigenvalue of a mode that no input reaches, and its combination of states; None if there is no such mode."""
+def _unreached_mode(A: FloatArray, B: FloatArray, on_circle: bool = False) -> tuple[complex, ComplexArray] | None:
+    """The eigenvalue of a mode that no input reaches, on the circle or also outside, and its combination of states."""
     sizes = np.abs(B).max(axis=0)
     B = B / np.where(sizes > 0, sizes, 1.0) * np.linalg.norm(A)  # an input may be weak
     rounding = ROUNDING * len(A) * float(np.linalg.norm(np.hstack([A, B])))
     eigenvalues = sorted(np.linalg.eigvals(A), key=abs, reverse=True)
     for candidate in [1.0, -1.0, *(value for value in eigenvalues if abs(value) >= MIN_RADIUS and value.imag >= 0.0)]:
         z, distance, w = _nearest_unreached(A, B, candidate)
-        if distance <= rounding and abs(z) < 1.0:
+        if distance <= rounding and (on_circle or abs(z) < 1.0):
             z /= abs(z)
             distance, w = _smallest_singular_value(A, B, z)
         if distance <= rounding:

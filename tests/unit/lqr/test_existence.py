@@ -10,9 +10,14 @@ from systems import Array
 
 from metalqr import optimal
 from metalqr.lqr import LQRTasks
+from metalqr.lqr.existence import (
+    NotDetectableError,
+    NotStabilisableError,
+    are_stabilisable,
+    require_optimum,
+    require_stabilisable,
+)
 from metalqr.lqr.scaling import ScaledTask
-from metalqr.lqr.stabilisability import are_stabilisable, require_stabilisable
-from metalqr.optimal import NotStabilisableError
 
 ROTATION = np.array([[np.cos(0.3), np.sin(0.3)], [-np.sin(0.3), np.cos(0.3)]])
 #: What acts on the plant and is not reached, with the absolute value of its largest eigenvalue.
@@ -96,6 +101,16 @@ def test_a_constant_load_is_refused_by_name() -> None:
     )
     with pytest.raises(NotStabilisableError, match=re.escape(message)):
         optimal.stabilising_gain(tasks)
+
+
+def test_all_tasks_are_checked() -> None:
+    """The stage of tasks refuses what has no optimum, without solving for it."""
+    fine = LQRTasks([[[2.0]]] * 2, [[[1.0]]] * 2, [[[0.0]]] * 2, [[[1.0]]] * 2, [[[1.0]]] * 2)
+    require_optimum(fine)
+    with pytest.raises(NotDetectableError, match="task 1 has no optimal gain: its mode with eigenvalue 1, on the unit"):
+        require_optimum(fine.replace(A=[[[2.0]], [[1.0]]]))
+    with pytest.raises(NotStabilisableError, match="task 1 cannot be stabilised by any gain"):
+        require_optimum(fine.replace(B=[[[1.0]], [[0.0]]]))
 
 
 @pytest.mark.parametrize("state_dim", [2, 5])
