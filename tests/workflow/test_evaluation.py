@@ -48,6 +48,8 @@ def test_everything_is_made_alone_and_nothing_again(made: Project) -> None:
         "tables/adaptation.md",
         "tables/learnability.csv",
         "tables/learnability.md",
+        "tables/method_bias.csv",
+        "tables/method_bias.md",
     }
     assert made.planned("evaluation") == {}
     dataset = load_evaluation(made.directory / WHOLE, "estimators/d1k1")

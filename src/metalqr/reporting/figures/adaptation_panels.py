@@ -32,6 +32,8 @@ COMPARATORS: dict[str, dict[str, Any]] = {
 }
 QUANTILE: dict[str, Any] = {"linestyle": (0, (2, 2)), "linewidth": 0.7}
 MARK: dict[str, Any] = {"markersize": 4.0, "markeredgecolor": "white", "markeredgewidth": 0.5}
+#: Ratio of the ends of an axis below which its labels are not powers of ten alone.
+FEW_DECADES = 300.0
 #: The smallest gap that is shown: what is below is rounding.
 MIN_GAP = 1e-12
 
@@ -107,8 +109,11 @@ def _draw(axes: Axes, dataset: xr.Dataset, row: Row, styles: Mapping[str, Mappin
         axes.set_ylim(-4.0, 104.0)
         axes.set_yticks([0, 50, 100], ["0", "50", "100 %"])
     else:
-        logarithmic(axes, subs=(1.0, 2.0, 5.0), numticks=9)
-        axes.yaxis.set_major_formatter("{x:g}")
+        logarithmic(axes, numticks=7)
+        low, high = axes.get_ylim()
+        if high < FEW_DECADES * low:  # where powers of ten alone would be one or two labels
+            logarithmic(axes, subs=(1.0, 2.0, 5.0), numticks=7)
+            axes.yaxis.set_major_formatter("{x:g}")
     round_ticks(axes.xaxis, most=5, whole=True)
     rollouts = int(chosen["rollouts"])
     axes.set_xlabel(

@@ -23,7 +23,7 @@ class Regret(Figure):
     has it in units of cost for steps of the exact gradient; the second in costs of all rollouts that an estimate takes
     on a task, each at the cost of the gain that is perturbed. Lines are those of the figure ``adaptation``, with the
     same tuned step sizes; one ends where a gain was unstable in half of all cases. Certainty equivalence pays for
-    rollouts of K_0; its exploration is not counted.
+    rollouts of K_0, and for exploring with them.
     """
 
     reads = "evaluation"
