@@ -62,11 +62,10 @@ class Summary(NamedTuple):
     def of(cls, values: xr.DataArray) -> Summary | None:
         """The summary of an array of runs, repetitions, tasks and steps; None if the quantity does not exist."""
         from metalqr.evaluation.adaptation import measures
-        from metalqr.evaluation.quantiles import quantile
 
         found = values.transpose(*RESULTS, "step").values
         if np.isnan(found).any():
             return None
         axes = (0, 1, 2)
-        high = quantile(found.reshape(-1, found.shape[-1]), SHARE, axis=0)
-        return cls(measures.median(found, axes), high, measures.unstable_share(found, axes))
+        quantile = measures.quantile(found, SHARE, axes)
+        return cls(measures.median(found, axes), quantile, measures.unstable_share(found, axes))

@@ -162,6 +162,10 @@ def test_summaries_count_what_is_unstable() -> None:
     values = np.array([[1.0, 2.0, 3.0, np.inf, np.inf], [np.inf, np.inf, np.inf, 1.0, 2.0]])
     assert_array_equal(measures.median(values, axis=1), [3.0, np.inf])
     assert measures.median(np.array([1.0, np.inf])) == np.inf
+    assert_array_equal(measures.quantile(values, 0.6, axis=1), [3.0, np.inf])
+    assert_array_equal(measures.quantile(values, 0.9, axis=1), [np.inf, np.inf])
+    assert measures.quantile(np.arange(1.0, 11.0), 0.9) == 9.0
+    assert measures.quantile(np.array([1.0] * 9 + [np.inf]), 0.9) == 1.0
     assert_allclose(measures.unstable_share(values, axis=1), [0.4, 0.6])
 
 

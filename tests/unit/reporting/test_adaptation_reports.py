@@ -53,7 +53,7 @@ def test_lines_are_medians_and_quantiles_over_all_tasks(whole: xr.Dataset) -> No
     median, quantile = heights(exact, "tab:blue")
     assert_allclose(median, gaps.median(["seed", "repeat", "task"]))
     ordered = np.sort(gaps.transpose("step", ...).values.reshape(4, -1), axis=1)
-    assert_allclose(quantile, ordered[:, 35:37].mean(axis=1))  # 36 of 40 are below
+    assert_allclose(quantile, ordered[:, 35])  # 36 of 40 are at most that
     # With 2 of 10 tasks unstable the median is finite, and the 90 % quantile is not.
     median, quantile = heights(estimated, "tab:orange")
     assert np.isfinite(median).all()

@@ -54,6 +54,11 @@ def median(values: FloatArray, axis: Axes = None) -> FloatArray:
     return np.asarray(np.median(values, axis=axis))
 
 
+def quantile(values: FloatArray, share: float, axis: Axes = None) -> FloatArray:
+    """The least value that is not below so large a share of all: without interpolation, since some may be infinite."""
+    return np.asarray(np.quantile(values, share, axis=axis, method="inverted_cdf"))
+
+
 def unstable_share(values: FloatArray, axis: Axes = None) -> FloatArray:
     """The share of values that are infinite."""
     return np.asarray(np.isinf(values).mean(axis=axis))
