@@ -82,7 +82,7 @@ schema: .venv ## Write the config's JSON schema and the tables of docs/; run it 
 	$(BIN)/python -m metalqr.reporting.systems_page
 
 gallery: .venv ## Draw the figures of docs/systems.md; run it after adding or changing a system
-	$(BIN)/python -m metalqr.reporting.gallery
+	$(BIN)/python -m metalqr.reporting.figures.gallery
 
 bench: .venv $(BENCH_STAMP) ## Time metalqr against NumPy, JAX and a plain loop, into results/benchmarks/ (some minutes)
 	$(BIN)/python -m benchmarks

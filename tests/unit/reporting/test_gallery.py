@@ -2,11 +2,11 @@
 
 import pytest
 
-from metalqr.reporting.gallery import FOLDER, gallery_figure, path_of
+from metalqr.reporting.figures.gallery import FOLDER, gallery_figure, path_of
 from metalqr.reporting.systems_page import PAGE
 from metalqr.systems import names
 
-MAX_BYTES = 20_000
+MAX_BYTES = 60_000
 
 
 def test_there_is_a_figure_of_every_system_and_no_other() -> None:

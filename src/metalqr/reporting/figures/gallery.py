@@ -7,7 +7,6 @@ from io import BytesIO
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from PIL import Image
 
 from metalqr.common import atomic
 from metalqr.config.schema import ROOT
@@ -20,7 +19,7 @@ FOLDER = ROOT / "docs" / "figures" / "systems"
 WIDTH, HEIGHT = 8.0, 2.1
 #: Characters that fit along an axis.
 MAX_LABEL = 24
-DPI, COLOURS = 110, 24
+DPI = 90
 
 
 def path_of(name: str) -> Path:
@@ -60,14 +59,12 @@ def _heading(found: StepResponses) -> str:
     return found.parameter.replace("_", " ").capitalize() + unit.replace(" [", "\n[")
 
 
-def _compressed(figure: Figure) -> bytes:
-    """The figure as a PNG with a palette, a few kilobytes."""
-    drawn, packed = BytesIO(), BytesIO()
+def _as_png(figure: Figure) -> bytes:
+    """The figure as a PNG of some kilobytes."""
+    drawn = BytesIO()
     with styled():
-        figure.savefig(drawn, format="png", dpi=DPI)
-    with Image.open(drawn) as image:
-        image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(packed, format="PNG", optimize=True)
-    return packed.getvalue()
+        figure.savefig(drawn, format="png", dpi=DPI, pil_kwargs={"optimize": True})
+    return drawn.getvalue()
 
 
 def main() -> None:
@@ -76,7 +73,7 @@ def main() -> None:
     for path in set(FOLDER.iterdir()) - set(map(path_of, names())):
         path.unlink()
     for name in names():
-        atomic.write(path_of(name), _compressed(gallery_figure(name)))
+        atomic.write(path_of(name), _as_png(gallery_figure(name)))
 
 
 if __name__ == "__main__":
