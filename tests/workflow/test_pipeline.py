@@ -82,7 +82,7 @@ def test_everything_is_made_under_the_directory(finished: Project) -> None:
 
 def test_every_job_has_its_log_and_its_timing(finished: Project) -> None:
     results = finished.directory / "results"
-    jobs = 2 + 2 + 2 + 1 + 1 + sum(RUNS_PER_CASE.values()) + 4 + 4 + 5
+    jobs = 2 + 2 + 2 + 1 + 1 + sum(RUNS_PER_CASE.values()) + 4 + 4 + 6
     assert len(list((results / "logs").rglob("*.log"))) == jobs
     timings = list((results / "timings").rglob("*.tsv"))
     assert len(timings) == jobs

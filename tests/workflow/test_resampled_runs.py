@@ -12,7 +12,7 @@ from metalqr.results import load_experiment
 pytestmark = pytest.mark.slow
 
 CONFIG = """
-algorithm: {iterations: 1000}
+algorithm: {iterations: 4000}
 cases: {d2k2: {tasks: {resample: %s}}}
 experiments: {figure1: {cases: [d1k1, d2k2], seeds: [0]}, perturbations: null, learning_rate: null, estimators: null}
 execution: {checkpoint_seconds: 0}

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 VARIANT = "variant"
 #: Prefix of the keys of a sweep that are settings of the task family.
 TASKS = "tasks."
+#: The setting of a task family by which training draws its tasks.
+RESAMPLE = "resample"
 
 
 def family_of(tasks: Mapping[str, Any]) -> "Family":
@@ -128,6 +130,11 @@ class Experiment:
             values = {point.tasks: point.values for point in self.points(case)}
             self._families[case] = {name: self.bases[case].family(change) for name, change in values.items()}
         return self._families[case]
+
+    def resamples(self, case: str) -> bool:
+        """True if tasks of a case are resampled, by the settings alone: a file of tasks may be elsewhere."""
+        values = (self.bases[case].tasks.get(RESAMPLE), *self.axes.get(TASKS + RESAMPLE, ()))
+        return any(value not in (None, "never") for value in values)
 
     @cached_property
     def _families(self) -> dict[str, dict[str, "Family"]]:

@@ -148,7 +148,7 @@ class _Grid:
         per_task = any(methods.get(point.settings.method).gain_per_task for point in self._points)
         averaged = any(point.settings.average_last for point in self._points)
         tuned = any(point.tune for point in self._points)
-        resampled = any(family.resamples for family in experiment.families(case).values())
+        resampled = experiment.resamples(case)
         optional = ((AVERAGE_PARTS, averaged), (TUNING_PARTS, tuned), (RESAMPLING_PARTS, resampled))
         parts = RUN_PARTS | {name: spec for each, has_it in optional if has_it for name, spec in each.items()}
         #: By point, the settings that a tuning chose.
