@@ -38,6 +38,7 @@ def plain_path(task: int, K: np.ndarray, rate: float, steps: int) -> list[float]
     return found
 
 
+@pytest.mark.slow
 def test_exact_paths_are_those_of_a_plain_twin() -> None:
     found = adapt_exactly(TASKS, STARTS, RATES, 3)
     assert found.shape == (3, 4, 4)

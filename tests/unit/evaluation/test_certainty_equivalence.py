@@ -40,6 +40,7 @@ def mean_moments(tasks: LQRTasks) -> Array:
     return moments
 
 
+@pytest.mark.slow
 def test_errors_fall_with_the_square_root_of_the_steps_as_least_squares_predicts() -> None:
     """T times the mean squared error tends to Tr(Psi) Tr(M^-1); 200 repetitions, 4.5 standard errors."""
     tasks, steps = random_tasks(1, 2, 2, 1, radius=0.7), [2_000, 32_000]
@@ -52,6 +53,7 @@ def test_errors_fall_with_the_square_root_of_the_steps_as_least_squares_predicts
     np.testing.assert_allclose(np.sqrt(errors[:, :, 0].mean(axis=1) / errors[:, :, 1].mean(axis=1)), 4.0, rtol=0.2)
 
 
+@pytest.mark.slow
 def test_the_cost_tends_to_the_optimum_with_the_number_of_steps() -> None:
     tasks, steps = random_tasks(2, 2, 2, 1, radius=0.7), [2_000, 32_000]
     found, optima = estimated(tasks, steps, 100), optimal.optimal_gains(tasks)

@@ -163,6 +163,7 @@ def test_guides_have_the_slopes_of_theory_and_touch_no_curve(figure: Figure) -> 
     ]
 
 
+@pytest.mark.slow
 def test_a_curve_without_a_power_law_has_no_guide(errors: dict[str, xr.Dataset]) -> None:
     case = errors["d1k1"].copy(deep=True)
     case["predicted_slope"].loc[{"parameter": "rollout_length", "curve": "bias"}] = np.nan
