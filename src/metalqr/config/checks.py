@@ -10,13 +10,13 @@ from metalqr.config.algorithm import MetaSettings, applicable, not_applicable, p
 from metalqr.config.evaluation_checks import evaluation_problems, unknown_experiments
 from metalqr.config.experiments import TASKS, VARIANT, Base, Experiment
 from metalqr.config.folders import relative_to
+from metalqr.config.memory_limit import memory_problems
 from metalqr.config.model import Config, ExperimentBlock
 from metalqr.config.outputs import reserved_by
 from metalqr.config.plugin_types import config_model, sweepable
 from metalqr.config.problems import ConfigError, SettingsError, described, key_path, nearest, shape_problem
 from metalqr.config.registries import estimators, families, methods
 from metalqr.config.registry import PluginError, load_plugins
-from metalqr.config.resources import memory_problems
 from metalqr.config.settings import Settings
 from metalqr.config.tuning import TUNE, tuned
 

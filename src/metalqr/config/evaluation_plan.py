@@ -17,9 +17,10 @@ from metalqr.config.files import (
     UNSEEN_FILE,
     meta_optimum_file,
 )
+from metalqr.config.job_sizes import evaluation_sizes, unseen_counts
 from metalqr.config.model import Config
 from metalqr.config.registries import directions, estimators
-from metalqr.config.resources import Sizes, evaluation_sizes, unseen_counts
+from metalqr.config.sizes import Sizes
 
 if TYPE_CHECKING:
     from metalqr.systems.family import Family

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from metalqr.config.needs import DRAWING, PROCESS
 from metalqr.config.problems import ConfigError, nearest
 from metalqr.config.registries import figures, tables
-from metalqr.config.resources import DRAWING, PROCESS
 
 if TYPE_CHECKING:
     from metalqr.config.plan import Plan

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from metalqr.config import resources as needs
+from metalqr.config import job_sizes, needs
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.checks import check_config
 from metalqr.config.evaluation_plan import EvaluationPlan
@@ -20,6 +20,7 @@ from metalqr.config.identity import identity
 from metalqr.config.outputs import FIGURE_FORMATS, TABLE_FORMATS, Outputs
 from metalqr.config.problems import ConfigError
 from metalqr.config.registries import families, figures, tables
+from metalqr.config.sizes import Sizes
 from metalqr.config.theory_plan import TheoryPlan
 from metalqr.config.tuning import grid
 
@@ -208,15 +209,15 @@ class Plan:
             self._known_needs[key] = needs.megabytes(rule, parts), needs.seconds(rule, parts)
         return self._known_needs[key]
 
-    def _parts(self, rule: str, wildcards: Any) -> list[needs.Sizes]:
+    def _parts(self, rule: str, wildcards: Any) -> list[Sizes]:
         if rule == "collect_dataset":
-            return needs.dataset_sizes(self.checked, self.experiments[wildcards.experiment])
+            return job_sizes.dataset_sizes(self.checked, self.experiments[wildcards.experiment])
         if rule in needs.THEORY:
-            return needs.theory_sizes(self.checked, wildcards.case)[rule]
+            return job_sizes.theory_sizes(self.checked, wildcards.case)[rule]
         if rule in needs.EVALUATION:
             return self.evaluation.sizes(rule, wildcards)
         case, family = self.task_sets[wildcards.case]
-        sizes = replace(needs.case_sizes(self.checked, case), tasks=family.count, resamples=family.resamples)
+        sizes = replace(job_sizes.case_sizes(self.checked, case), tasks=family.count, resamples=family.resamples)
         if rule not in ("train_policy", "tune"):
             return [sizes]
         run = self.run(wildcards)

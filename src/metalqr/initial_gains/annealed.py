@@ -10,7 +10,7 @@ from metalqr.lqr import FloatArray, LQRTasks
 from metalqr.systems.family import Family
 
 if TYPE_CHECKING:
-    from metalqr.config.resources import Sizes
+    from metalqr.config.sizes import Sizes
 
 
 @initial_gains.register("annealed")

@@ -92,6 +92,8 @@ class Method(Plugin):
     is_exact: ClassVar[bool] = False
     #: True if its steps are prescribed, by theory or a bound, so that no update rule may change them.
     is_step_prescribed: ClassVar[bool] = False
+    #: True if it has the two layers of Algorithm 2, of which the inner one adapts.
+    has_inner_layer: ClassVar[bool] = False
     #: True if it adapts its gain to every task by steps of ``adaptation_rate``: the gain should be MAML-stabilising.
     is_adaptive: ClassVar[bool] = False
     #: True if it can have other tasks in every iteration, which :meth:`begin` chooses.
@@ -116,7 +118,7 @@ class Method(Plugin):
     @classmethod
     def adapts(cls, settings: "MetaSettings") -> bool:
         """Whether it estimates gradients inside Algorithm 2, as the settings of the inner layer say."""
-        return False
+        return cls.has_inner_layer and settings.adaptation_rate > 0
 
     @classmethod
     def has_own_step(cls) -> bool:
@@ -179,6 +181,14 @@ def batch_size(count: int, settings: "MetaSettings") -> int:
 def perturbed_policies(count: int, settings: "MetaSettings") -> int:
     """Number of perturbed policies around one gain for each task of a batch; ``count`` is the number of tasks."""
     return batch_size(count, settings) * estimators.get(settings.estimator).rollouts(settings.perturbations)
+
+
+def work_of_layers(count: int, settings: "MetaSettings", adaptations: int) -> Work:
+    """The simulations of an estimate after so many adaptations, each by an estimate of the inner layer."""
+    policies = perturbed_policies(count, settings)
+    estimator = settings.inner.estimator
+    inner = adaptations * estimator.rollouts(settings.inner_perturbations) if settings.adaptation_rate > 0 else 0
+    return Work(policies, inner + policies, inner=0 if estimator.is_compiled(settings) else inner)
 
 
 def tried_policies(count: int, settings: "MetaSettings", iterations: int) -> NDArray[np.int64]:

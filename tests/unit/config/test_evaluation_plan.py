@@ -10,7 +10,7 @@ from configs import DEFAULT, overlaid, planned, problems
 from metalqr.config import Plan, check_config
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.evaluation import Evaluation, estimate_settings
-from metalqr.config.resources import EVALUATION
+from metalqr.config.needs import EVALUATION
 
 ON = "{evaluation: {experiments: [figure1]}}"
 SMALL = "{experiments: {figure1: {cases: [d2k2], seeds: [0, 1]}}, evaluation: {experiments: [figure1]}}"

@@ -12,18 +12,11 @@ from hypothesis import strategies as st
 
 from metalqr.config import Plan, check_config
 from metalqr.config.algorithm import MetaSettings
+from metalqr.config.job_sizes import theory_sizes
+from metalqr.config.memory_limit import readable
+from metalqr.config.needs import DRAWING, PROCESS, THEORY, megabytes, minutes, seconds
 from metalqr.config.registries import gain_finder
-from metalqr.config.resources import (
-    DRAWING,
-    PROCESS,
-    THEORY,
-    Sizes,
-    megabytes,
-    minutes,
-    readable,
-    seconds,
-    theory_sizes,
-)
+from metalqr.config.sizes import Sizes
 
 STEPS: dict[str, Any] = {
     "learning_rate": 1.0e-3,

@@ -11,9 +11,10 @@ from systems import random_tasks, scalar_tasks, similar_tasks
 
 from metalqr import MetaSettings, Stream, lqr, meta, training
 from metalqr.config.identity import configuration_digest, identity
+from metalqr.config.needs import seconds
 from metalqr.config.problems import SettingsError
 from metalqr.config.registries import methods
-from metalqr.config.resources import Sizes, seconds
+from metalqr.config.sizes import Sizes
 from metalqr.estimators.meta import estimate_mean_gradient
 from metalqr.evaluation import guarantees
 from metalqr.training import History, Observer, Problem, State

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from metalqr.common.validation import real_array, whole_number
 from metalqr.config.algorithm import MetaSettings
-from metalqr.config.resources import EVALUATED_TOGETHER, PERTURBED_TOGETHER
+from metalqr.config.needs import EVALUATED_TOGETHER, PERTURBED_TOGETHER
 from metalqr.lqr import FloatArray, LQRTasks, cost, gradient
 from metalqr.optimal import optimal_gains
 from metalqr.simulation.lqr_rollouts import LQRSimulator

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
-
 from metalqr.config.registries import figures
-from metalqr.reporting import adaptation
-from metalqr.reporting.figures.adaptation_panels import Row, draw_panels
-from metalqr.reporting.figures.figure import Figure
-
-if TYPE_CHECKING:
-    import matplotlib.figure
-    import xarray as xr
+from metalqr.reporting.figures.adaptation_panels import AdaptationFigure, Row
 
 
 @figures.register("adaptation")
-class Adaptation(Figure):
+class Adaptation(AdaptationFigure):
     """Adaptation to unseen tasks: the gap ``(J_i(K) - J_i*) / J_i*`` after each step, a column for each case.
 
     The first row has steps of the exact gradient, the second those of an estimate, against the rollout steps that it
@@ -28,18 +19,8 @@ class Adaptation(Figure):
     and where the others see costs alone. Where an optimum costs nothing the gap is absolute.
     """
 
-    reads = "evaluation"
-    category = "Adaptation"
-
-    def details(self, config: Mapping[str, object], names: Sequence[str]) -> list[str]:
-        """The rules of the evaluation, and the experiments."""
-        return adaptation.details(config, names)
-
-    def draw(self, datasets: Mapping[str, xr.Dataset]) -> matplotlib.figure.Figure:
-        """Three panels for each case."""
-        rows = [
-            Row("gap", "gap, exact steps", is_exact=True),
-            Row("gap", "gap, estimated steps"),
-            Row("unstable", "unstable", height=0.45),
-        ]
-        return draw_panels(datasets, rows)
+    rows = (
+        Row("gap", "gap, exact steps", is_exact=True),
+        Row("gap", "gap, estimated steps"),
+        Row("unstable", "unstable", height=0.45),
+    )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from metalqr.config.evaluation import EXACT
 from metalqr.reporting import adaptation
 from metalqr.reporting.figures import layout
+from metalqr.reporting.figures.figure import Figure
 from metalqr.reporting.figures.palette import with_styles
 from metalqr.reporting.figures.style import line_key, logarithmic, new_figure, round_ticks
 from metalqr.reporting.labels import dimensions
@@ -47,7 +48,23 @@ class Row(NamedTuple):
     height: float = 1.0
 
 
-def draw_panels(datasets: Mapping[str, xr.Dataset], rows: Sequence[Row]) -> matplotlib.figure.Figure:
+class AdaptationFigure(Figure):
+    """Base of the figures of adaptation: rows of panels, a column for each case."""
+
+    reads = "evaluation"
+    category = "Adaptation"
+    rows: ClassVar[tuple[Row, ...]]
+
+    def details(self, config: Mapping[str, object], names: Sequence[str]) -> list[str]:
+        """The rules of the evaluation, and the experiments."""
+        return adaptation.details(config, names)
+
+    def draw(self, datasets: Mapping[str, xr.Dataset]) -> matplotlib.figure.Figure:
+        """Draw a panel of each row for each case."""
+        return _panels(datasets, self.rows)
+
+
+def _panels(datasets: Mapping[str, xr.Dataset], rows: Sequence[Row]) -> matplotlib.figure.Figure:
     """Draw the rows for each case; with more cases than columns, one block under the other."""
     count = len(datasets)
     columns, blocks = min(count, MAX_COLUMNS), math.ceil(count / MAX_COLUMNS)

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
-
 from metalqr.config.registries import figures
-from metalqr.reporting import adaptation
-from metalqr.reporting.figures.adaptation_panels import Row, draw_panels
-from metalqr.reporting.figures.figure import Figure
-
-if TYPE_CHECKING:
-    import matplotlib.figure
-    import xarray as xr
+from metalqr.reporting.figures.adaptation_panels import AdaptationFigure, Row
 
 
 @figures.register("regret")
-class Regret(Figure):
+class Regret(AdaptationFigure):
     """Regret of adaptation to unseen tasks, a column for each case.
 
     The regret after s steps is the sum of ``J_i(K) - J_i*`` over the gains at which the steps were taken. The first row
@@ -26,17 +17,7 @@ class Regret(Figure):
     rollouts of K_0, and for exploring with them.
     """
 
-    reads = "evaluation"
-    category = "Adaptation"
-
-    def details(self, config: Mapping[str, object], names: Sequence[str]) -> list[str]:
-        """The rules of the evaluation, and the experiments."""
-        return adaptation.details(config, names)
-
-    def draw(self, datasets: Mapping[str, xr.Dataset]) -> matplotlib.figure.Figure:
-        """Two panels for each case."""
-        rows = [
-            Row("regret", "regret, exact steps", is_exact=True),
-            Row("regret", "regret, costs of rollouts"),
-        ]
-        return draw_panels(datasets, rows)
+    rows = (
+        Row("regret", "regret, exact steps", is_exact=True),
+        Row("regret", "regret, costs of rollouts"),
+    )

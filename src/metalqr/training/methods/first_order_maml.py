@@ -6,7 +6,7 @@ import numpy as np
 
 from metalqr.config.registries import methods
 from metalqr.estimators.estimator import Direction
-from metalqr.training.method import State, Work, batch_size, perturbed_policies
+from metalqr.training.method import State, Work, batch_size, work_of_layers
 from metalqr.training.rollout_method import RolloutMethod
 
 if TYPE_CHECKING:
@@ -29,21 +29,12 @@ class FirstOrderMAML(RolloutMethod):
     """
 
     is_adaptive = True
-
-    @classmethod
-    def adapts(cls, settings: "MetaSettings") -> bool:
-        """Unless the step of the adaptation is zero."""
-        return settings.adaptation_rate > 0
+    has_inner_layer = True
 
     @classmethod
     def work(cls, count: int, settings: "MetaSettings") -> Work:
         """One estimate for each task before its adaptation, and one afterwards."""
-        policies = perturbed_policies(count, settings)
-        estimator = settings.inner.estimator
-        inner = batch_size(count, settings) * estimator.rollouts(settings.inner_perturbations)
-        if not cls.adapts(settings):
-            inner = 0
-        return Work(policies, inner + policies, inner=0 if estimator.is_compiled(settings) else inner)
+        return work_of_layers(count, settings, batch_size(count, settings))
 
     def direction(self, state: State, stream: "Stream") -> Direction:
         """An estimate of the mean gradient at the adapted gains."""

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from metalqr.config.registries import methods
 from metalqr.estimators.estimator import Direction
-from metalqr.training.method import State, Work, perturbed_policies
+from metalqr.training.method import State, Work, perturbed_policies, work_of_layers
 from metalqr.training.rollout_method import RolloutMethod
 
 if TYPE_CHECKING:
@@ -22,21 +22,12 @@ class ZerothOrderMAML(RolloutMethod):
     """
 
     is_adaptive = True
-
-    @classmethod
-    def adapts(cls, settings: "MetaSettings") -> bool:
-        """Unless the step of the adaptation is zero."""
-        return settings.adaptation_rate > 0
+    has_inner_layer = True
 
     @classmethod
     def work(cls, count: int, settings: "MetaSettings") -> Work:
         """One adaptation and one more rollout for every perturbed policy."""
-        policies = perturbed_policies(count, settings)
-        inner = policies * settings.inner.estimator.rollouts(settings.inner_perturbations)
-        if not cls.adapts(settings):
-            inner = 0
-        held = 0 if settings.inner.estimator.is_compiled(settings) else inner
-        return Work(policies, inner + policies, inner=held)
+        return work_of_layers(count, settings, perturbed_policies(count, settings))
 
     def direction(self, state: State, stream: "Stream") -> Direction:
         """An estimate of the meta-gradient."""
