@@ -1,21 +1,25 @@
 """Training on resampled tasks through the pipeline: what it makes again, and what a kill leaves."""
 
-import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
-from project import Project, assert_same_results, elsewhere, until
+from project import Project, assert_same_results, elsewhere, kill_group, until
 
 from metalqr.results import load_experiment
 
 pytestmark = pytest.mark.slow
 
-CONFIG = """
-algorithm: {iterations: 4000}
-cases: {d2k2: {tasks: {resample: %s}}}
-experiments: {figure1: {cases: [d1k1, d2k2], seeds: [0]}, perturbations: null, learning_rate: null, estimators: null}
-execution: {checkpoint_seconds: 0}
+CONFIG = f"""
+plugins: [{Path(__file__).with_name("unhurried.py")}]
+algorithm: {{method: unhurried, iterations: 3000}}
+cases: {{d2k2: {{tasks: {{resample: %s}}}}}}
+experiments:
+  figure1: {{cases: [d1k1, d2k2], seeds: [0]}}
+  perturbations: null
+  learning_rate: null
+  estimators: null
+execution: {{checkpoint_seconds: 0.1}}
 """
 DATASET = "results/datasets/figure1.nc"
 
@@ -25,8 +29,7 @@ def test_resampling_makes_its_case_again_and_survives_a_kill(fresh: Project, tmp
     process = project.start(DATASET, "--cores", "1")
     folder = project.directory / "results" / "checkpoints"
     assert until(lambda: any(folder.glob("d2k2.*.nc")), process), process.communicate()
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    kill_group(process)
     assert not (project.directory / DATASET).exists()
     project.snakemake(DATASET, "--cores", "1")
     other = elsewhere(project, tmp_path / "other")
