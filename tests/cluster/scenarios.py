@@ -22,11 +22,8 @@ GROUPS = (
 #: One run that lasts long enough to be disturbed, some ten seconds on a free core, and saves its state every second.
 LONG = """
 cases: {d1k1: {tasks: {count: 2}}, d2k2: null, d20k10: null}
-experiments:
-  figure1: {cases: [d1k1], seeds: [0]}
-  perturbations: null
-  learning_rate: null
-  estimators: null
+experiments: {figure1: {cases: [d1k1], seeds: [0]}}
+only_experiments: [figure1]
 algorithm: {perturbations: 100, inner_perturbations: 100, rollout_length: 50, iterations: 3000}
 execution: {checkpoint_seconds: 1}
 """

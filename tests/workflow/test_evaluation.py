@@ -104,7 +104,7 @@ def test_edited_sources_evaluate_again_and_train_nothing(made: Project) -> None:
 
 
 def test_without_experiments_the_stage_is_empty(made: Project) -> None:
-    assert made.overlay("evaluation: {experiments: []}\n").planned("evaluation") == {}
+    assert made.overlay("experiments: {estimators: {evaluated: false}}\n").planned("evaluation") == {}
 
 
 def test_a_killed_evaluation_goes_on(made: Project, tmp_path: Path) -> None:

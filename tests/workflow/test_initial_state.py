@@ -20,12 +20,8 @@ cases:
   d20k10: null
 experiments:
   figure1: {cases: [d1k1], seeds: [0]}
-  estimators: null
-  smoothing_radius: null
-  perturbations: null
   rollout_length: {cases: [d1k1], seeds: [0], sweep: {rollout_length: [3, 6]}}
-  adaptation_rate: null
-  learning_rate: null
+only_experiments: [figure1, rollout_length]
 theory:
   audit: {gains: 4, perturbations: 1, random_tasks: 1}
   estimation_error: {repeats: 2, perturbations: [4], smoothing_radius: [0.1], rollout_length: [5, 20]}

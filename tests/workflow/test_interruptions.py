@@ -22,7 +22,8 @@ TWO = f"""
 plugins: [{Path(__file__).with_name("unhurried.py")}]
 algorithm: {{method: unhurried, iterations: 5000}}
 cases: {{d2k2: null}}
-experiments: {{figure1: {{cases: [d1k1], seeds: [0, 1]}}, perturbations: null, learning_rate: null, estimators: null}}
+experiments: {{figure1: {{cases: [d1k1], seeds: [0, 1]}}}}
+only_experiments: [figure1]
 execution: {{checkpoint_seconds: 0.1}}
 """
 

@@ -26,7 +26,8 @@ pytestmark = pytest.mark.slow
 LONG = f"""
 plugins: [{Path(__file__).with_name("unhurried.py")}]
 algorithm: {{method: unhurried, iterations: 3000}}
-experiments: {{figure1: {{seeds: [0]}}, perturbations: null, estimators: null}}
+experiments: {{figure1: {{seeds: [0]}}}}
+only_experiments: [figure1, learning_rate]
 execution: {{checkpoint_seconds: 0.1}}
 """
 

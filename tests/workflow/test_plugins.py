@@ -18,9 +18,7 @@ experiments:
     seeds: [0, 1]
     variants: {paper: {}, clipped: {estimator: clipped, clip: 100.0}, reptile: {method: reptile}}
     sweep: {"tasks.perturbation_deviation": [0.1, 0.2]}
-  perturbations: null
-  learning_rate: null
-  estimators: null
+only_experiments: [figure1, mine]
 """
 
 

@@ -14,11 +14,8 @@ CONFIG = f"""
 plugins: [{Path(__file__).with_name("unhurried.py")}]
 algorithm: {{method: unhurried, iterations: 3000}}
 cases: {{d2k2: {{tasks: {{resample: %s}}}}}}
-experiments:
-  figure1: {{cases: [d1k1, d2k2], seeds: [0]}}
-  perturbations: null
-  learning_rate: null
-  estimators: null
+experiments: {{figure1: {{cases: [d1k1, d2k2], seeds: [0]}}}}
+only_experiments: [figure1]
 execution: {{checkpoint_seconds: 0.1}}
 """
 DATASET = "results/datasets/figure1.nc"

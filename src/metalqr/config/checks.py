@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from metalqr.config.algorithm import MetaSettings, applicable, not_applicable, plugins_named, taken_names
-from metalqr.config.evaluation_checks import evaluation_problems, unknown_experiments
+from metalqr.config.evaluation_checks import evaluation_problems
 from metalqr.config.experiments import TASKS, VARIANT, Base, Experiment
 from metalqr.config.folders import relative_to
 from metalqr.config.memory_limit import memory_problems
@@ -38,7 +38,7 @@ def check_config(config: Mapping[str, Any], folder: Path | None = None) -> Confi
         With every problem found. Wrong types and values come first, alone: the later checks need these; and the memory
         of the jobs comes last, since it is computed from values that are possible.
     """
-    cleaned, folder = _without_nulls(config), folder or Path.cwd()
+    cleaned, folder = _chosen(_without_nulls(config)), folder or Path.cwd()
     try:
         load_plugins(_plugins_of(cleaned), folder)
     except PluginError as error:
@@ -68,6 +68,29 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
+def _chosen(config: dict[str, Any]) -> dict[str, Any]:
+    """The config without the experiments that ``only_experiments`` leaves out, so that nothing asks for them.
+
+    As it is where the model will refuse what stands there.
+
+    Raises
+    ------
+    ConfigError
+        If there is no experiment of that name.
+    """
+    wanted, experiments = config.get("only_experiments"), config.get("experiments")
+    if not isinstance(wanted, list) or not isinstance(experiments, dict):
+        return config
+    unknown = [
+        f"only_experiments[{place}]: there is no experiment {name!r}; {nearest(name, list(experiments))}"
+        for place, name in enumerate(wanted)
+        if isinstance(name, str) and name not in experiments
+    ]
+    if unknown:
+        raise ConfigError(unknown)
+    return {**config, "experiments": {name: block for name, block in experiments.items() if name in wanted}}
+
+
 def _plugins_of(config: Mapping[str, Any]) -> list[str]:
     """The files of plug-ins; none where the model will refuse what stands there."""
     files = config.get("plugins", [])
@@ -81,7 +104,6 @@ def _cross_problems(config: Config) -> Iterator[str]:
     incomplete += [problem for name in config.experiments for problem in _block_problems(config, name)]
     if config.theory.cases != "all":
         incomplete += _unknown_cases(config, "theory.cases", config.theory.cases)
-    incomplete += unknown_experiments(config)
     yield from incomplete
     if incomplete:
         return  # the runs cannot be listed

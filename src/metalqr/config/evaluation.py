@@ -34,11 +34,8 @@ ESTIMATORS: dict[str, dict[str, Any]] = {
 
 
 class Evaluation(Settings):
-    """The stage ``evaluation``."""
+    """The stage ``evaluation`` of the experiments with ``evaluated: true``."""
 
-    experiments: Annotated[Listed[str], AfterValidator(no_twins)] = setting(
-        (), about="names of the experiments whose trained gains are evaluated; [] skips the stage"
-    )
     tasks: Unseen = setting(
         20,
         about="unseen tasks: a number to draw from the family of each case, the name of a case, or a file",
@@ -56,7 +53,7 @@ class Evaluation(Settings):
         "step; smoothing_radius, rollout_length and precision are those of the case unless given",
     )
     learning_rates: Distinct[Annotated[float, Field(ge=0)]] = setting(
-        (1.0e-6, 3.0e-6, 1.0e-5, 3.0e-5, 1.0e-4, 3.0e-4, 1.0e-3, 3.0e-3, 1.0e-2, 3.0e-2, 1.0e-1, 3.0e-1, 1.0),
+        (1.0e-4, 3.0e-4, 1.0e-3, 3.0e-3, 1.0e-2, 3.0e-2, 1.0e-1, 3.0e-1, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0),
         symbol=r"\eta",
         about="step sizes of the adaptation to choose from, on the validation tasks, beside that of the training",
     )

@@ -12,26 +12,18 @@ if TYPE_CHECKING:
     from metalqr.systems.family import Family
 
 
-def unknown_experiments(config: "Config") -> Iterator[str]:
-    """Experiments to evaluate that do not exist."""
-    for index, name in enumerate(config.evaluation.experiments):
-        if name not in config.experiments:
-            known = nearest(name, list(config.experiments))
-            yield f"evaluation.experiments[{index}]: there is no experiment {name!r}; {known}"
-
-
 def evaluation_problems(config: "Config") -> Iterator[str]:
     """All other problems of a config whose runs can be listed."""
     yield from _estimate_problems(config)
-    for index, name in enumerate(config.evaluation.experiments):
+    for name in config.evaluated:
         experiment = config.resolved[name]
         for case in experiment.bases:
             for point in experiment.points(case):
                 method = methods.get(point.settings.method)
                 if method.gain_per_task:
                     yield (
-                        f"evaluation.experiments[{index}]: {name} trains a gain for each task with the method "
-                        f"{method.name}, and none of these is meant for other tasks; choose other experiments"
+                        f"experiments.{name}.evaluated: true is not possible with the method {method.name}, which "
+                        "trains a gain for each task, and none of these is meant for other tasks; leave it out"
                     )
             for family in experiment.families(case).values():
                 for key in POOLS.values():
@@ -69,7 +61,7 @@ def _task_problems(config: "Config", key: str, case: str, family: "Family") -> I
 def _estimate_problems(config: "Config") -> Iterator[str]:
     """Estimates that are impossible, for one of the cases that are evaluated."""
     block = config.evaluation
-    names = block.experiments or list(config.experiments)[:1]
+    names = config.evaluated or list(config.experiments)[:1]
     cases = dict.fromkeys(case for name in names for case in config.resolved[name].bases)
     for name, chosen in block.estimators.items():
         key = key_path(["evaluation", "estimators", name])

@@ -66,13 +66,13 @@ class EvaluationPlan:
             return {"count": wanted}
         if wanted in self.config.cases:
             return {"case": wanted}
-        return {"path": wanted, "digest": tasks_of_file(wanted).digest} if self.config.evaluation.experiments else {}
+        return {"path": wanted, "digest": tasks_of_file(wanted).digest} if self.config.evaluated else {}
 
     @cached_property
     def trained(self) -> list[Trained]:
         """Every configuration to evaluate, each of an experiment once: by experiment, then by case."""
         found: dict[str, Trained] = {}
-        for name in self.config.evaluation.experiments:
+        for name in self.config.evaluated:
             experiment = self.config.resolved[name]
             for case in experiment.bases:
                 moved = experiment.families(case)

@@ -78,7 +78,11 @@ def evaluation_sizes(config: "Config", rule: str, case: str, counts: Sequence[in
     that it holds.
     """
     block, own = config.evaluation, config.own_settings[case]
-    seeds = max((len(config.resolved[name].seeds) for name in block.experiments), default=1)
+    evaluated = [config.resolved[name] for name in config.evaluated]
+    # With the average of each run beside its last gain, where any run has one.
+    points = [point for each in evaluated for base in each.bases for point in each.points(base)]
+    averaged = any(point.settings.average_last for point in points)
+    seeds = (1 + averaged) * max((len(each.seeds) for each in evaluated), default=1)
     shared = replace(case_sizes(config, case), tasks=max(counts), settings=own, finder=None, steps=block.steps)
     if rule == "draw_unseen_tasks":
         return [shared]
@@ -94,7 +98,7 @@ def evaluation_sizes(config: "Config", rule: str, case: str, counts: Sequence[in
 def unseen_counts(config: "Config") -> list[int]:
     """The numbers of the unseen tasks, of either pool."""
     block = config.evaluation
-    return [_count_of(config, wanted) for wanted in (block.validation_tasks, block.tasks)] if block.experiments else [0]
+    return [_count_of(config, wanted) for wanted in (block.validation_tasks, block.tasks)] if config.evaluated else [0]
 
 
 def _count_of(config: "Config", wanted: int | str) -> int:

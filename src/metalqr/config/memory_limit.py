@@ -56,9 +56,9 @@ def _jobs(config: "Config") -> Iterator[tuple[str, str, list[Sizes]]]:
                 yield f"experiments.{name}", rule, largest_first(rule, runs)[:1]
         datasets = largest_first("collect_dataset", dataset_sizes(config, experiment))
         yield f"experiments.{name}", "collect_dataset", datasets
-    for case in {case: None for name in config.evaluation.experiments for case in config.resolved[name].bases}:
+    for case in {case: None for name in config.evaluated for case in config.resolved[name].bases}:
         for rule in EVALUATION:
-            configurations = max(config.resolved[name].size for name in config.evaluation.experiments)
+            configurations = max(config.resolved[name].size for name in config.evaluated)
             parts = evaluation_sizes(config, rule, case, unseen_counts(config), configurations)
             yield "evaluation", rule, largest_first(rule, parts)[:1]
     # Last, since it can be left out.

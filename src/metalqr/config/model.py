@@ -18,6 +18,7 @@ from metalqr.config.experiments import Base, Experiment
 from metalqr.config.registries import directions, gain_finder, methods
 from metalqr.config.registry import NAME, NAME_RULE
 from metalqr.config.settings import (
+    AllOrListed,
     Count,
     Distinct,
     Listed,
@@ -84,6 +85,7 @@ class Case(Settings):
     seed: Seed | None = setting(None, about="seed of its random task family; by default, that of the config")
     initial_gain: Any = setting(symbol="K_0", about="zero, its rows, or a way to find it; it must stabilise every task")
     algorithm: dict[str, Any] = setting({}, about="the case's own settings of the algorithm")
+    theory: bool = setting(True, about="whether the stage theory takes the case where theory.cases is all")
 
     @model_validator(mode="after")
     def _dimensions_are_known(self) -> Self:
@@ -120,6 +122,7 @@ class ExperimentBlock(Settings):
         about="an axis of named combinations of settings: algorithm settings for each name, and a block tune where a "
         "rule chooses some",
     )
+    evaluated: bool = setting(False, about="whether the stage evaluation adapts its trained gains to unseen tasks")
     sweep: dict[str, Any] = setting(
         {},
         about="an axis for each setting with a list of values; the name of another setting in place of a list links "
@@ -149,6 +152,7 @@ class Config(Settings):
     algorithm: dict[str, Any] = setting({}, about="settings that all cases share")
     cases: Annotated[dict[Name, Any], Field(min_length=1)] = setting(about="sets of tasks by name")
     experiments: Annotated[dict[Name, Any], Field(min_length=1)] = setting(about="experiments by name")
+    only_experiments: AllOrListed = setting("all", about="the experiments that are made: all, or a list of their names")
     theory: Theory = setting(Theory(), about="the stage theory")
     evaluation: Evaluation = setting({}, about="the stage evaluation")  # made of the type with the plug-ins
     execution: Execution = setting(Execution(), about="how the jobs run")
@@ -228,8 +232,15 @@ class Config(Settings):
     @property
     def theory_cases(self) -> list[str]:
         """The cases of the stage ``theory``, in the order of the config's cases."""
+        if self.theory.cases != "all":
+            return [case for case in self.cases if case in self.theory.cases]
         used = {case for block in self.experiments.values() for case in block.cases}
-        return [case for case in self.cases if case in (used if self.theory.cases == "all" else self.theory.cases)]
+        return [name for name, case in self.cases.items() if case.theory and name in used]
+
+    @property
+    def evaluated(self) -> list[str]:
+        """The experiments of the stage ``evaluation``."""
+        return [name for name, block in self.experiments.items() if block.evaluated]
 
     def seeds_without_axes(self, case: str) -> list[int]:
         """The seeds of a case in experiments without an axis, each once: of its runs at its own settings.

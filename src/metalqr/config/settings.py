@@ -20,6 +20,7 @@ from pydantic import (
     Strict,
     Tag,
     ValidationError,
+    WithJsonSchema,
 )
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
@@ -91,6 +92,22 @@ def no_twins(values: tuple[T, ...]) -> tuple[T, ...]:
 Listed = Annotated[tuple[T, ...], Strict(False)]
 #: A list with at least one entry, none of them twice.
 Distinct = Annotated[tuple[T, ...], Strict(False), Field(min_length=1), AfterValidator(no_twins)]
+
+
+def _only_all(value: str) -> str:
+    if value != "all":
+        raise refuse("", f"{short_repr(value)} is not allowed; write all, or a list of names")
+    return value
+
+
+#: A list of names, none of them twice, or ``"all"``.
+AllOrListed = Annotated[
+    TextOr[
+        Annotated[str, AfterValidator(_only_all), WithJsonSchema({"const": "all"})],
+        Annotated[Listed[str], AfterValidator(no_twins)],
+    ],
+    BeforeValidator(list_or_text),
+]
 #: Numbers.
 Row = Annotated[list[float], Field(min_length=1), BeforeValidator(_plain_row)]
 #: Rows of numbers.

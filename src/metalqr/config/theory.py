@@ -2,40 +2,19 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import Field
 
-from metalqr.config.problems import short_repr
 from metalqr.config.settings import (
     MAX_COUNT,
+    AllOrListed,
     Count,
     Distinct,
-    Listed,
     Radius,
     Real,
     Seed,
     Settings,
-    TextOr,
-    list_or_text,
-    no_twins,
-    refuse,
     setting,
 )
-
-
-def _all_cases(value: str) -> str:
-    if value != "all":
-        raise refuse("", f"{short_repr(value)} is not allowed; write all, or a list of cases")
-    return value
-
-
-#: Some cases, or all that an experiment uses.
-Cases = Annotated[
-    TextOr[
-        Annotated[str, AfterValidator(_all_cases), WithJsonSchema({"const": "all"})],
-        Annotated[Listed[str], AfterValidator(no_twins)],
-    ],
-    BeforeValidator(list_or_text),
-]
 
 
 class Audit(Settings):
@@ -100,7 +79,10 @@ class ExactMethods(Settings):
 class Theory(Settings):
     """The stage ``theory``."""
 
-    cases: Cases = setting("all", about="all cases of the experiments, or a list of any cases; [] skips the stage")
+    cases: AllOrListed = setting(
+        "all",
+        about="all cases of the experiments but those with theory: false, or a list of any cases; [] skips the stage",
+    )
     seed: Seed = setting(0, about="seed of the random gains, perturbations, tasks and rollouts")
     audit: Audit = setting(Audit(), about="check of every inequality")
     requirements: Requirements = setting(Requirements(), about="requirements of Theorems 1 and 2")

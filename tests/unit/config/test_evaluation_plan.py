@@ -1,19 +1,24 @@
 """The stage `evaluation` in the config and in the plan: which files it makes of what, and what its jobs need."""
 
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import configs
 import pytest
-from configs import DEFAULT, overlaid, planned, problems
+from configs import DEFAULT, problems
 
 from metalqr.config import Plan, check_config
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.evaluation import Evaluation, estimate_settings
 from metalqr.config.needs import EVALUATION
 
-ON = "{evaluation: {experiments: [figure1]}}"
-SMALL = "{experiments: {figure1: {cases: [d2k2], seeds: [0, 1]}}, evaluation: {experiments: [figure1]}}"
+#: Without the experiment that the default config evaluates.
+NONE = "{experiments: {unseen_tasks: null}}"
+overlaid, planned = partial(configs.overlaid, NONE), partial(configs.planned, NONE)
+ON = "{experiments: {figure1: {evaluated: true}}}"
+SMALL = "{experiments: {figure1: {cases: [d2k2], seeds: [0, 1], evaluated: true}}}"
 
 
 def at(**values: Any) -> SimpleNamespace:

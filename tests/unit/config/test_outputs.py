@@ -21,6 +21,9 @@ SWEEPS = ["smoothing_radius", "perturbations", "rollout_length", "adaptation_rat
 #: Rates that only the sweep of the adaptation rate has.
 SWEPT_RATES = ["d2k2/0.0", "d2k2/0.01", "d2k2/0.1"]
 CASES = ["d1k1", "d2k2", "d20k10"]
+VARIED = {"varied_d2k2": "0.11", "varied_d20k10": "0.001", "bus_speed": "3.0", "pendulum_length": "200.0"}
+RATES = [f"{case}/{rate}" for case, rate in VARIED.items()]
+EVALUATED = [f"unseen_tasks/{case}" for case in VARIED]
 
 
 FIGURE = """
@@ -48,25 +51,28 @@ def test_every_output_has_its_plugin_and_its_inputs() -> None:
     assert found == {
         "figure1": ("learning_curves", ["figure1"]),
         "hyperparameters": ("hyperparameters", SWEEPS),
-        "estimators": ("variants", ["estimators"]),
+        **{name: ("variants", [name]) for name in ("estimators", "unseen_tasks")},
+        **{name: (name, EVALUATED) for name in ("adaptation", "regret")},
         "sample_efficiency": ("sample_efficiency", ["estimators"]),
         **{name: (name, CASES) for name in ("estimation_error", "exact_methods", "theory_vs_practice")},
     }
     found = {name: (output.plugin, output.names) for name, output in plan.tables.by_name.items()}
     assert found == {
-        **{name: ("summary", [name]) for name in ("figure1", *SWEEPS, "estimators")},
+        **{name: ("summary", [name]) for name in ("figure1", *SWEEPS, "estimators", "unseen_tasks")},
+        "adaptation": ("adaptation", EVALUATED),
         "sample_efficiency": ("sample_efficiency", ["estimators"]),
         **{name: (name, CASES) for name in ("estimation_error", "theory_audit", "theory_vs_practice", "stability")},
         # The rates of all runs, those of the sweep included.
         **{
-            name: (name, ["d1k1/1e-05", "d2k2/1e-05", "d20k10/1e-07", *SWEPT_RATES])
+            name: (name, ["d1k1/1e-05", "d2k2/1e-05", "d20k10/1e-07", *SWEPT_RATES, *RATES])
             for name in ("learnability", "method_bias")
         },
     }
     by_name = plan.figures.by_name
     outputs = [*by_name.values(), *plan.tables.by_name.values()]
     listed = {f"{output.category}: {column}" for output in outputs for column in output.labels}
-    assert listed == {"Figures: figure", "Theory: figure", "Tables: experiment", "Tables: table", "Theory: table"}
+    columns = [f"{category}: {kind}" for category in ("Adaptation", "Theory") for kind in ("figure", "table")]
+    assert listed == {"Figures: figure", "Tables: experiment", "Tables: table", *columns}
     assert by_name["hyperparameters"].labels == {"figure": "hyperparameters"}
     assert by_name["hyperparameters"].inputs == [f"results/datasets/{name}.nc" for name in SWEEPS]
     assert by_name["theory_vs_practice"].inputs == [f"results/theory/{case}.nc" for case in CASES]
@@ -80,7 +86,7 @@ def test_every_output_has_its_plugin_and_its_inputs() -> None:
     }
     assert plan.figures.files("datasets") == [
         f"results/figures/{name}.{form}"
-        for name in ("hyperparameters", "figure1", "sample_efficiency", "estimators")
+        for name in ("hyperparameters", "figure1", "sample_efficiency", "estimators", "unseen_tasks")
         for form in ("pdf", "svg", "png")
     ]
     assert plan.tables.files("datasets")[2:4] == ["results/tables/figure1.md", "results/tables/figure1.csv"]

@@ -31,6 +31,8 @@ def test_settings_of_a_case_that_no_experiment_uses_must_be_possible() -> None:
         ("{theory: {cases: [d20k10, d1k1]}}", ["d1k1", "d20k10"]),
         ("{experiments: {figure1: {cases: [d2k2]}}, theory: {cases: [d1k1]}}", ["d1k1"]),
         ("{theory: {cases: []}}", []),
+        ("{cases: {d1k1: {theory: false}, bus_speed: {theory: true}}}", ["d2k2", "d20k10", "bus_speed"]),
+        ("{cases: {d1k1: {theory: false}}, theory: {cases: [d1k1]}}", ["d1k1"]),
     ],
 )
 def test_cases_are_those_of_experiments_unless_listed(overlay: str, cases: list[str]) -> None:
@@ -38,7 +40,8 @@ def test_cases_are_those_of_experiments_unless_listed(overlay: str, cases: list[
 
 
 def test_a_case_of_the_theory_alone_is_made_too() -> None:
-    plan = planned("{experiments: {figure1: {cases: [d2k2]}, estimators: null}, theory: {cases: [d1k1]}}")
+    only = "only_experiments: [figure1, learning_rate]"
+    plan = planned(f"{{{only}, experiments: {{figure1: {{cases: [d2k2]}}}}, theory: {{cases: [d1k1]}}}}")
     assert plan.cases == ("d1k1", "d2k2")
     assert not any("/d1k1/" in file for file in plan.all_run_files())
     assert "results/theory/d1k1.nc" in plan.theory.files
@@ -61,7 +64,7 @@ def test_files_of_the_stage() -> None:
     plan = planned("{theory: {cases: []}}")
     assert plan.theory.files == plan.theory.run_files == []
     assert plan.figures.files("theory") == plan.tables.files("theory") == []
-    assert plan.cases == ("d1k1", "d2k2", "d20k10")
+    assert plan.cases[:3] == ("d1k1", "d2k2", "d20k10")
 
 
 def test_runs_are_those_at_the_cases_own_settings() -> None:

@@ -196,6 +196,14 @@ def test_parts_are_joined_with_the_comparators_in_every_seed(tmp_path: Path) -> 
             load_evaluation(tmp_path / "file.nc", name)
 
 
+def test_averaged_gains_are_starts_of_their_own() -> None:
+    both = adapted.part((Start.TRAINED, Start.AVERAGED), (2.0, 1.5), (0.5, 0.6))
+    whole = joined({"fast": both, "slow": adapted.part()}, [], experiment="mine", case="one")
+    assert whole["start"].values.tolist() == ["fast", "fast, averaged", "slow"]
+    assert whole["kind"].values.tolist() == ["trained", "averaged", "trained"]
+    assert_array_equal(whole["gap"][:2], both["gap"])
+
+
 def test_comparators_of_several_rates_are_told_apart() -> None:
     others = [adapted.part((Start.INITIAL_GAIN,), seeds=(0,), own=own) for own in (0.1, 0.2)]
     whole = joined({"fast": adapted.part(), "slow": adapted.part(own=0.2)}, others, experiment="mine", case="one")

@@ -20,6 +20,8 @@ class Start(enum.StrEnum):
 
     TRAINED = "trained"
     """The last gain of a training run."""
+    AVERAGED = "averaged"
+    """The mean of the last gains of a run with ``average_last``."""
     INITIAL_GAIN = "initial_gain"
     """K_0: adaptation from scratch."""
     BEST_SINGLE_GAIN = "best_single_gain"
@@ -157,7 +159,7 @@ def joined(
     if not trained:
         raise ValueError("there are no trained gains; give those of at least one configuration")
     first = next(iter(trained.values()))
-    parts = [part.assign_coords(start=[name]) for name, part in trained.items()]
+    parts = [part.assign_coords(start=_trained_names(name, part)) for name, part in trained.items()]
     for other in comparators:
         names = [_name(str(kind), other, comparators) for kind in other["kind"].values]
         spread = other.isel(seed=np.zeros(first.sizes["seed"], dtype=int))
@@ -171,6 +173,11 @@ def joined(
     remarks = "; ".join(dict.fromkeys(part.attrs["remark"] for part in parts if part.attrs["remark"]))
     attributes = {name: first.attrs[name] for name in ("settings", *SIZES)}
     return dataset_of(EVALUATION, arrays, case=case, experiment=experiment, remark=remarks, **attributes)
+
+
+def _trained_names(name: str, part: xr.Dataset) -> list[str]:
+    """The name of a configuration for its last gains, and for their averages with what they are."""
+    return [name if kind == Start.TRAINED else f"{name}, {kind}" for kind in part["kind"].values.tolist()]
 
 
 def _name(kind: str, part: xr.Dataset, comparators: Sequence[xr.Dataset]) -> str:

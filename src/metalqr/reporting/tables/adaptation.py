@@ -221,6 +221,7 @@ def _better_objective(dataset: xr.Dataset, place: int) -> float:
     own = dataset.isel(start=place)
     if str(own["kind"].item()) != "meta_optimum":
         return math.nan
-    others = dataset["objective"].values[_alike(dataset, place, "trained")]
+    places = [each for kind in ("trained", "averaged") for each in _alike(dataset, place, kind)]
+    others = dataset["objective"].values[places]
     lowest, mine = float(others.min(initial=math.inf)), float(own["objective"].values.max())
     return lowest if lowest < mine * (1 - 1e-9) else math.nan
