@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from metalqr.config.algorithm import MetaSettings, applicable, not_applicable, plugins_named, taken_names
+from metalqr.config.benefit_checks import benefit_problems
 from metalqr.config.evaluation_checks import evaluation_problems, unknown_experiments
 from metalqr.config.experiments import TASKS, VARIANT, Base, Experiment
 from metalqr.config.folders import relative_to
@@ -82,12 +83,14 @@ def _cross_problems(config: Config) -> Iterator[str]:
     if config.theory.cases != "all":
         incomplete += _unknown_cases(config, "theory.cases", config.theory.cases)
     incomplete += unknown_experiments(config)
+    incomplete += _unknown_cases(config, "evaluation.benefit.cases", config.evaluation.benefit.cases)
     yield from incomplete
     if incomplete:
         return  # the runs cannot be listed
     impossible = [problem for experiment in config.resolved.values() for problem in _point_problems(config, experiment)]
     yield from impossible
     yield from _theory_problems(config)
+    yield from benefit_problems(config)
     if not impossible:
         yield from evaluation_problems(config)
         yield from _unused_settings(config)
