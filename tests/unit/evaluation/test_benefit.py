@@ -25,7 +25,7 @@ from metalqr.systems.family import Family
 from metalqr.systems.further import digest, further_tasks
 
 SEED, COUNT = 8, 2
-SMALL = Comparison(["costs", "both"], [0.5, 1.0], draws=2, unseen_tasks=3, adaptation_rates=[0.1, 0.5])
+SMALL = Comparison(["both"], [0.5, 1.0], draws=2, unseen_tasks=3, adaptation_rates=[0.1, 0.5])
 
 
 def similar(**changes: Any) -> Family:
@@ -45,7 +45,7 @@ def test_the_first_draw_is_the_case_and_others_are_its_next_tasks() -> None:
     unseen = further_tasks(family, 1, 1, SEED, Pool.TEST, SMALL.unseen_tasks).tasks
     for draw in range(2):
         training = further_tasks(family, 1, 1, SEED, Pool.TRAINING, COUNT, COUNT * draw).tasks
-        expected, at = meta_benefit(training, unseen, SMALL.adaptation_rates), (1, 1, draw)
+        expected, at = meta_benefit(training, unseen, SMALL.adaptation_rates), (0, 1, draw)
         np.testing.assert_array_equal(found()["training_gap"][at], expected.training)
         np.testing.assert_array_equal(found()["unseen_gap"][at], expected.unseen)
         np.testing.assert_array_equal(found()["K_meta"][at], expected.meta.K)
@@ -57,16 +57,19 @@ def test_the_first_draw_is_the_case_and_others_are_its_next_tasks() -> None:
 
 
 def test_levels_are_those_of_the_family() -> None:
+    few = replace(SMALL, differences=["costs", "both"], heterogeneity=[0.5], draws=1, adaptation_rates=[0.1])
+    result = compare(similar(), 1, 1, SEED, few)
     training = similar(perturbation_deviation=0.1, perturbed_matrices=["Q", "R"]).tasks(1, 1, SEED)
-    assert found()["matrix_distance"][0, 0, 0].tolist() == list(matrix_distances(training).values())
-    assert (found()["matrix_distance"][0, :, :, :2] == 0).all()  # A and B
+    assert result["matrix_distance"][0, 0, 0].tolist() == list(matrix_distances(training).values())
+    assert (result["matrix_distance"][0, 0, 0, :2] == 0).all()  # A and B
+    np.testing.assert_array_equal(result["matrix_distance"][1, 0, 0], found()["matrix_distance"][0, 0, 0])
     assert (found()["failure"] == "").all()
 
 
 def test_a_draw_that_no_gain_stabilises_is_recorded_with_the_reason() -> None:
     plugin: Any = families.get("legacy")  # tasks that need inputs of either sign
     family = plugin(plugin.Settings(count=6, perturbation_deviation=10.0))
-    result = compare(family, 1, 1, SEED, replace(SMALL, differences=["both"], heterogeneity=[0.001, 1.0]))
+    result = compare(family, 1, 1, SEED, replace(SMALL, heterogeneity=[0.001, 1.0]))
     assert (result["failure"][0, 0] == "").all()
     assert np.isfinite(result["unseen_gap"][0, 0, :, :, 0]).all()
     assert all("no gain" in reason for reason in result["failure"][0, 1].flat), result["failure"]
@@ -84,9 +87,9 @@ def test_any_draw_may_fail_alone(monkeypatch: pytest.MonkeyPatch) -> None:
         return meta_benefit(*arguments)
 
     monkeypatch.setattr(module, "meta_benefit", fails_once)
-    result = compare(similar(), 1, 1, SEED, replace(SMALL, heterogeneity=[1.0], differences=["both"]))
+    result = compare(similar(), 1, 1, SEED, replace(SMALL, heterogeneity=[1.0]))
     assert result["failure"][0, 0].tolist() == [["", ""], ["ended early"] * 2]
-    np.testing.assert_array_equal(result["unseen_gap"][0, 0, 0], found()["unseen_gap"][1, 1, 0])
+    np.testing.assert_array_equal(result["unseen_gap"][0, 0, 0], found()["unseen_gap"][0, 1, 0])
     assert np.isnan(result["unseen_gap"][0, 0, 1]).all()
 
 
@@ -100,11 +103,11 @@ def test_the_file_holds_everything(tmp_path: Path) -> None:
     results.save(tmp_path / "one.nc", dataset)
     read = load_meta_benefit(tmp_path / "one.nc", "one")
     assert dict(read.sizes) == {
-        "difference": 2, "heterogeneity": 2, "draw": 2, "share": 2, "start": 2, "step": 2, "task": COUNT, "unseen": 3,
+        "difference": 1, "heterogeneity": 2, "draw": 2, "share": 2, "start": 2, "step": 2, "task": COUNT, "unseen": 3,
         "action": 1, "state": 1, "matrix": 6,
     }  # fmt: skip
     chosen = read.sel(difference="both", heterogeneity=0.5, draw=1, share=0.5, start="meta_optimum", step=1)
-    np.testing.assert_array_equal(chosen["unseen_gap"], found()["unseen_gap"][1, 0, 1, 1, 1, 1])
+    np.testing.assert_array_equal(chosen["unseen_gap"], found()["unseen_gap"][0, 0, 1, 1, 1, 1])
     assert json.loads(read.attrs["settings"]) == {"seed": SEED}
 
 

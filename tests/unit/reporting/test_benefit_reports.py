@@ -90,6 +90,15 @@ def test_gaps_against_distances(whole: xr.Dataset) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["meta_benefit", "heterogeneity"])
+def test_without_any_result_the_panels_are_empty(name: str, whole: xr.Dataset) -> None:
+    lost = whole.sel(share=[0.9], draw=[1], heterogeneity=[2.0])
+    figure = drawn(name, lost)
+    assert all(not np.isfinite(ys(line)).any() for axes in figure.axes for line in axes.get_lines()[1:])
+    assert not overlaps_and_escapes(figure)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["meta_benefit", "heterogeneity"])
 @pytest.mark.parametrize("kinds", [["both"], ["dynamics", "both"]])
 def test_nothing_overlaps(name: str, kinds: list[str], whole: xr.Dataset) -> None:
     assert not overlaps_and_escapes(drawn(name, whole.sel(difference=kinds)))
@@ -130,7 +139,6 @@ def test_without_any_result_there_is_a_reason_and_no_number(whole: xr.Dataset) -
     text = to_markdown(frame, product.columns)
     assert frame["remark"].tolist() == [benefits.FAILED] * 2
     assert "nan" not in text
-    assert drawn("meta_benefit", lost).axes
 
 
 def test_ratios_have_the_sign_of_differences_and_no_undefined_value() -> None:
