@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import adapted
+import benefits
 import descents
 import measurements
 import numpy as np
@@ -15,6 +16,7 @@ from metalqr import results, theory
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.experiments import Base, Experiment
 from metalqr.evaluation.adaptation.dataset import EVALUATION, load_part
+from metalqr.evaluation.benefit.dataset import META_BENEFIT, load_meta_benefit
 from metalqr.evaluation.estimation_error.curves import ESTIMATION_ERROR, load_estimation_error
 from metalqr.evaluation.exact_methods.dataset import EXACT_METHODS, METHODS, exact_methods_dataset, load_exact_methods
 from metalqr.evaluation.stability import STABILITY, load_stability, stability_dataset
@@ -42,6 +44,7 @@ _STAGES: list[tuple[Layout, Callable[..., Any]]] = [
     (STABILITY, load_stability),
     (results.TUNED, results.load_tuned),
     (EVALUATION, load_part),
+    (META_BENEFIT, load_meta_benefit),
 ]
 LAYOUTS = {layout.stage: layout for layout, _ in _STAGES}
 LOADERS = {layout.stage: load for layout, load in _STAGES}
@@ -170,6 +173,7 @@ def later_datasets() -> dict[str, xr.Dataset]:
         "stability": stability_dataset(STABILITIES, measurements.SETTINGS, case="one"),
         "tuned": tuning(),
         "evaluation": adapted.part(),
+        "meta_benefit": benefits.benefit(),
     }
 
 

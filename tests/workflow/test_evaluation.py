@@ -1,14 +1,17 @@
 """The stage `evaluation` on a tiny config: what it makes, what starts it again, and a kill."""
 
+import json
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import xarray as xr
 from project import Project, assert_same_results, kill_group, until
 
 from metalqr.evaluation.adaptation.dataset import load_evaluation
-from metalqr.results import load_tasks
+from metalqr.evaluation.benefit.dataset import load_meta_benefit
+from metalqr.results import load_optima, load_tasks
 from metalqr.systems.further import digest
 
 pytestmark = pytest.mark.slow
@@ -16,6 +19,13 @@ pytestmark = pytest.mark.slow
 CONFIG = Path(__file__).with_name("evaluation.yaml")
 WHOLE = "results/evaluation/estimators.d1k1.nc"
 COMPARATORS = "results/evaluation/d1k1/comparators-1e-05.nc"
+FIGURES = ("adaptation", "regret", "meta_benefit-d1k1", "heterogeneity-d1k1")
+RULE, BENEFIT = "measure_meta_benefit", "results/meta_benefit/d1k1.nc"
+BENEFIT_AGAIN = {
+    RULE: [BENEFIT],
+    "draw": ["results/figures/heterogeneity-d1k1.pdf", "results/figures/meta_benefit-d1k1.pdf"],
+    "tabulate": ["results/tables/meta_benefit.md"],
+}
 REPORTED = {
     "draw": ["results/figures/adaptation.pdf", "results/figures/regret.pdf"],
     "tabulate": ["results/tables/adaptation.md"],
@@ -43,11 +53,13 @@ def test_everything_is_made_alone_and_nothing_again(made: Project) -> None:
     assert len(parts) == 6
     assert {"evaluation/estimators.d1k1.nc", "evaluation/d1k1/test.nc", "evaluation/d1k1/validation.nc"} < parts
     assert {name for name in made.results() if name.startswith(("figures/", "tables/"))} == {
-        *(f"figures/{name}.{form}" for name in ("adaptation", "regret") for form in ("pdf", "svg", "png")),
+        *(f"figures/{name}.{form}" for name in FIGURES for form in ("pdf", "svg", "png")),
         "tables/adaptation.csv",
         "tables/adaptation.md",
         "tables/learnability.csv",
         "tables/learnability.md",
+        "tables/meta_benefit.csv",
+        "tables/meta_benefit.md",
         "tables/method_bias.csv",
         "tables/method_bias.md",
     }
@@ -67,6 +79,31 @@ def test_unseen_tasks_are_none_of_training_and_not_those_of_validation(made: Pro
     files = [folder / "tasks/d1k1.nc", *(folder / f"evaluation/d1k1/{pool}.nc" for pool in ("validation", "test"))]
     digests = [each for file in files for each in digest(load_tasks(file))]
     assert len(set(digests)) == len(digests) == 2 + 2 + 3
+
+
+def test_the_first_draw_of_the_benefit_is_the_case(made: Project) -> None:
+    """At the heterogeneity of the case; its optimum of L is also a comparator, at another rate."""
+    dataset = load_meta_benefit(made.directory / BENEFIT, "d1k1")
+    assert (dataset["failure"] == "").all()
+    optima = load_optima(made.directory / "results/optima/d1k1.nc", "d1k1")
+    first = dataset["K_shared"].sel(difference="both", heterogeneity=1.0, draw=0)
+    np.testing.assert_allclose(first, optima["K_shared"], rtol=1e-12)
+    settings = json.loads(dataset.attrs["settings"])
+    assert settings["tasks"]["count"] == 2
+    assert settings["comparison"]["draws"] == 2
+
+
+@pytest.mark.parametrize("overlay", ["{draws: 3}", "{heterogeneity: [1.0]}"])
+def test_a_changed_comparison_makes_nothing_else_again(overlay: str, made: Project) -> None:
+    planned = made.overlay(f"evaluation: {{benefit: {overlay}}}\n").planned("evaluation")
+    assert planned == BENEFIT_AGAIN
+
+
+def test_edited_sources_of_the_benefit_make_nothing_else_again(made: Project) -> None:
+    for name in ("evaluation/benefit/comparison.py", "evaluation/heterogeneity.py"):
+        with made.edited(f"src/metalqr/{name}"):
+            assert made.planned("evaluation") == BENEFIT_AGAIN
+    assert made.overlay("cases: {d1k1: {initial_gain: [[0.1]]}}\n").planned("meta_benefit").get(RULE) is None
 
 
 def test_everything_is_part_of_figures_tables_and_all(made: Project) -> None:

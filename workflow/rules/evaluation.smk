@@ -4,6 +4,7 @@ rule evaluation:
         rules.optima.input if plan.evaluation.files else [],
         plan.evaluation.inputs,
         plan.evaluation.files,
+        rules.meta_benefit.input if plan.benefit.files else [],
         plan.figures.files("evaluation"),
         plan.tables.files("evaluation"),
 

@@ -1,7 +1,7 @@
 rule figures:
     input:
         rules.datasets.input,
-        rules.evaluation.input if plan.evaluation.files else [],
+        rules.evaluation.input if plan.evaluates else [],
         plan.figures.files("datasets"),
 
 

@@ -1,7 +1,7 @@
 rule tables:
     input:
         rules.datasets.input,
-        rules.evaluation.input if plan.evaluation.files else [],
+        rules.evaluation.input if plan.evaluates else [],
         plan.tables.files("datasets"),
 
 

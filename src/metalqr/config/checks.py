@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from metalqr.config.algorithm import MetaSettings, applicable, not_applicable, plugins_named, taken_names
+from metalqr.config.benefit_checks import benefit_problems
 from metalqr.config.evaluation_checks import evaluation_problems
 from metalqr.config.experiments import TASKS, VARIANT, Base, Experiment
 from metalqr.config.folders import relative_to
@@ -110,6 +111,7 @@ def _cross_problems(config: Config) -> Iterator[str]:
     impossible = [problem for experiment in config.resolved.values() for problem in _point_problems(config, experiment)]
     yield from impossible
     yield from _theory_problems(config)
+    yield from benefit_problems(config)
     if not impossible:
         yield from evaluation_problems(config)
         yield from _unused_settings(config)

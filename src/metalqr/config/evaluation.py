@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from metalqr.config.algorithm import MetaSettings
+from metalqr.config.benefit import Benefit
 from metalqr.config.experiments import family_of
 from metalqr.config.registries import directions, estimators
 from metalqr.config.settings import Count, Distinct, Listed, Real, Seed, Settings, TextOr, no_twins, setting
@@ -68,6 +69,7 @@ class Evaluation(Settings):
         about="standard deviation of the inputs that certainty equivalence adds to those of K_0",
         above=0,
     )
+    benefit: Benefit = setting(Benefit(), about="where meta-learning pays, by exact values")
 
 
 def tasks_of_file(path: str) -> "Family":

@@ -10,6 +10,7 @@ UNSEEN_FILE = "results/evaluation/{case}/{pool}.nc"
 COMPARATORS_FILE = "results/evaluation/{case}/comparators-{rate}.nc"
 TRAINED_FILE = "results/evaluation/{experiment}/{case}/{configuration}.nc"
 EVALUATION_FILE = "results/evaluation/{experiment}.{case}.nc"
+META_BENEFIT_FILE = "results/meta_benefit/{case}.nc"
 
 
 def meta_optimum_file(case: str, adaptation_rate: float) -> str:

@@ -95,6 +95,14 @@ def evaluation_sizes(config: "Config", rule: str, case: str, counts: Sequence[in
     return [replace(shared, settings=each, runs=paths) for each in (exact, *config.estimates(case).values())]
 
 
+def benefit_sizes(config: "Config", case: str) -> Sizes:
+    """The sizes of the comparison of a case; the runs are its levels, the steps its adaptation rates."""
+    block, family = config.evaluation.benefit, config.cases[case].family
+    levels = len(block.heterogeneity) * len(set(block.differences) & set(family.differences))
+    sizes = replace(case_sizes(config, case), finder=None, settings=block)
+    return replace(sizes, runs=levels, steps=len(block.adaptation_rates))
+
+
 def unseen_counts(config: "Config") -> list[int]:
     """The numbers of the unseen tasks, of either pool."""
     block = config.evaluation

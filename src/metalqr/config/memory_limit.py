@@ -4,8 +4,15 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from metalqr.config.job_sizes import dataset_sizes, evaluation_sizes, run_sizes, theory_sizes, unseen_counts
-from metalqr.config.needs import EVALUATION, largest_first, megabytes
+from metalqr.config.job_sizes import (
+    benefit_sizes,
+    dataset_sizes,
+    evaluation_sizes,
+    run_sizes,
+    theory_sizes,
+    unseen_counts,
+)
+from metalqr.config.needs import EVALUATION, META_BENEFIT, largest_first, megabytes
 from metalqr.config.sizes import Sizes
 
 if TYPE_CHECKING:
@@ -43,6 +50,7 @@ def memory_problems(config: "Config") -> Iterator[str]:
         }
         leave = f", leave {part.case} out of theory.cases" if block == "theory" else ""
         keys |= {"tasks": "evaluation.tasks", "runs": "evaluation.repeats"} if block == "evaluation" else {}
+        keys |= {"runs": "the number of levels of heterogeneity"} if rule == META_BENEFIT else {}
         lower = f"lower {keys.get(name, name)}, which is {values[name]}{leave}"
         yield f"{block}: {needs}, more than execution.largest_memory_mb: {limit}; {lower}, or raise the limit"
 
@@ -61,6 +69,8 @@ def _jobs(config: "Config") -> Iterator[tuple[str, str, list[Sizes]]]:
             configurations = max(config.resolved[name].size for name in config.evaluated)
             parts = evaluation_sizes(config, rule, case, unseen_counts(config), configurations)
             yield "evaluation", rule, largest_first(rule, parts)[:1]
+    for case in config.benefit_cases:
+        yield "evaluation.benefit", META_BENEFIT, [benefit_sizes(config, case)]
     # Last, since it can be left out.
     for case in config.theory_cases:
         for rule, parts in theory_sizes(config, case).items():

@@ -85,6 +85,7 @@ class Case(Settings):
     seed: Seed | None = setting(None, about="seed of its random task family; by default, that of the config")
     initial_gain: Any = setting(symbol="K_0", about="zero, its rows, or a way to find it; it must stabilise every task")
     algorithm: dict[str, Any] = setting({}, about="the case's own settings of the algorithm")
+    meta_benefit: bool = setting(False, about="whether evaluation.benefit compares gains for tasks of its family")
     theory: bool = setting(True, about="whether the stage theory takes the case where theory.cases is all")
 
     @model_validator(mode="after")
@@ -234,8 +235,18 @@ class Config(Settings):
         """The cases of the stage ``theory``, in the order of the config's cases."""
         if self.theory.cases != "all":
             return [case for case in self.cases if case in self.theory.cases]
+        return [name for name in self._used if self.cases[name].theory]
+
+    @property
+    def benefit_cases(self) -> list[str]:
+        """The cases of the block ``evaluation.benefit``, in the order of the config's cases."""
+        return [name for name in self._used if self.cases[name].meta_benefit]
+
+    @property
+    def _used(self) -> list[str]:
+        """The cases of the experiments, in the config's order."""
         used = {case for block in self.experiments.values() for case in block.cases}
-        return [name for name, case in self.cases.items() if case.theory and name in used]
+        return [name for name in self.cases if name in used]
 
     @property
     def evaluated(self) -> list[str]:

@@ -7,6 +7,7 @@ allocated, however large the sizes.
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from metalqr.config.estimation import bias_gains
@@ -167,6 +168,19 @@ def _evaluate_comparators(s: Sizes) -> Need:
     return Need(need.numbers, need.seconds + s.steps * s.tasks * (1e-2 + 4e-6 * s.state_dim**3))
 
 
+def _measure_meta_benefit(s: Sizes) -> Need:
+    """The optima of L at all rates, one draw after the other; two closed loops in one for each pair of tasks.
+
+    The gaps of all tasks are kept, and copied for the file.
+    """
+    meta, unseen = _solve_meta_optimum(s), _solve_meta_optimum(replace(s, tasks=s.settings.unseen_tasks))
+    pairs = (_POWERS + 20) * s.tasks * (s.tasks - 1) / 2 * (2 * s.state_dim) ** 2
+    runs = s.runs * s.settings.draws
+    kept = 4 * runs * s.steps * (4 * (s.tasks + s.settings.unseen_tasks) + s.gain + 4)
+    numbers = max(meta.numbers, unseen.numbers, pairs) + kept
+    return Need(numbers, runs * (0.2 + s.steps * meta.seconds + unseen.seconds))
+
+
 def _join_evaluation(s: Sizes) -> Need:
     """All parts, the whole, and once more while it is written."""
     return Need(9 * s.runs * s.tasks * (s.steps + 1), 0.5 + 1e-7 * s.runs * s.tasks * (s.steps + 1))
@@ -174,10 +188,12 @@ def _join_evaluation(s: Sizes) -> Need:
 
 _OF_EVALUATION = (_draw_unseen_tasks, _evaluate_trained, _evaluate_comparators, _join_evaluation)
 _OF_THEORY = (_audit_theory, _measure_estimation_error, _run_exact_methods, _check_stability)
+#: The rule of the block `evaluation.benefit`.
+META_BENEFIT = _measure_meta_benefit.__name__[1:]
 _OF_OTHERS = (_generate_tasks, _solve_optima, _solve_meta_optimum, _tune, _train_policy, _collect_dataset)
 #: The formulas of the rules that compute.
 RULES: dict[str, Callable[[Sizes], Need]] = {
-    each.__name__[1:]: each for each in (*_OF_OTHERS, *_OF_THEORY, *_OF_EVALUATION)
+    each.__name__[1:]: each for each in (*_OF_OTHERS, *_OF_THEORY, *_OF_EVALUATION, _measure_meta_benefit)
 }
 #: The rules of the stage `theory`.
 THEORY = tuple(each.__name__[1:] for each in _OF_THEORY)

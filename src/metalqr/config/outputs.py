@@ -33,9 +33,10 @@ READERS = {
     "exact_methods": "metalqr.evaluation.exact_methods.dataset:load_exact_methods",
     "stability": "metalqr.evaluation.stability:load_stability",
     "evaluation": "metalqr.evaluation.adaptation.dataset:load_evaluation",
+    "meta_benefit": "metalqr.evaluation.benefit.dataset:load_meta_benefit",
 }
 #: The target that makes the figures and tables of a kind of result, if it is not `theory`.
-_STAGES = {"datasets": "datasets", "meta_optima": "optima", "evaluation": "evaluation"}
+_STAGES = {"datasets": "datasets", "meta_optima": "optima", "evaluation": "evaluation", "meta_benefit": "evaluation"}
 
 
 def reserved_by(experiment: str) -> str | None:

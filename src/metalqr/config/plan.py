@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metalqr.config import job_sizes, needs
 from metalqr.config.algorithm import MetaSettings
+from metalqr.config.benefit_plan import BenefitPlan
 from metalqr.config.checks import check_config
 from metalqr.config.evaluation_plan import EvaluationPlan
 from metalqr.config.experiments import Experiment
@@ -89,10 +90,11 @@ class Plan:
         self.experiments = self.checked.resolved
         self.theory = TheoryPlan(self.checked)
         self.evaluation = EvaluationPlan(self.checked)
+        self.benefit = BenefitPlan(self.checked)
         self._runs: dict[tuple[str, str], Run] = {}
         self._run_files: dict[str, list[str]] = {}
         self._tuned_files: dict[str, list[str]] = {}
-        alone = [*self.theory.cases, *self.evaluation.cases]
+        alone = [*self.theory.cases, *self.evaluation.cases, *self.benefit.cases]
         self.task_sets = {case: TaskSet(case, self.checked.cases[case].family) for case in alone}
         for experiment in self.experiments.values():
             self._list_runs(experiment)
@@ -127,6 +129,11 @@ class Plan:
         used = {each.case for each in self.task_sets.values()}
         return tuple(case for case in self.checked.cases if case in used)
 
+    @property
+    def evaluates(self) -> bool:
+        """True if the stage `evaluation` makes anything."""
+        return bool(self.evaluation.files or self.benefit.files)
+
     # Params, by wildcards.
 
     def task_block(self, wildcards: Any) -> dict[str, Any]:
@@ -143,11 +150,19 @@ class Plan:
             **({"digest": family.digest} if family.digest else {}),
         }
 
+    def drawn_block(self, wildcards: Any) -> dict[str, Any]:
+        """The origin of tasks that are drawn without an initial gain."""
+        return {name: value for name, value in self.task_block(wildcards).items() if name != "initial_gain"}
+
     def task_plugins(self, wildcards: Any) -> list[Path]:
         """The file of the family that makes a set of tasks, and that of the way to find its initial gain."""
         case, family = self.task_sets[wildcards.case]
         finder = self.checked.cases[case].gain_finder
         return [family.source, *([finder.source] if finder else [])]
+
+    def family_plugins(self, wildcards: Any) -> list[Path]:
+        """The file of the family alone."""
+        return [self.task_sets[wildcards.case].family.source]
 
     def unseen_plugins(self, wildcards: Any) -> list[Path]:
         """The file of the family that draws further tasks, or of what reads them from a file."""
@@ -198,6 +213,8 @@ class Plan:
             experiment, _, case = name.partition("/")
             return self._needs("join_evaluation", SimpleNamespace(case=case, experiment=experiment))[0] - needs.PROCESS
         wildcards = SimpleNamespace(case=name, experiment=name)
+        if kind == "meta_benefit":
+            return self._needs(needs.META_BENEFIT, wildcards)[0] - needs.PROCESS
         rules = ("collect_dataset",) if kind == "datasets" else needs.THEORY
         return max(self._needs(rule, wildcards)[0] for rule in rules) - needs.PROCESS
 
@@ -214,6 +231,8 @@ class Plan:
             return job_sizes.dataset_sizes(self.checked, self.experiments[wildcards.experiment])
         if rule in needs.THEORY:
             return job_sizes.theory_sizes(self.checked, wildcards.case)[rule]
+        if rule == needs.META_BENEFIT:
+            return self.benefit.sizes(wildcards.case)
         if rule in needs.EVALUATION:
             return self.evaluation.sizes(rule, wildcards)
         case, family = self.task_sets[wildcards.case]
@@ -271,4 +290,6 @@ class Plan:
             return {name: f"results/datasets/{name}.nc" for name in self.experiments}
         if kind == "evaluation":
             return self.evaluation.joined
+        if kind == "meta_benefit":
+            return self.benefit.files
         return self.meta_optima if kind == "meta_optima" else self.theory.files_in(kind)

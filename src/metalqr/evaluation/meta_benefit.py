@@ -7,20 +7,28 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from metalqr.common.frozen import ReadOnlyArrays
-from metalqr.lqr import FloatArray, LQRTasks, common_gain
+from metalqr.evaluation.adaptation.measures import is_relative
+from metalqr.lqr import FloatArray, LQRTasks, common_gain, cost
 from metalqr.objectives.meta import MetaObjective, adapted_cost, is_maml_stabilising
 from metalqr.optimal import DescentError, meta_gain, optimal_gains, shared_gain
 from metalqr.optimal.learnability import largest_adaptation_rate
 from metalqr.optimal.stabilising import candidate_gains
 
 #: The adaptation rates among which the largest is chosen: forty in each factor of ten.
-RATES = np.geomspace(1e-8, 1e4, 481)
+RATES = np.geomspace(1e-16, 1e16, 1281)
+#: The gains of a comparison, in the order of its arrays; then the steps that are taken from them.
+STARTS = ("best_single_gain", "meta_optimum")
+STEPS = (0, 1)
 #: A gain is better if its L is lower by more than this part.
 BETTER = 1e-9
 #: Rounds in which every optimum is compared with all others.
 MAX_ROUNDS = 5
 #: Times that a step of the continuation is halved.
 MAX_HALVINGS = 12
+
+
+class NoRelativeGapError(ValueError):
+    """The optimum of a task costs nothing, so that no gap is relative to it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +47,9 @@ class MetaGains(ReadOnlyArrays):
         Times that the descent began again from a better gain than its end.
     better_seen : ndarray of bool, shape (E,)
         True where a gain is known that is better than the result, because the descent from there failed.
+    failures : tuple of str
+        For each rate the reason why the continuation did not reach it, empty where it did. Gain and objective of one
+        that was not reached are NaN.
     """
 
     rates: FloatArray
@@ -46,15 +57,17 @@ class MetaGains(ReadOnlyArrays):
     objective: FloatArray
     restarts: NDArray[np.int64]
     better_seen: NDArray[np.bool_]
+    failures: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class MetaBenefit(ReadOnlyArrays):
-    r"""Relative gap of every task after one exact step, by the gain from which it starts.
+    r"""Relative gap of every task before and after one exact step, by the gain from which it starts.
 
-    .. math:: \frac{J_i(K - \eta \nabla J_i(K)) - J_i^*}{J_i^*}
+    .. math:: \frac{J_i(K) - J_i^*}{J_i^*}, \qquad \frac{J_i(K - \eta \nabla J_i(K)) - J_i^*}{J_i^*}
 
-    It is infinite where K, or the gain after the step, does not stabilise the task.
+    It is infinite where K, or the gain after the step, does not stabilise the task, and NaN at a rate that the
+    continuation did not reach.
 
     Attributes
     ----------
@@ -64,19 +77,17 @@ class MetaBenefit(ReadOnlyArrays):
         The best single gain of the training tasks.
     largest_rate : float
         See :func:`largest_rate`.
-    training_meta, training_shared : ndarray, shape (E, I)
-        On the training tasks, from :math:`K^*_L(\eta)` and from the best single gain.
-    unseen_meta, unseen_shared : ndarray, shape (E, V)
-        The same on unseen tasks.
+    training : ndarray, shape (E, 2, 2, I)
+        Gaps of the training tasks, from each of ``STARTS``, after each of ``STEPS``.
+    unseen : ndarray, shape (E, 2, 2, V)
+        The same of unseen tasks.
     """
 
     meta: MetaGains
     shared: FloatArray
     largest_rate: float
-    training_meta: FloatArray
-    training_shared: FloatArray
-    unseen_meta: FloatArray
-    unseen_shared: FloatArray
+    training: FloatArray
+    unseen: FloatArray
 
 
 def meta_benefit(training: LQRTasks, unseen: LQRTasks, shares: Sequence[float]) -> MetaBenefit:
@@ -100,18 +111,26 @@ def meta_benefit(training: LQRTasks, unseen: LQRTasks, shares: Sequence[float]) 
     NotStabilisableError, NoCommonStabilisingGainError
         If no gain stabilises all training tasks.
     DescentError
-        If the best single gain is not found, or an optimum of L.
+        If the best single gain is not found, or no optimum of L.
+    NoRelativeGapError
+        If the optimum of a task costs nothing.
     """
     shared = shared_gain(training).K
     largest = largest_rate(training, shared)
     meta = meta_gains(training, [share * largest for share in shares], shared)
-    gaps = {}
-    for name, tasks in (("training", training), ("unseen", unseen)):
-        optima = optimal_gains(tasks).cost
-        steps = list(zip(meta.rates, meta.K, strict=True))
-        gaps[f"{name}_meta"] = np.array([adapted_gap(tasks, K, rate, optima) for rate, K in steps])
-        gaps[f"{name}_shared"] = np.array([adapted_gap(tasks, shared, rate, optima) for rate, _ in steps])
-    return MetaBenefit(meta=meta, shared=shared, largest_rate=largest, **gaps)
+    return MetaBenefit(meta, shared, largest, *(_gaps(tasks, meta, shared) for tasks in (training, unseen)))
+
+
+def _gaps(tasks: LQRTasks, meta: MetaGains, shared: FloatArray) -> FloatArray:
+    """Gaps of one set of tasks, (E, 2, 2, I)."""
+    optima = optimal_gains(tasks).cost
+    if not is_relative(optima, cost(tasks, shared)):
+        raise NoRelativeGapError("the optimum of a task costs nothing, so that no gap is relative to it")
+    gaps = np.full((len(meta.rates), len(STARTS), len(STEPS), tasks.count), np.nan)
+    for place, (rate, K) in enumerate(zip(meta.rates, meta.K, strict=True)):
+        if not meta.failures[place]:
+            gaps[place] = [[adapted_gap(tasks, start, step * rate, optima) for step in STEPS] for start in (shared, K)]
+    return gaps
 
 
 def largest_rate(tasks: LQRTasks, K: ArrayLike, rates: ArrayLike = RATES) -> float:
@@ -175,35 +194,52 @@ def meta_gains(tasks: LQRTasks, rates: Sequence[float], shared: ArrayLike | None
     Raises
     ------
     DescentError
-        If the continuation does not reach a rate.
+        If the continuation reaches none of the rates.
     """
     first = shared_gain(tasks).K if shared is None else common_gain(tasks, shared, "shared")
     order = np.argsort(rates)
     gains: dict[int, FloatArray] = {}
+    failures = [""] * len(rates)
     K, before = first, 0.0
-    for place in order.tolist():
-        K = _continued(tasks, K, before, float(rates[place]))
+    for number, place in enumerate(order.tolist()):
+        try:
+            K = _continued(tasks, K, before, float(rates[place]))
+        except DescentError as error:
+            if not gains:
+                raise
+            for later in order[number:].tolist():  # the way to which leads through this one
+                failures[later] = str(error)
+            break
         gains[place], before = K, float(rates[place])
-    found = [gains[place] for place in range(len(rates))]
+    restarts, better_seen = _restarted(tasks, rates, gains, [first, *candidate_gains(tasks).values()])
+    found = np.stack([gains.get(place, np.full(first.shape, np.nan)) for place in range(len(rates))])
+    objectives = np.full(len(rates), np.nan)
+    for place, K in gains.items():
+        objectives[place] = MetaObjective(tasks, float(rates[place])).value(K)
+    return MetaGains(np.array(rates, dtype=np.float64), found, objectives, restarts, better_seen, tuple(failures))
+
+
+def _restarted(
+    tasks: LQRTasks, rates: Sequence[float], gains: dict[int, FloatArray], others: list[FloatArray]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Replace gains, by place of the rate, with better optima; the restarts, and where a better gain is left."""
     restarts, better_seen = np.zeros(len(rates), dtype=np.int64), np.zeros(len(rates), dtype=bool)
-    others = [first, *candidate_gains(tasks).values()]
     for _ in range(MAX_ROUNDS):
         changed = False
-        for place, rate in enumerate(rates):
-            objective = MetaObjective(tasks, float(rate))
-            best = min([*found, *others], key=objective.value)
-            better_seen[place] = objective.value(best) < objective.value(found[place]) * (1.0 - BETTER)
+        for place in sorted(gains):
+            objective = MetaObjective(tasks, float(rates[place]))
+            best = min([*gains.values(), *others], key=objective.value)
+            better_seen[place] = objective.value(best) < objective.value(gains[place]) * (1.0 - BETTER)
             if better_seen[place]:
                 try:
-                    again = meta_gain(tasks, float(rate), start=best)
+                    again = meta_gain(tasks, float(rates[place]), start=best)
                 except DescentError:
                     continue
-                found[place], better_seen[place], changed = again.K, False, True
+                gains[place], better_seen[place], changed = again.K, False, True
                 restarts[place] += 1
         if not changed:
             break
-    objectives = np.array([MetaObjective(tasks, float(rate)).value(K) for rate, K in zip(rates, found, strict=True)])
-    return MetaGains(np.array(rates, dtype=np.float64), np.stack(found), objectives, restarts, better_seen)
+    return restarts, better_seen
 
 
 def _continued(tasks: LQRTasks, K: FloatArray, before: float, rate: float) -> FloatArray:

@@ -1,11 +1,12 @@
 """Task families: settings, from which tasks of given dimensions are made."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from metalqr.config.benefit import Difference
 from metalqr.config.registry import Plugin
 from metalqr.config.settings import Settings as Plain
 from metalqr.config.settings import setting
@@ -131,6 +132,35 @@ class Family(Plugin):
         raise FamilyError(
             f"the family {self.name} gave {MAX_DRAWS} draws in a row that no gain stabilises; narrow the ranges of its "
             "parameters, or lower its perturbation"
+        )
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """The differences between tasks that :meth:`varied` can scale: all together, and one kind alone."""
+        return ("both",)
+
+    def varied(self, factor: float, difference: Difference = "both") -> Self:
+        """The same family with tasks that differ so many times as much, in ``difference`` alone; random numbers stay.
+
+        Parameters
+        ----------
+        factor : float
+            Positive; with 1 and all differences, the tasks are those of the family.
+        difference : {"dynamics", "costs", "both"}
+            One of :attr:`differences`.
+
+        Raises
+        ------
+        FamilyError
+            If the family does not say how.
+        metalqr.config.problems.SettingsError
+            If a setting is then out of its range.
+        """
+        if factor == 1.0 and difference == "both":
+            return self
+        raise FamilyError(
+            f"the family {self.name} does not say how its tasks come to differ more or less; override its method "
+            "varied, or compare the family as it is: heterogeneity: [1.0]"
         )
 
     @property

@@ -1,9 +1,11 @@
 """The random family of the authors' older code, which very likely drew the paper's Figure 1."""
 
 from collections.abc import Iterator, Sequence
+from typing import Self
 
 import numpy as np
 
+from metalqr.config.benefit import Difference
 from metalqr.config.registries import families
 from metalqr.config.settings import Count, Real, setting
 from metalqr.lqr import FloatArray, LQRTasks
@@ -64,6 +66,16 @@ class Legacy(Family):
             inputs.append(B + deviation * rng.standard_normal(B.shape) if rng else B)
         same = (np.tile(each, (len(places), 1, 1)) for each in (Q, R, Psi))
         return with_noise(LQRTasks(np.stack(states), np.stack(inputs), *same), self.settings)
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """Tasks share their costs."""
+        return "dynamics", "both"
+
+    def varied(self, factor: float, difference: Difference = "both") -> Self:
+        """The family with the deviation of the perturbation scaled."""
+        deviation = factor * self.settings.perturbation_deviation
+        return type(self)(self.settings.replace(perturbation_deviation=deviation))
 
     def nominal(self, state_dim: int, action_dim: int, seed: int) -> LQRTasks:
         """The first task."""

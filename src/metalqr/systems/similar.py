@@ -2,18 +2,30 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from metalqr.common.validation import whole_number
+from metalqr.config.benefit import Difference
 from metalqr.config.registries import families
-from metalqr.config.settings import Count, Real, refuse, setting
+from metalqr.config.settings import Count, Distinct, Real, refuse, setting
 from metalqr.lqr import FloatArray, LQRTasks, TasksError
 from metalqr.systems.addresses import Address
 from metalqr.systems.family import Family, FamilyError
 from metalqr.systems.noise import NoiseSettings, with_noise
+
+Matrix = Literal["A", "B", "Q", "R", "Psi"]
+#: All of them, in the order of their random numbers.
+MATRICES: tuple[Matrix, ...] = get_args(Matrix)
+#: The matrices in which tasks differ, by what they belong to.
+_OF_DIFFERENCE: dict[Difference, tuple[Matrix, ...]] = {"dynamics": ("A", "B"), "costs": ("Q", "R"), "both": MATRICES}
+
+
+def _in_order(names: tuple[Matrix, ...]) -> tuple[Matrix, ...]:
+    """So that the order in a config has no meaning."""
+    return tuple(name for name in MATRICES if name in names)
 
 
 @families.register("similar")
@@ -22,8 +34,8 @@ class Similar(Family):
 
     1. The entries of :math:`A_0, B_0, Q_0, R_0, \Psi_0` are uniform on [``uniform_low``, ``uniform_high``]. A_0 is
        scaled to the spectral radius ``spectral_radius``; Q_0, R_0, Ψ_0 are adjusted (step 3).
-    2. Every task changes a ``perturbed_share`` of the entries of each of its five matrices, chosen at random, by
-       independent normal numbers of deviation ``perturbation_deviation``.
+    2. Every task changes a ``perturbed_share`` of the entries of each of its ``perturbed_matrices``, by default all
+       five, chosen at random, by independent normal numbers of deviation ``perturbation_deviation``.
     3. Then the same adjustment: an A_i with a spectral radius above ``largest_spectral_radius`` is scaled down to it,
        others stay; Q_i, R_i, Ψ_i are replaced by their symmetric parts, plus the multiple of the identity that raises
        the smallest eigenvalue to ``smallest_eigenvalue`` if it is lower; Ψ_i is scaled to the trace ``noise_trace``.
@@ -55,6 +67,11 @@ class Similar(Family):
             label="perturbation deviation",
             about="standard deviation of a changed entry around the common one",
             at_least=0,
+        )
+        perturbed_matrices: Annotated[Distinct[Matrix], AfterValidator(_in_order)] = setting(
+            MATRICES,
+            label="perturbed matrices",
+            about="matrices that a task changes; all tasks share the others, and no random number depends on this",
         )
         noise_trace: Real = setting(
             1.0,
@@ -88,6 +105,21 @@ class Similar(Family):
         """A mean of another length than the state."""
         return self.settings.mean_problems(state_dim)
 
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """Those in which a perturbed matrix belongs."""
+        return tuple(name for name, matrices in _OF_DIFFERENCE.items() if set(matrices) & self._perturbed)
+
+    def varied(self, factor: float, difference: Difference = "both") -> Self:
+        """The family with its deviation scaled, of A and B, of Q and R, or of all that it changes."""
+        matrices = [name for name in _OF_DIFFERENCE[difference] if name in self._perturbed]
+        deviation = factor * self.settings.perturbation_deviation
+        return type(self)(self.settings.replace(perturbation_deviation=deviation, perturbed_matrices=matrices))
+
+    @property
+    def _perturbed(self) -> set[Matrix]:
+        return set(self.settings.perturbed_matrices)
+
     def draw(self, state_dim: int, action_dim: int, seed: int, places: Sequence[Address]) -> LQRTasks:
         """Draw tasks around the common one, which all pools share.
 
@@ -99,7 +131,7 @@ class Similar(Family):
         d, k = whole_number("state_dim", state_dim), whole_number("action_dim", action_dim)
         whole_number("seed", seed, at_least=0)
         nominal = self._nominal({"A": (d, d), "B": (d, k), "Q": (d, d), "R": (k, k), "Psi": (d, d)}, seed)
-        changes = self._changes([matrix.size for matrix in nominal.values()], seed, places)
+        changes = self._changes({name: matrix.size for name, matrix in nominal.items()}, seed, places)
         arrays: dict[str, Any] = {
             name: self._adjust(name, matrix + change.reshape(-1, *matrix.shape))
             for (name, matrix), change in zip(nominal.items(), changes, strict=True)
@@ -131,14 +163,18 @@ class Similar(Family):
         nominal["A"] = nominal["A"] * (chosen.spectral_radius / radius)
         return nominal
 
-    def _changes(self, sizes: list[int], seed: int, places: Sequence[Address]) -> list[FloatArray]:
-        """What each task adds to the entries of each matrix, shapes (n, size).
+    def _changes(self, matrices: dict[str, int], seed: int, places: Sequence[Address]) -> list[FloatArray]:
+        """What each task adds to the entries of each matrix, shapes (n, size), from the sizes of the matrices.
 
         The number of random numbers of a task depends on the sizes alone, so that a sweep of a share or a deviation
-        compares the same draws.
+        compares the same draws. A matrix has random numbers of its own, also where another is not perturbed.
         """
         share, deviation = self.settings.perturbed_share, self.settings.perturbation_deviation
-        counts = [max(1, round(share * size)) if share > 0 else 0 for size in sizes]
+        sizes = list(matrices.values())
+        counts = [
+            max(1, round(share * size)) if share > 0 and name in self._perturbed else 0
+            for name, size in matrices.items()
+        ]
         changes = [np.zeros((len(places), size)) for size in sizes]
         further = [place for place, address in enumerate(places) if not address.is_of_case]
         for place in set(range(len(places))).difference(further):

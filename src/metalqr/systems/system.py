@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from pydantic import model_validator
 
 from metalqr.common.frozen import ReadOnlyArrays
+from metalqr.config.benefit import Difference
 from metalqr.config.problems import nearest
 from metalqr.config.settings import Count, Real, refuse, setting
 from metalqr.lqr import FloatArray, LQRTasks
@@ -245,6 +246,22 @@ class NamedSystem(Family):
             reason = f"the family {self.name} cannot draw further tasks, no parameter of it is a range"
             step = self.settings.range_to_try or RANDOM_FAMILIES
         return f"{reason}; {step}"
+
+    def varied(self, factor: float, difference: Difference = "both") -> Self:
+        """The family with ``heterogeneity`` scaled; where that would be above 1, with wider ranges.
+
+        Raises
+        ------
+        metalqr.config.problems.SettingsError
+            If a range then has values that the model does not cover.
+        """
+        scale = factor * self.settings.heterogeneity
+        wider = {}
+        if scale > 1.0:
+            for name, ends in self.settings.ranges.items():
+                middle, half = 0.5 * (ends["low"] + ends["high"]), 0.5 * scale * (ends["high"] - ends["low"])
+                wider[name] = {"low": middle - half, "high": middle + half}
+        return type(self)(self.settings.replace(heterogeneity=min(scale, 1.0), **wider))
 
     def nominal(self, state_dim: int, action_dim: int, seed: int) -> LQRTasks:
         """The nominal system: parameters as in ``nominal``, otherwise their defaults."""

@@ -23,6 +23,7 @@ SWEPT_RATES = ["d2k2/0.0", "d2k2/0.01", "d2k2/0.1"]
 CASES = ["d1k1", "d2k2", "d20k10"]
 VARIED = {"varied_d2k2": "0.11", "varied_d20k10": "0.001", "bus_speed": "3.0", "pendulum_length": "200.0"}
 RATES = [f"{case}/{rate}" for case, rate in VARIED.items()]
+BENEFIT = ["varied_d2k2", "bus_speed", "pendulum_length"]
 EVALUATED = [f"unseen_tasks/{case}" for case in VARIED]
 
 
@@ -53,6 +54,7 @@ def test_every_output_has_its_plugin_and_its_inputs() -> None:
         "hyperparameters": ("hyperparameters", SWEEPS),
         **{name: ("variants", [name]) for name in ("estimators", "unseen_tasks")},
         **{name: (name, EVALUATED) for name in ("adaptation", "regret")},
+        **{f"{name}-{case}": (name, [case]) for name in ("meta_benefit", "heterogeneity") for case in BENEFIT},
         "sample_efficiency": ("sample_efficiency", ["estimators"]),
         **{name: (name, CASES) for name in ("estimation_error", "exact_methods", "theory_vs_practice")},
     }
@@ -60,6 +62,7 @@ def test_every_output_has_its_plugin_and_its_inputs() -> None:
     assert found == {
         **{name: ("summary", [name]) for name in ("figure1", *SWEEPS, "estimators", "unseen_tasks")},
         "adaptation": ("adaptation", EVALUATED),
+        "meta_benefit": ("meta_benefit", BENEFIT),
         "sample_efficiency": ("sample_efficiency", ["estimators"]),
         **{name: (name, CASES) for name in ("estimation_error", "theory_audit", "theory_vs_practice", "stability")},
         # The rates of all runs, those of the sweep included.

@@ -47,7 +47,7 @@ def test_medians_on_unseen_tasks_are_those_of_the_prototype_in_kind() -> None:
     """No difference at the paper's rate, a benefit at moderate ones; a large one overfits the training tasks."""
     assert not set(digest(tasks()[0])) & set(digest(tasks()[1]))
     benefit = found()
-    from_meta, from_shared = median(benefit.unseen_meta, axis=1), median(benefit.unseen_shared, axis=1)
+    from_shared, from_meta = median(benefit.unseen[:, :, 1], axis=2).T
     assert from_meta[0] == pytest.approx(from_shared[0], rel=1e-4)
     assert from_meta[0] == pytest.approx(0.0267, rel=0.1)
     np.testing.assert_allclose(from_meta[1:3], [0.0183, 0.0118], rtol=0.1)
@@ -56,7 +56,7 @@ def test_medians_on_unseen_tasks_are_those_of_the_prototype_in_kind() -> None:
     # On the training tasks L is lower at every rate.
     training = tasks()[0]
     values = optimal.optimal_gains(training).cost
-    for gaps, others in zip(benefit.training_meta, benefit.training_shared, strict=True):
+    for others, gaps in benefit.training[:, :, 1]:
         assert training.p @ (values * gaps) <= training.p @ (values * others) * (1 + 1e-9)
 
 
@@ -64,10 +64,11 @@ def test_gaps_are_those_of_one_exact_step() -> None:
     training, unseen = tasks()
     benefit = found()
     for place, rate in enumerate(benefit.meta.rates):
-        for each, gaps in ((training, benefit.training_meta), (unseen, benefit.unseen_meta)):
-            K = benefit.meta.K[place]
-            after = lqr.cost(each, K - rate * lqr.gradient(each, K))
-            np.testing.assert_allclose(gaps[place], after / optimal.optimal_gains(each).cost - 1.0, rtol=1e-9)
+        for each, gaps in ((training, benefit.training), (unseen, benefit.unseen)):
+            for start, K in enumerate((benefit.shared, benefit.meta.K[place])):
+                costs = lqr.cost(each, K), lqr.cost(each, K - rate * lqr.gradient(each, K))
+                expected = np.stack(costs) / optimal.optimal_gains(each).cost - 1.0
+                np.testing.assert_allclose(gaps[place, start], expected, rtol=1e-9)
     np.testing.assert_allclose(benefit.shared, optimal.shared_gain(training).K, rtol=1e-12)
     np.testing.assert_allclose(benefit.meta.rates, ETAS, rtol=1e-12)
 
@@ -131,8 +132,18 @@ def test_unstable_tasks_count_as_infinite() -> None:
     assert (adapted_gap(pair, [[1.0]], 1e3, optima) == np.inf).all()
 
 
-def test_a_rate_that_continuation_does_not_reach_is_named() -> None:
+def test_rates_that_continuation_does_not_reach_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     training = random_tasks(3, 3, 2, 1, radius=0.8, spread=0.15)
+    result = meta_gains(training, [1e6, 1e-3, 2e6])
+    assert [bool(reason) for reason in result.failures] == [True, False, True]
+    assert "the adaptation rate 1e+06 was not reached" in result.failures[0]
+    assert np.isnan(result.K[[0, 2]]).all()
+    assert np.isnan(result.objective[[0, 2]]).all()
+    np.testing.assert_array_equal(result.K[1], meta_gains(training, [1e-3]).K[0])
+    monkeypatch.setattr(module, "largest_rate", lambda *_: 1e6)
+    benefit = meta_benefit(training, training, [1.0, 1e-9])
+    assert np.isnan(benefit.unseen[0]).all()
+    assert np.isfinite(benefit.unseen[1]).all()
     with pytest.raises(optimal.DescentError, match=r"the optimum of L at the adaptation rate 1e\+06 was not reached"):
         meta_gains(training, [1e6])
     with pytest.raises(optimal.NoCommonStabilisingGainError):

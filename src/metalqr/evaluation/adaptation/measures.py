@@ -54,6 +54,12 @@ def median(values: FloatArray, axis: Axes = None) -> FloatArray:
     return np.asarray(np.median(values, axis=axis))
 
 
+def lower_median(values: FloatArray, axis: int | None = None) -> FloatArray:
+    """The lower median, which is one of the values even where others are infinite, of either sign."""
+    ordered = np.sort(values, axis=axis)
+    return np.asarray(ordered.take((ordered.shape[axis or 0] - 1) // 2, axis or 0))
+
+
 def quantile(values: FloatArray, share: float, axis: Axes = None) -> FloatArray:
     """The least value that is not below so large a share of all: without interpolation, since some may be infinite."""
     return np.asarray(np.quantile(values, share, axis=axis, method="inverted_cdf"))

@@ -13,7 +13,7 @@ from metalqr.reporting import adaptation
 from metalqr.reporting.figures import layout
 from metalqr.reporting.figures.figure import Figure
 from metalqr.reporting.figures.palette import with_styles
-from metalqr.reporting.figures.style import line_key, logarithmic, new_figure, round_ticks
+from metalqr.reporting.figures.style import line_key, logarithmic_ticks, new_figure, round_ticks
 from metalqr.reporting.labels import dimensions
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ COMPARATORS: dict[str, dict[str, Any]] = {
 }
 QUANTILE: dict[str, Any] = {"linestyle": (0, (2, 2)), "linewidth": 0.7}
 MARK: dict[str, Any] = {"markersize": 4.0, "markeredgecolor": "white", "markeredgewidth": 0.5}
-#: Ratio of the ends of an axis below which its labels are not powers of ten alone.
-FEW_DECADES = 300.0
 #: The smallest gap that is shown: what is below is rounding.
 MIN_GAP = 1e-12
 
@@ -126,11 +124,8 @@ def _draw(axes: Axes, dataset: xr.Dataset, row: Row, styles: Mapping[str, Mappin
         axes.set_ylim(-4.0, 104.0)
         axes.set_yticks([0, 50, 100], ["0", "50", "100 %"])
     else:
-        logarithmic(axes, numticks=7)
-        low, high = axes.get_ylim()
-        if high < FEW_DECADES * low:  # where powers of ten alone would be one or two labels
-            logarithmic(axes, subs=(1.0, 2.0, 5.0), numticks=7)
-            axes.yaxis.set_major_formatter("{x:g}")
+        axes.set_yscale("log")
+        logarithmic_ticks(axes.yaxis)
     round_ticks(axes.xaxis, most=5, whole=True)
     rollouts = int(chosen["rollouts"])
     axes.set_xlabel(

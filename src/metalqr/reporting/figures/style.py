@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -41,6 +42,8 @@ _STYLE: dict[str, Any] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "metalqr",
 }
+#: Ratios of the ends of a logarithmic axis below which labels are round numbers, and not powers of ten alone.
+NARROW, FEW_DECADES = 3.0, 300.0
 #: Metadata that would differ between two runs or machines is left out of the files.
 _METADATA: dict[str, dict[str, None]] = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {}}
 
@@ -92,6 +95,24 @@ def logarithmic(axes: Axes, **locator: Any) -> None:
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(**locator))
     axes.yaxis.set_minor_locator(NullLocator())
+
+
+def logarithmic_ticks(axis: Axis, most: int = 7) -> None:
+    """Ticks of a logarithmic axis whose limits are known: powers of ten, and numbers between where these are few."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+    low, high = axis.get_view_interval()
+    if not 0.0 < low < high < math.inf:  # nothing is shown
+        low, high = 0.1, 1.0
+        (axis.axes.set_xlim if axis is axis.axes.xaxis else axis.axes.set_ylim)(low, high)
+    is_narrow, is_wide = high < NARROW * low, high >= FEW_DECADES * low
+    subs = (1.0,) if is_wide else (1.0, 2.0, 5.0)
+    axis.set_major_locator(
+        MaxNLocator(most - 2, steps=[1, 2, 5, 10]) if is_narrow else LogLocator(subs=subs, numticks=most)
+    )
+    axis.set_minor_locator(NullLocator())
+    if not is_wide:
+        axis.set_major_formatter("{x:g}")
 
 
 def label_ticks(

@@ -11,7 +11,7 @@ import numpy as np
 from metalqr.config.evaluation import EXACT
 from metalqr.config.registries import tables
 from metalqr.reporting import adaptation
-from metalqr.reporting.tables.markdown import Column, Columns, number, percent, power
+from metalqr.reporting.tables.markdown import Column, Columns, number, percent, power, spread
 from metalqr.reporting.tables.table import Table
 
 if TYPE_CHECKING:
@@ -38,19 +38,6 @@ def _rate(name: str) -> Column:
 
 def _factor(row: Mapping[Any, Any]) -> str:
     return ("≥ " if row["factor_is_bound"] else "") + number(row["factor"])
-
-
-def _signed(value: float) -> str:
-    return f"−{number(-value)}" if value < 0 else number(value)
-
-
-def _range(name: str, heading: str) -> Column:
-    def text(row: Mapping[Any, Any]) -> str:
-        if math.isnan(row[name]):
-            return "–"
-        return f"{_signed(row[name])} ({_signed(row[f'{name}_min'])} to {_signed(row[f'{name}_max'])})"
-
-    return Column(heading, text)
 
 
 @tables.register("adaptation")
@@ -85,7 +72,7 @@ class Adaptation(Table):
         "exact_rate": _rate("exact_rate"),
         "exact_gap_1": _number("exact_gap_1", "exact, 1"),
         "exact_gap_5": _number("exact_gap_5", "exact, 5"),
-        "exact_difference": _range("exact_difference", "exact, 1: to best single gain"),
+        "exact_difference": spread("exact_difference", "exact, 1: to best single gain"),
         "exact_difference_min": None,
         "exact_difference_max": None,
         "estimator": Column("estimator", text=True),
@@ -99,7 +86,7 @@ class Adaptation(Table):
         "steps_to_1": _steps("steps_to_1", "to 1 %"),
         "factor": Column("factor to 10 % from K_0", _factor),
         "factor_is_bound": None,
-        "difference": _range("difference", "at 1: to best single gain"),
+        "difference": spread("difference", "at 1: to best single gain"),
         "difference_min": None,
         "difference_max": None,
         "relative": None,
@@ -182,14 +169,8 @@ def _differences(name: str, dataset: xr.Dataset, place: int) -> dict[str, float]
     if other is None or other == place or np.isnan(_values(dataset, place)).any():
         return dict.fromkeys(keys, math.nan)
     apart = measures.difference(_values(dataset, place)[..., 1], _values(dataset, other)[..., 1])
-    by_seed = [_middle(each) for each in apart]
-    return dict(zip(keys, (_middle(np.array(by_seed)), min(by_seed), max(by_seed)), strict=True))
-
-
-def _middle(values: FloatArray) -> float:
-    """The lower median, which is a value even where others are infinite, of either sign."""
-    ordered = np.sort(values, axis=None)
-    return float(ordered[(ordered.size - 1) // 2])
+    by_seed = [float(measures.lower_median(each)) for each in apart]
+    return dict(zip(keys, (float(measures.lower_median(np.array(by_seed))), min(by_seed), max(by_seed)), strict=True))
 
 
 def _steps_to(dataset: xr.Dataset, place: int, target: float) -> float:

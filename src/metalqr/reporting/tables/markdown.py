@@ -85,5 +85,20 @@ def power(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.2g}"
 
 
+def spread(name: str, heading: str) -> Column:
+    """The column of a value with its range, which the columns ``name_min`` and ``name_max`` have."""
+
+    def text(row: Mapping[Any, Any]) -> str:
+        if math.isnan(row[name]):
+            return "–"
+        return f"{_signed(row[name])} ({_signed(row[f'{name}_min'])} to {_signed(row[f'{name}_max'])})"
+
+    return Column(heading, text)
+
+
+def _signed(value: float) -> str:
+    return f"−{number(-value)}" if value < 0 else number(value)
+
+
 def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
