@@ -156,7 +156,7 @@ def _evaluate_trained(s: Sizes) -> Need:
     rollouts = estimators.get(estimates.estimator).rollouts(estimates.perturbations)
     held = min(EVALUATED_TOGETHER, paths * s.squares)
     perturbed = max(s.tasks * rollouts * s.gain, min(PERTURBED_TOGETHER, paths * s.tasks * rollouts * s.gain))
-    numbers = 12 * s.matrices + (_POWERS + 20) * max(held, s.squares) + 5 * perturbed
+    numbers = 12 * s.matrices + (_POWERS + 10) * max(held, s.squares) + 4 * perturbed
     numbers += paths * s.tasks * (6 * s.gain + 4 * (s.steps + 1))
     steps = paths * s.tasks * s.steps * (rollouts * estimates.rollout_length)
     return Need(numbers, steps * s.step_seconds / s.threads + 2 * paths * s.steps * s.exact_seconds)

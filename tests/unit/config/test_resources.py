@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from metalqr.config import Plan, check_config
 from metalqr.config.algorithm import MetaSettings
-from metalqr.config.job_sizes import theory_sizes
+from metalqr.config.job_sizes import benefit_sizes, evaluation_sizes, theory_sizes, unseen_counts
 from metalqr.config.memory_limit import readable
-from metalqr.config.needs import DRAWING, PROCESS, THEORY, megabytes, minutes, seconds
+from metalqr.config.needs import DRAWING, META_BENEFIT, PROCESS, THEORY, megabytes, minutes, seconds
 from metalqr.config.registries import gain_finder
 from metalqr.config.sizes import Sizes
 
@@ -98,9 +98,35 @@ MEASURED_THEORY = [
 ]
 
 
+def evaluation(rule: str, case: str) -> list[Sizes]:
+    """The parts of a job of the stage `evaluation`, for a case of the default config with five configurations."""
+    config = check_config(DEFAULT)
+    if rule == META_BENEFIT:
+        return [benefit_sizes(config, case)]
+    return evaluation_sizes(config, rule, case, unseen_counts(config), 5)
+
+
+MEASURED_EVALUATION = [
+    ("draw_unseen_tasks", "bus_speed", 192, 3.3),
+    ("draw_unseen_tasks", "varied_d20k10", 177, 4.0),
+    ("evaluate_trained", "varied_d2k2", 254, 6.5),
+    ("evaluate_trained", "varied_d20k10", 316, 32.3),
+    ("evaluate_trained", "bus_speed", 256, 10.2),
+    ("evaluate_comparators", "varied_d20k10", 287, 35.4),
+    ("evaluate_comparators", "bus_speed", 254, 12.8),
+    ("join_evaluation", "bus_speed", 193, 3.6),
+    (META_BENEFIT, "varied_d2k2", 178, 16.5),
+    (META_BENEFIT, "bus_speed", 192, 9.4),
+]
+
+
 @pytest.mark.parametrize(
     ("rule", "parts", "mebibytes", "taken"),
-    [*MEASURED, *((rule, theory(rule, case, overlay), *more) for rule, case, overlay, *more in MEASURED_THEORY)],
+    [
+        *MEASURED,
+        *((rule, theory(rule, case, overlay), *more) for rule, case, overlay, *more in MEASURED_THEORY),
+        *((rule, evaluation(rule, case), *more) for rule, case, *more in MEASURED_EVALUATION),
+    ],
 )
 def test_estimates_exceed_what_was_measured_but_not_by_much(
     rule: str, parts: list[Sizes], mebibytes: float, taken: float

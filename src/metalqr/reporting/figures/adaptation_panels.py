@@ -65,7 +65,8 @@ class AdaptationFigure(Figure):
 def _panels(datasets: Mapping[str, xr.Dataset], rows: Sequence[Row]) -> matplotlib.figure.Figure:
     """Draw the rows for each case; with more cases than columns, one block under the other."""
     count = len(datasets)
-    columns, blocks = min(count, MAX_COLUMNS), math.ceil(count / MAX_COLUMNS)
+    blocks = math.ceil(count / MAX_COLUMNS)
+    columns = math.ceil(count / blocks)
     styles = _styles(datasets.values())
     width = min(layout.MAX_WIDTH, max(5.4, 3.9 * columns + 0.4))
     height = sum(row.height for row in rows) * 2.5 * blocks + 0.35 * blocks + 0.8
