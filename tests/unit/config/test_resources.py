@@ -135,7 +135,7 @@ def test_estimates_exceed_what_was_measured_but_not_by_much(
     assert taken < 60 * minutes(seconds(rule, parts)) < 100 * max(taken, 30)
 
 
-@pytest.mark.parametrize(("dimensions", "taken"), [((1, 1), (8, 9)), ((2, 2), (14, 17)), ((20, 10), (240, 271))])
+@pytest.mark.parametrize(("dimensions", "taken"), [((1, 1), (8, 9)), ((2, 2), (14, 15)), ((20, 10), (212, 268))])
 def test_time_of_the_papers_runs_on_one_core(dimensions: tuple[int, int], taken: tuple[float, float]) -> None:
     """`make paper` as the README has it: 3.03e9 steps, so the formula without its safety should be about right."""
     parts = run(*dimensions, 5, perturbations=100, inner_perturbations=100, rollout_length=50, iterations=1200)
