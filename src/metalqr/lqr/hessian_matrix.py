@@ -49,7 +49,7 @@ def finite_horizon_hessian_matrix(tasks: LQRTasks, K: ArrayLike, length: int) ->
     """
     length = whole_number("length", length)
     gains = gains_per_task(tasks, K)
-    count, dim, size = tasks.count, tasks.state_dim, tasks.state_dim * tasks.action_dim
+    count, dim, size = tasks.count, tasks.state_dim, gains[0].size
     with np.errstate(over="ignore", invalid="ignore"):
         closed, weight, slope = (
             closed_loop(tasks, gains),
@@ -66,14 +66,13 @@ def finite_horizon_hessian_matrix(tasks: LQRTasks, K: ArrayLike, length: int) ->
         change = np.zeros((count, dim, dim * size))
         for step, covariance in enumerate(covariances[:-1]):
             value, later = values[step], values[step + 1]
-            total = total + _kronecker(tasks.B.mT @ value @ tasks.B, covariance)
+            total += _kronecker(tasks.B.mT @ value @ tasks.B, covariance)
             # F X F' of symmetric X is F (F X)'.
             half = (closed @ change).reshape(count, dim, dim, size).swapaxes(1, 2)
             change = closed @ half.reshape(count, dim, -1)
-            change = change + _source(tasks, closed, covariance).reshape(count, dim, -1)
-            cross = cross + (slope - tasks.B.mT @ later @ closed) @ change
-        matrix = total + _symmetrised(cross.reshape(count, tasks.action_dim, dim, size))
-        return 2.0 / divisor(tasks, length) * matrix
+            change += _source(tasks, closed, covariance).reshape(count, dim, -1)
+            cross += (slope - tasks.B.mT @ later @ closed) @ change
+        return 2.0 / divisor(tasks, length) * (total + _symmetrised(cross.reshape(count, tasks.action_dim, dim, size)))
 
 
 def _source(tasks: LQRTasks, closed: FloatArray, covariance: FloatArray) -> FloatArray:
