@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from metalqr import lqr, optimal
 from metalqr.config.algorithm import MetaSettings
-from metalqr.config.registries import methods
+from metalqr.config.registries import methods, update_rules
 from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError, common_gain
 from metalqr.lqr.evaluation import costs
 from metalqr.prediction.inner_noise import InnerNoise
@@ -23,8 +23,8 @@ from metalqr.training.averaging import averaged_gains
 
 #: Methods and update rules whose recursion is known.
 METHODS, UPDATE_RULES = ("zeroth_order_maml", "mean_cost"), ("gradient", "momentum")
-#: A step of the fluctuations that grows them by less than this is one along a direction of no curvature.
-GROWTH = 1e-3
+#: What rounding adds to the spectral radius 1 of a step along a flat direction.
+_ROUNDING = 1e-9
 #: Gains of which the costs are computed at once.
 _BLOCK = 256
 
@@ -112,7 +112,8 @@ class _Curve:
         self._scale = float(self._optimal.sum()) if known else np.nan
         self._spread = Spread(tasks, settings, seed)
         self._stages = list(self._make_stages(seed))
-        momentum = float(settings.momentum_decay) if settings.update_rule == "momentum" else 0.0
+        rule = update_rules.get(settings.update_rule)(settings)
+        momentum = float(rule.own.momentum_decay) if rule.name == "momentum" else 0.0
         averaged = averaged_gains(self._count, settings.average_last) if settings.average_last else 0
         self._averaged = averaged
         self._recursion = Recursion(momentum, averages=averaged > 0)
@@ -168,7 +169,7 @@ class _Curve:
             **{name: self._padded(curve, np.inf) for name, curve in curves.items()},
             unstable_share=self._at_all(places, [each.unstable_share for each in chances]),
             leaving_chance=self._at_all(places, [each.leaving for each in chances]),
-            contraction=self._at_all(places, self._radii(points)),
+            contraction=self._at_all(places, [point.radius for point in points]),
             rollout_steps=self._rollout_steps(),
             K=self._padded(gains, np.nan),
             covariance=points[-1].covariance,
@@ -197,7 +198,7 @@ class _Curve:
             if any(is_bad):
                 found.append((points[list(is_bad).index(True)].iteration, reason))
 
-        first([each > 1.0 + GROWTH for each in self._radii(points)], "a step makes the fluctuations grow")
+        first([point.radius > 1.0 + _ROUNDING for point in points], "a step overshoots, so that fluctuations grow")
         first([each.leaving > 0.5 for each in chances], "more than half of the runs have left the stabilising set")
         own = [self._ratio(point.K - point.shift) for point in points]
         shifted = [abs(self._ratio(point.K) - each) > abs(each) for point, each in zip(points, own, strict=True)]
@@ -209,12 +210,6 @@ class _Curve:
             limits.append(f"third derivatives in {PROBES} random orthogonal directions; the Hessian without smoothing")
         last = min((iteration for iteration, _ in found), default=self._count)
         return max(0, last - 1), tuple(limits)
-
-    @staticmethod
-    def _radii(points: Sequence[Point]) -> list[float]:
-        """Of the step that follows each point: that of the interval which ends at the next."""
-        radii = [point.radius for point in points]
-        return [*radii[1:], radii[-1]]
 
     def _average(self, gains: FloatArray) -> FloatArray:
         if not self._averaged or len(gains) < self._count:

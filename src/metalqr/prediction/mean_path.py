@@ -70,7 +70,7 @@ class Point:
     shift : array, shape (k, d)
         What the fluctuations have done to the mean so far.
     radius : float
-        Spectral radius of the step of the fluctuations.
+        Spectral radius of a step of the fluctuations from here.
     """
 
     iteration: int
@@ -90,7 +90,7 @@ class MeanPath:
         S_{t+1} &= (I - \alpha_t H) S_t (I - \alpha_t H)^\top + \alpha_t^2 C
 
     and likewise with momentum and for the sum of the gains that are averaged. The gradient is that of every iteration.
-    Between two points H is the mean of both ends and C is interpolated; what :meth:`Objective.followed` leaves out of
+    Between two points H is its mean and C is interpolated; what :meth:`Objective.followed` leaves out of
     the gradient is interpolated too: kept at first, then corrected by the linear response.
 
     Parameters
@@ -136,7 +136,7 @@ class MeanPath:
         order, size = self._recursion.order, K0.size
         self.gains, self.excess = [K0], [0.0]
         self.state = np.zeros((order, order, size, size))
-        self._velocity, self._shift, self._radius = np.zeros_like(K0), np.zeros((order, size)), 0.0
+        self._velocity, self._shift = np.zeros_like(K0), np.zeros((order, size))
         for stage in stages:
             points = stage.points(self._first_averaged)
             before = self.gains[-2] if len(self.gains) > 1 else None
@@ -169,15 +169,17 @@ class MeanPath:
             return None
         there = stage.at(gains[-1], gains[-2])
         curved_there = self._ratio_curvature(there.K)
-        values, basis = np.linalg.eigh(0.5 * (here.curvature + there.curvature))
+        # The mean of what is linear between the ends, over the gains from which steps are made.
+        curvature = _between(here.curvature, there.curvature, 0.5 * (steps - 1) / steps)
+        values, basis = np.linalg.eigh(curvature)
         noises = [turned(basis, each) for each in (here.noise, there.noise)]
         curves = [turned(basis, each) for each in (curved, curved_there)]
         state, transitions, excess = turned(basis, self.state), [], []
         for step in range(steps):
             T, b = self._recursion.transition(values, self._rate(start + step), self._sums(start + step))
             transitions.append((T, b))
-            state = moved(T, state) + entering(b, _between(*noises, step / steps))
-            excess.append(0.5 * float(np.vdot(_between(*curves, (step + 1) / steps), state[0, 0])))
+            state = moved(T, state) + entering(b, _between(noises[0], noises[1], step / steps))
+            excess.append(0.5 * float(np.vdot(_between(curves[0], curves[1], (step + 1) / steps), state[0, 0])))
         if not np.isfinite(state).all():
             return None
         state = turned(basis.T, state)
@@ -188,14 +190,13 @@ class MeanPath:
         response, shift = np.zeros_like(self._shift), self._shift @ basis
         for step, (T, b) in enumerate(transitions):
             response = _driven(T, b, response, step / steps * change)
-            shift = _driven(T, b, shift, _between(*pulls, step / steps))
+            shift = _driven(T, b, shift, _between(pulls[0], pulls[1], step / steps))
             gains[step + 1] = gains[step + 1] + (basis @ response[0]).reshape(there.K.shape)
         if not (np.isfinite(gains[-1]).all() and lqr.is_stabilising(stage.objective.tasks, gains[-1]).all()):
             return None
         if self._recursion.momentum:
             velocity = velocity + (basis @ response[1]).reshape(velocity.shape)
         self._velocity, self._shift, self.state = velocity, shift @ basis.T, state
-        self._radius = self._recursion.radius(values, self._rate(start))
         self.gains += gains[1:]
         self.excess += excess
         return there._replace(K=gains[-1]), pull_there, curved_there
@@ -223,7 +224,9 @@ class MeanPath:
     def _point(self, iteration: int, here: Local) -> Point:
         shift = self._shift[0].reshape(here.K.shape)
         covariance = 0.5 * (self.state[0, 0] + self.state[0, 0].T)
-        return Point(iteration, here.K, covariance, shift, self._radius, here.noise_kind)
+        curvature: FloatArray = np.asarray(np.linalg.eigvalsh(here.curvature), dtype=np.float64)
+        radius = self._recursion.radius(curvature, self._rate(iteration))
+        return Point(iteration, here.K, covariance, shift, radius, here.noise_kind)
 
 
 def _between(first: FloatArray, last: FloatArray, share: float) -> FloatArray:

@@ -59,8 +59,11 @@ class Recursion:
         return T, b
 
     def radius(self, curvature: FloatArray, rate: float) -> float:
-        """Spectral radius of a step, without the sum: below 1 the fluctuations stay bounded."""
-        T, _ = Recursion(self.momentum).transition(curvature, rate)
+        """Spectral radius of a step, without the sum; beyond 1 it overshoots, and fluctuations grow for ever.
+
+        Directions of negative curvature, along which they grow for as long as the mean path is there, count as flat.
+        """
+        T, _ = Recursion(self.momentum).transition(np.maximum(curvature, 0.0), rate)
         return float(np.abs(np.linalg.eigvals(np.moveaxis(T, -1, 0))).max())
 
     def stationary(self, curvature: FloatArray, rate: float, noise: FloatArray) -> FloatArray | None:
@@ -70,7 +73,7 @@ class Recursion:
         (T^{2^j})^\top`.
         """
         plain = Recursion(self.momentum)
-        if not plain.radius(curvature, rate) < 1.0:
+        if curvature.min() <= 0.0 or not plain.radius(curvature, rate) < 1.0:
             return None
         power, b = plain.transition(curvature, rate)
         total = entering(b, noise)

@@ -7,11 +7,12 @@ from systems import Array, similar_tasks
 
 from metalqr import MetaSettings, Stream, estimators, lqr
 from metalqr.lqr import LQRTasks
+from metalqr.prediction import objective as module
 from metalqr.prediction.inner_noise import InnerNoise
 from metalqr.prediction.objective import Objective
 
 SETTINGS = MetaSettings(
-    learning_rate=1.0, adaptation_rate=0.02, smoothing_radius=0.05, rollout_length=6, inner_perturbations=30
+    learning_rate=1.0, adaptation_rate=0.004, smoothing_radius=0.05, rollout_length=6, inner_perturbations=30
 )
 
 
@@ -28,12 +29,12 @@ def _value(tasks: LQRTasks, gains: Array, rate: float) -> Array:
     return np.asarray(costs.reshape(len(gains), -1) @ tasks.p)
 
 
-@pytest.mark.parametrize("rate", [0.0, 1e-7, 0.02])
+@pytest.mark.parametrize("rate", [0.0, 1e-7, 0.004])
 @pytest.mark.parametrize("directions", ["sphere", "gaussian"])
 def test_gradient_is_that_of_the_smoothed_cost(rate: float, directions: str) -> None:
     r"""Of the mean over V, from 20 000 pairs of a ball or a Gaussian, whose difference quotients are averaged."""
     tasks, K = _problem((2, 2))
-    settings = SETTINGS.replace(directions=directions)
+    settings = SETTINGS.replace(directions=directions, smoothing_radius=0.02)
     rng, radius = np.random.default_rng(3), settings.smoothing_radius
     V = rng.standard_normal((5000, 4))
     if directions == "sphere":
@@ -43,24 +44,26 @@ def test_gradient_is_that_of_the_smoothed_cost(rate: float, directions: str) -> 
     V = radius * V.reshape(-1, 2, 2)
     step, found = 1e-4, Objective(tasks, settings, rate, K).gradient(K)
     unsmoothed = Objective(tasks, settings.replace(smoothing_radius=1e-3), rate, K).gradient(K)
+    added = float(np.linalg.norm(found - unsmoothed))
     for entry, unit in enumerate(np.eye(4).reshape(-1, 2, 2)):
         # The gradient itself is subtracted, so that the error of the mean is that of the curvature in V alone.
         pairs = [[_value(tasks, K + s * V + t * step * unit, rate) for t in (1, -1)] for s in (1, -1)]
         slopes = sum((high - low) / (4 * step) for high, low in pairs)
         error = float(np.std(slopes)) / np.sqrt(len(V))
-        assert abs(np.mean(slopes) - found.flat[entry]) < 4.5 * error + 1e-5 * np.abs(found).max()
-        assert abs(found.flat[entry] - unsmoothed.flat[entry]) > 6 * error  # the smoothing shows
+        # What is of fourth order in the radius.
+        assert abs(np.mean(slopes) - found.flat[entry]) < 4.5 * error + 0.03 * added
+        assert added > 20 * error  # the smoothing shows
 
 
 @pytest.mark.parametrize("dims", [(1, 1), (2, 2), (3, 2)])
-@pytest.mark.parametrize("rate", [0.0, 0.02])
+@pytest.mark.parametrize("rate", [0.0, 0.004])
 def test_hessian_is_the_derivative_of_the_gradient(dims: tuple[int, int], rate: float) -> None:
     tasks, K = _problem(dims)
-    objective = Objective(tasks, SETTINGS, rate, K)
+    objective = Objective(tasks, SETTINGS.replace(smoothing_radius=0.02), rate, K)
     found, step = objective.hessian(K), 1e-4
     for column, unit in enumerate(np.eye(K.size).reshape(-1, *K.shape)):
         slope = (objective.gradient(K + step * unit) - objective.gradient(K - step * unit)) / (2 * step)
-        assert_allclose(found[:, column], slope.ravel(), rtol=1e-3, atol=1e-4 * np.abs(found).max())
+        assert_allclose(found[:, column], slope.ravel(), rtol=1e-3, atol=1e-3 * np.abs(found).max())
 
 
 def test_correction_is_the_third_derivative() -> None:
@@ -78,44 +81,47 @@ def test_correction_is_the_third_derivative() -> None:
     assert not objective.correction(K, np.zeros((4, 4))).any()
 
 
-def test_correction_in_random_directions() -> None:
-    """Of thirty entries, within a third of the exact one."""
+def test_correction_in_random_directions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of thirty entries: in the mean of 200 sets of directions the exact one, from which half are within a half."""
     tasks, K = _problem((6, 5))
     objective = Objective(tasks, SETTINGS.replace(rollout_length=10), 0.0, K)
-    found, step, exact = objective.correction(K, 1e-3 * np.eye(30)), 1e-3, np.zeros_like(K)
+    step, exact = 1e-3, np.zeros_like(K)
     for unit in np.eye(30).reshape(-1, 5, 6):
-        gradients = [
-            np.tensordot(tasks.p, lqr.finite_horizon_gradient(tasks, K + s * step * unit, 10), axes=1)
-            for s in (1, 0, -1)
-        ]
-        exact += 0.5e-3 * (gradients[0] - 2 * gradients[1] + gradients[2]) / step**2
-    assert np.linalg.norm(found - exact) < np.linalg.norm(exact) / 3
+        at = (lqr.finite_horizon_gradient(tasks, K + sign * step * unit, 10) for sign in (1, 0, -1))
+        high, middle, low = (np.tensordot(tasks.p, each, axes=1) for each in at)
+        exact += 0.5e-3 * (high - 2 * middle + low) / step**2
+    samples = []
+    for seed in range(200):
+        monkeypatch.setattr(module, "_SEED", seed)
+        samples.append(objective.correction(K, 1e-3 * np.eye(30)) - exact)
+    size = np.linalg.norm(exact)
+    assert np.median(np.linalg.norm(samples, axis=(1, 2))) < 0.5 * size
+    assert np.linalg.norm(np.mean(samples, axis=0)) < 0.08 * size
 
 
 @pytest.mark.parametrize("inner", ["one_point", "two_point"])
 def test_inner_noise_against_estimates(inner: str) -> None:
     """Mean and variance of the cost after an adaptation by 4000 estimates of each task, within 4.5 standard errors."""
     tasks, K = _problem((2, 2))
-    settings = SETTINGS.replace(adaptation_rate=0.02, inner_estimator=inner)
+    settings = SETTINGS.replace(adaptation_rate=3e-4, inner_estimator=inner, inner_smoothing_radius=0.02)
     objective = Objective(tasks, settings, settings.adaptation_rate, K)
     noise, copies, length = InnerNoise(objective, settings), 4000, settings.rollout_length
     many = lqr.tiled(tasks, copies)
-    estimates = estimators.estimate_gradient(many, K, settings, Stream(3))
-    gains = K - settings.adaptation_rate * estimates
-    costs = lqr.finite_horizon_cost(many, gains, length).reshape(copies, -1)
-    variances = lqr.rollout_variance(many, gains, length).reshape(copies, -1)
-    exact = objective.adapted(K)
-    added = costs - lqr.finite_horizon_cost(tasks, exact, length)
+    estimates = estimators.estimate_gradient(many, K, settings, Stream(3)).reshape(copies, tasks.count, 2, 2)
+    adapted = K - settings.adaptation_rate * estimates
+    costs = lqr.finite_horizon_cost(many, adapted.reshape(-1, 2, 2), length).reshape(copies, -1)
+    # At the mean of the estimates, whose own error and bias, of first order, are not what is tested.
+    added = costs - lqr.finite_horizon_cost(tasks, adapted.mean(axis=0), length)
     found = noise.moments(K)
-    error = costs.std(axis=0) / np.sqrt(copies)
-    # Of the mean, what is of third and fourth order.
-    assert (np.abs(added.mean(axis=0) - found.mean) < 4.5 * error + 0.15 * found.mean).all()
-    assert (found.mean > 3 * error).all()
-    # The variance of the cost between gains; that of the noise of one rollout changes by its own curvature.
+    slope = lqr.finite_horizon_gradient(tasks, adapted.mean(axis=0), length)
+    linear = np.einsum("pikd,ikd->pi", adapted - adapted.mean(axis=0), slope)
+    error = (added - linear).std(axis=0) / np.sqrt(copies)
+    # A tenth for what is of third and fourth order.
+    assert (np.abs((added - linear).mean(axis=0) - found.mean) < 4.5 * error + 0.1 * found.mean).all()
+    assert (found.mean > 10 * error).all()
     spread = costs.var(axis=0)
     fourth = ((costs - costs.mean(axis=0)) ** 4).mean(axis=0)
-    assert (np.abs(spread - found.variance) < 4.5 * np.sqrt(fourth / copies) + 0.2 * found.variance).all()
-    assert variances.mean() > lqr.rollout_variance(tasks, exact, length).mean()
+    assert (np.abs(spread - found.variance) < 4.5 * np.sqrt(fourth / copies) + 0.1 * found.variance).all()
 
 
 def test_derivatives_of_the_inner_noise() -> None:

@@ -11,7 +11,7 @@ TASKS = similar_tasks(seed=4, count=3, state_dim=2, action_dim=2)
 K0 = np.array([[0.05, -0.02], [0.03, 0.04]])
 SETTINGS = MetaSettings(
     method="mean_cost",
-    learning_rate=4.0e-3,
+    learning_rate=1.0e-3,
     adaptation_rate=0.0,
     perturbations=10,
     smoothing_radius=0.2,
@@ -31,9 +31,9 @@ BIAS = 0.02
         {"estimator": "residual"},
         {"estimator": "one_point_baseline", "task_batch": 2},
         {"estimator": "two_point", "update_rule": "momentum", "momentum_decay": 0.7},
-        {"estimator": "two_point", "common_noise": True, "directions": "orthogonal", "learning_rate": 0.02},
+        {"estimator": "two_point", "common_noise": True, "directions": "orthogonal", "learning_rate": 0.004},
         {"learning_rate_decay": 20.0},
-        {"method": "zeroth_order_maml", "adaptation_rate": 0.005, "inner_perturbations": 40, "warm_up": 10},
+        {"method": "zeroth_order_maml", "adaptation_rate": 0.002, "inner_perturbations": 40, "warm_up": 10},
     ],
 )
 def test_mean_of_many_short_trainings(changes: dict[str, object]) -> None:
