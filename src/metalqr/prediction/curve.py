@@ -164,6 +164,7 @@ class _Curve:
         curves = {name: expected * each for name, each in zip(names, between, strict=True)}
         curves |= {"ratio": expected, "path_ratio": path_ratio}
         valid_until, limits = self._limits(points, chances)
+        stationary_ratio, remark = self._stationary(points[-1])
         kinds = list(dict.fromkeys(point.noise_kind for point in points))
         return Prediction(
             **{name: self._padded(curve, np.inf) for name, curve in curves.items()},
@@ -174,9 +175,9 @@ class _Curve:
             K=self._padded(gains, np.nan),
             covariance=points[-1].covariance,
             average=self._average(gains),
-            stationary_ratio=self._stationary(points[-1]),
+            stationary_ratio=stationary_ratio,
             valid_until=valid_until,
-            limits=limits,
+            limits=(*limits, *remark),
             noise_kind=", then ".join(kinds),
             band_kind=f"{RATIO_SAMPLES} samples of a quadratic form of a Gaussian, with a fixed seed",
         )
@@ -222,12 +223,17 @@ class _Curve:
         lower, median, upper = np.quantile(self._spread.ratios(near, covariance), QUANTILES)
         return np.array([near.expected(covariance), median, lower, upper])
 
-    def _stationary(self, point: Point) -> float:
+    def _stationary(self, point: Point) -> tuple[float, tuple[str, ...]]:
+        """The ratio after infinitely many iterations, NaN if there is none, and a remark on it."""
         if len(self._path.gains) < self._count:
-            return np.nan
+            return np.nan, ()
         rate = 0.0 if self._settings.learning_rate_decay else self._settings.learning_rate
         found = stationary(self._stages[-1], self._recursion, rate, point.K, self._path.corrects)
-        return np.nan if found is None else self._near(found.K).expected(found.covariance)
+        if found is None:
+            return np.nan, ()
+        lacks = self._path.corrects and rate > 0.0 and not found.is_corrected
+        remark = "the stationary ratio without the third derivative, with which no solution is near" if lacks else ""
+        return self._near(found.K).expected(found.covariance), (remark,) if remark else ()
 
     def _rollout_steps(self) -> NDArray[np.int64]:
         method, settings = methods.get(self._settings.method), self._settings

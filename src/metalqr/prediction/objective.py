@@ -12,7 +12,7 @@ from metalqr.lqr import FloatArray, LQRTasks
 from metalqr.objectives import meta
 
 #: Gains with at most so many entries have all their directions tried; others so many random orthogonal ones.
-MAX_EXACT_SIZE, PROBES = 16, 8
+MAX_EXACT_SIZE, PROBES = 16, 16
 #: Product of adaptation rate and curvature below which the adaptation changes the curvature by too little to matter.
 WEAK_ADAPTATION = 0.02
 #: Steps of finite differences, in smoothing radii.
@@ -36,7 +36,7 @@ class Objective:
     their mean with covariance S adds :math:`\tfrac12 \nabla^3 F_0(K)[S]` likewise.
 
     Third derivatives are second differences of gradients in directions that span the covariance. Of more than 16
-    entries they are taken in 8 random orthogonal directions, whose mean is exact in expectation; and the Hessian is
+    entries they are taken in 16 random orthogonal directions, whose mean is exact in expectation; and the Hessian is
     then taken without smoothing, which adds to it by :math:`w` as a part of the fourth derivative.
 
     Parameters

@@ -135,6 +135,7 @@ def test_no_iterations_is_a_point() -> None:
     assert not found.limits
 
 
+@pytest.mark.slow
 def test_a_warm_up_is_the_mean_cost() -> None:
     settings = SETTINGS.replace(adaptation_rate=0.002, iterations=8)
     first = predict(TASKS, K, settings.replace(warm_up=8))

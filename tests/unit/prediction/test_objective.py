@@ -29,6 +29,7 @@ def _value(tasks: LQRTasks, gains: Array, rate: float) -> Array:
     return np.asarray(costs.reshape(len(gains), -1) @ tasks.p)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.0, 1e-7, 0.004])
 @pytest.mark.parametrize("directions", ["sphere", "gaussian"])
 def test_gradient_is_that_of_the_smoothed_cost(rate: float, directions: str) -> None:
@@ -81,6 +82,7 @@ def test_correction_is_the_third_derivative() -> None:
     assert not objective.correction(K, np.zeros((4, 4))).any()
 
 
+@pytest.mark.slow
 def test_correction_in_random_directions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of thirty entries: in the mean of 200 sets of directions the exact one, from which half are within a half."""
     tasks, K = _problem((6, 5))
@@ -99,6 +101,7 @@ def test_correction_in_random_directions(monkeypatch: pytest.MonkeyPatch) -> Non
     assert np.linalg.norm(np.mean(samples, axis=0)) < 0.08 * size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inner", ["one_point", "two_point"])
 def test_inner_noise_against_estimates(inner: str) -> None:
     """Mean and variance of the cost after an adaptation by 4000 estimates of each task, within 4.5 standard errors."""

@@ -147,6 +147,7 @@ def test_the_ratio_after_infinitely_many_iterations() -> None:
     assert with_decay.stationary_ratio < found.stationary_ratio
 
 
+@pytest.mark.slow
 def test_the_mean_of_the_last_gains_varies_less() -> None:
     found = predict(TASKS, K0, SETTINGS.replace(average_last=0.5, iterations=1000))
     assert found.path_ratio[-1] < found.average[0] < found.ratio[-1]
