@@ -59,8 +59,11 @@ class InnerNoise:
             "warm_up": 0,
         }
         self._settings = MetaSettings(**applicable({**settings.as_dict(), **changes}))
-        law = inner.estimator(self._settings).directions.law(inner.radius, objective.size, 2)
-        self._is_known = law is not None
+        try:
+            covariance(objective.tasks, np.zeros(objective.shape), self._settings, how="leading")
+            self._is_known = True
+        except ValueError:  # the estimator or the directions state no formula
+            self._is_known = False
         self._known: dict[bytes, Moments] = {}
 
     def share(self, K: FloatArray) -> float:
@@ -83,18 +86,21 @@ class InnerNoise:
             self._known[key] = self._moments(objective.tasks, self._repeated(K[np.newaxis]), objective.curvatures(K))
         return self._known[key]
 
+    def _is_left_out(self, K: FloatArray) -> bool:
+        return not self._is_known or K.size > MAX_EXACT_SIZE or self.share(K) < NEGLIGIBLE
+
     def gradient(self, K: FloatArray) -> FloatArray:
-        """Gradient of the mean cost that it adds, shape (k, d); zero where it is negligible."""
-        if K.size > MAX_EXACT_SIZE or self.share(K) < NEGLIGIBLE:
+        """Gradient of the mean cost that it adds, shape (k, d); zero where it is negligible or not known."""
+        if self._is_left_out(K):
             return np.zeros_like(K)
         offsets = self._offsets(K)
         high, low = (self._means(K + sign * offsets) for sign in (1, -1))
         return np.asarray((high - low) / (2 * self._step)).reshape(K.shape)
 
     def hessian(self, K: FloatArray) -> FloatArray:
-        """Its Hessian, shape (n, n); zero where it is negligible."""
+        """Its Hessian, shape (n, n); zero where it is negligible or not known."""
         size = K.size
-        if size > MAX_EXACT_SIZE or self.share(K) < NEGLIGIBLE:
+        if self._is_left_out(K):
             return np.zeros((size, size))
         offsets = self._offsets(K)
         rows, columns = np.triu_indices(size)

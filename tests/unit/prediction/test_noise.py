@@ -98,6 +98,8 @@ def test_without_a_formula_the_covariance_is_measured(monkeypatch: pytest.Monkey
     assert np.trace(found.covariance) == pytest.approx(np.trace(exact.covariance), rel=0.1)
     settings = SETTINGS.replace(method="mean_cost", iterations=3)
     assert predict(TASKS, K, settings).noise_kind == "measured"
+    # So is the whole direction of Algorithm 2, whose inner estimator then states no formula either.
+    assert predict(TASKS, K, SETTINGS.replace(iterations=3)).noise_kind == "measured"
 
 
 @pytest.mark.parametrize(
