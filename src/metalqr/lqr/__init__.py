@@ -26,6 +26,7 @@ from metalqr.lqr.finite_horizon import (
     finite_horizon_gradient,
     finite_horizon_hessian_vector_product,
 )
+from metalqr.lqr.hessian_matrix import finite_horizon_hessian_matrix, hessian_matrix
 from metalqr.lqr.lyapunov import LyapunovSolver
 from metalqr.lqr.optimality import at_optimum
 from metalqr.lqr.rollout_variance import (
@@ -36,6 +37,7 @@ from metalqr.lqr.rollout_variance import (
 )
 from metalqr.lqr.stability import (
     UnstablePolicyError,
+    are_unstable,
     closed_loop,
     count_unstable,
     is_stabilising,
@@ -54,6 +56,7 @@ __all__ = [
     "PolicyEvaluation",
     "TasksError",
     "UnstablePolicyError",
+    "are_unstable",
     "at_optimum",
     "closed_loop",
     "common_gain",
@@ -62,9 +65,11 @@ __all__ = [
     "evaluate",
     "finite_horizon_cost",
     "finite_horizon_gradient",
+    "finite_horizon_hessian_matrix",
     "finite_horizon_hessian_vector_product",
     "gains_per_task",
     "gradient",
+    "hessian_matrix",
     "hessian_vector_product",
     "is_stabilising",
     "largest_stable_step",

@@ -147,8 +147,8 @@ def where_stabilising(
 
 # A gain may be so large that its closed loop overflows: it is unstable.
 @np.errstate(over="ignore", invalid="ignore")
-def count_unstable(tasks: LQRTasks, gains: FloatArray, batch: NDArray[np.int64]) -> int:
-    """Count the gains that leave the closed loop of their task unstable, without eigenvalues where possible.
+def are_unstable(tasks: LQRTasks, gains: FloatArray, batch: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """True for each gain that leaves the closed loop of its task unstable, without eigenvalues where possible.
 
     Parameters
     ----------
@@ -160,19 +160,27 @@ def count_unstable(tasks: LQRTasks, gains: FloatArray, batch: NDArray[np.int64])
 
     Returns
     -------
-    int
+    array of bool, shape (n, P)
     """
     loops = tasks.A[batch, np.newaxis] - tasks.B[batch, np.newaxis] @ gains
     # A matrix with a power of norm below 1 is stable. Powers are much faster than eigenvalues, which decide the rest.
     undecided = loops.reshape(-1, tasks.state_dim, tasks.state_dim)
-    powers = undecided
+    places, powers = np.arange(len(undecided)), undecided
+    unstable = np.zeros(len(undecided), dtype=bool)
     for _ in range(MAX_SQUARINGS):
         powers = powers @ powers
         large = ~(np.einsum("nij,nij->n", powers, powers) < 1.0)
-        undecided, powers = undecided[large], powers[large]
+        undecided, powers, places = undecided[large], powers[large], places[large]
         if not len(undecided):
-            return 0
-    return int(np.count_nonzero(spectral_radii(undecided) >= 1.0))
+            break
+    else:
+        unstable[places] = spectral_radii(undecided) >= 1.0
+    return unstable.reshape(loops.shape[:2])
+
+
+def count_unstable(tasks: LQRTasks, gains: FloatArray, batch: NDArray[np.int64]) -> int:
+    """Count the gains that leave the closed loop of their task unstable, as :func:`are_unstable`."""
+    return int(np.count_nonzero(are_unstable(tasks, gains, batch)))
 
 
 def largest_stable_step(tasks: LQRTasks, K: ArrayLike, X: ArrayLike) -> FloatArray:
