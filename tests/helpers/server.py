@@ -20,17 +20,33 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 #: What every call imports sooner or later.
-OF_SNAKEMAKE = ("nbformat", "platformdirs", "pydantic", "smart_open", "snakemake.cli", "snakemake.report.html_reporter")
-#: Not Numba, which takes its number of threads from the job.
+OF_SNAKEMAKE = (
+    "nbformat",
+    "packaging.version",
+    "platformdirs",
+    "pydantic",
+    "ruamel.yaml",
+    "smart_open",
+    "snakemake.cli",
+    "snakemake.profiles",
+    "snakemake.report.html_reporter",
+    "snakemake.storage",
+)
+#: Not Numba, which takes its number of threads from the job. Of pydantic the modules: the package finds them lazily.
 OF_JOBS = (
     "matplotlib.backends.backend_pdf",
     "netCDF4",
-    "pydantic",
+    "pydantic.functional_serializers",
+    "pydantic.json_schema",
+    "pydantic.main",
+    "pydantic.type_adapter",
+    "ruamel.yaml",
     "scipy.linalg",
     "scipy.optimize",
     "seaborn",
     "snakemake.script",
     "xarray",
+    "yaml",
 )
 
 

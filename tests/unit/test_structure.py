@@ -17,8 +17,6 @@ from metalqr.results.layout import Layout
 from pipeline import Sources
 
 PACKAGE = ROOT / "src" / "metalqr"
-#: What each module imports, but for annotations.
-IMPORTS = {path: Sources(ROOT).imports(path) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
 #: Lowest first: a package imports only those before it.
 PACKAGES = [
     "common", "config", "lqr", "systems", "objectives", "optimal", "simulation", "estimators", "theory",
@@ -30,6 +28,13 @@ PLANNING = (
 )
 #: What planning must not wait for.
 HEAVY = ("matplotlib", "numba", "pandas", "scipy", "seaborn", "snakemake", "xarray")
+
+
+@cache
+def imports() -> dict[Path, set[Path]]:
+    """What each module imports, but for annotations."""
+    sources = Sources(ROOT)
+    return {path: sources.imports(path) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
 
 
 def test_every_setting_has_a_coordinate() -> None:
@@ -54,10 +59,10 @@ def test_packages_import_only_lower_ones() -> None:
     def package(path: Path) -> str:
         return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
-    assert {package(path) for path in IMPORTS} == set(PACKAGES)
+    assert {package(path) for path in imports()} == set(PACKAGES)
     upward = [
         f"{path.relative_to(PACKAGE)} imports {other.relative_to(PACKAGE)}"
-        for path, imported in IMPORTS.items()
+        for path, imported in imports().items()
         for other in imported
         if PACKAGES.index(package(other)) > PACKAGES.index(package(path))
     ]
@@ -65,7 +70,7 @@ def test_packages_import_only_lower_ones() -> None:
 
 
 def test_modules_import_one_another_in_no_circle() -> None:
-    TopologicalSorter({path: imported - {path} for path, imported in IMPORTS.items()}).prepare()
+    TopologicalSorter({path: imported - {path} for path, imported in imports().items()}).prepare()
 
 
 def test_an_init_holds_names_and_no_code() -> None:
@@ -95,6 +100,6 @@ def test_planning_imports_nothing_heavy() -> None:
 
 def test_other_modules_import_what_their_annotations_name() -> None:
     """Planning alone has to hide imports from Python."""
-    hiding = {path for path in IMPORTS if "if TYPE_CHECKING:" in path.read_text(encoding="utf-8")}
+    hiding = {path for path in imports() if "if TYPE_CHECKING:" in path.read_text(encoding="utf-8")}
     names = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in hiding}
     assert names <= imported(PLANNING)

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 CONFIG = f"""
 plugins: [{Path(__file__).with_name("unhurried.py")}]
-algorithm: {{method: unhurried, iterations: 3000}}
+algorithm: {{method: unhurried, pause: 2.0e-3, iterations: 1000}}
 cases: {{d2k2: {{tasks: {{resample: %s}}}}}}
 experiments: {{figure1: {{cases: [d1k1, d2k2], seeds: [0]}}}}
 only_experiments: [figure1]

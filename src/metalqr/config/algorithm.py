@@ -209,10 +209,12 @@ class MetaSettings(Settings):
             return values
         own: dict[str, Any] = {}
         for plugin in plugins_named(values):
-            given = {name: value for name, value in values.items() if name in plugin.Settings.names()}
-            own |= plugin.Settings.model_validate(given).as_dict()
+            if names := plugin.Settings.names():
+                given = {name: values[name] for name in names if name in values}
+                own |= plugin.Settings.model_validate(given).as_dict()
+        shared = cls.names()
         for name in values:
-            if name not in cls.model_fields and name not in own:
+            if name not in shared and name not in own:
                 raise refuse(name, not_applicable(name, values))
         return {**{name: value for name, value in values.items() if name not in own}, **own}
 
@@ -309,8 +311,9 @@ def setting_declaration(name: str) -> Declaration | None:
 
 def applicable(values: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that the plug-ins named among them have."""
-    own = {name for plugin in plugins_named(values) for name in plugin.Settings.names()}
-    return {name: value for name, value in values.items() if name in MetaSettings.model_fields or name in own}
+    owners: list[type[Settings]] = [MetaSettings, *(plugin.Settings for plugin in plugins_named(values))]
+    known = {name for owner in owners for name in owner.names()}
+    return {name: value for name, value in values.items() if name in known}
 
 
 def not_applicable(name: str, values: Mapping[str, Any]) -> str:

@@ -87,10 +87,14 @@ def test_cross_terms_need_no_other_noise() -> None:
     assert_allclose(rollout.costs(tasks, gains, 9, stream), expected, rtol=1e-11)
 
 
-@pytest.mark.parametrize("dims", [(2, 1), (3, 2)])
-def test_smoothed_gradients_agree_with_the_plain_twin(dims: tuple[int, int]) -> None:
+#: Compiled apart from the others.
+INITIAL_STATES = pytest.param(initial_state_tasks(2, 2, 2, 1), marks=pytest.mark.slow, id="initial_state")
+
+
+@pytest.mark.parametrize("tasks", [semidefinite_tasks(2, 2, 2, 1), semidefinite_tasks(2, 2, 3, 2), INITIAL_STATES])
+def test_smoothed_gradients_agree_with_the_plain_twin(tasks: LQRTasks) -> None:
     """Algorithm 1 draws W = V'UO and uses WH: true for every T, also where it has nothing to do with the noise."""
-    tasks, stream = semidefinite_tasks(2, 2, *dims), Stream(8, iteration=5)
+    stream = Stream(8, iteration=5)
     gains, radius, length, count = _some_gains(tasks, 3), 0.1, 6, 10
     found = LQRSimulator(tasks).weighted_directions(gains, WeightedDirections(count, radius), length, stream)
     chosen = MetaSettings(

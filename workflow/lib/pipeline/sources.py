@@ -42,6 +42,7 @@ class Sources:
         self._digest = cache(_digest)
         self.imports = cache(self._imports)
         self._names = cache(_names)
+        self._found = cache(self._files)
 
     def params(self, environment: str, script: str, plugins: Plugins | None = None) -> dict[str, Any]:
         """The params of a rule that say what its results depend on; the plug-ins are those of a job's wildcards."""
@@ -83,7 +84,7 @@ class Sources:
     def _imports(self, file: Path) -> set[Path]:
         """The files of this project that a file imports."""
         names = _imported(ast.parse(file.read_bytes(), file.name))
-        return {found for name in names for found in self._files(name)}
+        return {found for name in names for found in self._found(name)}
 
     def _files(self, name: str) -> set[Path]:
         """The files behind the full name of a module, a package, or something in one; none for other libraries."""
@@ -93,10 +94,10 @@ class Sources:
             if path.with_suffix(".py").is_file():
                 return {path.with_suffix(".py")}
             if (path / "__init__.py").is_file():
-                return {file for full in self._names(path).values() for file in self._files(full)}
+                return {file for full in self._names(path).values() for file in self._found(full)}
             if (path.parent / "__init__.py").is_file():
-                return self._files(self._names(path.parent).get(attribute, ""))
-        return self._files(module) if module else set()
+                return self._found(self._names(path.parent).get(attribute, ""))
+        return self._found(module) if module else set()
 
 
 def _digest(file: Path) -> str:
@@ -121,7 +122,8 @@ def _imported(tree: ast.AST) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield from (f"{node.module}.{alias.name}".removesuffix(".*") for alias in node.names)
-        elif not isinstance(node, ast.ExceptHandler) and not (
+        # No expression holds an import; most of a file are expressions.
+        elif not isinstance(node, ast.expr | ast.ExceptHandler) and not (
             isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
         ):
             yield from _imported(node)
