@@ -66,10 +66,11 @@ def test_everything_is_made_alone_and_nothing_again(made: Project) -> None:
     assert made.planned("evaluation") == {}
     dataset = load_evaluation(made.directory / WHOLE, "estimators/d1k1")
     assert dict(dataset.sizes) == {
-        "start": 6, "estimator": 3, "rate": 2, "seed": 2, "repeat": 2, "task": 3, "step": 3, "candidate": 2,
+        "start": 7, "estimator": 3, "rate": 2, "seed": 2, "repeat": 2, "task": 3, "step": 3, "candidate": 2,
     }  # fmt: skip
     assert dataset["start"].values.tolist() == [
-        "two_point", "paper", "initial_gain", "best_single_gain", "meta_optimum", "certainty_equivalence",
+        "two_point", "two_point, averaged", "paper",
+        "initial_gain", "best_single_gain", "meta_optimum", "certainty_equivalence",
     ]  # fmt: skip
     assert dataset["rollout_steps"].values.tolist() == [[0, 0, 0], *[[0, 2 * 6, 4 * 6]] * 2]
 
