@@ -129,10 +129,11 @@ def test_scripts_depend_on_what_they_use_alone() -> None:
     assert reaching("/__init__.py") == set()
     assert reaching("simulation/lqr_rollouts.py") == {
         "train_policy", "measure_estimation_error", "check_stability", "evaluate_trained", "evaluate_comparators",
+        "predict",
     }  # fmt: skip
     assert reaching("figures/style.py") == {"draw"}
     assert reaching("theory/auditing.py") == reaching("results/theory.py") == {"audit_theory"}
-    assert reaching("results/datasets.py") == {"collect_dataset"}
+    assert reaching("results/datasets.py") == {"collect_dataset", "join_predictions"}
     assert "run_exact_methods" in reaching("methods/gauss_newton.py")
     assert {"run_exact_methods", "train_policy"} <= reaching("updates/gradient.py")
     assert reaching("updates/adam.py") == set()

@@ -6,11 +6,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import xarray as xr
 from project import Project
 
 from metalqr import results
+from metalqr.reporting.predictions import load_compared
+from metalqr.results.tuned import choice
 
 pytestmark = pytest.mark.slow
 
@@ -128,6 +131,25 @@ def test_run_whose_tasks_are_not_learnable_at_its_rate_says_so(finished: Project
     assert case["status"].values.tolist() == [["diverged"]]
 
 
+def test_predictions_are_made_beside_the_runs_and_nothing_again(finished: Project, tmp_path: Path) -> None:
+    """Of the tuned variant with the rate that was chosen; in the tiny config itself the stage is skipped."""
+    other = finished.copied(tmp_path).overlay("prediction: {experiments: [estimators, figure1]}\n")
+    planned = other.planned("predictions")
+    assert set(planned) == {"predict", "join_predictions", "draw", "tabulate"}
+    assert len(planned["predict"]) == 3  # two share the configuration of figure1 on d1k1
+    other.snakemake("predictions", "--cores", "2")
+    assert other.planned("predictions") == other.planned() == {}
+    made = load_compared(other.directory / "results/predictions/estimators.nc", "estimators")["d1k1"].to_dataset()
+    assert set(made["configuration"].values.tolist()) == {"paper", "two_point"}
+    (path,) = (other.directory / "results/tuned/d1k1").iterdir()
+    predicted = xr.load_dataset(path.parents[2] / "predictions/d1k1" / path.name)
+    chosen = json.loads(predicted.attrs["settings"])["learning_rate"]
+    assert {"learning_rate": chosen} == choice(results.load_tuned(path))
+    assert np.isfinite(made["measured"]).all()
+    assert (other.directory / "results/figures/prediction.pdf").exists()
+    assert "| two_point " in (other.directory / "results/tables/prediction.md").read_text(encoding="utf-8")
+
+
 def test_linked_settings_move_together(finished: Project) -> None:
     case = results.load_experiment(finished.directory / "results/datasets/perturbations.nc")["d2k2"].to_dataset()
     assert case["ratio"].dims == ("perturbations", "seed", "iteration")
@@ -135,7 +157,7 @@ def test_linked_settings_move_together(finished: Project) -> None:
 
 
 def test_stages_are_targets(fresh: Project) -> None:
-    stages = {"tasks", "optima", "meta_optima", "runs", "datasets", "figures", "tables", "theory", "all"}
+    stages = {"tasks", "optima", "meta_optima", "runs", "datasets", "predictions", "figures", "tables", "theory", "all"}
     assert stages <= set(fresh.snakemake("--list-rules").split())
 
 

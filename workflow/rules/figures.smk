@@ -2,6 +2,7 @@ rule figures:
     input:
         rules.datasets.input,
         rules.evaluation.input if plan.evaluates else [],
+        rules.predictions.input if plan.prediction.files else [],
         plan.figures.files("datasets"),
 
 

@@ -2,6 +2,7 @@ rule tables:
     input:
         rules.datasets.input,
         rules.evaluation.input if plan.evaluates else [],
+        rules.predictions.input if plan.prediction.files else [],
         plan.tables.files("datasets"),
 
 

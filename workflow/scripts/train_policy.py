@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from metalqr import MetaSettings
 from metalqr.config.folders import relative_to
-from metalqr.config.tuning import TUNE, stated
+from metalqr.config.tuning import stated
 from metalqr.results import load_problem, save
-from metalqr.results.tuned import choice, load_tuned
+from metalqr.results.tuned import settings_of_run
 from metalqr.training.loop import train
 from metalqr.training.method import tried_policies
 from metalqr.training.progress import Progress
@@ -20,10 +19,7 @@ from metalqr.training.saved_state import SavedState, StateSaver
 
 case, seed = snakemake.wildcards.case, int(snakemake.wildcards.seed)
 tasks, K0 = load_problem(snakemake.input.tasks, case)
-given = dict(snakemake.params.settings)
-block = given.pop(TUNE, None)
-chosen = choice(load_tuned(snakemake.input.tuned[0], case)) if block else {}
-settings = MetaSettings(**given, **chosen)
+settings, block = settings_of_run(snakemake.params.settings, snakemake.input.tuned, case)
 with relative_to(Path(snakemake.config["folder"])):
     resampling = resampling_of(snakemake.input.tasks, case)
 code = {**snakemake.params.sources, **snakemake.params.versions, **resampling.origin}

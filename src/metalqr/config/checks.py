@@ -105,6 +105,7 @@ def _cross_problems(config: Config) -> Iterator[str]:
     incomplete += [problem for name in config.experiments for problem in _block_problems(config, name)]
     if config.theory.cases != "all":
         incomplete += _unknown_cases(config, "theory.cases", config.theory.cases)
+    incomplete += _unknown_experiments(config)
     yield from incomplete
     if incomplete:
         return  # the runs cannot be listed
@@ -218,6 +219,14 @@ def _unknown_cases(config: Config, key: str, cases: Iterable[str]) -> Iterator[s
     for index, case in enumerate(cases):
         if case not in config.cases:
             yield f"{key}[{index}]: there is no case {case!r}; {nearest(case, list(config.cases))}"
+
+
+def _unknown_experiments(config: Config) -> Iterator[str]:
+    chosen = config.prediction.experiments
+    for index, name in enumerate(() if chosen == "all" else chosen):
+        if name not in config.experiments:
+            known = nearest(name, list(config.experiments))
+            yield f"prediction.experiments[{index}]: there is no experiment {name!r}; {known}"
 
 
 def _value_problems(setting: str, values: Iterable[Any]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metalqr.config.evaluation import POOLS, tasks_of_file
-from metalqr.config.experiments import VARIANT, Point
+from metalqr.config.experiments import Point
 from metalqr.config.files import (
     COMPARATORS_FILE,
     EVALUATION_FILE,
@@ -44,8 +44,7 @@ class Trained(NamedTuple):
     @property
     def name(self) -> str:
         """Its place on the axes of the experiment, in words; the experiment's name without axes."""
-        words = [f"{value}" if axis == VARIANT else f"{axis} {value}" for axis, value in self.point.values.items()]
-        return ", ".join(words) or self.experiment
+        return self.point.name or self.experiment
 
     @property
     def comparators(self) -> tuple[str, float]:

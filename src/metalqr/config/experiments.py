@@ -60,6 +60,12 @@ class Point(NamedTuple):
     tune: Mapping[str, Any] | None = None
 
     @property
+    def name(self) -> str:
+        """Its place on the axes of the experiment, in words; empty without axes."""
+        words = [f"{value}" if axis == VARIANT else f"{axis} {value}" for axis, value in self.values.items()]
+        return ", ".join(words)
+
+    @property
     def configuration(self) -> str:
         """The digest that its runs are identified by."""
         return configuration_digest(self.settings, self.tune)

@@ -11,6 +11,9 @@ COMPARATORS_FILE = "results/evaluation/{case}/comparators-{rate}.nc"
 TRAINED_FILE = "results/evaluation/{experiment}/{case}/{configuration}.nc"
 EVALUATION_FILE = "results/evaluation/{experiment}.{case}.nc"
 META_BENEFIT_FILE = "results/meta_benefit/{case}.nc"
+#: Of the stage `predictions`: of a configuration, and of an experiment beside its runs.
+PREDICTION_FILE = "results/predictions/{case}/{configuration}.nc"
+COMPARED_FILE = "results/predictions/{experiment}.nc"
 
 
 def meta_optimum_file(case: str, adaptation_rate: float) -> str:

@@ -13,6 +13,7 @@ from metalqr.config.job_sizes import (
     unseen_counts,
 )
 from metalqr.config.needs import EVALUATION, META_BENEFIT, largest_first, megabytes
+from metalqr.config.prediction import LARGEST_GAIN
 from metalqr.config.sizes import Sizes
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ def _jobs(config: "Config") -> Iterator[tuple[str, str, list[Sizes]]]:
             configurations = max(config.resolved[name].size for name in config.evaluated)
             parts = evaluation_sizes(config, rule, case, unseen_counts(config), configurations)
             yield "evaluation", rule, largest_first(rule, parts)[:1]
+    for name in config.predicted:
+        for case in config.resolved[name].bases:
+            runs = [each for each in run_sizes(config, config.resolved[name], case) if each.gain <= LARGEST_GAIN]
+            yield from (("prediction", "predict", [each]) for each in largest_first("predict", runs)[:1])
     for case in config.benefit_cases:
         yield "evaluation.benefit", META_BENEFIT, [benefit_sizes(config, case)]
     # Last, since it can be left out.

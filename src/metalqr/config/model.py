@@ -15,6 +15,7 @@ from metalqr.config.algorithm import MetaSettings
 from metalqr.config.estimation import estimation_points
 from metalqr.config.evaluation import Evaluation, estimate_settings
 from metalqr.config.experiments import Base, Experiment
+from metalqr.config.prediction import Prediction
 from metalqr.config.registries import directions, gain_finder, methods
 from metalqr.config.registry import NAME, NAME_RULE
 from metalqr.config.settings import (
@@ -156,6 +157,7 @@ class Config(Settings):
     only_experiments: AllOrListed = setting("all", about="the experiments that are made: all, or a list of their names")
     theory: Theory = setting(Theory(), about="the stage theory")
     evaluation: Evaluation = setting({}, about="the stage evaluation")  # made of the type with the plug-ins
+    prediction: Prediction = setting(Prediction(), about="the stage predictions")
     execution: Execution = setting(Execution(), about="how the jobs run")
 
     def given(self, case: str) -> dict[str, Any]:
@@ -252,6 +254,12 @@ class Config(Settings):
     def evaluated(self) -> list[str]:
         """The experiments of the stage ``evaluation``."""
         return [name for name, block in self.experiments.items() if block.evaluated]
+
+    @property
+    def predicted(self) -> list[str]:
+        """The experiments of the stage ``predictions``."""
+        chosen = self.prediction.experiments
+        return [name for name in self.experiments if chosen == "all" or name in chosen]
 
     def seeds_without_axes(self, case: str) -> list[int]:
         """The seeds of a case in experiments without an axis, each once: of its runs at its own settings.

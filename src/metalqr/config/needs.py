@@ -186,15 +186,45 @@ def _join_evaluation(s: Sizes) -> Need:
     return Need(9 * s.runs * s.tasks * (s.steps + 1), 0.5 + 1e-7 * s.runs * s.tasks * (s.steps + 1))
 
 
+def _predict(s: Sizes) -> Need:
+    """Gains of the mean path; at some points of it the square matrices of a step, one for each task or direction.
+
+    The state of the fluctuations is that of a gain, its velocity and its average.
+    """
+    d, size, iterations = s.state_dim, s.gain, s.settings.iterations + 1
+    points = min(40, iterations)
+    numbers = iterations * (2 * size + 20) + (4 * points + 12 * s.tasks + 60) * size**2
+    numbers += _POWERS * max(EVALUATED_TOGETHER, s.squares * size)
+    of_point = 0.2 + s.tasks * 1e-7 * size * d**3 + 2e-8 * size**3
+    return Need(numbers, points * of_point + iterations * (1e-4 + 1e-8 * size**3))
+
+
+def _join_predictions(s: Sizes) -> Need:
+    """The dataset of the experiment, and its ratios twice."""
+    dataset = _collect_dataset(s)
+    return Need(dataset.numbers + 3 * s.runs * (s.settings.iterations + 1), dataset.seconds)
+
+
 _OF_EVALUATION = (_draw_unseen_tasks, _evaluate_trained, _evaluate_comparators, _join_evaluation)
 _OF_THEORY = (_audit_theory, _measure_estimation_error, _run_exact_methods, _check_stability)
 #: The rule of the block `evaluation.benefit`.
 META_BENEFIT = _measure_meta_benefit.__name__[1:]
-_OF_OTHERS = (_generate_tasks, _solve_optima, _solve_meta_optimum, _tune, _train_policy, _collect_dataset)
+_OF_OTHERS = (
+    _generate_tasks,
+    _solve_optima,
+    _solve_meta_optimum,
+    _tune,
+    _train_policy,
+    _collect_dataset,
+    _predict,
+    _join_predictions,
+)
 #: The formulas of the rules that compute.
 RULES: dict[str, Callable[[Sizes], Need]] = {
     each.__name__[1:]: each for each in (*_OF_OTHERS, *_OF_THEORY, *_OF_EVALUATION, _measure_meta_benefit)
 }
+#: The rules that hold all cases of an experiment.
+OF_EXPERIMENTS = ("collect_dataset", "join_predictions")
 #: The rules of the stage `theory`.
 THEORY = tuple(each.__name__[1:] for each in _OF_THEORY)
 #: The rules of the stage `evaluation`.
@@ -204,6 +234,7 @@ _SIMULATING = (
     "evaluate_comparators",
     "tune",
     "train_policy",
+    "predict",
     "measure_estimation_error",
     "check_stability",
 )
@@ -215,7 +246,7 @@ def megabytes(rule: str, parts: Sequence[Sizes]) -> float:
     finder = parts[0].finder
     simulates = rule in _SIMULATING or (rule == "generate_tasks" and finder is not None and finder.simulates)
     fixed = COMPILER + parts[0].threads * THREAD if simulates else 0
-    return PROCESS + fixed + 8e-6 * (sum(numbers) if rule == "collect_dataset" else max(numbers))
+    return PROCESS + fixed + 8e-6 * (sum(numbers) if rule in OF_EXPERIMENTS else max(numbers))
 
 
 def seconds(rule: str, parts: Sequence[Sizes]) -> float:

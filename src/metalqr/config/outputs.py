@@ -34,9 +34,16 @@ READERS = {
     "stability": "metalqr.evaluation.stability:load_stability",
     "evaluation": "metalqr.evaluation.adaptation.dataset:load_evaluation",
     "meta_benefit": "metalqr.evaluation.benefit.dataset:load_meta_benefit",
+    "predictions": "metalqr.reporting.predictions:load_compared",
 }
 #: The target that makes the figures and tables of a kind of result, if it is not `theory`.
-_STAGES = {"datasets": "datasets", "meta_optima": "optima", "evaluation": "evaluation", "meta_benefit": "evaluation"}
+_STAGES = {
+    "datasets": "datasets",
+    "meta_optima": "optima",
+    "evaluation": "evaluation",
+    "meta_benefit": "evaluation",
+    "predictions": "predictions",
+}
 
 
 def reserved_by(experiment: str) -> str | None:

@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from metalqr.config.files import OPTIMA_FILE, RUN_FILE, TUNED_FILE, meta_optimum
 from metalqr.config.folders import relative_to
 from metalqr.config.identity import identity
 from metalqr.config.outputs import FIGURE_FORMATS, TABLE_FORMATS, Outputs
+from metalqr.config.prediction_plan import PredictionPlan
 from metalqr.config.problems import ConfigError
 from metalqr.config.registries import families, figures, tables
 from metalqr.config.sizes import Sizes
@@ -91,6 +92,7 @@ class Plan:
         self.theory = TheoryPlan(self.checked)
         self.evaluation = EvaluationPlan(self.checked)
         self.benefit = BenefitPlan(self.checked)
+        self.prediction = PredictionPlan(self.checked)
         self._runs: dict[tuple[str, str], Run] = {}
         self._run_files: dict[str, list[str]] = {}
         self._tuned_files: dict[str, list[str]] = {}
@@ -215,6 +217,8 @@ class Plan:
         wildcards = SimpleNamespace(case=name, experiment=name)
         if kind == "meta_benefit":
             return self._needs(needs.META_BENEFIT, wildcards)[0] - needs.PROCESS
+        if kind == "predictions":
+            return self._needs("join_predictions", wildcards)[0] - needs.PROCESS
         rules = ("collect_dataset",) if kind == "datasets" else needs.THEORY
         return max(self._needs(rule, wildcards)[0] for rule in rules) - needs.PROCESS
 
@@ -227,7 +231,7 @@ class Plan:
         return self._known_needs[key]
 
     def _parts(self, rule: str, wildcards: Any) -> list[Sizes]:
-        if rule == "collect_dataset":
+        if rule in needs.OF_EXPERIMENTS:
             return job_sizes.dataset_sizes(self.checked, self.experiments[wildcards.experiment])
         if rule in needs.THEORY:
             return job_sizes.theory_sizes(self.checked, wildcards.case)[rule]
@@ -237,7 +241,7 @@ class Plan:
             return self.evaluation.sizes(rule, wildcards)
         case, family = self.task_sets[wildcards.case]
         sizes = replace(job_sizes.case_sizes(self.checked, case), tasks=family.count, resamples=family.resamples)
-        if rule not in ("train_policy", "tune"):
+        if rule not in ("train_policy", "tune", "predict"):
             return [sizes]
         run = self.run(wildcards)
         return [replace(sizes, settings=run.settings, runs=run.tuning_runs if rule == "tune" else 1)]
@@ -274,6 +278,15 @@ class Plan:
         """Every experiment's run files, each once."""
         return list(dict.fromkeys(file for files in self._run_files.values() for file in files))
 
+    def files_of(self, names: Iterable[str]) -> list[str]:
+        """The datasets of some experiments, and the files of all stages before them but for the tasks."""
+        found = [file for name in names for file in self._files_of(name)]
+        return list(dict.fromkeys(found))
+
+    def _files_of(self, name: str) -> list[str]:
+        optima = self.optima_of(SimpleNamespace(experiment=name))
+        return [*optima, *self._tuned_files[name], *self._run_files[name], self.results("datasets")[name]]
+
     @cached_property
     def meta_optima(self) -> dict[str, str]:
         """The files of the optima of the meta-objective, at the adaptation rates of all runs and of the theory's cases.
@@ -292,4 +305,6 @@ class Plan:
             return self.evaluation.joined
         if kind == "meta_benefit":
             return self.benefit.files
+        if kind == "predictions":
+            return self.prediction.joined
         return self.meta_optima if kind == "meta_optima" else self.theory.files_in(kind)

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
-from metalqr.config import evaluation, model, plugin_types, theory
+from metalqr.config import evaluation, model, plugin_types, prediction, theory
 from metalqr.config.algorithm import CHOICES, MetaSettings
 from metalqr.config.registries import estimators, families, initial_gains
 from metalqr.config.registry import Registry
@@ -58,6 +58,7 @@ def tables() -> dict[str, str]:
         "the initial gains": "".join(_of_plugins([initial_gains])).lstrip(),
         "the theory": _table(theory.Theory),
         "the evaluation": _table(evaluation.Evaluation),
+        "the prediction": _table(prediction.Prediction),
         "the execution": _table(model.Execution),
     }
 

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from metalqr import lqr, optimal
 from metalqr.config.algorithm import MetaSettings
+from metalqr.config.prediction import METHODS, UPDATE_RULES
 from metalqr.config.registries import methods, update_rules
 from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError, common_gain
 from metalqr.lqr.evaluation import costs
@@ -21,8 +22,6 @@ from metalqr.prediction.stationary import stationary
 from metalqr.results.runs import has_ratio
 from metalqr.training.averaging import averaged_gains
 
-#: Methods and update rules whose recursion is known.
-METHODS, UPDATE_RULES = ("zeroth_order_maml", "mean_cost"), ("gradient", "momentum")
 #: What rounding adds to the spectral radius 1 of a step along a flat direction.
 _ROUNDING = 1e-9
 #: Gains of which the costs are computed at once.

@@ -62,3 +62,10 @@ def target(config: Mapping[str, Any]) -> str:
     """The target of the requirements of Theorems 1 and 2."""
     wanted = config["theory"]["requirements"]
     return f"target: within {wanted['target']} of the first gap, failure probability {wanted['failure_probability']}"
+
+
+def unpredicted(config: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """The experiments that the stage `predictions` was to predict, but of which it covers no configuration."""
+    wanted = config["prediction"]["experiments"]
+    lacking = [name for name in config["experiments"] if name not in names and (wanted == "all" or name in wanted)]
+    return [f"without a prediction, for their methods, update rules or tasks: {', '.join(lacking)}"] if lacking else []

@@ -1,11 +1,13 @@
 """Files of tunings: the values that were tried, how their runs scored, and the choice."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import xarray as xr
 
+from metalqr.config.algorithm import MetaSettings
+from metalqr.config.tuning import TUNE
 from metalqr.results.files import PathLike, load
 from metalqr.results.layout import OF_CASE, Kind, Layout, NonFinite, Variable
 
@@ -45,6 +47,19 @@ TUNED = Layout(
 def load_tuned(path: PathLike, case: str | None = None, settings: Mapping[str, Any] | None = None) -> xr.Dataset:
     """Read a tuning; the settings are all those of its runs, with the block ``tune``."""
     return load(path, TUNED, case, settings=settings)
+
+
+def settings_of_run(
+    given: Mapping[str, Any], tuned: Sequence[PathLike], case: str
+) -> tuple[MetaSettings, Mapping[str, Any] | None]:
+    """The settings of a run and the block that tunes it, if there is one, whose choice is in the one file of the list.
+
+    ``given`` are those of :attr:`metalqr.config.plan.Run.changed`.
+    """
+    given = dict(given)
+    block = given.pop(TUNE, None)
+    chosen = choice(load_tuned(tuned[0], case)) if block else {}
+    return MetaSettings(**given, **chosen), block
 
 
 def choice(dataset: xr.Dataset) -> dict[str, Any]:

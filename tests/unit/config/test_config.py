@@ -371,7 +371,7 @@ def test_sweep_is_a_product_with_the_last_axis_fastest() -> None:
     block = plan.experiments["mine"].block
     assert block["linked"] == {"inner_perturbations": "perturbations"}
     assert list(block["sweep"]) == ["perturbations", "iterations"]
-    shown = [name for output in plan.figures.by_name.values() for name in output.names]
+    shown = plan.figures.by_name["hyperparameters"].names
     assert "mine" not in shown, "two axes do not fit into the figure of the hyperparameters"
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ CASES = ["d1k1", "d2k2", "d20k10"]
 VARIED = {"varied_d2k2": "0.11", "varied_d20k10": "0.001", "bus_speed": "3.0", "pendulum_length": "200.0"}
 RATES = [f"{case}/{rate}" for case, rate in VARIED.items()]
 BENEFIT = ["varied_d2k2", "bus_speed", "pendulum_length"]
+PREDICTED = ["figure1", *SWEEPS, "estimators"]
 EVALUATED = [f"unseen_tasks/{case}" for case in VARIED]
 
 
@@ -57,12 +59,14 @@ def test_every_output_has_its_plugin_and_its_inputs() -> None:
         **{f"{name}-{case}": (name, [case]) for name in ("meta_benefit", "heterogeneity") for case in BENEFIT},
         "sample_efficiency": ("sample_efficiency", ["estimators"]),
         **{name: (name, CASES) for name in ("estimation_error", "exact_methods", "theory_vs_practice")},
+        "prediction": ("prediction", PREDICTED),
     }
     found = {name: (output.plugin, output.names) for name, output in plan.tables.by_name.items()}
     assert found == {
         **{name: ("summary", [name]) for name in ("figure1", *SWEEPS, "estimators", "unseen_tasks")},
         "adaptation": ("adaptation", EVALUATED),
         "meta_benefit": ("meta_benefit", BENEFIT),
+        "prediction": ("prediction", PREDICTED),
         "sample_efficiency": ("sample_efficiency", ["estimators"]),
         **{name: (name, CASES) for name in ("estimation_error", "theory_audit", "theory_vs_practice", "stability")},
         # The rates of all runs, those of the sweep included.
@@ -97,7 +101,8 @@ def test_every_output_has_its_plugin_and_its_inputs() -> None:
 
 def test_without_anything_to_show_nothing_is_made() -> None:
     grid = {"cases": ["d1k1"], "seeds": [0], "sweep": {"tolerance": [0], "iterations": [1]}}
-    plan = Plan({**DEFAULT, "theory": {"cases": []}, "experiments": {"grid": grid}})
+    off: dict[str, Any] = {"theory": {"cases": []}, "prediction": {"experiments": []}}
+    plan = Plan({**DEFAULT, **off, "experiments": {"grid": grid}})
     assert plan.figures.by_name == {}
     assert plan.figures.pattern == "(?!)"
     assert list(plan.tables.by_name) == ["learnability", "method_bias", "grid"]
