@@ -1,0 +1,53 @@
+"""The command ``metalqr advise``."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from metalqr.advice.recommend import Advice, NoAdviceError, recommend
+from metalqr.advice.text import report
+from metalqr.config import Plan
+from metalqr.config.folders import relative_to
+from metalqr.config.problems import ConfigError, nearest
+from metalqr.lqr import UnstablePolicyError
+from metalqr.lqr.existence import require_optimum
+from metalqr.systems.initial_gain import read_gain
+
+_COLUMNS = ("rollout_steps", "ratio", "median", "lower", "upper", "path_ratio", "unstable_share", "leaving_chance")
+
+
+def advised(
+    plan: Plan, case: str, budget: float, *, adaptation_rate: float, common_noise: bool, output: Path | None
+) -> Iterator[str]:
+    """The lines that the command prints for a case; every problem is a ConfigError."""
+    if case not in plan.checked.cases:
+        raise ConfigError([f"--case: there is no case {case!r}; {nearest(case, list(plan.checked.cases))}"])
+    given = plan.checked.cases[case]
+    seed = plan.checked.tasks_seed(case)
+    with relative_to(plan.folder):
+        tasks = given.family.tasks(given.state_dim, given.action_dim, seed)
+        require_optimum(tasks)
+        try:
+            K0 = read_gain(tasks, given.initial_gain, given.family, seed)
+            found = recommend(tasks, K0, budget, adaptation_rate=adaptation_rate, common_noise=common_noise)
+        except UnstablePolicyError as error:
+            raise ConfigError([f"cases.{case}.initial_gain: {error}; write stabilising"]) from error
+        except ValueError as error:
+            raise ConfigError([f"--case {case}: {error}"]) from error
+    more: Advice | None = None
+    with contextlib.suppress(NoAdviceError):
+        more = recommend(tasks, K0, 10 * budget, adaptation_rate=adaptation_rate, common_noise=common_noise)
+    if output is not None:
+        _write(found, output)
+    yield from report(found, case, more)
+
+
+def _write(advice: Advice, output: Path) -> None:
+    columns = [np.arange(len(advice.prediction.ratio)), *(getattr(advice.prediction, name) for name in _COLUMNS)]
+    header = ",".join(["iteration", *_COLUMNS])
+    try:
+        np.savetxt(output, np.column_stack(columns), fmt="%.10g", delimiter=",", header=header, comments="")
+    except OSError as error:
+        raise ConfigError([f"--output: {output} cannot be written ({error.strerror})"]) from error
