@@ -22,7 +22,8 @@ DATASET = "results/datasets/figure1.nc"
 
 
 def test_resampling_makes_its_case_again_and_survives_a_kill(fresh: Project, tmp_path: Path) -> None:
-    project = fresh.overlay(CONFIG % "each_iteration")
+    # In a folder of its own: that of `fresh` may have the results of other tests already.
+    project = Project(fresh.root, tmp_path / "made", fresh.configs).overlay(CONFIG % "each_iteration")
     process = project.start(DATASET, "--cores", "1")
     folder = project.directory / "results" / "checkpoints"
     assert until(lambda: any(folder.glob("d2k2.*.nc")), process), process.communicate()
