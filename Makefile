@@ -45,11 +45,11 @@ paper: .venv ## Reproduce results/figures/figure1.pdf and all other results of t
 	@echo "Report:   $$PWD/results/report.html"
 	@echo "Figure 1: $$PWD/results/figures/figure1.pdf"
 
-check: lint ## Lint, types and the fast tests (two minutes; more in a fresh clone, which compiles)
+check: lint ## Lint, types and the fast tests (a minute; more in a fresh clone, which compiles)
 	$(PYTEST) --dist worksteal -m "not slow" --doctest-modules src/metalqr tests/unit
 
 # The workflow tests share results within a file, and use the code that the unit tests have compiled.
-test: lint ## Lint, types and all tests except the cluster tests (a quarter of an hour)
+test: lint ## Lint, types and all tests except the cluster tests (ten minutes)
 	$(PYTEST) --dist worksteal --doctest-modules src/metalqr tests/unit docs
 	$(PYTEST) --dist loadfile tests/workflow
 

@@ -24,12 +24,14 @@ def advised(
     """The lines that the command prints for a case; every problem is a ConfigError."""
     if case not in plan.checked.cases:
         raise ConfigError([f"--case: there is no case {case!r}; {nearest(case, list(plan.checked.cases))}"])
+    if output is not None and not output.absolute().parent.is_dir():  # before a search of minutes
+        raise ConfigError([f"--output: there is no folder {output.absolute().parent}; make it, or choose another"])
     given = plan.checked.cases[case]
     seed = plan.checked.tasks_seed(case)
     with relative_to(plan.folder):
         tasks = given.family.tasks(given.state_dim, given.action_dim, seed)
-        require_optimum(tasks)
         try:
+            require_optimum(tasks)
             K0 = read_gain(tasks, given.initial_gain, given.family, seed)
             found = recommend(tasks, K0, budget, adaptation_rate=adaptation_rate, common_noise=common_noise)
         except UnstablePolicyError as error:

@@ -21,7 +21,7 @@ from metalqr.advice.candidates import (
 from metalqr.advice.sketch import Losses, Sketch
 from metalqr.common.validation import whole_number
 from metalqr.config.algorithm import MetaSettings
-from metalqr.lqr import LQRTasks, UnstablePolicyError, common_gain
+from metalqr.lqr import LQRTasks, common_gain
 from metalqr.optimal.margin import stability_margin
 from metalqr.prediction import Prediction, predict
 from metalqr.prediction.spread import Spread
@@ -146,10 +146,7 @@ def recommend(
             "radius; or fit a model to rollouts, metalqr.evaluation.certainty_equivalence"
         )
     gain = common_gain(tasks, K0, "K0")
-    radii = lqr.spectral_radius(tasks, gain)
-    if np.any(radii >= 1.0):
-        unstable = np.flatnonzero(radii >= 1.0)
-        raise UnstablePolicyError(unstable, radii[unstable], policy="the initial gain")
+    lqr.require_stabilising(tasks, gain, "the initial gain")
     steps = whole_number("budget", int(budget) if np.isfinite(budget) else budget, 1)
     given = Budget(steps, tasks.count, adaptation_rate, common_noise)
     _require_enough(given, gain.size)

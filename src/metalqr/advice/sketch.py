@@ -228,9 +228,8 @@ class Sketch:
 
 def learning_rates(settings: MetaSettings) -> FloatArray:
     """The learning rate of every iteration."""
-    decay = settings.learning_rate_decay
     n = np.arange(settings.iterations)
-    return settings.learning_rate / (1.0 + n / decay) if decay else np.full(len(n), settings.learning_rate)
+    return np.full(len(n), settings.learning_rate) / settings.slowdown(n)
 
 
 def _largest(curvature: FloatArray) -> float:

@@ -218,6 +218,10 @@ class MetaSettings(Settings):
                 raise refuse(name, not_applicable(name, values))
         return {**{name: value for name, value in values.items() if name not in own}, **own}
 
+    def slowdown(self, iteration: Any) -> Any:
+        """What ``learning_rate_decay`` divides the learning rate of an iteration, or of an array of them, by."""
+        return 1.0 + iteration / self.learning_rate_decay if self.learning_rate_decay else 1.0
+
     @property
     def outer(self) -> Layer:
         """The outer layer of Algorithm 2, and the only one of a method that does not adapt."""

@@ -5,8 +5,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metalqr.lqr import FloatArray, LQRTasks, LyapunovSolver, closed_loop, common_gain, gradient
-from metalqr.lqr.stability import UnstablePolicyError, spectral_radius
+from metalqr.lqr import FloatArray, LQRTasks, LyapunovSolver, closed_loop, common_gain, gradient, require_stabilising
 
 #: Matrices with a distance.
 MATRICES = ("A", "B", "Q", "R", "Psi", "S")
@@ -93,10 +92,7 @@ def bisimulation_distance(tasks: LQRTasks, K: ArrayLike) -> float:
     linear systems.
     """
     gain = common_gain(tasks, K)
-    radii = spectral_radius(tasks, gain)
-    unstable = np.flatnonzero(~(radii < 1.0))
-    if unstable.size:
-        raise UnstablePolicyError(unstable, radii[unstable], "the gain")
+    require_stabilising(tasks, gain)
     first, second = _pairs(tasks)
     if not len(first):
         return 0.0

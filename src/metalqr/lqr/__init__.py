@@ -42,6 +42,7 @@ from metalqr.lqr.stability import (
     count_unstable,
     is_stabilising,
     largest_stable_step,
+    require_stabilising,
     spectral_radius,
     where_stabilising,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "hessian_vector_product",
     "is_stabilising",
     "largest_stable_step",
+    "require_stabilising",
     "rollout_difference_variance",
     "rollout_gradient_covariance",
     "rollout_variance",

@@ -80,6 +80,20 @@ def is_stabilising(tasks: LQRTasks, K: ArrayLike) -> NDArray[np.bool_]:
     return np.less(spectral_radius(tasks, K), 1.0)
 
 
+def require_stabilising(tasks: LQRTasks, K: ArrayLike, policy: str = "the gain") -> None:
+    """Refuse gains that do not stabilise every task.
+
+    Raises
+    ------
+    UnstablePolicyError
+        With the tasks that the gain, called ``policy`` in the message, does not stabilise.
+    """
+    radii = spectral_radius(tasks, K)
+    unstable = np.flatnonzero(~(radii < 1.0))
+    if unstable.size:
+        raise UnstablePolicyError(unstable, radii[unstable], policy)
+
+
 def spectral_radii(loops: FloatArray) -> FloatArray:
     """Spectral radius of every matrix, shape (n,); infinite where an entry is not finite."""
     # The product of finite matrices can overflow, and LAPACK rejects values that are not finite.

@@ -2,11 +2,11 @@
 
 from numpy.typing import ArrayLike
 
-from metalqr.lqr import LQRTasks, common_gain
+from metalqr.lqr import LQRTasks, common_gain, require_stabilising
 from metalqr.objectives.meta import MetaObjective, adapted_cost, adapted_gains
 from metalqr.optimal.adaptable import maml_stabilising_gain
 from metalqr.optimal.newton_cg import Minimum, cheapest, find_minimum
-from metalqr.optimal.shared import require_stabilising, shared_gain
+from metalqr.optimal.shared import shared_gain
 from metalqr.optimal.stabilising import candidate_gains
 
 MAX_ITERATIONS = 200

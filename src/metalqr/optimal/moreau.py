@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr.common.validation import positive
-from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, common_gain, cost
+from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation, common_gain, cost, require_stabilising
 from metalqr.objectives.mean_cost import MeanCost, MeanCostDerivatives
 from metalqr.optimal.newton_cg import find_minimum
-from metalqr.optimal.shared import require_stabilising
 
 MAX_ITERATIONS = 200
 

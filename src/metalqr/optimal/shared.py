@@ -2,10 +2,9 @@
 
 import functools
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError, common_gain, cost, spectral_radius
+from metalqr.lqr import LQRTasks, common_gain, cost, require_stabilising
 from metalqr.objectives.mean_cost import MeanCost
 from metalqr.optimal.newton_cg import Minimum, cheapest, find_minimum
 from metalqr.optimal.stabilising import candidate_gains, stabilising_gain
@@ -40,11 +39,3 @@ def shared_gain(tasks: LQRTasks, start: ArrayLike | None = None) -> Minimum:
         starts = [common_gain(tasks, start, "start")]
         require_stabilising(tasks, starts[0], "start")
     return find_minimum(objective, starts, functools.partial(cost, tasks), MAX_ITERATIONS)
-
-
-def require_stabilising(tasks: LQRTasks, K: FloatArray, policy: str) -> None:
-    """Refuse gains that do not stabilise every task."""
-    radii = spectral_radius(tasks, K)
-    unstable = np.flatnonzero(~(radii < 1.0))
-    if unstable.size:
-        raise UnstablePolicyError(unstable, radii[unstable], policy)

@@ -9,7 +9,7 @@ from metalqr import lqr, optimal
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.prediction import METHODS, UPDATE_RULES
 from metalqr.config.registries import methods, update_rules
-from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError, common_gain
+from metalqr.lqr import FloatArray, LQRTasks, common_gain
 from metalqr.lqr.evaluation import costs
 from metalqr.prediction.inner_noise import InnerNoise
 from metalqr.prediction.mean_path import MeanPath, Point, Stage
@@ -79,10 +79,7 @@ def predict(
     """
     gain = common_gain(tasks, K0, "K0")
     _require_known(settings)
-    radii = lqr.spectral_radius(tasks, gain)
-    if np.any(radii >= 1.0):
-        unstable = np.flatnonzero(radii >= 1.0)
-        raise UnstablePolicyError(unstable, radii[unstable], policy="the initial gain")
+    lqr.require_stabilising(tasks, gain, "the initial gain")
     return _Curve(tasks, gain, settings, seed, corrects).prediction()
 
 
@@ -133,8 +130,7 @@ class _Curve:
         return stages
 
     def _rate(self, iteration: int) -> float:
-        decay = self._settings.learning_rate_decay
-        return self._settings.learning_rate / (1.0 + iteration / decay if decay else 1.0)
+        return float(self._settings.learning_rate / self._settings.slowdown(iteration))
 
     def _ratio_curvature(self, K: FloatArray) -> FloatArray:
         return np.asarray(lqr.hessian_matrix(self._tasks, K).sum(axis=0) / self._scale)

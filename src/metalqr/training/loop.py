@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.registries import methods
-from metalqr.lqr import LQRTasks, UnstablePolicyError, common_gain, spectral_radius
+from metalqr.lqr import LQRTasks, UnstablePolicyError, common_gain, require_stabilising
 from metalqr.lqr import cost as exact_cost
 from metalqr.results.runs import Status
 from metalqr.simulation.streams import Stream
@@ -74,10 +74,7 @@ def train(
         and the same seed is not checked.
     """
     gain = common_gain(tasks, K0, "K0")
-    radii = spectral_radius(tasks, gain)
-    if np.any(radii >= 1.0):
-        unstable_tasks = np.flatnonzero(radii >= 1.0)
-        raise UnstablePolicyError(unstable_tasks, radii[unstable_tasks], policy="the initial gain")
+    require_stabilising(tasks, gain, "the initial gain")
     method: Method = methods.get(settings.method)(Problem(tasks, gain, settings, resampled))
     if resampled is not None and not method.can_resample:
         raise ValueError(f"resampled: the method {method.name} cannot have other tasks in every iteration")

@@ -159,9 +159,7 @@ class Method(Plugin):
         own, of_rule = separate(state.memory)
         direction = self.mean_direction if stream.iteration < self.settings.warm_up else self.direction
         found = direction(replace(state, memory=own) if of_rule else state, stream)
-        rate, decay = self.learning_rate, self.settings.learning_rate_decay
-        if decay:
-            rate = rate / (1.0 + stream.iteration / decay)
+        rate = self.learning_rate / self.settings.slowdown(stream.iteration)
         # Where unstable rollouts overflowed, the direction is not finite, and the state records that.
         with np.errstate(over="ignore", invalid="ignore"):
             norm = float(np.linalg.norm(found.gradient))

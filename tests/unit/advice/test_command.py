@@ -49,6 +49,7 @@ def test_block_curve_and_words(tmp_path: Path, capsys: pytest.CaptureFixture[str
         (["--case", "d2k3", "--budget", "1e5"], "--case: there is no case 'd2k3'; did you mean d2k2?"),
         (["--case", "d2k2", "--budget", "10"], "--case d2k2: budget: 10 rollout steps are too few for 5 tasks"),
         (["--case", "d2k2", "--budget", "nan"], "--case d2k2: budget"),
+        (["--case", "d2k2", "--budget", "1e5", "--output", "nowhere/c.csv"], "--output: there is no folder"),
     ],
 )
 def test_bad_input(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
