@@ -37,6 +37,7 @@ COMPARED = Layout(
         "measured_min": _curve(f"smallest {_RATIO} over seeds"),
         "measured_max": _curve(f"largest {_RATIO} over seeds"),
         "expected": _curve(f"predicted {_RATIO}, expected if the run stays stable"),
+        "path": _curve(f"{_RATIO} of the predicted mean gain, without fluctuations"),
         "median": _curve(f"predicted median of the {_RATIO}"),
         "lower": _curve(f"predicted 5 % quantile of the {_RATIO}"),
         "upper": _curve(f"predicted 95 % quantile of the {_RATIO}"),
@@ -126,7 +127,7 @@ def _row(predicted: xr.Dataset, measured: FloatArray) -> dict[str, Any]:
     count = predicted.sizes["iteration"]
     kept = np.unique(np.linspace(0, count - 1, min(KEPT, count)).round().astype(int))
     shown = measured[:, kept]
-    curves = {"expected": "ratio", "median": "median", "lower": "lower", "upper": "upper"}
+    curves = {"expected": "ratio", "path": "path_ratio", "median": "median", "lower": "lower", "upper": "upper"}
     leaving = predicted["leaving_chance"].values
     return {
         "iteration": kept.astype(float),

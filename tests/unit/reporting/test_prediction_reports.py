@@ -32,11 +32,11 @@ def prediction(last: float, valid_until: int = ITERATIONS) -> Prediction:
     flat = np.zeros(ITERATIONS + 1)
     shares = np.append(np.full(ITERATIONS, 0.25), 0.0)
     return Prediction(
-        ratio=ratio, median=0.9 * ratio, geometric_mean=ratio, lower=0.45 * ratio, upper=1.8 * ratio, path_ratio=ratio,
-        unstable_share=shares, leaving_chance=np.linspace(0.0, 0.5, ITERATIONS + 1), contraction=flat,
-        rollout_steps=np.arange(ITERATIONS + 1), K=np.zeros((ITERATIONS + 1, 2, 2)), covariance=np.eye(4),
-        average=np.full(4, np.nan), stationary_ratio=0.03, valid_until=valid_until, limits=("from iteration 7: why",),
-        noise_kind="exact", band_kind="made up",
+        ratio=ratio, median=0.9 * ratio, geometric_mean=ratio, lower=0.45 * ratio, upper=1.8 * ratio,
+        path_ratio=0.8 * ratio, unstable_share=shares, leaving_chance=np.linspace(0.0, 0.5, ITERATIONS + 1),
+        contraction=flat, rollout_steps=np.arange(ITERATIONS + 1), K=np.zeros((ITERATIONS + 1, 2, 2)),
+        covariance=np.eye(4), average=np.full(4, np.nan), stationary_ratio=0.03, valid_until=valid_until,
+        limits=("from iteration 7: why",), noise_kind="exact", band_kind="made up",
     )  # fmt: skip
 
 
@@ -92,6 +92,7 @@ def test_the_table_has_final_ratios_deviations_and_reasons(trees: dict[str, xr.D
     first, second, diverged = rows[1:4]
     final = swept["ratio"].values[0, :, -1]
     assert_allclose(first["deviation"], (0.9 * 0.04 - np.median(final)) / np.std(final, ddof=1))
+    assert_allclose(first["mean_gain"], 0.8 * 0.04)
     assert_allclose((first["predicted"], first["predicted_upper"]), (0.04, 1.8 * 0.04))
     assert (first["in_band"], second["in_band"], diverged["in_band"]) == (3, 0, 0)
     assert math.isinf(diverged["measured"])
@@ -114,7 +115,9 @@ def test_the_figure_has_curves_first_then_final_ratios(trees: dict[str, xr.DataT
     figure = figures.get("prediction")().make(dict(reversed(trees.items())))
     curve, finals = figure.axes
     assert [axes.get_title() for axes in figure.axes] == ["plain, one", "swept, one"]
-    valid = curve.get_lines()[0]
+    valid, _, mean_gain = curve.get_lines()[:3]
+    assert mean_gain.get_linestyle() == ":"
+    assert_allclose(ys(mean_gain)[-1], 0.8 * 0.04)
     assert_allclose(ys(valid)[-1], 0.9 * 0.04)
     assert tick_texts(finals) == ["0.001", "0.01", "0.1"]
     blue = [line for line in finals.get_lines() if line.get_color() == "tab:blue" and line.get_marker() == "None"]
