@@ -133,12 +133,19 @@ def test_run_whose_tasks_are_not_learnable_at_its_rate_says_so(finished: Project
 
 def test_predictions_are_made_beside_the_runs_and_nothing_again(finished: Project, tmp_path: Path) -> None:
     """Of the tuned variant with the rate that was chosen; in the tiny config itself the stage is skipped."""
-    other = finished.copied(tmp_path).overlay("prediction: {experiments: [estimators, figure1]}\n")
+    overlay = "prediction: {experiments: [estimators, figure1]}\nexperiments: {estimators: {show_prediction: true}}\n"
+    other = finished.copied(tmp_path).overlay(overlay)
     planned = other.planned("predictions")
     assert set(planned) == {"predict", "join_predictions", "draw", "tabulate"}
     assert len(planned["predict"]) == 3  # two share the configuration of figure1 on d1k1
     other.snakemake("predictions", "--cores", "2")
-    assert other.planned("predictions") == other.planned() == {}
+    assert other.planned("predictions") == {}
+    # Of the figures of curves, those of `estimators` show predictions, and that of `figure1` does not.
+    waiting = other.planned()
+    assert set(waiting) == {"draw"}
+    assert sorted(Path(file).stem for file in waiting["draw"]) == ["estimators", "sample_efficiency"]
+    other.snakemake("--cores", "2")
+    assert other.planned() == {}
     made = load_compared(other.directory / "results/predictions/estimators.nc", "estimators")["d1k1"].to_dataset()
     assert set(made["configuration"].values.tolist()) == {"paper", "two_point"}
     (path,) = (other.directory / "results/tuned/d1k1").iterdir()

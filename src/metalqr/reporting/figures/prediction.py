@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 PREDICTED, MEASURED = "tab:blue", "black"
 #: How a prediction is drawn beyond its last valid iteration.
 INVALID: dict[str, Any] = {"linestyle": (0, (2, 1.5)), "alpha": 0.6}
+#: The mean gain, of which only the learning curves have a line.
+MEAN_GAIN: dict[str, Any] = {"color": PREDICTED, "linestyle": ":", "linewidth": 1.2}
 RUNS: dict[str, Any] = {"color": MEASURED, "marker": "o", "markersize": 3.5, "linestyle": "none"}
 DIVERGED: dict[str, Any] = CROSS | {"color": "0.6", "linestyle": "none"}
 #: A prediction that is above the panel, or infinite.
@@ -45,10 +47,11 @@ class Prediction(Figure):
 
     Points are medians over seeds, bars the range. A panel for each experiment and case: where it has a single
     configuration, the learning curves, with the predicted median as a line; otherwise the final ratios of all
-    configurations, with the predicted median as a short line. 90 % of runs are predicted inside the band. Dashed is a
-    prediction beyond its last valid iteration, for the reason in the table of this name; a triangle at the top edge is
-    one that is above the panel or infinite; a cross is above configurations of which a run diverged. Configurations
-    without a prediction are left out; the table has the reason for each.
+    configurations, with the predicted median as a short line. Dotted is the ratio of the mean gain: what is above it is
+    the noise. 90 % of runs are predicted inside the band. Dashed is a prediction beyond its last valid iteration, for
+    the reason in the table of this name; a triangle at the top edge is one that is above the panel or infinite; a cross
+    is above configurations of which a run diverged. Configurations without a prediction are left out; the table has the
+    reason for each.
     """
 
     reads = "predictions"
@@ -61,13 +64,13 @@ class Prediction(Figure):
         """Draw a panel for each case of each experiment, learning curves first."""
         from metalqr.reporting.predictions import cases
 
-        shown = sorted(cases(datasets), key=lambda each: each[2].sizes["configuration"] > 1)
+        shown = sorted(cases(datasets), key=lambda each: not _is_curve(each[2]))
         columns = min(3, len(shown))
         width = max(5.0, WIDTH * columns / 3)
         figure = new_figure(width, ROW * math.ceil(len(shown) / columns) + 0.7)
         panels = layout.panels(figure, len(shown), columns)
         for place, (axes, (experiment, case, dataset)) in enumerate(zip(panels, shown, strict=True)):
-            is_curve = dataset.sizes["configuration"] == 1
+            is_curve = _is_curve(dataset)
             (_draw_curve if is_curve else _draw_final)(axes, dataset)
             axes.set_title(layout.wrapped(f"{experiment}, {case}", 72.0 * width / columns - 40.0, 10.0), pad=TITLE_PAD)
             if place % columns == 0:
@@ -75,6 +78,7 @@ class Prediction(Figure):
         keys = [
             line_key("runs: median and range", **RUNS),
             line_key("predicted median", color=PREDICTED),
+            *([line_key("mean gain", **MEAN_GAIN)] if _is_curve(shown[0][2]) else []),
             band_key("predicted for 90 % of runs"),
             line_key("beyond its validity", color=PREDICTED, **INVALID),
             line_key("prediction above", **ABOVE),
@@ -84,12 +88,18 @@ class Prediction(Figure):
         return figure
 
 
+def _is_curve(dataset: xr.Dataset) -> bool:
+    return dataset.sizes["configuration"] == 1
+
+
 def _draw_curve(axes: Axes, dataset: xr.Dataset) -> None:
     one = dataset.isel(configuration=0)
     iteration, median, lower, upper = (one[name].values for name in ("iteration", "median", "lower", "upper"))
     valid = iteration <= int(one["valid_until"])
     for chosen, style in ((valid, {}), (~valid, INVALID)):
         axes.plot(iteration, np.where(chosen, _finite(median), np.nan), color=PREDICTED, **style)
+    mean_gain = one["path"].values
+    axes.plot(iteration, _finite(mean_gain), **MEAN_GAIN)
     axes.fill_between(iteration, _finite(lower), _finite(upper), color=PREDICTED, **BAND)
     last = int(np.isfinite(iteration).sum()) - 1
     # Denser at the beginning, where a curve falls.
@@ -99,7 +109,7 @@ def _draw_curve(axes: Axes, dataset: xr.Dataset) -> None:
     axes.plot(iteration[kept], _finite(middle), **RUNS)
     axes.set_xlabel("iterations")
     round_ticks(axes.xaxis, most=5, whole=True)
-    _scale(axes, [one["measured_min"].values, one["measured_max"].values], [median])
+    _scale(axes, [one["measured_min"].values, one["measured_max"].values], [median, mean_gain])
 
 
 def _draw_final(axes: Axes, dataset: xr.Dataset) -> None:
