@@ -33,6 +33,13 @@ RUNS: dict[str, Any] = {"color": MEASURED, "marker": "o", "markersize": 3.5, "li
 DIVERGED: dict[str, Any] = CROSS | {"color": "0.6", "linestyle": "none"}
 #: A prediction that is above the panel, or infinite.
 ABOVE: dict[str, Any] = {"color": PREDICTED, "marker": "^", "markersize": 6, "linestyle": "none"}
+#: What only some panels have, by its name in the legend.
+MARKS = {
+    "mean gain": MEAN_GAIN,
+    "beyond its validity": {"color": PREDICTED, **INVALID},
+    "prediction above": ABOVE,
+    "a run diverged": DIVERGED,
+}
 #: Markers on a curve, and values beside one another before their labels are turned.
 MARKERS, FEW = 12, 5
 #: How far above the largest measured ratio a panel goes, for predictions.
@@ -69,20 +76,18 @@ class Prediction(Figure):
         width = max(5.0, WIDTH * columns / 3)
         figure = new_figure(width, ROW * math.ceil(len(shown) / columns) + 0.7)
         panels = layout.panels(figure, len(shown), columns)
+        marks: set[str] = set()
         for place, (axes, (experiment, case, dataset)) in enumerate(zip(panels, shown, strict=True)):
             is_curve = _is_curve(dataset)
-            (_draw_curve if is_curve else _draw_final)(axes, dataset)
+            marks |= (_draw_curve if is_curve else _draw_final)(axes, dataset)
             axes.set_title(layout.wrapped(f"{experiment}, {case}", 72.0 * width / columns - 40.0, 10.0), pad=TITLE_PAD)
             if place % columns == 0:
                 axes.set_ylabel(RATIO_LABEL if is_curve else "final ratio")
         keys = [
             line_key("runs: median and range", **RUNS),
             line_key("predicted median", color=PREDICTED),
-            *([line_key("mean gain", **MEAN_GAIN)] if _is_curve(shown[0][2]) else []),
             band_key("predicted for 90 % of runs"),
-            line_key("beyond its validity", color=PREDICTED, **INVALID),
-            line_key("prediction above", **ABOVE),
-            line_key("a run diverged", **DIVERGED),
+            *(line_key(mark, **style) for mark, style in MARKS.items() if mark in marks),
         ]
         layout.legend_below(figure, keys, width, most=6)
         return figure
@@ -92,7 +97,8 @@ def _is_curve(dataset: xr.Dataset) -> bool:
     return dataset.sizes["configuration"] == 1
 
 
-def _draw_curve(axes: Axes, dataset: xr.Dataset) -> None:
+def _draw_curve(axes: Axes, dataset: xr.Dataset) -> set[str]:
+    """Draw a panel of learning curves, and name the marks in it."""
     one = dataset.isel(configuration=0)
     iteration, median, lower, upper = (one[name].values for name in ("iteration", "median", "lower", "upper"))
     valid = iteration <= int(one["valid_until"])
@@ -110,9 +116,11 @@ def _draw_curve(axes: Axes, dataset: xr.Dataset) -> None:
     axes.set_xlabel("iterations")
     round_ticks(axes.xaxis, most=5, whole=True)
     _scale(axes, [one["measured_min"].values, one["measured_max"].values], [median, mean_gain])
+    return {"mean gain"} | ({"beyond its validity"} if np.isfinite(median[~valid]).any() else set())
 
 
-def _draw_final(axes: Axes, dataset: xr.Dataset) -> None:
+def _draw_final(axes: Axes, dataset: xr.Dataset) -> set[str]:
+    """Draw a panel of final ratios, and name the marks in it."""
     values = dataset["value"].values.tolist()
     places = np.arange(len(values))
     last = np.isfinite(dataset["iteration"].values).sum(axis=1) - 1
@@ -145,6 +153,12 @@ def _draw_final(axes: Axes, dataset: xr.Dataset) -> None:
     axes.grid(visible=False, axis="x")
     if axis := dataset.attrs["axis"]:
         axes.set_xlabel(declared(axis).axis_label)
+    found = {
+        "beyond its validity": not valid.all(),
+        "prediction above": above.size > 0,
+        "a run diverged": ended.size > 0,
+    }
+    return {name for name, is_there in found.items() if is_there}
 
 
 def _scale(axes: Axes, measured: Iterable[FloatArray], predicted: Iterable[FloatArray]) -> None:
