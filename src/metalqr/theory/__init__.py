@@ -4,6 +4,7 @@ Every statement comes as ``printed``, the paper to the letter, and ``corrected``
 """
 
 from metalqr.systems.random_tasks import random_task_set
+from metalqr.theory import certificates
 from metalqr.theory.assumptions import unmet
 from metalqr.theory.auditing import Audit, Comparison, audit, compare
 from metalqr.theory.bounds import absent_constants, constants, gradient_domination, sublevel_constants
@@ -24,6 +25,7 @@ __all__ = [
     "absent_requirements",
     "audit",
     "bernstein_sample_size",
+    "certificates",
     "compare",
     "constants",
     "gradient_domination",
