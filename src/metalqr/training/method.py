@@ -163,10 +163,11 @@ class Method(Plugin):
         # Where unstable rollouts overflowed, the direction is not finite, and the state records that.
         with np.errstate(over="ignore", invalid="ignore"):
             norm = float(np.linalg.norm(found.gradient))
-            update = found.gradient
+            step = rate * found.gradient
             if np.isfinite(norm):  # a rule could turn what is not finite into a step
-                update, of_rule = self.rule.update(update, of_rule or self.rule.init(state.K))
-            K = state.K - rate * update
+                update, of_rule = self.rule.update(found.gradient, of_rule or self.rule.init(state.K))
+                step = self.rule.limited(rate * update, state.K, self.tasks)
+            K = state.K - step
         norm = norm if np.isfinite(norm) else np.inf
         return State(K, together(found.memory, of_rule), norm, found.rollout_steps, found.unstable_perturbations)
 
