@@ -6,7 +6,12 @@ task and without products of worst cases: step sizes of the size that the runs u
 
 from metalqr.theory.certificates.ball import Ball, Centre
 from metalqr.theory.certificates.convexity import Convexity, scalar_strong_convexity, strong_convexity
-from metalqr.theory.certificates.descent import expected_change, largest_expected_step, leaving_probability
+from metalqr.theory.certificates.descent import (
+    expected_change,
+    expected_curvature,
+    largest_expected_step,
+    leaving_probability,
+)
 from metalqr.theory.certificates.smoothness import ObjectiveCentre, Smoothness
 from metalqr.theory.certificates.step import Certificate, at
 
@@ -19,6 +24,7 @@ __all__ = [
     "Smoothness",
     "at",
     "expected_change",
+    "expected_curvature",
     "largest_expected_step",
     "leaving_probability",
     "scalar_strong_convexity",

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from systems import random_tasks, scalar_tasks, stable_gain
 
-from metalqr import lqr
+from metalqr import lqr, optimal
 from metalqr.theory import certificates
 
 
@@ -24,8 +24,14 @@ def test_clipped_noisy_steps_rise_no_more_than_the_bound_in_the_mean(seed: int, 
         steps = steps * np.minimum(1.0, found.radius / sizes)
         costs = lqr.cost(lqr.tiled(tasks, draws), np.repeat(K - steps, tasks.count, axis=0)).reshape(draws, -1)
         changes = (costs - lqr.cost(tasks, K)) @ tasks.p
-        bound = certificates.expected_change(found, alpha, 0.2 * found.gradient_norm, deviation**2 * K.size)
-        assert changes.mean() <= bound + 4.5 * changes.std() / np.sqrt(draws)
+        numbers = 0.2 * found.gradient_norm, deviation**2 * K.size
+        covariance = deviation**2 * np.eye(K.size)
+        curvature = certificates.expected_curvature(tasks, K, 0.0, found.radius, numbers[0], covariance)
+        for bound in (
+            certificates.expected_change(found, alpha, *numbers),
+            certificates.expected_change(found, alpha, *numbers, curvature=curvature),
+        ):
+            assert changes.mean() <= bound + 4.5 * changes.std() / np.sqrt(draws)
 
 
 def test_below_the_largest_expected_step_the_objective_falls() -> None:
@@ -35,6 +41,22 @@ def test_below_the_largest_expected_step_the_objective_falls() -> None:
     assert certificates.expected_change(found, 0.99 * rate, bias, variance) < 0
     assert certificates.expected_change(found, rate, bias, variance) == pytest.approx(0, abs=1e-12)
     assert certificates.largest_expected_step(found, 2 * found.gradient_norm, variance) == 0
+
+
+def test_the_second_order_allows_longer_steps_where_few_directions_are_steep() -> None:
+    """Two inputs, one a hundred times as expensive, near the optimum; against the exact expectation of a quadratic."""
+    ones = np.array([np.eye(2)])
+    tasks = lqr.LQRTasks(A=0.5 * ones, B=ones, Q=ones, R=[np.diag([1.0, 100.0])], Psi=ones)
+    K = optimal.optimal_gains(tasks).K[0] + 1e-5
+    found, covariance = certificates.at(tasks, K), 1e-2 * np.eye(4)
+    curvature = certificates.expected_curvature(tasks, K, 0.0, 1e-4, 0.0, covariance)
+    exact = np.trace(lqr.hessian_matrix(tasks, K)[0] @ covariance)
+    assert exact <= curvature < 1.5 * exact < found.smoothness * np.trace(covariance)
+    first = certificates.largest_expected_step(found, 0.0, np.trace(covariance))
+    second = certificates.largest_expected_step(found, 0.0, np.trace(covariance), curvature=curvature)
+    assert first < second
+    with pytest.raises(ValueError, match="covariance has shape"):
+        certificates.expected_curvature(tasks, K, 0.0, 1e-4, 0.0, np.eye(2))
 
 
 def test_a_walk_leaves_a_level_no_more_often_than_the_bound() -> None:
