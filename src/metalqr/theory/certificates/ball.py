@@ -1,5 +1,6 @@
 r"""Bounds of value, covariance, advantage, Hessian and third derivative over all gains within a distance of a gain."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,21 +103,28 @@ class Centre:
         source = _scaled(_ratio(radius, size), squared) + self._unit(
             radius * size + radius**2 * spectral(here.input_curvature)
         )
-        D = self._sum(radius, source)
-        change = radius * m + np.sqrt(largest(B.mT @ D @ B) * largest(here.closed_loop.mT @ D @ here.closed_loop))
+        F = here.closed_loop
+        D = self._sum(radius, source, lambda X: largest(B.mT @ X @ B) * largest(F.mT @ X @ F))
+        change = radius * m + np.sqrt(largest(B.mT @ D @ B) * largest(F.mT @ D @ F))
         e = size + change
 
         # First derivatives of P: -first <= P'[X] <= first.
         source = self._unit(e + change) + _scaled(_ratio(1.0 + _ratio(change, size), e), squared)
-        first = self._sum(radius, source)
-        b, moved = largest(B.mT @ first @ B), covariance - self.tasks.excitation
-        hessian = 2.0 * m * s + 4.0 * _root(_trace(first, moved) * b * s)
+        moved = covariance - self.tasks.excitation
+
+        def crossed(X: FloatArray) -> FloatArray:
+            """Square of the bound of the terms with one derivative of P, but for s."""
+            return np.maximum(_trace(X, moved), 0.0) * largest(B.mT @ X @ B)
+
+        first = self._sum(radius, source, crossed)
+        b = largest(B.mT @ first @ B)
+        hessian = 2.0 * m * s + 4.0 * np.sqrt(crossed(first) * s)
 
         # Second derivatives of P: -second <= P''[X, X] <= second.
         carried = first - source
         scale = _root(_ratio(largest(carried), b))
-        second = self._sum(radius, self._unit(2.0 * (m + scale * b)) + _scaled(_ratio(2.0, scale), carried))
-        third = 6.0 * b * s + 6.0 * _root(_trace(second, moved) * largest(B.mT @ second @ B) * s)
+        source = self._unit(2.0 * (m + scale * b)) + _scaled(_ratio(2.0, scale), carried)
+        third = 6.0 * b * s + 6.0 * np.sqrt(crossed(self._sum(radius, source, crossed)) * s)
         return {
             "value": value,
             "covariance": covariance,
@@ -136,7 +144,8 @@ class Centre:
         solved = np.linalg.solve(room, self._cross.mT)
         weight = self._weight + self._unit(multiplier * radius**2) + self._cross @ solved
         size = np.broadcast_to(spectral(here.value_matrix), multiplier.shape)
-        return least(supersolution(here.closed_loop - B @ solved, B @ _inverse_root(room), weight, size), _size)
+        found = supersolution(here.closed_loop - B @ solved, B @ _inverse_root(room), weight, size)
+        return least(found, lambda X: largest(self.tasks.R + B.mT @ X @ B))
 
     def _covariance(self, radius: FloatArray) -> FloatArray:
         r"""Least :math:`\hat\Sigma` among the trials of :math:`\lambda`; formula 3."""
@@ -148,10 +157,10 @@ class Centre:
         weight = self.tasks.excitation + _scaled(radius**2 / multiplier, B @ B.mT)
         root = _scaled(np.sqrt(multiplier), np.eye(self.tasks.state_dim))
         size = np.broadcast_to(s, multiplier.shape)
-        return least(supersolution(here.closed_loop.mT, root, weight, size), _size)
+        return least(supersolution(here.closed_loop.mT, root, weight, size), largest)
 
-    def _sum(self, radius: FloatArray, weight: FloatArray) -> FloatArray:
-        r"""Least bound of :math:`\sum_t (A_{K + \Delta}^t)^\top W A_{K + \Delta}^t`, W the weight; formula 4."""
+    def _sum(self, radius: FloatArray, weight: FloatArray, score: Callable[[FloatArray], FloatArray]) -> FloatArray:
+        r"""Bound of :math:`\sum_t (A_{K + \Delta}^t)^\top W A_{K + \Delta}^t`, W the weight, with the least score."""
         F, B = self.evaluation.closed_loop, self.tasks.B
         known = np.asarray(np.isfinite(weight).all(axis=(1, 2)))
         weight = np.where(known[:, np.newaxis, np.newaxis], weight, 0.0)
@@ -161,7 +170,7 @@ class Centre:
         multiplier = low + np.maximum(guess, MIN_MULTIPLIER * low) * TRIALS
         size = np.broadcast_to(spectral(nominal), multiplier.shape)
         root = np.asarray(_ratio(1.0, np.sqrt(multiplier)))[..., np.newaxis, np.newaxis] * B
-        found = least(supersolution(F, root, weight + self._unit(multiplier * radius**2), size), _size)
+        found = least(supersolution(F, root, weight + self._unit(multiplier * radius**2), size), score)
         return np.where(known[:, np.newaxis, np.newaxis], found, np.nan)
 
     def _unit(self, factors: FloatArray) -> FloatArray:
@@ -184,11 +193,8 @@ def _root(values: FloatArray) -> FloatArray:
 
 
 def _trace(left: FloatArray, right: FloatArray) -> FloatArray:
-    return np.asarray(np.einsum("iab,iba->i", left, right))
-
-
-def _size(matrices: FloatArray) -> FloatArray:
-    return np.asarray(np.trace(matrices, axis1=-2, axis2=-1))
+    """Trace of the product of symmetric matrices."""
+    return np.asarray((left * right).sum(axis=(-2, -1)))
 
 
 def _inverse_root(matrices: FloatArray) -> FloatArray:
