@@ -20,6 +20,7 @@ RULES = {
     "measure_estimation_error": "estimation_error/{name}.tsv",
     "run_exact_methods": "exact_methods/{name}.tsv",
     "check_stability": "stability/{name}.tsv",
+    "certify_runs": "certificates/{name}.tsv",
 }
 MISSING = "There are no timings: `make paper` leaves them in `results/timings/`.\n"
 

@@ -9,7 +9,7 @@ from benchmarks.tables import markdown
 #: In the order of the pipeline.
 STAGES = (
     "tasks", "optima", "tuned", "runs", "datasets",
-    "theory", "estimation_error", "exact_methods", "stability",
+    "theory", "estimation_error", "exact_methods", "stability", "certificates",
     "figures", "tables",
 )  # fmt: skip
 MISSING = (

@@ -4,10 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from systems import Array
 
+from metalqr.evaluation.certificates import RunCertificates, certificates_dataset
 from metalqr.evaluation.estimation_error.curves import PREDICTED_SLOPES, EstimationError, Sweep, fitted
 from metalqr.evaluation.stability import Guarantee, GuaranteeCheck, Stability
+from metalqr.lqr import LQRTasks
+from metalqr.theory.certificates import Convexity
+from metalqr.theory.result import Form
 
 VALUES: dict[str, tuple[float, ...]] = {
     "perturbations": (25, 50, 100, 200),
@@ -76,3 +81,21 @@ def stability(length: int = 6, tasks: int = 2, share: float = 0.5, rise: float =
             for place, guarantee in enumerate(Guarantee)
         ),
     )
+
+
+def certificates() -> xr.Dataset:
+    """Two runs, of which the second is shorter and ends at an unstable gain; the first has all step sizes."""
+    steps = np.array([0.002, 0.05, 0.1])
+    long = RunCertificates(
+        np.array([0, 2, 4]), np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.4]]), steps, steps / 4, 1 / steps, 2 * steps,
+        np.array([False, True, True, True, True]),
+    )  # fmt: skip
+    missing = np.full(2, np.nan)
+    short = RunCertificates(
+        np.array([0, 2]), np.array([[0.1, 0.2], [0.0, 0.4]]), missing, missing, missing, missing,
+        np.array([True, True, False]),
+    )  # fmt: skip
+    tasks = LQRTasks(*(np.ones((2, 1, 1)) for _ in range(5)))
+    theorem = {Form.PRINTED: np.nan, Form.CORRECTED: 1e-8}
+    settings = {**SETTINGS, "learning_rate": 1e-3}
+    return certificates_dataset({3: long, 1: short}, theorem, Convexity(0.01, 2.0, 0.0), settings, tasks, case="one")

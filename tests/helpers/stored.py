@@ -17,6 +17,7 @@ from metalqr.config.algorithm import MetaSettings
 from metalqr.config.experiments import Base, Experiment
 from metalqr.evaluation.adaptation.dataset import EVALUATION, load_part
 from metalqr.evaluation.benefit.dataset import META_BENEFIT, load_meta_benefit
+from metalqr.evaluation.certificates import CERTIFICATES, load_certificates
 from metalqr.evaluation.estimation_error.curves import ESTIMATION_ERROR, load_estimation_error
 from metalqr.evaluation.exact_methods.dataset import EXACT_METHODS, METHODS, exact_methods_dataset, load_exact_methods
 from metalqr.evaluation.stability import STABILITY, load_stability, stability_dataset
@@ -42,6 +43,7 @@ _STAGES: list[tuple[Layout, Callable[..., Any]]] = [
     (ESTIMATION_ERROR, load_estimation_error),
     (EXACT_METHODS, load_exact_methods),
     (STABILITY, load_stability),
+    (CERTIFICATES, load_certificates),
     (results.TUNED, results.load_tuned),
     (EVALUATION, load_part),
     (META_BENEFIT, load_meta_benefit),
@@ -171,6 +173,7 @@ def later_datasets() -> dict[str, xr.Dataset]:
         "estimation_error": errors.to_dataset(measurements.SETTINGS, 7, case="one"),
         "exact_methods": exact_methods_dataset(paths, descents.meta_descent(), {"iterations": 40}, case="one"),
         "stability": stability_dataset(STABILITIES, measurements.SETTINGS, case="one"),
+        "certificates": measurements.certificates(),
         "tuned": tuning(),
         "evaluation": adapted.part(),
         "meta_benefit": benefits.benefit(),

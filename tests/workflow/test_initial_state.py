@@ -28,8 +28,8 @@ theory:
   exact_methods: {iterations: 5}
 execution: {threads: 1}
 """
-FIGURES = ("estimation_error", "exact_methods", "figure1", "hyperparameters", "theory_vs_practice")
-TABLES = ("estimation_error", "figure1", "learnability", "rollout_length", "stability", "theory_audit")
+FIGURES = ("certificates", "estimation_error", "exact_methods", "figure1", "hyperparameters", "theory_vs_practice")
+TABLES = ("certificates", "estimation_error", "figure1", "learnability", "rollout_length", "stability", "theory_audit")
 REMARK = "printed and corrected: noise is initial_state: the theory is corrected, and checked, for process noise"
 
 

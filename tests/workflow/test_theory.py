@@ -10,8 +10,16 @@ from project import Project
 pytestmark = pytest.mark.slow
 
 CONFIG = Path(__file__).with_name("theory.yaml")
-FIGURES = ("estimation_error", "exact_methods", "theory_vs_practice")
-TABLES = ("estimation_error", "learnability", "method_bias", "stability", "theory_audit", "theory_vs_practice")
+FIGURES = ("certificates", "estimation_error", "exact_methods", "theory_vs_practice")
+TABLES = (
+    "certificates",
+    "estimation_error",
+    "learnability",
+    "method_bias",
+    "stability",
+    "theory_audit",
+    "theory_vs_practice",
+)
 
 
 def tables(*names: str) -> list[str]:
@@ -40,6 +48,11 @@ ESTIMATION_ERROR = {
 }
 EXACT_METHODS = {"run_exact_methods": ["results/exact_methods/d1k1.nc"], **figure("exact_methods")}
 STABILITY = {"check_stability": ["results/stability/d1k1.nc"], "tabulate": tables("stability")}
+CERTIFICATES = {
+    "certify_runs": ["results/certificates/d1k1.nc"],
+    **figure("certificates"),
+    "tabulate": tables("certificates"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +65,7 @@ def made(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def test_everything_is_made(made: Project) -> None:
     names = {name for name in made.results() if not name.startswith("runs/")}
-    folders = ("tasks", "optima", "theory", "estimation_error", "exact_methods", "stability")
+    folders = ("tasks", "optima", "theory", "estimation_error", "exact_methods", "stability", "certificates")
     data = {f"{folder}/d1k1.nc" for folder in folders} | {"optima/d1k1/adaptation_rate-1e-05.nc"}
     drawn = {f"figures/{name}.{form}" for name in FIGURES for form in ("pdf", "svg", "png")}
     written = {f"tables/{name}.{form}" for name in TABLES for form in ("md", "csv")}
@@ -62,7 +75,7 @@ def test_everything_is_made(made: Project) -> None:
 
 def test_every_job_has_its_log_and_its_timing(made: Project) -> None:
     results = made.directory / "results"
-    jobs = 3 + 2 + 4 + len(FIGURES) + len(TABLES)
+    jobs = 3 + 2 + 5 + len(FIGURES) + len(TABLES)
     assert len(list((results / "logs").rglob("*.log"))) == len(list((results / "timings").rglob("*.tsv"))) == jobs
 
 
@@ -85,7 +98,7 @@ def test_cores_and_threads_change_nothing(made: Project, tmp_path: Path) -> None
 # --- what it makes again ---------------------------------------------------------------------------------------------
 
 
-#: It has no run, so no stability; figures and tables show it beside the others.
+#: It has no run, so no stability and no certificates; figures and tables show it beside the others.
 A_CASE_MORE = {
     "generate_tasks": ["results/tasks/d2k2.nc"],
     "solve_optima": ["results/optima/d2k2.nc"],
@@ -93,7 +106,7 @@ A_CASE_MORE = {
     "audit_theory": ["results/theory/d2k2.nc"],
     "measure_estimation_error": ["results/estimation_error/d2k2.nc"],
     "run_exact_methods": ["results/exact_methods/d2k2.nc"],
-    **together(*map(figure, FIGURES)),
+    **together(*map(figure, FIGURES[1:])),
     "tabulate": tables("estimation_error", "learnability", "method_bias", "theory_audit", "theory_vs_practice"),
 }
 
@@ -106,6 +119,7 @@ A_CASE_MORE = {
         ("theory: {audit: {gains: 5}}", AUDIT),
         ("theory: {requirements: {target: 0.2}, exact_methods: {iterations: 6}}", together(AUDIT, EXACT_METHODS)),
         ("theory: {estimation_error: {smoothing_radius: [0.1, 0.2]}}", ESTIMATION_ERROR),
+        ("theory: {certificates: {every: 2}}", CERTIFICATES),
         ("theory: {seed: 1}", together(AUDIT, ESTIMATION_ERROR)),
         ("theory: {cases: [d1k1, d2k2]}", A_CASE_MORE),
     ],
@@ -120,6 +134,7 @@ def test_changed_value_makes_its_part_again(overlay: str, expected: dict[str, li
         ("reporting/figures/exact_methods", figure("exact_methods")),
         ("reporting/tables/learnability", {"tabulate": tables("learnability")}),
         ("theory/inequalities", AUDIT),
+        ("theory/certificates/ball", CERTIFICATES),
     ],
 )
 def test_edited_source_makes_its_own_files_again(name: str, expected: dict[str, list[str]], made: Project) -> None:
@@ -131,7 +146,10 @@ def test_one_deleted_run_makes_the_stability_again(made: Project, tmp_path: Path
     other = made.copied(tmp_path)
     (run,) = (other.directory / "results/runs/d1k1").rglob("seed-1.nc")
     run.unlink()
-    assert other.planned("theory") == {"train_policy": [run.relative_to(other.directory).as_posix()], **STABILITY}
+    assert other.planned("theory") == {
+        "train_policy": [run.relative_to(other.directory).as_posix()],
+        **together(STABILITY, CERTIFICATES),
+    }
 
 
 def test_without_cases_the_stage_is_empty(made: Project) -> None:

@@ -29,6 +29,14 @@ rule stability:
         plan.theory.files_in("stability").values(),
 
 
+rule certificates:
+    input:
+        rules.optima.input,
+        plan.theory.meta_optima.values(),
+        plan.theory.run_files,
+        plan.theory.files_in("certificates").values(),
+
+
 rule audit_theory:
     input:
         tasks="results/tasks/{case}.nc",
@@ -123,3 +131,29 @@ rule check_stability:
         settings=plan.theory.settings,
     script:
         "../scripts/check_stability.py"
+
+
+rule certify_runs:
+    input:
+        tasks="results/tasks/{case}.nc",
+        meta_optimum=lambda wildcards: plan.theory.meta_optima[wildcards.case],
+        runs=lambda wildcards: plan.theory.runs_of(wildcards.case),
+    output:
+        "results/certificates/{case}.nc",
+    log:
+        "results/logs/certificates/{case}.log",
+    benchmark:
+        "results/timings/certificates/{case}.tsv"
+    wildcard_constraints:
+        case="|".join(plan.theory.trained_cases) or "(?!)",
+    priority: plan.priority("certify_runs")
+    conda:
+        "../../envs/compute.yaml"
+    resources:
+        **plan.resources("certify_runs"),
+    params:
+        **sources.params("compute", "certify_runs"),
+        settings=plan.theory.settings,
+        every=plan.checked.theory.certificates.every,
+    script:
+        "../scripts/certify_runs.py"

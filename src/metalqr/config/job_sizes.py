@@ -68,6 +68,9 @@ def theory_sizes(config: "Config", case: str) -> dict[str, list[Sizes]]:
         "measure_estimation_error": estimates or [nothing],
         "run_exact_methods": [replace(sizes, settings=theory.exact_methods)],
         "check_stability": [replace(sizes, settings=own, runs=len(config.seeds_without_axes(case)))],
+        "certify_runs": [
+            replace(sizes, settings=own, runs=len(config.seeds_without_axes(case)), steps=theory.certificates.every)
+        ],
     }
 
 

@@ -144,6 +144,19 @@ def _check_stability(s: Sizes) -> Need:
     return Need(numbers, s.runs * (0.1 + gains * (steps * s.step_seconds / s.threads + s.exact_seconds)))
 
 
+def _certify_runs(s: Sizes) -> Need:
+    """All runs, and of one gain the matrices of seven trials of a Riccati equation for every task, before and after.
+
+    At so many gains of one run a dozen balls of five equations; at some gains of each run the pencils of stability.
+    """
+    d, gains = s.state_dim, s.settings.iterations + 1
+    certified = gains / max(1, s.steps)
+    numbers = 8 * s.matrices + 400 * s.squares + s.runs * gains * (s.gain + s.tasks + 8) + 2 * s.tasks * s.gain**2
+    ball = 5 * (3e-3 + 1e-5 * s.tasks * d**2)
+    radii = s.runs * (certified + 0.1 * gains) * s.tasks * (2e-3 + 6e-7 * d**3)
+    return Need(numbers + 4 * s.tasks * s.gain**2, 1.0 + (certified + 4) * 12 * ball + radii)
+
+
 def _draw_unseen_tasks(s: Sizes) -> Need:
     """As the tasks of training, some of them drawn again; and those read."""
     drawn = _generate_tasks(s)
@@ -206,7 +219,7 @@ def _join_predictions(s: Sizes) -> Need:
 
 
 _OF_EVALUATION = (_draw_unseen_tasks, _evaluate_trained, _evaluate_comparators, _join_evaluation)
-_OF_THEORY = (_audit_theory, _measure_estimation_error, _run_exact_methods, _check_stability)
+_OF_THEORY = (_audit_theory, _measure_estimation_error, _run_exact_methods, _check_stability, _certify_runs)
 #: The rule of the block `evaluation.benefit`.
 META_BENEFIT = _measure_meta_benefit.__name__[1:]
 _OF_OTHERS = (

@@ -32,6 +32,7 @@ READERS = {
     "estimation_error": "metalqr.evaluation.estimation_error.curves:load_estimation_error",
     "exact_methods": "metalqr.evaluation.exact_methods.dataset:load_exact_methods",
     "stability": "metalqr.evaluation.stability:load_stability",
+    "certificates": "metalqr.evaluation.certificates:load_certificates",
     "evaluation": "metalqr.evaluation.adaptation.dataset:load_evaluation",
     "meta_benefit": "metalqr.evaluation.benefit.dataset:load_meta_benefit",
     "predictions": "metalqr.reporting.predictions:load_compared",

@@ -76,6 +76,12 @@ class ExactMethods(Settings):
     iterations: Count = setting(300, about="iterations of each exact first-order method", size=True)
 
 
+class Certificates(Settings):
+    """Certificates along the runs at the cases' own settings."""
+
+    every: Count = setting(50, about="iterations from one gain that is certified to the next")
+
+
 class Theory(Settings):
     """The stage ``theory``."""
 
@@ -88,3 +94,4 @@ class Theory(Settings):
     requirements: Requirements = setting(Requirements(), about="requirements of Theorems 1 and 2")
     estimation_error: ErrorSweeps = setting(ErrorSweeps(), about="error of Algorithms 1 and 2")
     exact_methods: ExactMethods = setting(ExactMethods(), about="exact first-order methods")
+    certificates: Certificates = setting(Certificates(), about="certificates along the runs")

@@ -10,7 +10,9 @@ from metalqr.config.model import Config
 from metalqr.config.registries import estimators
 
 #: The folders of `results/` with a file for each case of the stage.
-FOLDERS = ("theory", "estimation_error", "exact_methods", "stability")
+FOLDERS = ("theory", "estimation_error", "exact_methods", "stability", "certificates")
+#: Those of them that are made of runs.
+OF_RUNS = ("stability", "certificates")
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ class TheoryPlan:
         return [RUN_FILE.format(case=case, configuration=configuration, seed=seed) for seed in seeds]
 
     def files_in(self, folder: str) -> dict[str, str]:
-        """The files in a folder of `results/` by case: one without a run has none of its stability."""
-        cases = self.trained_cases if folder == "stability" else self.cases
+        """The files in a folder of `results/` by case; one without a run has none of those made of runs."""
+        cases = self.trained_cases if folder in OF_RUNS else self.cases
         return {case: f"results/{folder}/{case}.nc" for case in cases}
 
     @property

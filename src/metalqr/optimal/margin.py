@@ -166,6 +166,8 @@ def _height(tasks: LQRTasks, sharpness: float, limit: float, K: FloatArray) -> t
 def _highest(F: FloatArray, B: FloatArray) -> float:
     """The largest norm of a response on the circle: a peak is raised until no frequency is above it."""
     height, _ = _peak(F, B)
+    if height == 0.0:  # without inputs
+        return height
     for _ in range(MAX_LEVELS):
         crossings = _crossings(F, B, height * (1.0 + PEAK_TOLERANCE))
         if crossings.size < 2:

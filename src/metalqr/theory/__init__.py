@@ -3,6 +3,7 @@
 Every statement comes as ``printed``, the paper to the letter, and ``corrected``, as ``docs/errata.md`` proves it.
 """
 
+from metalqr.common.lazy import lazy_names
 from metalqr.systems.random_tasks import random_task_set
 from metalqr.theory.assumptions import unmet
 from metalqr.theory.auditing import Audit, Comparison, audit, compare
@@ -37,3 +38,6 @@ __all__ = [
     "sublevel_constants",
     "unmet",
 ]
+
+#: The certificates need none of the theory above, and what uses the theory as a whole does not depend on them.
+__getattr__ = lazy_names(__name__, {"certificates": "metalqr.theory.certificates:"})

@@ -165,10 +165,11 @@ class Method(Plugin):
         with np.errstate(over="ignore", invalid="ignore"):
             flat = found.gradient.ravel()
             norm = math.sqrt(flat.dot(flat))
-            update = found.gradient
+            step = rate * found.gradient
             if math.isfinite(norm):  # a rule could turn what is not finite into a step
-                update, of_rule = self.rule.update(update, of_rule or self.rule.init(state.K))
-            K = state.K - rate * update
+                update, of_rule = self.rule.update(found.gradient, of_rule or self.rule.init(state.K))
+                step = self.rule.limited(rate * update, state.K, self.tasks)
+            K = state.K - step
         norm = norm if math.isfinite(norm) else np.inf
         return State(K, together(found.memory, of_rule), norm, found.rollout_steps, found.unstable_perturbations)
 

@@ -58,7 +58,7 @@ def test_every_output_has_its_plugin_and_its_inputs() -> None:
         **{name: (name, EVALUATED) for name in ("adaptation", "regret")},
         **{f"{name}-{case}": (name, [case]) for name in ("meta_benefit", "heterogeneity") for case in BENEFIT},
         "sample_efficiency": ("sample_efficiency", ["estimators"]),
-        **{name: (name, CASES) for name in ("estimation_error", "exact_methods", "theory_vs_practice")},
+        **{name: (name, CASES) for name in ("estimation_error", "exact_methods", "theory_vs_practice", "certificates")},
         "prediction": ("prediction", PREDICTED),
     }
     found = {name: (output.plugin, output.names) for name, output in plan.tables.by_name.items()}
@@ -68,7 +68,8 @@ def test_every_output_has_its_plugin_and_its_inputs() -> None:
         "meta_benefit": ("meta_benefit", BENEFIT),
         "prediction": ("prediction", PREDICTED),
         "sample_efficiency": ("sample_efficiency", ["estimators"]),
-        **{name: (name, CASES) for name in ("estimation_error", "theory_audit", "theory_vs_practice", "stability")},
+        **{name: (name, CASES) for name in ("estimation_error", "theory_audit", "theory_vs_practice")},
+        **{name: (name, CASES) for name in ("stability", "certificates")},
         # The rates of all runs, those of the sweep included.
         **{
             name: (name, ["d1k1/1e-05", "d2k2/1e-05", "d20k10/1e-07", *SWEPT_RATES, *RATES])

@@ -92,6 +92,9 @@ MEASURED_THEORY = [
     ("run_exact_methods", "d20k10", f"{{{SMALL}, cases: {{d20k10: {{state_dim: 50, action_dim: 20}}}}}}", 260, 59.8),
     ("check_stability", "d1k1", "{}", 222, 3.1),
     ("check_stability", "d1k1", "{algorithm: {iterations: 20000, inner_perturbations: 3}}", 242, 30.4),
+    ("certify_runs", "d1k1", "{}", 214, 5.4),
+    ("certify_runs", "d2k2", "{}", 153, 5.6),
+    ("certify_runs", "d20k10", "{}", 164, 32.4),
     ("measure_estimation_error", "d1k1", "{}", 274, 26.6),
     ("measure_estimation_error", "d20k10", "{}", 391, 160.5),
     ("measure_estimation_error", "d20k10", f"{{{SMALL}, cases: {{d20k10: {{state_dim: 40}}}}}}", 326, 70.7),
@@ -209,6 +212,8 @@ LARGER = [
     ("measure_estimation_error", f"{{cases: {{d2k2: {{algorithm: {{perturbations: 1000}}}}}}, {ANY_BUDGET}}}"),
     ("run_exact_methods", "{theory: {exact_methods: {iterations: 3000}}}"),
     ("check_stability", "{cases: {d2k2: {algorithm: {iterations: 12000}}}}"),
+    ("certify_runs", "{cases: {d2k2: {algorithm: {iterations: 12000}}}}"),
+    ("certify_runs", "{experiments: {figure1: {seeds: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]}}}"),
     ("check_stability", "{experiments: {figure1: {seeds: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]}}}"),
     *((rule, "{cases: {d2k2: {tasks: {count: 50}, state_dim: 40, action_dim: 10}}}") for rule in THEORY),
 ]

@@ -8,11 +8,11 @@ from configs import overlaid, planned, problems
 from places import ROOT
 
 from metalqr.config.outputs import FIGURE_FORMATS, TABLE_FORMATS
-from metalqr.config.theory_plan import FOLDERS
+from metalqr.config.theory_plan import FOLDERS, OF_RUNS
 
 #: Figures and tables of the stage.
-FIGURES = ("estimation_error", "exact_methods", "theory_vs_practice")
-TABLES = ("estimation_error", "theory_audit", "theory_vs_practice", "stability")
+FIGURES = ("estimation_error", "exact_methods", "theory_vs_practice", "certificates")
+TABLES = ("estimation_error", "theory_audit", "theory_vs_practice", "stability", "certificates")
 
 
 def test_settings_of_a_case_that_no_experiment_uses_must_be_possible() -> None:
@@ -45,11 +45,11 @@ def test_a_case_of_the_theory_alone_is_made_too() -> None:
     assert plan.cases == ("d1k1", "d2k2")
     assert not any("/d1k1/" in file for file in plan.all_run_files())
     assert "results/theory/d1k1.nc" in plan.theory.files
-    assert not any("stability" in file for file in plan.theory.files), "it has no run"
+    assert not any(name in file for file in plan.theory.files for name in OF_RUNS), "it has no run"
     plan = planned("{experiments: {figure1: {cases: [d2k2]}}, theory: {cases: [d1k1, d2k2]}}")
     assert {name: plan.tables.by_name[name].names for name in TABLES} == {
         **{name: ["d1k1", "d2k2"] for name in ("estimation_error", "theory_audit", "theory_vs_practice")},
-        "stability": ["d2k2"],
+        **{name: ["d2k2"] for name in OF_RUNS},
     }
 
 
@@ -83,7 +83,7 @@ def test_runs_with_a_gain_for_each_task_have_no_stability() -> None:
     plan = planned("{cases: {d2k2: {algorithm: {method: gradient_descent}}}}")
     assert plan.theory.cases == ["d1k1", "d2k2", "d20k10"]
     assert plan.theory.trained_cases == ["d1k1", "d20k10"]
-    assert "results/stability/d2k2.nc" not in plan.theory.files
+    assert not {f"results/{folder}/d2k2.nc" for folder in OF_RUNS} & set(plan.theory.files)
 
 
 @pytest.mark.parametrize(

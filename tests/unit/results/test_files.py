@@ -70,7 +70,9 @@ def test_optimum_of_the_meta_objective_comes_back_to_the_last_bit(changes: dict[
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["theory", "estimation_error", "exact_methods", "stability", "evaluation"])
+@pytest.mark.parametrize(
+    "stage", ["theory", "estimation_error", "exact_methods", "stability", "certificates", "evaluation"]
+)
 def test_datasets_of_later_stages_come_back_identical(stage: str, good: dict[str, Path]) -> None:
     xr.testing.assert_identical(LOADERS[stage](good[stage], "one"), stored.later_datasets()[stage])
 
@@ -288,6 +290,8 @@ CHANGES: list[tuple[str, Change, str]] = [
     ("stability", with_value("kept", np.inf), "its variable kept is infinite at seed 0, promise 0;"),
     ("stability", with_value("promise", "kept"), "its variable promise holds 'kept', not stabilising, perturbed_stab"),
     ("stability", lambda data: data.isel(promise=[0]), "its variable promise is stabilising, not stabilising, pertur"),
+    ("certificates", with_value("stable_share", np.nan), "its variable stable_share is NaN at seed 0;"),
+    ("certificates", lambda data: data.isel(form=[0]), "its variable form is printed, not printed, corrected;"),
     (
         "stability",
         lambda data: data.isel(iteration=slice(0, 2)),

@@ -9,6 +9,7 @@ from metalqr.estimators.estimator import Array, Memory
 
 if TYPE_CHECKING:
     from metalqr.config.algorithm import MetaSettings
+    from metalqr.lqr import LQRTasks
 
 #: Prefix of the names of a rule's memory in the memory of a run, beside those of the method and the estimator.
 _PREFIX = "update_rule."
@@ -19,7 +20,7 @@ class UpdateRule(Plugin):
 
     A rule works entry by entry, or on the gain as a whole; where every task has its own gain, both have the shape
     (I, k, d), otherwise (k, d). It never sees a direction whose norm is not finite: the step along that is the plain
-    one, which ends the run.
+    one, which ends the run. A rule with the model may also replace the step :math:`\alpha u_n`, see :meth:`limited`.
 
     Attributes
     ----------
@@ -51,6 +52,13 @@ class UpdateRule(Plugin):
         Neither the direction nor the arrays of the memory may be changed in place.
         """
         raise NotImplementedError(f"{type(self).__name__} does not override update")
+
+    def limited(self, step: Array, K: Array, tasks: "LQRTasks") -> Array:
+        """What is subtracted from the gain K in place of a step; by default the step itself.
+
+        ``tasks`` are the exact model, those whose stability ends a run. No array may be changed in place.
+        """
+        return step
 
 
 def separate(memory: Memory) -> tuple[Memory, Memory]:
