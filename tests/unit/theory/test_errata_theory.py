@@ -224,3 +224,82 @@ def test_squares_of_theorem_2() -> None:
         left = np.vdot(g - rate * curved, g - rate * curved)
         assert left < np.vdot(g, g) - np.vdot(rate * curved, rate * curved)
         assert left >= (1 - rate * largest) ** 2 * np.vdot(g, g)
+
+
+def two_valleys() -> LQRTasks:
+    """Two tasks with B = I, R = 0.1 I, Ψ = I, whose common stabilising gains are two separate sets."""
+    eye = np.stack([np.eye(2)] * 2)
+    A = np.array([np.zeros((2, 2)), [[0.0, 4.0], [4.0, 0.0]]])
+    return LQRTasks(A, eye, np.array([np.diag([1.0, 1.5]), np.eye(2)]), 0.1 * eye, eye)
+
+
+def test_gradient_descent_stays_in_the_worse_of_two_valleys() -> None:
+    """The conclusion of Theorem 2 fails where Σ0 = Ψ, d = k = 2 and γ = 1: the better minimum is in S, out of reach.
+
+    Both minima are strict. With η -> 0 the printed inequality fails at the worse one, where ∇L = 0.
+    """
+    tasks = two_valleys()
+    better, worse = (shared_gain(tasks, start) for start in ([[0, 4], [0, 0]], [[0, 0], [4, 0]]))
+    assert better.objective == pytest.approx(32.398, abs=5e-4)
+    assert worse.objective == pytest.approx(36.409, abs=5e-4)
+    for found in (better, worse):
+        hessian = np.tensordot(tasks.p, lqr.hessian_matrix(tasks, found.K), axes=1)
+        assert np.linalg.eigvalsh(hessian)[0] > 7.7
+        assert np.linalg.norm(gradient(tasks, found.K, 0.0)) < 1e-6
+    assert theory.SublevelSet.around(tasks, worse.K).contains(better.K[np.newaxis])[0]
+    left, right = (
+        next(
+            each
+            for each in theory.compare(tasks, worse.K, worse.K, np.full((2, 2), 1e-9), form)
+            if each.name == "meta_gradient_domination"
+        )
+        for form in Form
+    )
+    assert left.left > 0.3
+    assert left.right < 1e-12
+    assert right.left <= right.right
+    # No gain with K_12 = K_21 stabilises both, so no path leads from one to the other.
+    rng = np.random.default_rng(0)
+    K = rng.uniform(-4.0, 6.0, size=(3000, 2, 2))
+    K[:, 1, 0] = K[:, 0, 1]
+    batch = lqr.tiled(tasks, len(K))
+    stable = lqr.is_stabilising(batch, np.repeat(K, 2, axis=0)).reshape(-1, 2)
+    assert stable.any(axis=0).all()
+    assert not stable.all(axis=1).any()
+
+
+def test_h_grad_fails_inside_the_printed_h_delta() -> None:
+    """Σ0 = Ψ and a change of a thirteenth of the printed h_Δ: the gradient changes by over a thousand times the bound.
+
+    A single scalar task with Δ = -h_Δ comes within a third of the bound.
+    """
+    tasks, change = scalar_tasks([0.0, 0.99], q=[1.0, 0.001]), np.full((1, 1), -0.009999)
+    limit = float(theory.constants(tasks, ZERO, "printed").h_Delta)
+    assert limit == pytest.approx(0.126, abs=5e-4)
+    gradients = (lqr.gradient(tasks, change) - lqr.gradient(tasks, ZERO)).ravel()
+    for name, least in (("gradient_change", 2000), ("hessian_change", 2e4)):
+        left, right = both_sides(name, "printed", tasks, ZERO, change)
+        assert left > least * right
+    assert both_sides("gradient_change", "printed", tasks, ZERO, change)[0] == pytest.approx(
+        np.abs(gradients).max(), rel=1e-9
+    )
+    single = scalar_tasks(0.9897, 45.28, 0.0189, 0.003687)
+    change = np.full((1, 1), -float(theory.constants(single, ZERO, "printed").h_Delta))
+    left, right = both_sides("gradient_change", "printed", single, ZERO, change)
+    assert 0.75 * right < left < 0.8 * right
+
+
+@pytest.mark.slow
+def test_the_gradient_changes_locally_by_half_of_the_printed_bound() -> None:
+    """‖∇²J‖ <= 2‖M‖J/q + 4‖B‖h_0(J/q)²(1 + ‖A_K‖)/μ, half of two terms of the printed h_grad, where Σ0 = Ψ."""
+    for index in range(12):
+        tasks = theory.random_task_set(5, 2 * index, 2, 3)
+        assert np.array_equal(tasks.Psi, tasks.Sigma0)
+        K = theory.SublevelSet.around(tasks, np.zeros((2, 3))).draw(3, np.random.default_rng(index))
+        for gain in K:
+            c = theory.constants(tasks, gain, "printed")
+            bound = 2 * c.M_max * c.J_max / c.q
+            bound += 4 * c.B_max * c.h_0 * (c.J_max / c.q) ** 2 * (1 + c.A_K) / c.mu
+            norms = np.abs(np.linalg.eigvalsh(lqr.hessian_matrix(tasks, gain))).max()
+            assert norms <= bound * (1 + 1e-9)
+            assert bound <= c.h_grad / 2 * (1 + 1e-9)
