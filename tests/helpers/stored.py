@@ -135,7 +135,7 @@ def combine(folder: Path, optima: Path, swept: Experiment) -> xr.Dataset:
     return results.combine_runs(paths, {"one": optima}, swept, "one")
 
 
-def theory_of_tasks() -> xr.Dataset:
+def theory_of_tasks(task_batch: int | str = 2) -> xr.Dataset:
     """The theory of two tasks that are drawn, at the gain zero."""
     tasks, K0 = random_tasks(12, count=2, state_dim=2, action_dim=1), np.zeros((1, 2))
     sublevel = theory.SublevelSet.around(tasks, K0)
@@ -143,7 +143,7 @@ def theory_of_tasks() -> xr.Dataset:
         theory.audit(tasks, K0, 1e-5, gains=5, perturbations=1, random_tasks=1),
         {form: theory.sublevel_constants(sublevel, form) for form in theory.Form},
         {form: theory.requirements(tasks, K0, form) for form in theory.Form},
-        {**SETTINGS, "perturbations": 100, "rollout_length": 50, "task_batch": 2},
+        {**SETTINGS, "perturbations": 100, "rollout_length": 50, "task_batch": task_batch},
         {"seed": 0},
         case="one",
     )

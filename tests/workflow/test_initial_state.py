@@ -44,7 +44,9 @@ def made(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def test_everything_is_made(made: Project) -> None:
     expected = {f"figures/{name}.{form}" for name in FIGURES for form in ("pdf", "svg", "png")}
-    expected |= {f"tables/{name}.{form}" for name in (*TABLES, "theory_vs_practice") for form in ("md", "csv")}
+    expected |= {
+        f"tables/{name}.{form}" for name in (*TABLES, "theory_promises", "theory_vs_practice") for form in ("md", "csv")
+    }
     assert expected <= set(made.results())
 
 

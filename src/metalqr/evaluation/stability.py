@@ -28,7 +28,7 @@ class Guarantee(enum.StrEnum):
     IN_SUBLEVEL_SET = "in_sublevel_set"
     """Definition 2 with gamma = 1: J_i(K_n) <= J_i(K_0)."""
     ADAPTED_IN_SUBLEVEL_SET = "adapted_in_sublevel_set"
-    """J_i(K_n^i) <= J_i(K_0) for the adaptation to each task."""
+    """J_i(K_n^i) <= J_i(K_0) for the adaptation to each task. Theorem 1 claims more: also the other tasks' costs."""
     MEAN_COST_FALLS = "mean_cost_falls"
     """The mean cost, and with it the mean gap to the optima, is lower than an iteration before."""
     OBJECTIVE_FALLS = "objective_falls"

@@ -2,7 +2,7 @@
 
 from metalqr.lqr.existence import NotDetectableError, NotStabilisableError
 from metalqr.optimal.adaptable import Attempt, NoMamlStabilisingGainError, maml_stabilising_gain
-from metalqr.optimal.margin import MarginGain, largest_margin_gain, stability_margin
+from metalqr.optimal.margin import MarginGain, destabilising_size, largest_margin_gain, stability_margin
 from metalqr.optimal.meta import meta_gain
 from metalqr.optimal.newton_cg import DescentError, Minimum
 from metalqr.optimal.riccati import OptimalGains, RiccatiError, optimal_gains
@@ -24,6 +24,7 @@ __all__ = [
     "RiccatiError",
     "StartingGain",
     "adaptable_intervals",
+    "destabilising_size",
     "largest_margin_gain",
     "maml_stabilising_gain",
     "meta_gain",

@@ -63,6 +63,27 @@ def stability_margin(tasks: LQRTasks, K: ArrayLike) -> FloatArray:
         return 1.0 / np.array(found)
 
 
+def destabilising_size(tasks: LQRTasks, K: ArrayLike) -> FloatArray:
+    r"""Size above which some real perturbation of a gain destabilises, for every task, shape (I,); 0 if K does.
+
+    .. math:: s_i = \min_{z = \pm 1} \bigl\| (zI - A_i + B_i K)^{-1} B_i \bigr\|^{-1} \ge r_i,
+
+    in the spectral and in the Frobenius norm, with the :math:`r_i` of :func:`stability_margin`. With a singular pair
+    u, v of the response G at :math:`z`, the perturbation :math:`U = -s v u^\top` of rank one gives the closed loop
+    the characteristic polynomial :math:`\det(zI - A_i + B_i K) (1 - s \|G\|)` at z, whose sign differs from that at
+    :math:`\pm\infty` for every :math:`s > s_i`: an eigenvalue is beyond z. Where the response peaks at one of the two,
+    :math:`s_i = r_i`; otherwise a smaller perturbation may destabilise.
+    """
+    stable = is_stabilising(tasks, K)
+    ends = np.array([0.0, np.pi])
+    found = [
+        _norms(F, B, ends).max() if fine else np.inf
+        for F, B, fine in zip(closed_loop(tasks, K), tasks.B, stable, strict=True)
+    ]
+    with np.errstate(divide="ignore"):
+        return 1.0 / np.array(found)
+
+
 def largest_margin_gain(tasks: LQRTasks) -> MarginGain:
     """Find a gain that stabilises every task, with the largest margin of the worst task among those of moderate cost.
 

@@ -1,4 +1,4 @@
-"""The best single gain for all tasks: a lower bound on the cost of every common gain."""
+"""The best single gain found for all tasks."""
 
 import functools
 
@@ -16,9 +16,16 @@ def shared_gain(tasks: LQRTasks, start: ArrayLike | None = None) -> Minimum:
     r"""Minimise :math:`\sum_i p_i J_i(K)` over the gains that stabilise every task.
 
     An exact truncated Newton descent that never leaves the common stabilising set. The mean cost of several tasks is
-    not gradient dominant and may have several minima; without ``start`` the descent runs from the three cheapest of the
-    gains at hand (zero, every task's optimum, their means) and the best end counts. The result is a stationary
-    point, and the global minimum where the objective is unimodal.
+    not gradient dominant and may have several minima, in components that no descent connects (entry 26 of
+    ``docs/errata.md`` has an example); without ``start`` the descent runs from the three cheapest of the gains at hand
+    (zero, every task's optimum, their means) and the best end counts. The result is a stationary point. For d = k = 1
+    it is the global minimum, because every cost is convex there,
+
+    .. math:: J_i(K) = \frac{\psi (q + r K^2)}{1 - f^2}, \quad f = a - bK, \qquad
+              \frac1{1 - f^2} = \frac12\Bigl(\frac1{1 - f} + \frac1{1 + f}\Bigr),
+
+    as each term :math:`(q + r K^2)/y` with :math:`y = 1 \mp f > 0`, which is affine in K, is an affine function of y
+    and a positive multiple of :math:`1/y`.
 
     A ``start``, shape (k, d), must stabilise every task. This is simultaneous stabilisation at the lowest
     infinite-horizon average cost.

@@ -70,8 +70,9 @@ def floor_ratio(case: xr.Dataset) -> float:
 
     .. math:: \frac{\sum_i (J_i(K_\text{shared}) - J_i^*)}{\sum_i J_i^*}
 
-    It is the gap alone where :func:`is_gap`. No policy gain that is the same for all tasks has a smaller ratio when the
-    task distribution is uniform.
+    It is the gap alone where :func:`is_gap`. The gain is the best that :func:`metalqr.optimal.shared_gain` finds; for
+    d = k = 1 and uniform probabilities no common gain has a smaller ratio. The gain minimises the mean with the tasks'
+    probabilities, the ratio weights all tasks the same, so that otherwise another gain may have a smaller one.
     """
     gap = (case["J_shared"] - case["J_star"]).sum()
     return float(gap if is_gap(case) else gap / case["J_star"].sum())

@@ -1,6 +1,7 @@
 """Files of the theory: the audit of every inequality, the constants, and the requirements of the theorems."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,21 @@ THEOREM_SETTINGS = (
     "iterations",
 )
 
+#: What the corrected Theorem 2 promises about the gap, by the names of the requirements.
+PROMISE = (
+    "initial_gap",
+    "epsilon_0",
+    "least_heterogeneity_bias",
+    "heterogeneity_bias",
+    "true_at_start",
+    "iterations_for_gap",
+    "gradient_norm",
+    "gradient_target",
+    "learning_rate_without_adaptation",
+)
+#: Why a case whose every task counts in each iteration has no task batch.
+NO_BATCH = "not applicable: every task counts in each iteration, and no batch is drawn"
+
 _PER_FORM = ("inequality", "form")
 _ANY = NonFinite.ANY
 
@@ -29,6 +45,12 @@ _AUDIT = {
     "worst_ratio": Variable(_PER_FORM, "largest left side over right side", "1", may_be=_ANY),
     "checked": Variable(_PER_FORM, "gains and tasks at which the inequality was checked", kind=Kind.WHOLE),
     "broken": Variable(_PER_FORM, "gains and tasks at which it does not hold", kind=Kind.WHOLE),
+    "checked_equal": Variable(
+        _PER_FORM, "of checked, those with the covariance of the noise for the initial state", kind=Kind.WHOLE
+    ),
+    "broken_equal": Variable(
+        _PER_FORM, "of broken, those with the covariance of the noise for the initial state", kind=Kind.WHOLE
+    ),
     "left": Variable(_PER_FORM, "left side at the worst ratio", may_be=_ANY),
     "right": Variable(_PER_FORM, "right side at the worst ratio", may_be=_ANY),
     "origin": Variable(
@@ -55,13 +77,15 @@ THEORY = Layout(
         "symbol": Variable(("constant",), "symbol of the constant, in LaTeX", kind=Kind.TEXT),
         "required": Variable(("setting", "form"), "value that Theorems 1 and 2 require", may_be=_ANY),
         "missing": Variable(("setting", "form"), "why there is no such value; empty if there is", kind=Kind.TEXT),
-        "used": Variable(("setting",), "value that the case uses"),
+        "used": Variable(("setting",), "value that the case uses; NaN where it has none", may_be=NonFinite.NAN),
+        "promise": Variable(("promised",), "quantities of the corrected Theorem 2, about the gap", may_be=_ANY),
     },
     OF_CASE,
     {
         "inequality": Variable(("inequality",), "name of the inequality", kind=Kind.TEXT),
         "form": Variable(("form",), "as printed or as corrected", kind=Kind.TEXT, choices=tuple(Form)),
         "constant": Variable(("constant",), "name of the constant", kind=Kind.TEXT),
+        "promised": Variable(("promised",), "name of the quantity", kind=Kind.TEXT, choices=PROMISE),
         "setting": Variable(("setting",), "name of the setting", kind=Kind.TEXT, choices=THEOREM_SETTINGS),
     },
 )
@@ -71,7 +95,7 @@ def theory_dataset(
     audit: Audit,
     bounds: Mapping[Form, Quantities],
     requirements: Mapping[Form, Quantities],
-    used: Mapping[str, float],
+    used: Mapping[str, Any],
     settings: Mapping[str, Any],
     *,
     case: str,
@@ -79,11 +103,17 @@ def theory_dataset(
     """Return what the file of a case holds.
 
     ``bounds`` are the constants over the sub-level set, ``requirements`` those of the theorems, and ``used`` the
-    settings of the case, at least those of ``THEOREM_SETTINGS``; ``settings`` are what all of this was made from.
+    settings of the case, at least those of ``THEOREM_SETTINGS``; ``settings`` are what all of this was made from. A
+    task batch ``all`` is not drawn, so that there is no number to compare.
     """
     first = bounds[Form.PRINTED]
     found = [[requirements[form][name] for form in Form] for name in THEOREM_SETTINGS]
+    if used["task_batch"] == "all":
+        place = THEOREM_SETTINGS.index("task_batch")
+        found[place] = [replace(each, value=np.array(np.nan), note=NO_BATCH) for each in found[place]]
+        used = {**used, "task_batch": np.nan}
     constants = [name for name in first if name in bounds[Form.CORRECTED]]
+    promised = [requirements[Form.CORRECTED].get(name) for name in PROMISE]
     arrays = {
         **{name: getattr(audit, name) for name in _AUDIT},
         "inequality": audit.inequalities,
@@ -97,6 +127,8 @@ def theory_dataset(
         "setting": THEOREM_SETTINGS,
         "required": [[float(each.value) for each in row] for row in found],
         "missing": [[each.note if np.isnan(each.value) else "" for each in row] for row in found],
+        "promised": PROMISE,
+        "promise": [np.nan if each is None else float(each.value) for each in promised],
         "used": [float(used[name]) for name in THEOREM_SETTINGS],
     }
     return dataset_of(THEORY, arrays, case=case, settings=settings)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from metalqr.common.validation import whole_number
 from metalqr.lqr import FloatArray, LQRTasks, at_optimum, common_gain
+from metalqr.optimal import DescentError, shared_gain
 from metalqr.systems.random_tasks import random_task_set
 from metalqr.theory.assumptions import unmet
 from metalqr.theory.batch import AuditBatch, perturbation_limits
@@ -46,6 +47,8 @@ class Audit:
         could not be checked in that form.
     checked, broken : array of int
         Number of gains (and tasks) at which the inequality was checked, and at which it does not hold.
+    checked_equal, broken_equal : array of int
+        Of these, with sets of tasks whose initial state has the covariance of the noise.
     left, right : array
         Both sides at the worst ratio.
     origin : array of int
@@ -66,6 +69,8 @@ class Audit:
     worst_ratio: FloatArray
     checked: NDArray[np.int64]
     broken: NDArray[np.int64]
+    checked_equal: NDArray[np.int64]
+    broken_equal: NDArray[np.int64]
     left: FloatArray
     right: FloatArray
     origin: NDArray[np.int64]
@@ -78,10 +83,11 @@ class Audit:
     def empty(cls, tasks: LQRTasks, remark: str = "") -> "Audit":
         """Return the audit of no gain, with room for gains of the tasks' dimensions."""
         shape = (len(INEQUALITIES), len(FORMS))
-        checked, broken = np.zeros((2, *shape), dtype=np.int64)
+        counts = np.zeros((4, *shape), dtype=np.int64)
         worst_ratio, left, right, eta = np.full((4, *shape), np.nan)
         K, change = np.full((2, *shape, tasks.action_dim, tasks.state_dim), np.nan)
-        return cls(worst_ratio, checked, broken, left, right, np.full(shape, OWN_TASKS), K, change, eta, remark)
+        origin = np.full(shape, OWN_TASKS)
+        return cls(worst_ratio, counts[0], counts[1], counts[2], counts[3], left, right, origin, K, change, eta, remark)
 
     def add(self, batch: AuditBatch, origin: int, shaken: Callable[[], AuditBatch]) -> None:
         """Check every inequality at the gains of a batch, drawn for the tasks of that origin.
@@ -95,11 +101,16 @@ class Audit:
             found = [
                 _beyond_rounding(sides, _sides(each, again)) for sides, each in zip(found, INEQUALITIES, strict=True)
             ]
+        equal = np.array_equal(batch.tasks.Psi, batch.tasks.Sigma0)
         for row, (left, right, ratio) in enumerate(found):
             place = row, FORMS.index(batch.form)
             checked = ~np.isnan(ratio)
-            self.checked[place] += np.count_nonzero(checked)
-            self.broken[place] += np.count_nonzero(ratio[checked] > 1 + RATIO_ROUNDING)
+            counts = np.count_nonzero(checked), np.count_nonzero(ratio[checked] > 1 + RATIO_ROUNDING)
+            self.checked[place] += counts[0]
+            self.broken[place] += counts[1]
+            if equal:
+                self.checked_equal[place] += counts[0]
+                self.broken_equal[place] += counts[1]
             worst = _worst(ratio)
             if checked.any() and not ratio[worst] <= self.worst_ratio[place]:
                 self.worst_ratio[place], self.left[place], self.right[place] = ratio[worst], left[worst], right[worst]
@@ -168,9 +179,10 @@ def audit(
 
     K0, shape (k, d), and the factor :math:`\gamma` of Definition 2 define the set. Each of the ``gains`` has as many
     ``perturbations``. ``random_tasks`` is the number of further sets of tasks of the same dimensions, with ten gains
-    each. Where K0 is the optimum of a task, S is this one gain, at which an inequality shows nothing: then the random
-    tasks alone are checked, and the remark of the result says so; and so for a form whose assumptions the tasks do not
-    meet, see :func:`metalqr.theory.unmet`.
+    each. To the gains drawn comes the best single gain that a descent from K0 finds, if it is in the set: there the
+    mean of the gradients vanishes, and the gradients do not. Where K0 is the optimum of a task, S is this one gain, at
+    which an inequality shows nothing: then the random tasks alone are checked, and the remark of the result says so;
+    and so for a form whose assumptions the tasks do not meet, see :func:`metalqr.theory.unmet`.
 
     Raises
     ------
@@ -184,7 +196,8 @@ def audit(
 
     def check(tasks: LQRTasks, K0: ArrayLike, count: int, generator: np.random.Generator, origin: int) -> None:
         sublevel, rounded = (SublevelSet.around(each, K0, sublevel_factor) for each in (tasks, _shaken(tasks)))
-        drawn = np.repeat(sublevel.draw(count, generator), perturbations, axis=0)
+        gains = np.concatenate([sublevel.draw(count, generator), _best_single_gain(sublevel)])
+        drawn = np.repeat(gains, perturbations, axis=0)
         for chunk in np.array_split(drawn, -(-len(drawn) // BATCH_SIZE)):
             directions = _directions(chunk.shape, generator)
             for form in FORMS:
@@ -216,6 +229,15 @@ def audit(
         further = random_task_set(seed, index, *shape)
         check(further, np.zeros(shape), GAINS_OF_RANDOM_TASKS, np.random.default_rng([seed, 2, index]), index)
     return found
+
+
+def _best_single_gain(sublevel: SublevelSet) -> FloatArray:
+    """The best single gain that a descent from K0 finds, shape (1, k, d), or (0, k, d) where it is not in the set."""
+    try:
+        gain = shared_gain(sublevel.tasks, sublevel.K0).K[np.newaxis]
+    except DescentError:
+        return np.empty((0, *sublevel.K0.shape))
+    return gain[sublevel.contains(gain)]
 
 
 def _directions(shape: tuple[int, ...], generator: np.random.Generator) -> FloatArray:

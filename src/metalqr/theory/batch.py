@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from metalqr.lqr import FloatArray, at_optimum, is_stabilising, tiled
 from metalqr.lqr.evaluation import state_and_input_weight
-from metalqr.optimal import DescentError, NoMamlStabilisingGainError, meta_gain
+from metalqr.optimal import DescentError, Minimum, NoMamlStabilisingGainError, meta_gain
 from metalqr.theory import corrected, printed
-from metalqr.theory.bounds import gain_constants, gradient_domination, sublevel_constants
+from metalqr.theory.bounds import covariance_norms, gain_constants, gradient_domination, sublevel_constants
 from metalqr.theory.differences import PolicyChange
 from metalqr.theory.inputs import optimality_gaps
 from metalqr.theory.norms import frobenius, spectral
@@ -31,7 +31,7 @@ def _bounds(sublevel: SublevelSet, form: Form, adaptation_rate: float) -> Quanti
     if form is Form.CORRECTED:
         sublevel = sublevel.with_levels(WIDENING * sublevel.levels)
         over = sublevel_constants(sublevel, form)
-        adaptation_rate = min(adaptation_rate, float(1 / (2 * over.h_grad)), float(over.h_Delta / over.h_G))
+        adaptation_rate = min(adaptation_rate, float(1 / (2 * over.h_H)), float(over.h_Delta / over.h_G))
     return BIAS[form].evaluate(sublevel_constants(sublevel, form, adaptation_rate=adaptation_rate).values())
 
 
@@ -75,13 +75,13 @@ class AuditBatch:
         self.meta_change = self._shortened(self.change)
 
     def _shortened(self, change: FloatArray) -> FloatArray:
-        r"""Perturbations of at most :math:`\min(\underline h_\Delta, 1/\bar h_{cost}) / (1 + \eta\bar h_{grad})`.
+        r"""Perturbations of at most :math:`\min(\underline h_\Delta, 1/\bar h_{cost}) / (1 + \eta\bar h_H)`.
 
         With these, K and K + Δ, adapted or not, are in the widened set, and no farther apart than the least h_Δ there.
         """
         if self.form is Form.PRINTED:
             return change
-        limit = float(np.minimum(self.bounds.h_Delta, 1 / self.bounds.h_cost) / (1 + self.eta * self.bounds.h_grad))
+        limit = float(np.minimum(self.bounds.h_Delta, 1 / self.bounds.h_cost) / (1 + self.eta * self.bounds.h_H))
         norms = frobenius(change)[:, np.newaxis, np.newaxis]
         return np.where(norms > limit, change * (limit / np.where(norms > 0, norms, 1.0)), change)
 
@@ -159,16 +159,28 @@ class AuditBatch:
 
     @cached_property
     def strengths(self) -> FloatArray:
-        """λ_i of Lemma 10, shape (I,)."""
+        """λ_i of Lemma 3, shape (I,)."""
         return gradient_domination(self.tasks, self.form, self.sublevel.optima).value
 
     @cached_property
-    def least_objective(self) -> float:
-        """Minimum of the meta-objective; NaN where the tasks are not learnable or it is not found."""
+    def dominating_covariance(self) -> FloatArray:
+        r""":math:`\|\Sigma^i_{K^*}\|` of Lemma 10, shape (I,).
+
+        Printed, K* is the optimum of the meta-objective; NaN where it is not known. Corrected, it is the task's own.
+        """
+        if self.form is Form.CORRECTED:
+            return covariance_norms(self.tasks, self.sublevel.optima.K)
+        if self.meta_optimum is None:
+            return np.full(self.tasks.count, np.nan)
+        return covariance_norms(self.tasks, self.meta_optimum.K)
+
+    @cached_property
+    def meta_optimum(self) -> Minimum | None:
+        """Minimum of the meta-objective; None where the tasks are not learnable or it is not found."""
         try:
-            return meta_gain(self.tasks, self.eta).objective
+            return meta_gain(self.tasks, self.eta)
         except (NoMamlStabilisingGainError, DescentError):
-            return np.nan
+            return None
 
     # The meta-objective. Its gradient of every task: (I - η ∇²J_i(K)) ∇J_i(K_i), K_i = K - η ∇J_i(K).
 

@@ -10,7 +10,7 @@ from metalqr.lqr import FloatArray, LQRTasks, PolicyEvaluation
 from metalqr.optimal import OptimalGains, optimal_gains
 from metalqr.theory import corrected, printed
 from metalqr.theory.assumptions import require
-from metalqr.theory.inputs import gain_inputs, sublevel_inputs, task_inputs
+from metalqr.theory.inputs import gain_inputs, sublevel_inputs, task_inputs, task_norms
 from metalqr.theory.norms import spectral
 from metalqr.theory.result import Form, Quantities, Quantity, quantity
 from metalqr.theory.sublevel import SublevelSet
@@ -64,6 +64,30 @@ def sublevel_constants(sublevel: SublevelSet, form: Form | str, *, adaptation_ra
     return CONSTANTS[Form(form)].evaluate(inputs)
 
 
+def constants_by_task(sublevel: SublevelSet) -> Quantities:
+    r"""Corrected bounds over a sub-level set for every task, shape (I,): what needs no adaptation rate, and Lemma 14.
+
+    Each is from the norms, the level and the optimum of one task alone, for all gains at which that task is within its
+    level; :func:`sublevel_constants` mixes the worst of them. Perturbations are at most as large as the least
+    :math:`h_\Delta` of the tasks.
+    """
+    require(sublevel.tasks, Form.CORRECTED)
+    sets = [sublevel.of_task(task) for task in range(sublevel.tasks.count)]
+    inputs = [[*task_norms(each.tasks), *sublevel_inputs(each)] for each in sets]
+    limits = [corrected.BY_TASK.evaluate(each, ["h_Delta_largest"])["h_Delta_largest"] for each in inputs]
+    limit = min(limits, key=lambda each: float(each.value))
+    names = [name for name in corrected.BY_TASK if not name.startswith("h_meta")]
+    found = [corrected.BY_TASK.evaluate([*each, limit], names) for each in inputs]
+    members = (replace(found[0][name], value=np.stack([each[name].value for each in found])) for name in found[0])
+    return Quantities(Form.CORRECTED, members)
+
+
+def worst_of_tasks(by_task: Quantities) -> list[Quantity]:
+    r"""The largest bound of each constant, and the smallest of :math:`h_\Delta`, which hold for every task."""
+    worst = {name: np.min if name in ("h_Delta", "h_Delta_largest") else np.max for name in corrected.BY_TASK}
+    return [replace(each, value=np.asarray(worst[name](each.value))) for name, each in by_task.items() if name in worst]
+
+
 def absent_constants(form: Form | str, reason: str) -> Quantities:
     """Return the constants of tasks at which they cannot be computed: NaN, with the reason as their note."""
     return CONSTANTS[Form(form)].absent(reason)
@@ -73,16 +97,23 @@ def gradient_domination(tasks: LQRTasks, form: Form | str, optima: OptimalGains 
     r"""Constants :math:`\lambda_i` of Lemmas 3 and 10, shape (I,).
 
     .. math:: J_i(K) - J_i^* \le \frac{1}{\lambda_i} \|\nabla J_i(K)\|_F^2, \qquad
-              \lambda_i = \frac{c\,\mu_i^2 \sigma_{\min}(R_i)}{\|\Sigma^i_{K_i^*}\|}
+              \lambda_i = 4 \sigma_{\min}(\Psi_i) \lambda_{\min}\bigl((\Sigma^i_{K_i^*})^{-1} \Psi_i\bigr)
+              \sigma_{\min}(R_i + B_i^\top P_i B_i)
 
-    with c = 1 and :math:`\mu = \min_i \sigma_{\min}(\Sigma_{0,i})` as printed. Corrected, c = 4, because
-    :math:`\nabla J = 2 E \Sigma`, and :math:`\mu_i = \sigma_{\min}(\Psi_i)`.
+    as corrected. Printed, :math:`\mu^2 \sigma_{\min}(R_i) / \|\Sigma^i_{K_i^*}\|` with
+    :math:`\mu = \min_i \sigma_{\min}(\Sigma_{0,i})`, as in Lemma 3 with the optimum of the task; Lemma 10 has that of
+    the meta-objective there, with which it fails.
     """
     form = Form(form)
     best = optimal_gains(tasks) if optima is None else optima
-    factor = 1.0 if form is Form.PRINTED else 4.0
-    rho = np.linalg.eigvalsh(tasks.R)[:, 0]
-    value = factor * noise_floor(tasks, form) ** 2 * rho / optimal_covariance(tasks, best)
+    if form is Form.PRINTED:
+        rho = np.linalg.eigvalsh(tasks.R)[:, 0]
+        value = noise_floor(tasks, form) ** 2 * rho / covariance_norms(tasks, best.K)
+        return quantity("lambda_i", r"\lambda_i", "Lemma 3", value)
+    at_best = PolicyEvaluation(tasks, best.K)
+    root = np.linalg.cholesky(at_best.state_covariance)
+    share = np.linalg.eigvalsh(np.linalg.solve(root, np.linalg.solve(root, tasks.Psi).mT))[:, 0]
+    value = 4 * noise_floor(tasks, form) * share * np.linalg.eigvalsh(at_best.input_curvature)[:, 0]
     return quantity("lambda_i", r"\lambda_i", "Lemmas 3 and 10", value)
 
 
@@ -96,6 +127,6 @@ def noise_floor(tasks: LQRTasks, form: Form) -> FloatArray:
     return np.asarray(np.linalg.eigvalsh(tasks.Psi)[:, 0])
 
 
-def optimal_covariance(tasks: LQRTasks, optima: OptimalGains) -> FloatArray:
-    r""":math:`\|\Sigma^i_{K_i^*}\|`, shape (I,)."""
-    return spectral(PolicyEvaluation(tasks, optima.K).state_covariance)
+def covariance_norms(tasks: LQRTasks, K: FloatArray) -> FloatArray:
+    r""":math:`\|\Sigma^i_K\|`, shape (I,), of one gain for all tasks or one for each."""
+    return spectral(PolicyEvaluation(tasks, K).state_covariance)

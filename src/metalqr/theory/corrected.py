@@ -4,8 +4,8 @@ r"""Lemmas 1, 2, 4 to 9, 11, 12 and 14 and Theorems 1 and 2 as they hold; ``docs
 
 Throughout :math:`M = R + B^\top P_K B`, :math:`A_K = A - BK`, :math:`\mu = \min_i \sigma_{\min}(\Psi_i)` and
 :math:`q = \min_i \sigma_{\min}(Q_i)`. Perturbations satisfy :math:`\|\Delta\| \le h_\Delta` in the spectral norm.
-Lemmas 6 and 7 and the theorems use the constants of the *widened* set, with twice the levels, which contains the
-perturbed gains of the algorithms.
+Lemmas 6 and 7 use the constants of the *widened* set, with twice the levels, which contains the perturbed gains of the
+algorithms; the step sizes of the theorems, those of every task over the set itself.
 """
 
 import math
@@ -38,9 +38,9 @@ def h_G(J_max, h_0, q):
 
 
 @CONSTANTS.add(r"\tilde\xi", "Lemma 8")
-def xi(B_max, J_max, mu, R_max, q, h_0):
+def xi(h_0, q):
     r""":math:`-\tilde\xi P_K \preceq P'_K[X] \preceq \tilde\xi P_K` for :math:`\|X\|_F = 1`."""
-    return np.minimum(((1 + B_max**2) * J_max / mu + R_max) / q - 1, 2 * h_0 / q)
+    return 2 * h_0 / q
 
 
 @CONSTANTS.add(r"h_H", "Lemmas 1 and 8")
@@ -134,16 +134,16 @@ def h_meta_G(eta, h_H, h_grad, h_G):
     return (1 + eta * h_H) * (1 + eta * h_grad) * h_G
 
 
-@CONSTANTS.add(r"h_{\mathcal L,cost}", "Lemmas 5 and 12", "for \\eta <= 1/(2 h_{grad})")
-def h_meta_cost(h_cost, J_max, eta, h_grad):
+@CONSTANTS.add(r"h_{\mathcal L,cost}", "Lemmas 5 and 12", "for \\eta <= 1/h_H")
+def h_meta_cost(h_cost, J_max, eta, h_H):
     r"""Lipschitz constant of :math:`\mathcal L`; put in bounds over a sub-level set."""
-    return h_cost * J_max * (1 + eta * h_grad)
+    return h_cost * J_max * (1 + eta * h_H)
 
 
-@CONSTANTS.add(r"h_{\mathcal L,grad}", "Lemmas 5 and 12", "for \\eta <= 1/(2 h_{grad})")
-def h_meta_grad(eta, h_hess, h_grad, h_G, h_H):
-    r"""Lipschitz constant of :math:`\nabla\mathcal L`; put in bounds over a sub-level set."""
-    return eta * h_hess * (1 + eta * h_grad) * h_G + (1 + eta * h_H) * h_grad * (1 + eta * h_grad)
+@CONSTANTS.add(r"h_{\mathcal L,grad}", "Lemmas 5 and 12", "for \\eta <= 1/h_H")
+def h_meta_grad(eta, h_hess, h_G, h_H):
+    r"""Bound of the norm of :math:`\nabla^2\mathcal L`, with that of every task; put in bounds over a sub-level set."""
+    return eta * h_hess * h_G + (1 + eta * h_H) ** 2 * h_H
 
 
 # --- Lemma 14, for the error 1: lengths are inversely proportional to it ----------------------------------------------
@@ -169,22 +169,25 @@ def rollout_gain(J_max, mu, Psi_max, Sigma0_max, q):
     return 4 * (J_max / mu) ** 2 * np.maximum(Psi_max, Sigma0_max) / q
 
 
+BY_TASK = Formulas(Form.CORRECTED, CONSTANTS, HORIZONS)
+
+
 # --- Lemma 6 ---------------------------------------------------------------------------------------------------------
 
 LEMMA_6 = Formulas(Form.CORRECTED, HORIZONS)
 
 
 @LEMMA_6.add("h_r^1", "Lemma 6")
-def h_r_1(h_cost, h_Delta, h_grad, epsilon):
+def h_r_1(h_cost, h_Delta, h_H, epsilon):
     """Radius; a gain that is perturbed twice (Algorithm 1 inside Algorithm 2) stays in the widened set."""
-    return min(0.5 / h_cost, 0.5 * h_Delta, epsilon / (4 * h_grad))
+    return min(0.5 / h_cost, 0.5 * h_Delta, epsilon / (4 * h_H))
 
 
 @LEMMA_6.add("h_M^1", "Lemma 6")
-def h_M_1(state_dim, action_dim, J_max, h_grad, h_G, h_r_1, epsilon, delta):
-    """Number of perturbations; the widened set bounds the cost of a perturbed gain."""
+def h_M_1(state_dim, action_dim, J_max, h_G, h_r_1, epsilon, delta):
+    """Number of perturbations; the widened set bounds the cost and the gradient of a perturbed gain."""
     sample = state_dim * action_dim / h_r_1 * J_max
-    return perturbation_count(state_dim, action_dim, sample, h_grad * h_r_1 + h_G, epsilon / 4, delta)
+    return perturbation_count(state_dim, action_dim, sample, h_G, epsilon / 4, delta)
 
 
 @LEMMA_6.add(r"\epsilon_J", "Lemma 6")
@@ -208,11 +211,23 @@ def h_l_1(h_l_grad, h_l_var):
     return np.maximum(h_l_grad, h_l_var)
 
 
-# --- Lemma 7: six parts of ε/12, and ε/2 for the task batch ----------------------------------------------------------
+# --- Lemma 7: six equal parts, and as much again for a task batch  ---------------------------------------------------
 
 LEMMA_7 = Formulas(Form.CORRECTED, HORIZONS)
 #: Iterations of the fixed point in which the number of perturbations stands inside its own logarithm.
 MAX_FIXED_POINT_STEPS = 100
+
+
+@LEMMA_7.add(r"\epsilon_{\mathcal T}/\epsilon", "Lemma 7")
+def batch_share():
+    """Share of the error, and of the probability, that a drawn task batch takes; none where every task counts."""
+    return 0.5
+
+
+@LEMMA_7.add(r"\epsilon_1", "Lemma 7")
+def epsilon_part(epsilon_meta, batch_share):
+    """Error of each of six parts: smoothing, inner smoothing, inner noise, sampling, horizon, noise of rollouts."""
+    return (1 - batch_share) * epsilon_meta / 6
 
 
 @LEMMA_7.add(r"h_{sample,task}", "Lemma 7")
@@ -221,41 +236,41 @@ def task_batch(state_dim, action_dim, eta, h_H, h_G, epsilon_meta, delta_meta):
 
 
 @LEMMA_7.add(r"\delta_1", "Lemma 7")
-def delta_task(delta_meta, task_batch):
+def delta_task(delta_meta, task_batch, batch_share):
     """Probability with which the estimate of one task may fail."""
-    return delta_meta / (2 * task_batch)
+    return (1 - batch_share) * delta_meta / task_batch
 
 
 @LEMMA_7.add("h_r^2", "Lemma 7")
-def h_r_2(epsilon_meta, h_meta_grad):
+def h_r_2(epsilon_part, h_meta_grad):
     """Radius at which the smoothing shifts the estimate by its part."""
-    return epsilon_meta / 12 / h_meta_grad
+    return epsilon_part / h_meta_grad
 
 
 @LEMMA_7.add("r", "Lemma 7")
-def smoothing_radius(h_r_2, h_cost, h_Delta, J_min, epsilon_meta):
-    return min(h_r_2, 0.5 / h_cost, 0.5 * h_Delta, J_min / epsilon_meta)
+def smoothing_radius(h_r_2, h_cost, h_Delta, J_min, epsilon_part):
+    return min(h_r_2, 0.5 / h_cost, 0.5 * h_Delta, J_min / (12 * epsilon_part))
 
 
 @LEMMA_7.add(r"\epsilon'", "Lemma 7")
-def epsilon_inner(state_dim, action_dim, epsilon_meta, smoothing_radius, h_cost, J_max, h_Delta, eta):
+def epsilon_inner(state_dim, action_dim, epsilon_part, smoothing_radius, h_cost, J_max, h_Delta, eta):
     """Error of the inner estimates; infinite without adaptation, when there is none."""
-    return np.minimum(epsilon_meta / 12 * smoothing_radius / (state_dim * action_dim * h_cost * J_max), h_Delta) / eta
+    return np.minimum(epsilon_part * smoothing_radius / (state_dim * action_dim * h_cost * J_max), h_Delta) / eta
 
 
 @LEMMA_7.add("h_M^2", "Lemma 7")
-def h_M_2(state_dim, action_dim, eta, J_max, h_H, h_G, smoothing_radius, epsilon_meta, delta_task):
+def h_M_2(state_dim, action_dim, eta, J_max, h_H, h_G, smoothing_radius, epsilon_part, delta_task):
     sample = state_dim * action_dim / smoothing_radius * J_max
-    return perturbation_count(state_dim, action_dim, sample, (1 + eta * h_H) * h_G, epsilon_meta / 12, delta_task / 4)
+    return perturbation_count(state_dim, action_dim, sample, (1 + eta * h_H) * h_G, epsilon_part, delta_task / 4)
 
 
 @LEMMA_7.add("M", "Lemma 7")
-def perturbations(state_dim, action_dim, J_max, h_grad, h_G, smoothing_radius, epsilon_inner, delta_task, h_M_2):
+def perturbations(state_dim, action_dim, J_max, h_G, smoothing_radius, epsilon_inner, delta_task, h_M_2):
     """Number of perturbations of either estimate: every one of the M inner estimates must succeed."""
     count = h_M_2
     for _ in range(MAX_FIXED_POINT_STEPS):
         chance = delta_task / (4 * count)
-        inner = h_M_1(state_dim, action_dim, J_max, h_grad, h_G, smoothing_radius, 4 * (epsilon_inner / 3), chance)
+        inner = h_M_1(state_dim, action_dim, J_max, h_G, smoothing_radius, 4 * (epsilon_inner / 3), chance)
         if max(h_M_2, inner) <= count:
             break
         count = inner
@@ -263,9 +278,9 @@ def perturbations(state_dim, action_dim, J_max, h_grad, h_G, smoothing_radius, e
 
 
 @LEMMA_7.add(r"\epsilon_J", "Lemma 7")
-def epsilon_outer_cost(state_dim, action_dim, epsilon_meta, smoothing_radius):
+def epsilon_outer_cost(state_dim, action_dim, epsilon_part, smoothing_radius):
     """Error of every cost of the outer estimate that shifts it by no more than its part."""
-    return epsilon_meta / 12 * smoothing_radius / (state_dim * action_dim)
+    return epsilon_part * smoothing_radius / (state_dim * action_dim)
 
 
 @LEMMA_7.add(r"\epsilon'_J", "Lemma 7")
@@ -297,28 +312,40 @@ BIAS = Formulas(Form.CORRECTED)
 
 
 @BIAS.add(r"\phi_1", "Theorem 1")
-def phi_1(eta, h_H, h_grad):
+def phi_1(eta, h_H):
     r""":math:`\|E\nabla J_i - \nabla\mathcal L\|^2 \le \phi_1 E\|\nabla J_i\|^2`."""
-    return eta**2 * (h_grad + h_H * (1 + eta * h_grad)) ** 2
+    return (eta * h_H * (2 + eta * h_H)) ** 2
 
 
 @BIAS.add(r"\phi_2", "Theorem 1")
-def phi_2(eta, h_H, h_grad):
+def phi_2(eta, h_H):
     r""":math:`\|\nabla\mathcal L\|^2 \le \phi_2 E\|\nabla J_i\|^2`."""
-    return (1 + eta * h_H) ** 2 * (1 + eta * h_grad) ** 2
+    return (1 + eta * h_H) ** 4
 
 
 STEP_SIZES = Formulas(Form.CORRECTED, CONSTANTS, BIAS, shared.STEP_SIZES)
 
 
 @STEP_SIZES.add(r"\eta", "Theorem 1")
-def adaptation_rate(h_grad, h_H, first_gap, p_max, h_G):
-    return min(1 / (4 * h_grad), 1 / (2 * h_H), 4 * first_gap / (9 * p_max * h_G**2))
+def adaptation_rate(tasks_h_H, h_H):
+    return np.minimum(1 / (9 * tasks_h_H.max()), 1 / (4 * h_H))
+
+
+@STEP_SIZES.add(r"\bar h_{\mathcal L}", "Theorem 1")
+def smoothness(p, eta, tasks_h_hess, tasks_h_G, tasks_h_H):
+    r"""Bound of the norm of :math:`\nabla^2\mathcal L` over the set: the mean over the tasks."""
+    return p @ h_meta_grad(eta, tasks_h_hess, tasks_h_G, tasks_h_H)
+
+
+@STEP_SIZES.add(r"\alpha_{\eta \to 0}", "Theorem 1")
+def learning_rate_without_adaptation(p, tasks_h_H):
+    r"""The learning rate that an adaptation rate far below the largest allows."""
+    return 1 / (p @ tasks_h_H)
 
 
 @STEP_SIZES.add(r"\alpha", "Theorem 1")
-def learning_rate(h_meta_grad):
-    return 1 / (4 * h_meta_grad)
+def learning_rate(smoothness):
+    return 1 / smoothness
 
 
 # --- Theorems 1 and 2: errors, sizes and iterations ------------------------------------------------------------------
@@ -326,30 +353,72 @@ def learning_rate(h_meta_grad):
 REQUIREMENTS = Formulas(Form.CORRECTED, LEMMA_7, shared.REQUIREMENTS)
 
 
-@REQUIREMENTS.add(r"\lambda", "Theorem 2")
-def lambda_meta(lambda_min, eta, h_H):
-    """Constant of the gradient domination of the meta-objective, up to the variance of the meta-gradients."""
-    return lambda_min * (1 - eta * h_H) ** 2
+@REQUIREMENTS.add(r"\tau", "Theorem 2")
+def gradient_target(target, gradient_norm):
+    r"""Norm of the meta-gradient that some iterate has at most."""
+    return target * gradient_norm
 
 
 @REQUIREMENTS.add("N", "Theorem 2")
-def iterations(learning_rate, lambda_meta, psi_0, epsilon_0):
-    return 4 / (learning_rate * lambda_meta) * max(math.log(2 * (psi_0 / epsilon_0)), math.log(2.0))
+def iterations(learning_rate, gradient_target, initial_gap):
+    return 4 * initial_gap / learning_rate / gradient_target / gradient_target
 
 
 @REQUIREMENTS.add(r"\varepsilon", "Theorem 1")
 def epsilon_stable(first_gap, learning_rate, iterations):
     """Error of the meta-gradients that keeps the iterates in the set."""
-    return math.sqrt(2 * first_gap / (3 * learning_rate * iterations))
+    return math.sqrt(first_gap / learning_rate / iterations)
 
 
 @REQUIREMENTS.add(r"\bar\varepsilon", "Theorem 2")
-def epsilon_close(lambda_meta, epsilon_0):
+def epsilon_close(gradient_target):
     """Error of the meta-gradients that lets the target be reached."""
-    return math.sqrt(lambda_meta * epsilon_0 / 6)
+    return gradient_target / math.sqrt(2)
 
 
 @REQUIREMENTS.add(r"\delta", "Theorems 1 and 2")
 def delta_meta(delta, iterations):
     """Probability with which one iteration may fail."""
     return delta / np.maximum(1.0, iterations)
+
+
+# --- Theorem 2 for the gap -------------------------------------------------------------------------------------------
+
+
+@REQUIREMENTS.add(r"\lambda", "Theorem 2")
+def lambda_meta(lambda_i, eta, tasks_h_H):
+    """Constant of the gradient domination of the meta-objective, up to the variance of the meta-gradients."""
+    return (lambda_i * (1 - eta * tasks_h_H) ** 2).min()
+
+
+@REQUIREMENTS.add(r"\bar V/\lambda", "Theorem 2")
+def heterogeneity_bias(p, eta, tasks_h_H, tasks_h_G, lambda_meta):
+    r"""What remains of the gap: a bound of the variance of the tasks' meta-gradients, over the strength."""
+    return p @ ((1 + eta * tasks_h_H) * tasks_h_G) ** 2 / lambda_meta
+
+
+@REQUIREMENTS.add(r"V(K_0)/\lambda", "Theorem 2")
+def least_heterogeneity_bias(initial_variance, lambda_meta):
+    r"""No bound of the variance over the set makes the promise better than with this."""
+    return initial_variance / lambda_meta
+
+
+@REQUIREMENTS.add(r"\text{already true at } K_0", "Theorem 2")
+def true_at_start(initial_gap, least_heterogeneity_bias, epsilon_0):
+    r"""1 if the promise for the gap holds at n = 0, whatever the bound of the variance; otherwise 0."""
+    rest = initial_gap - least_heterogeneity_bias
+    return math.nan if rest > 0 and math.isnan(epsilon_0) else float(rest <= 0 or rest <= epsilon_0)
+
+
+@REQUIREMENTS.add(r"N_{gap}", "Theorem 2")
+def iterations_for_gap(learning_rate, lambda_meta, initial_gap, least_heterogeneity_bias, epsilon_0, true_at_start):
+    r"""Iterations for the gap :math:`\bar V/\lambda + \epsilon_0`; 0 where the promise is true at the start."""
+    if true_at_start == 1:
+        return 0.0
+    return 2 / learning_rate / lambda_meta * math.log(2 * (initial_gap - least_heterogeneity_bias) / epsilon_0)
+
+
+@REQUIREMENTS.add(r"\varepsilon_{gap}", "Theorem 2")
+def epsilon_for_gap(lambda_meta, epsilon_0):
+    """Error of the meta-gradients that goes with it."""
+    return math.sqrt(lambda_meta * epsilon_0 / 2)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from metalqr.lqr import FloatArray, spectral_radius
 from metalqr.theory.assumptions import covariance_factor
 from metalqr.theory.batch import AuditBatch
-from metalqr.theory.bounds import noise_floor, optimal_covariance
+from metalqr.theory.bounds import noise_floor
 from metalqr.theory.differences import operator_norms, value_derivative
 from metalqr.theory.inputs import optimality_gaps
 from metalqr.theory.norms import frobenius, spectral
@@ -161,15 +161,18 @@ def domination_from_below(s: AuditBatch) -> Sides:
     return noise_floor(s.tasks, s.form) * advantage / s.per_task(spectral(s.pair.before.input_curvature)), s.gap
 
 
-@_inequality(r"J_i(K) - J_i^* \le \|\Sigma_{K_i^*}\| \mathrm{Tr}(E^\top E) / \sigma_{\min}(R)", "Lemma 10", 17)
+@_inequality(r"J_i(K) - J_i^* \le \|\Sigma_{K^*}\| \mathrm{Tr}(E^\top E) / \sigma_{\min}(R)", "Lemma 10", 17)
 def domination_by_advantage(s: AuditBatch) -> Sides:
-    scale = optimal_covariance(s.tasks, s.sublevel.optima) / np.linalg.eigvalsh(s.tasks.R)[:, 0]
+    scale = s.dominating_covariance / np.linalg.eigvalsh(s.tasks.R)[:, 0]
     return s.if_significant(s.gap), scale * s.per_task(frobenius(s.pair.before.advantage)) ** 2
 
 
 @_inequality(r"J_i(K) - J_i^* \le \|\nabla J_i(K)\|_F^2 / \lambda_i", "Lemma 10", 17)
 def gradient_domination(s: AuditBatch) -> Sides:
-    return s.if_significant(s.gap), s.per_task(frobenius(s.pair.before.gradient())) ** 2 / s.strengths
+    strengths = s.strengths
+    if s.form is Form.PRINTED:
+        strengths = noise_floor(s.tasks, s.form) ** 2 * np.linalg.eigvalsh(s.tasks.R)[:, 0] / s.dominating_covariance
+    return s.if_significant(s.gap), s.per_task(frobenius(s.pair.before.gradient())) ** 2 / strengths
 
 
 # --- Lemmas 11 and 12 ------------------------------------------------------------------------------------------------
@@ -305,7 +308,7 @@ def meta_gradient_domination(s: AuditBatch) -> Sides:
     before = s.adapted_pair.before
     if s.form is Form.PRINTED:
         value = s.mean(before.cost())
-        gap = value - s.least_objective
+        gap = value - (s.meta_optimum.objective if s.meta_optimum else np.nan)
         gap = np.where(gap > MIN_GAP * value, gap, np.nan)
         norm = frobenius(s.mean(s.meta_gradients)) ** 2
         return s.if_adaptable(weakest * (1 - s.eta**2 * s.bounds.h_H**2) * gap), norm[:, np.newaxis]

@@ -23,6 +23,11 @@ def task_inputs(tasks: LQRTasks, adaptation_rate: float | None = None) -> list[Q
     """
     if not tasks.B.any():
         raise ValueError("B is zero for every task: no gain has an effect, and the constants are undefined; change B")
+    return task_norms(tasks, adaptation_rate)
+
+
+def task_norms(tasks: LQRTasks, adaptation_rate: float | None = None) -> list[Quantity]:
+    """Norms of the task matrices as :func:`task_inputs`, also where no gain has an effect."""
     smallest = {name: np.linalg.eigvalsh(getattr(tasks, name))[:, 0] for name in ("Psi", "Sigma0", "Q", "R")}
     norms = {name: spectral(getattr(tasks, name)) for name in ("A", "B", "Q", "R", "Psi", "Sigma0")}
     traces = {name: np.trace(getattr(tasks, name), axis1=1, axis2=2) for name in ("Psi", "Sigma0", "R")}
@@ -89,7 +94,7 @@ def sublevel_inputs(sublevel: SublevelSet) -> list[Quantity]:
     increase where :math:`\tilde\xi` or :math:`h_6` is negative, and are no bounds then.
     """
     tasks = sublevel.tasks
-    given = {each.name: float(each.value) for each in task_inputs(tasks)}
+    given = {each.name: float(each.value) for each in task_norms(tasks)}
     level, least = float(sublevel.levels.max()), sublevel.optima.cost.min()
     value = level / given["mu"]
     closed_loop = np.sqrt(max(0.0, value / given["q"] - 1.0))

@@ -131,7 +131,7 @@ def h_meta_cost(h_cost, eta, h_grad):
     return h_cost * (1 + eta * h_grad)
 
 
-@CONSTANTS.add(r"h_{\mathcal L,grad}", "Lemmas 5 and 12", _MU_TILDE)
+@CONSTANTS.add(r"h_{\mathcal L,grad}", "Lemmas 5 and 12", f"{_MU_TILDE}; h_H is printed at K', which is read as K")
 def h_meta_grad(eta, h_hess, h_grad, h_G, action_dim, h_H):
     first = eta * h_hess * (1 + eta * h_grad) * h_G
     return first + (action_dim + eta * h_H) * h_hess * (1 + eta * h_hess)

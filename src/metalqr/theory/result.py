@@ -143,6 +143,10 @@ class Formulas:
             self._compute(name, found)
         return Quantities(self.form, found.values())
 
+    def __iter__(self) -> Iterator[str]:
+        """The names of the quantities."""
+        return iter(self._table)
+
     def unknown(self, name: str, note: str) -> Quantity:
         """Return a quantity of the table that cannot be evaluated here."""
         formula = self._table[name]

@@ -56,6 +56,13 @@ class SublevelSet:
         """Return the set around the same gain with other levels, shape (I,)."""
         return replace(self, levels=real_array("levels", levels))
 
+    def of_task(self, task: int) -> "SublevelSet":
+        """Return the set of one task alone, in which the others may cost more."""
+        one = slice(task, task + 1)
+        optima = OptimalGains(self.optima.K[one], self.optima.P[one], self.optima.cost[one])
+        alone = self.tasks.subset([task])
+        return SublevelSet(alone, self.K0, self.levels[one], self.initial_cost[one], optima)
+
     @property
     def mean_gap(self) -> float:
         r""":math:`\bar\Delta_0 = \sum_i p_i (J_i(K_0) - J_i^*)`."""

@@ -7,7 +7,7 @@ import pytest
 import twins
 from systems import Array, scalar_tasks, similar_tasks
 
-from metalqr import estimators, lqr, meta, rollout
+from metalqr import estimators, lqr, meta, optimal, rollout
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.problems import SettingsError
 from metalqr.config.theory import ErrorSweeps
@@ -144,6 +144,25 @@ def test_bias_is_infinite_where_a_perturbed_policy_is_unstable(dims: tuple[int, 
     assert np.isinf(found.norm).tolist() == [True, False, True]
     finite = bias.smoothing_bias(tasks, np.zeros((1, dims[0])), 1e-3, 0.2, seed=0, length=20)
     assert np.isfinite(finite.norm).all()
+
+
+def test_bias_is_infinite_where_no_random_frame_finds_the_unstable_policies() -> None:
+    """Ten states of which the last nine drive the first: one direction of a hundred destabilises, and frames miss it.
+
+    (I - A)^-1 B = 1 / (1 - 0.9) v with |v| = 1, so U = -s v / |v| is unstable for s > 0.1, and all U below are not.
+    """
+    d = 10
+    B = np.full((1, d, d), 1.0 / d)
+    tasks = LQRTasks(0.9 * np.eye(d)[np.newaxis], B, *(np.eye(d)[np.newaxis] for _ in range(3)))
+    K = np.zeros((d, d))
+    assert optimal.destabilising_size(tasks, K) == pytest.approx(optimal.stability_margin(tasks, K), rel=1e-8)
+    assert optimal.destabilising_size(tasks, K) == pytest.approx([0.1], rel=1e-12)
+    below, above = (bias.smoothing_bias(tasks, K, 0.0, radius, seed=0) for radius in (0.0999, 0.1001))
+    assert np.isfinite(below.norm).all()
+    assert np.isinf(above.norm).all()
+    assert np.isinf(above.standard_error).all()
+    U = -0.1001 * B[0] / np.linalg.norm(B[0])
+    assert lqr.spectral_radius(tasks, K + U) > 1
 
 
 def test_an_impossible_radius_is_refused() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from systems import scalar_tasks
 
 from metalqr import lqr, optimal, systems
 from metalqr.lqr import FloatArray, LQRTasks
@@ -31,6 +32,22 @@ def test_the_margin_is_the_lowest_inverse_gain_over_all_frequencies(seed: int, d
     for A, B, value in zip(tasks.A, tasks.B, found, strict=True):
         grid = 1 / np.linalg.norm(np.linalg.solve(points * np.eye(d) - A, B.astype(complex)), 2, axis=(1, 2)).max()
         assert grid * 0.999 < value <= grid * (1 + 1e-9)
+
+
+def test_real_perturbations_of_more_than_that_size_destabilise() -> None:
+    """For real perturbations of rank one; at 1.5 and 30 times the size, too: an eigenvalue stays beyond the circle."""
+    tasks = random_task_set(3, 0, 2, 4)
+    K = np.zeros((2, 4))
+    size = optimal.destabilising_size(tasks, K)
+    assert (size >= optimal.stability_margin(tasks, K) * (1 - 1e-9)).all()
+    for F, B, least in zip(tasks.A, tasks.B, size, strict=True):
+        z = min((1.0, -1.0), key=lambda z: -np.linalg.norm(np.linalg.solve(z * np.eye(4) - F, B), 2))
+        u, _, v = np.linalg.svd(np.linalg.solve(z * np.eye(4) - F, B))
+        for factor, beyond in ((0.999, False), (1.001, True), (1.5, True), (30.0, True)):
+            radii = np.abs(np.linalg.eigvals(F + factor * least * B @ np.outer(v[0], u[:, 0])))
+            assert (radii.max() > 1) == beyond
+    assert optimal.destabilising_size(scalar_tasks(0.9, 2.0), [[0.0]]) == pytest.approx([0.05], rel=1e-12)
+    assert optimal.destabilising_size(scalar_tasks(0.9), [[3.0]]).tolist() == [0.0]
 
 
 @pytest.mark.parametrize("name", ["bus", "ship", "quadrotor", "vehicle_string"])

@@ -113,6 +113,17 @@ def test_shared_gain_agrees_with_a_fine_grid_in_the_scalar_case() -> None:
     assert abs(shared.K[0, 0] - grid[np.argmin(values)]) <= grid[1] - grid[0]
 
 
+def test_every_scalar_cost_is_convex_so_that_the_best_single_gain_is_the_best() -> None:
+    """The second derivative at gains up to the ends of the stabilising interval, for weights over decades."""
+    rng = np.random.default_rng(0)
+    tasks = scalar_tasks(
+        rng.uniform(-2, 2, 30), 10 ** rng.uniform(-1, 1, 30), 10 ** rng.uniform(-3, 3, 30), 10 ** rng.uniform(-3, 3, 30)
+    )
+    for place in np.linspace(-0.999, 0.999, 41):
+        gains = (tasks.A - place) / tasks.B
+        assert (lqr.hessian_matrix(tasks, gains) > 0).all()
+
+
 def test_shared_gain_reaches_the_same_minimum_from_elsewhere() -> None:
     tasks = random_tasks(4, 3, 4, 2, spread=0.2)
     reference = optimal.shared_gain(tasks)

@@ -74,7 +74,7 @@ def test_figure1_draws_the_median_the_range_and_the_floor_of_each_case() -> None
         assert floor[0] == pytest.approx(float((case["J_shared"].sum() - case["J_star"].sum()) / case["J_star"].sum()))
         face: Any = np.asarray(band.get_facecolor())[0, :3]
         assert all(same_color(found, f"tab:{colour}") for found in (median.get_color(), floor[1], face))
-    assert legend_texts(axes)[3:] == ["best single gain", "range of 3 seeds (line: median)"]
+    assert legend_texts(axes)[3:] == ["best single gain found", "range of 3 seeds (line: median)"]
     assert (axes.get_xlim(), axes.get_ylim()) == ((0.0, 80.0), (0.0, 1.2))
 
 
@@ -83,7 +83,7 @@ def test_figure1_has_a_longer_axis_when_the_data_need_it() -> None:
     axes = panel_of(d2k2=high)
     assert axes.get_ylim()[1] >= high["ratio"].max() >= 1.8
     assert not axes.collections  # one seed has no range
-    assert legend_texts(axes) == [D2K2, "best single gain"]
+    assert legend_texts(axes) == [D2K2, "best single gain found"]
 
 
 def test_a_diverged_run_counts_as_infinite_and_is_marked() -> None:

@@ -28,7 +28,7 @@ def test_every_variant_has_its_curve_in_every_panel() -> None:
         assert [height for height, _ in dashed_heights(axes)] == [summaries.floor_ratio(case)]
     assert figure.axes[1].get_ylim()[1] > 2.0
     assert legend_texts(figure) == [
-        *NAMES, "best single gain", "range of 3 seeds (line: median)", "diverged (1 of 12 runs)"
+        *NAMES, "best single gain found", "range of 3 seeds (line: median)", "diverged (1 of 12 runs)"
     ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from systems import random_tasks
 from metalqr import theory
 from metalqr.config.registries import figures, tables
 from metalqr.reporting.tables.markdown import to_markdown
+from metalqr.results.theory import NO_BATCH
 
 TASKS = random_tasks(12, count=2, state_dim=2, action_dim=1)
 K0 = np.zeros((1, 2))
@@ -24,7 +25,7 @@ def test_file_holds_what_was_computed(case: xr.Dataset) -> None:
     again = theory.audit(TASKS, K0, 1e-5, gains=5, perturbations=1, random_tasks=1)
     assert case["inequality"].values.tolist() == list(again.inequalities)
     assert case["form"].values.tolist() == ["printed", "corrected"]
-    for name in ("worst_ratio", "checked", "broken", "left", "right", "origin", "K", "change", "eta"):
+    for name in ("worst_ratio", "checked", "broken", "broken_equal", "left", "right", "origin", "K", "change", "eta"):
         np.testing.assert_array_equal(case[name].values, getattr(again, name))
     assert case["erratum"].sel(inequality="cost_change") == 14
     bounds = theory.sublevel_constants(theory.SublevelSet.around(TASKS, K0), "corrected")
@@ -61,6 +62,38 @@ def test_table_beside_practice_has_the_powers_of_ten(case: xr.Dataset) -> None:
     assert table.loc["perturbations", "corrected"] == asked
     assert table.loc["perturbations", "decades_corrected"] == pytest.approx(np.log10(asked / 100))
     assert table.loc["learning_rate", "decades_printed"] < 0
+
+
+def test_table_of_promises_says_what_is_true_without_a_step(case: xr.Dataset) -> None:
+    """Two unequal tasks: V/λ of the initial gain exceeds its gap."""
+    (row,) = tables.get("theory_promises")().make({"one": case}).to_dict("records")
+    assert row["true_at_start"] == 1.0
+    assert row["initial_gap"] < row["least_heterogeneity_bias"] < row["heterogeneity_bias"]
+    asked = theory.requirements(TASKS, K0, "corrected")
+    assert row["heterogeneity_bias"] == float(asked.heterogeneity_bias)
+    text = to_markdown(tables.get("theory_promises")().make({"one": case}), tables.get("theory_promises").columns)
+    assert " yes |" in text
+
+
+def test_a_task_batch_that_is_not_drawn_is_not_compared() -> None:
+    case = stored.theory_of_tasks(task_batch="all")
+    row = case.sel(setting="task_batch")
+    assert np.isnan(row["required"]).all()
+    assert np.isnan(row["used"])
+    assert row["missing"].values.tolist() == 2 * [NO_BATCH]
+    figure = figures.get("theory_vs_practice")().make({"one": case})
+    assert [text.get_text() for text in figure.axes[0].texts].count("not applicable") == 1
+
+
+def test_counts_with_the_noise_of_the_initial_state_are_apart(case: xr.Dataset) -> None:
+    """The tasks have a Σ0 of their own, and so has random set 1: only set 0 of the two has Σ0 = Ψ."""
+    found = theory.audit(TASKS, K0, 1e-5, gains=5, perturbations=1, random_tasks=2)
+    alone = theory.audit(theory.random_task_set(0, 0, 1, 2), K0, 1e-5, gains=5, perturbations=1, random_tasks=0)
+    assert (found.broken_equal <= found.broken).all()
+    row = found.inequalities.index("gain_norm")
+    assert 0 < found.checked_equal[row, 1] < found.checked[row, 1]
+    assert alone.checked_equal[row, 1] == alone.checked[row, 1] > 0
+    assert (case["broken_equal"] <= case["broken"]).all()
 
 
 @pytest.mark.slow

@@ -60,7 +60,7 @@ def test_the_history_holds_exact_costs_and_the_work_done() -> None:
     [({"perturbations": 100}, 0.25), ({"method": "mean_cost", "perturbations": 2000, "smoothing_radius": 0.1}, 0.05)],
 )
 def test_training_comes_near_the_best_single_gain_and_never_below_it(changes: dict[str, Any], share: float) -> None:
-    # A uniform p: the ratio counts every task alike, so only then is the best single gain its floor.
+    # A uniform p: the ratio counts every task alike, so only then does the best single gain minimise it.
     tasks = similar_tasks(seed=3, count=3, state_dim=1, action_dim=1).replace(p=None)
     settings = SETTINGS.replace(iterations=300, learning_rate=5.0e-3, rollout_length=50, **changes)
     history = meta.train(tasks, np.zeros((1, 1)), settings, seed=0)

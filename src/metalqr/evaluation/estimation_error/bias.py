@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import roots_jacobi
 
 from metalqr import lqr
@@ -13,6 +13,7 @@ from metalqr.common.frames import orthonormal_frames
 from metalqr.common.validation import positive
 from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError, common_gain
 from metalqr.objectives import meta
+from metalqr.optimal import destabilising_size
 
 #: Minimum number of directions for the average over the ball where there is no closed form.
 DIRECTIONS = 400
@@ -100,8 +101,10 @@ def smoothing_bias(
     differs from the exact gradient it stands for: the smoothing of the inner gradient, of order :math:`\eta r^2`, and
     the effect of its noise through the curvature of the cost, of order :math:`\eta^2 / (M r^2)`.
 
-    The bias is infinite where, without a length, some K + V is unstable and the smoothed cost therefore infinite, as
-    far as the random frames find it; with a length, where an unstable policy leaves the range of double precision.
+    The bias is infinite where, without a length, some K + V is unstable and the smoothed cost therefore infinite: above
+    the :func:`metalqr.optimal.destabilising_size` of a task. Where the response of a task peaks at a frequency between
+    0 and :math:`\pi`, and for the adapted gains, it is also infinite below this, as far as the random frames find it.
+    With a length, it is infinite where an unstable policy leaves the range of double precision.
 
     Raises
     ------
@@ -124,7 +127,16 @@ def smoothing_bias(
         over_pairs_and_frames = found.reshape(*pairs.shape[:-2], *target.shape).mean(axis=(0, 3))
         terms = np.tensordot(weights, over_pairs_and_frames, axes=1) - target
         spread = np.sqrt(terms.var(axis=0, ddof=1).sum(axis=(1, 2)) / len(terms))
-    return Bias(_norms(terms.mean(axis=0)), np.where(np.isfinite(spread), spread, np.inf))
+        norm = _norms(terms.mean(axis=0))
+    if length is None:
+        norm = np.where(_reaches_instability(tasks, gain, radius), np.inf, norm)
+    return Bias(norm, np.where(np.isfinite(spread) & np.isfinite(norm), spread, np.inf))
+
+
+def _reaches_instability(tasks: LQRTasks, gain: FloatArray, radius: float) -> NDArray[np.bool_]:
+    """True where some gain in the ball is known not to stabilise: of each task, then of any, shape (I + 1,)."""
+    unstable = radius > destabilising_size(tasks, gain)
+    return np.append(unstable, unstable.any())
 
 
 def _norms(vectors: FloatArray) -> FloatArray:

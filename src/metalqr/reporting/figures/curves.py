@@ -111,7 +111,7 @@ def iteration_limits(cases: Iterable[xr.Dataset]) -> tuple[float, float]:
 
 def curve_keys(cases: list[xr.Dataset]) -> list[Line2D | Patch]:
     """The keys of a legend for floors, ranges and diverged runs, where there are any."""
-    keys: list[Line2D | Patch] = [line_key("best single gain", color="0.3", **FLOOR)]
+    keys: list[Line2D | Patch] = [line_key("best single gain found", color="0.3", **FLOOR)]
     seeds = sorted({case.sizes["seed"] for case in cases})
     if seeds[-1] > 1:
         count = str(seeds[-1]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"

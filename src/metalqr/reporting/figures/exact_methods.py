@@ -73,8 +73,9 @@ class ExactMethods(Figure):
     descent on the meta-objective, the process that Theorem 2 is about. The curves are the gap relative to the first,
     ``(J_i(K_n) - J_i*) / (J_i(K_0) - J_i*)``: all iterations in the larger panel, the first twelve in the smaller one.
     The thick line is the task with the median rate of gradient descent; the table compares its measured rates with the
-    predicted ones. The dotted line is the guaranteed bound from the first gap on. The dashed line has the slope of the
-    limit and starts where the measurement starts. Gaps below 1e-12 are left out.
+    predicted ones. The dotted line is a bound from the first gap on: for natural gradient and Gauss-Newton proved
+    beforehand, for gradient descent with the curvature that was measured on the path. The dashed line has the slope of
+    the limit and starts where the measurement starts. Gaps below 1e-12 are left out.
     """
 
     reads = "exact_methods"

@@ -31,9 +31,10 @@ class LearningCurves(Figure):
     """Learning curves, as in Figure 1 of the paper: the average cost difference ratio, one curve per case.
 
     The ratio is ``Σ(J_i(K_n) - J_i*) / ΣJ_i*`` with exact costs. Lines are medians over the seeds, bands the range. A
-    thin dashed line, which the paper does not show, is the best single gain: no gain common to all tasks can have a
-    smaller ratio. A run that met its tolerance keeps its last value. A run that diverged counts as infinite in the
-    median, leaves the band, and is marked by a cross at its last stabilising gain, at most at the top edge.
+    thin dashed line, which the paper does not show, is the best single gain found (for d = k = 1 it is proved to
+    have the lowest mean cost). A run that met its tolerance keeps its last value. A run that diverged counts as
+    infinite in the median, leaves the band, and is marked by a cross at its last stabilising gain, at most at the top
+    edge.
 
     A case whose optima cost nothing has no ratio: its label says that ``Σ(J_i(K_n) - J_i*)`` itself is shown.
     """

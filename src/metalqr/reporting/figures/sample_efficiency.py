@@ -31,8 +31,8 @@ class SampleEfficiency(Figure):
 
     Both axes are logarithmic. Steps are all that a run simulated, of all tasks, outer and inner; those of tuning are in
     the table of this name alone. Lines are medians over the seeds, bands the range, crosses the last stabilising gains
-    of runs that diverged. The dashed line is the best single gain: no gain common to all tasks can have a smaller
-    ratio. The dotted line is the median final ratio of the first variant that is not tuned, the reference of the table.
+    of runs that diverged. The dashed line is the best single gain found. The dotted
+    line is the median final ratio of the first variant that is not tuned, the reference of the table.
     """
 
     shows_predictions = True

@@ -34,6 +34,7 @@ FORM_STYLES: dict[str, dict[str, Any]] = {
     "printed": {"marker": "o", "markerfacecolor": "white", "color": "tab:red"},
     "corrected": {"marker": "D", "color": "tab:blue"},
 }
+CENTRED: dict[str, Any] = {"ha": "center", "va": "center"}
 USED_STYLE: dict[str, Any] = {"marker": "s", "color": "black"}
 #: Distance of the two forms from the middle of their row.
 OFFSETS = {"printed": 0.15, "corrected": -0.15}
@@ -45,7 +46,8 @@ class TheoryVsPractice(Figure):
 
     A panel for each case, a row for each setting. A square is the value of the case; a circle and a diamond are the
     values that the theorems require, as printed and as corrected. The number beside them is the power of ten between
-    the two. Where neither form has any, the panel says so; the table of this name has the reasons.
+    the two. Printed, the theorem is about the gap, corrected about the norm of the meta-gradient. Where neither form
+    has any, the panel says so, and so does a row that does not apply; the table of this name has the reasons.
     """
 
     reads = "theory"
@@ -77,6 +79,9 @@ def _draw_case(panel: Axes, case: xr.Dataset) -> None:
     panel.axvline(0.0, color="0.8", linewidth=0.8)
     for row, setting in enumerate(reversed(SETTINGS)):
         used = _power(case["used"].sel(setting=setting))
+        if np.isnan(used):
+            panel.text(0.5, row, "not applicable", transform=panel.get_yaxis_transform(), fontsize=6.5, **CENTRED)
+            continue
         panel.plot([used], [row], linestyle="none", markersize=5, zorder=3, **USED_STYLE)
         for form, style in FORM_STYLES.items():
             required, place = _power(case["required"].sel(setting=setting, form=form)), row + OFFSETS[form]

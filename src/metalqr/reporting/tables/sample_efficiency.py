@@ -34,7 +34,7 @@ class SampleEfficiency(Table):
     """Sample efficiency: rollout steps that each variant takes to stated ratios, a row for each case and variant.
 
     ``steps_to_2x`` and ``steps_to_1_2x`` are the steps until the average cost difference ratio first is at most 2 and
-    1.2 times ``floor_ratio``, that of the best single gain; ``steps_to_reference`` those until it is at most
+    1.2 times ``floor_ratio``, that of the best single gain found; ``steps_to_reference`` those until it is at most
     ``reference_ratio``, the median final ratio of the first variant that is not tuned, in the default config the
     paper's method. ``factor`` is the number of times fewer than that takes to the same ratio. All are medians over the
     seeds; a run that does not reach the ratio, or that diverges, before or afterwards, counts as infinite. Steps are

@@ -20,7 +20,7 @@ PROMISES = {
     "maml_stabilising": "`K_n` is MAML-stabilising (Definition 1)",
     "adapted_stabilising": "every adapted `K_n^i` stabilises its task (Theorem 1)",
     "in_sublevel_set": "`J_i(K_n) <= J_i(K_0)` for every task (Definition 2, Theorem 1)",
-    "adapted_in_sublevel_set": "`J_i(K_n^i) <= J_i(K_0)` for every task (Theorem 1)",
+    "adapted_in_sublevel_set": "`J_i(K_n^i) <= J_i(K_0)` for every task i (weaker than Theorem 1)",
     "mean_cost_falls": "the mean cost falls (Theorem 1)",
     "objective_falls": "the meta-objective falls",
     "every_cost_falls": "the cost of every task falls",

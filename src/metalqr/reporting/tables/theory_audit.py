@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def _broken(row: Mapping[Any, Any], form: str) -> str:
-    checked = row[f"checked_{form}"]
-    return f"{row[f'broken_{form}']:,} of {checked:,}" if checked else "–"
+def _broken(row: Mapping[Any, Any], form: str, where: str = "") -> str:
+    checked = row[f"checked{where}_{form}"]
+    return f"{row[f'broken{where}_{form}']:,} of {checked:,}" if checked else "–"
 
 
 def _counterexample(row: Mapping[Any, Any]) -> str:
@@ -30,7 +30,8 @@ class TheoryAudit(Table):
 
     A row for each case and inequality, with its ``source`` in the paper and its ``erratum`` in ``docs/errata.md``, and
     for each form ``worst_ratio``, the largest left side over right side, the numbers of places ``checked`` and
-    ``broken``, and ``left``, ``right`` and ``origin`` at the worst ratio: -1 for the case's own tasks, otherwise the
+    ``broken``, of these ``checked_equal`` and ``broken_equal`` where the initial state has the covariance of the noise
+    (Σ0 = Ψ), and ``left``, ``right`` and ``origin`` at the worst ratio: -1 for the case's own tasks, otherwise the
     number of a random set. ``remark`` says what was left out of a case, and why.
     """
 
@@ -39,10 +40,13 @@ class TheoryAudit(Table):
     columns: ClassVar[Columns] = {
         "worst_ratio_printed": Column("worst ratio, printed", lambda row: power(row["worst_ratio_printed"])),
         "broken_printed": Column("violated, printed", lambda row: _broken(row, "printed")),
+        "broken_equal_printed": Column("of these with Σ0 = Ψ", lambda row: _broken(row, "printed", "_equal")),
         "worst_ratio_corrected": Column("worst ratio, corrected", lambda row: power(row["worst_ratio_corrected"])),
         "broken_corrected": Column("violated, corrected", lambda row: _broken(row, "corrected")),
         # Of the worst ratio: in the CSV and the file, but not in the Markdown, which shows only violations.
         **dict.fromkeys(f"{name}_{form}" for name in ("checked", "left", "right") for form in ("printed", "corrected")),
+        "checked_equal_printed": None,
+        **dict.fromkeys(("checked_equal_corrected", "broken_equal_corrected")),
         "origin_printed": Column("counterexample", _counterexample, text=True),
         "origin_corrected": None,
         "remark": Column("remark", text=True),
@@ -63,6 +67,15 @@ class TheoryAudit(Table):
                 found = dataset.sel(inequality=name)
                 row = {"case": case, "inequality": name, **{key: found[key].item() for key in ("source", "erratum")}}
                 for form in dataset["form"].values.tolist():
-                    columns = ("worst_ratio", "broken", "checked", "left", "right", "origin")
+                    columns = (
+                        "worst_ratio",
+                        "broken",
+                        "checked",
+                        "broken_equal",
+                        "checked_equal",
+                        "left",
+                        "right",
+                        "origin",
+                    )
                     row |= {f"{column}_{form}": found[column].sel(form=form).item() for column in columns}
                 yield row | {"remark": dataset["remark"].item()}
