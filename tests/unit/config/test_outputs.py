@@ -68,7 +68,10 @@ def test_every_output_has_its_plugin_and_its_inputs() -> None:
         "meta_benefit": ("meta_benefit", BENEFIT),
         "prediction": ("prediction", PREDICTED),
         "sample_efficiency": ("sample_efficiency", ["estimators"]),
-        **{name: (name, CASES) for name in ("estimation_error", "theory_audit", "theory_promises", "theory_vs_practice")},
+        **{
+            name: (name, CASES)
+            for name in ("estimation_error", "theory_audit", "theory_promises", "theory_vs_practice")
+        },
         **{name: (name, CASES) for name in ("stability", "certificates")},
         # The rates of all runs, those of the sweep included.
         **{
