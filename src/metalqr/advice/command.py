@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from metalqr.advice.recommend import Advice, NoAdviceError, recommend
+from metalqr.advice.recommend import Advice, NoAdviceError, Search
 from metalqr.advice.text import report
 from metalqr.config import Plan
 from metalqr.config.folders import relative_to
@@ -33,14 +33,15 @@ def advised(
         try:
             require_optimum(tasks)
             K0 = read_gain(tasks, given.initial_gain, given.family, seed)
-            found = recommend(tasks, K0, budget, adaptation_rate=adaptation_rate, common_noise=common_noise)
+            search = Search(tasks, K0, adaptation_rate=adaptation_rate, common_noise=common_noise)
+            found = search.within(budget)
         except UnstablePolicyError as error:
             raise ConfigError([f"cases.{case}.initial_gain: {error}; write stabilising"]) from error
         except ValueError as error:
             raise ConfigError([f"--case {case}: {error}"]) from error
     more: Advice | None = None
     with contextlib.suppress(NoAdviceError):
-        more = recommend(tasks, K0, 10 * budget, adaptation_rate=adaptation_rate, common_noise=common_noise)
+        more = search.within(10 * budget, refined=1)
     if output is not None:
         _write(found, output)
     yield from report(found, case, more)
