@@ -5,13 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from metalqr import lqr, optimal
 from metalqr.advice.sketch import Losses, Schedules, Sketch, learning_rates
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.registries import estimators, methods
-from metalqr.lqr import FloatArray
+from metalqr.lqr import FloatArray, LQRTasks
 
-#: Lengths of rollouts, smoothing radii, iterations, shares of the largest monotone step, and of the run after which
-#: the learning rate is half of the first (0: never).
+#: Lengths of rollouts and smoothing radii, each in a unit that the system sets, iterations, shares of the largest
+#: monotone step, and of the run after which the learning rate is half of the first (0: never).
 LENGTHS, RADII = (5, 10, 20, 50), (0.01, 0.02, 0.035, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
 ITERATIONS = (25, 50, 100, 200, 400, 800, 1600)
 RATES, DECAYS = (1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05), (0.0, 0.3, 0.1, 0.03)
@@ -21,6 +22,34 @@ INNER_PERTURBATIONS, INNER_RADII = (1, 4, 16, 64), (0.5, 1.0, 2.0)
 LARGE, LARGE_LENGTHS, LARGE_ITERATIONS = 16, (10, 20), (25, 50, 100, 200, 400)
 #: The most perturbations an iteration: more change little and take memory.
 MOST_PERTURBATIONS = 2000
+
+
+#: The longest rollouts, in time constants of the optimal closed loops, and the largest unit of lengths.
+_TIME_CONSTANTS, _LONGEST_UNIT = 3, 4
+
+
+class Ranges(NamedTuple):
+    """What is tried for some tasks."""
+
+    lengths: tuple[int, ...]
+    iterations: tuple[int, ...]
+    radii: tuple[float, ...]
+
+
+def ranges(tasks: LQRTasks) -> Ranges:
+    """Rollouts that are long enough for slow systems, and radii of a size that fits the optimal gains."""
+    K = optimal.optimal_gains(tasks).K
+    is_large = K[0].size > LARGE
+    slowest = float(lqr.spectral_radius(tasks, K).max())
+    lengths: tuple[int, ...] = LARGE_LENGTHS if is_large else LENGTHS
+    unit, longest = 1, int(max(lengths))
+    while unit < _LONGEST_UNIT and unit * longest * (1.0 - slowest) < _TIME_CONSTANTS:
+        unit *= 2
+    # Twice the norm of the mean optimal gain, rounded to half a decade.
+    norm = float(np.linalg.norm(K.mean(axis=0)))
+    size = 10.0 ** (0.5 * round(2 * np.log10(2 * max(norm, 1e-3))))
+    radii = tuple(float(f"{size * share:.2g}") for share in RADII)
+    return Ranges(tuple(unit * each for each in lengths), LARGE_ITERATIONS if is_large else ITERATIONS, radii)
 
 
 class Candidate(NamedTuple):
@@ -72,19 +101,19 @@ class Budget(NamedTuple):
 class Ranking:
     """All settings of the grid within a budget, best first, each made when it is looked at."""
 
-    def __init__(self, sketch: Sketch, budget: Budget) -> None:
+    def __init__(self, sketch: Sketch, tried: Ranges, budget: Budget) -> None:
         self._groups: list[tuple[MetaSettings, _Steps, Losses, FloatArray]] = []
         totals = [np.zeros(0)]
-        for count in iterations(sketch.size):
+        for count in tried.iterations:
             steps = _steps(sketch, count)
-            for settings in _grid(sketch.size, budget, count):
-                losses, first_noise = sketch.losses(settings, steps.schedules, np.array(RADII))
+            for settings in _grid(tried.lengths, budget, count):
+                losses, first_noise = sketch.losses(settings, steps.schedules, np.array(tried.radii))
                 self._groups.append((settings, steps, losses, first_noise))
                 totals.append(losses.total.ravel())
         found = np.concatenate(totals)
         order = np.argsort(found, kind="stable")
         self._order = order[np.isfinite(found[order])]
-        self._size = len(RATES) * len(DECAYS) * len(RADII)
+        self._radii, self._size = tried.radii, len(RATES) * len(DECAYS) * len(tried.radii)
 
     def __len__(self) -> int:
         """Number of settings."""
@@ -94,10 +123,10 @@ class Ranking:
         """Best first."""
         for place in self._order:
             settings, steps, losses, first_noise = self._groups[place // self._size]
-            schedule, radius = divmod(int(place) % self._size, len(RADII))
+            schedule, radius = divmod(int(place) % self._size, len(self._radii))
             parts = Losses(*(part[schedule, radius] for part in losses))
             rate, decay = steps.rates[schedule], steps.decays[schedule]
-            yield Candidate(settings, rate, decay, RADII[radius], parts, float(first_noise[radius]))
+            yield Candidate(settings, rate, decay, self._radii[radius], parts, float(first_noise[radius]))
 
 
 class _Steps(NamedTuple):
@@ -118,16 +147,6 @@ def _steps(sketch: Sketch, count: int) -> _Steps:
     return _Steps(rates, decays, sketch.schedules([learning_rates(run) for run in runs]))
 
 
-def lengths(size: int) -> tuple[int, ...]:
-    """Lengths of rollouts to try for a gain of this size."""
-    return LENGTHS if size <= LARGE else LARGE_LENGTHS
-
-
-def iterations(size: int) -> tuple[int, ...]:
-    """Numbers of iterations to try for a gain of this size."""
-    return ITERATIONS if size <= LARGE else LARGE_ITERATIONS
-
-
 def rollout_steps(settings: MetaSettings, task_count: int) -> int:
     """Steps that a run simulates."""
     work = methods.get(settings.method).work(task_count, settings)
@@ -144,7 +163,7 @@ def fit(settings: MetaSettings, budget: Budget) -> MetaSettings | None:
     return settings.replace(perturbations=min(count, MOST_PERTURBATIONS))
 
 
-def _grid(size: int, budget: Budget, count: int) -> Iterator[MetaSettings]:
+def _grid(lengths: tuple[int, ...], budget: Budget, count: int) -> Iterator[MetaSettings]:
     """All that is no schedule and no outer radius."""
     method = "zeroth_order_maml" if budget.adaptation_rate else "mean_cost"
     shared = {"method": method, "learning_rate": 1.0, "adaptation_rate": budget.adaptation_rate}
@@ -152,7 +171,7 @@ def _grid(size: int, budget: Budget, count: int) -> Iterator[MetaSettings]:
         kinds: list[dict[str, object]] = [{"estimator": "two_point", "common_noise": True}]
     else:
         kinds = [{"estimator": "two_point"}, {"estimator": "one_point_baseline"}]
-    for length in lengths(size):
+    for length in lengths:
         for kind in kinds:
             names = [str(each["estimator"]) for each in kinds]
             for inner in _inner(names) if budget.adaptation_rate else [{"inner_perturbations": 2}]:

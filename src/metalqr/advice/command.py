@@ -26,6 +26,8 @@ def advised(
         raise ConfigError([f"--case: there is no case {case!r}; {nearest(case, list(plan.checked.cases))}"])
     if output is not None and not output.absolute().parent.is_dir():  # before a search of minutes
         raise ConfigError([f"--output: there is no folder {output.absolute().parent}; make it, or choose another"])
+    if output is not None and output.is_dir():
+        raise ConfigError([f"--output: {output} is a folder; give a file in it, such as curve.csv"])
     given = plan.checked.cases[case]
     seed = plan.checked.tasks_seed(case)
     with relative_to(plan.folder):

@@ -12,10 +12,10 @@ from metalqr.advice.candidates import (
     RATES,
     Budget,
     Candidate,
+    Ranges,
     Ranking,
     fit,
-    iterations,
-    lengths,
+    ranges,
     rollout_steps,
 )
 from metalqr.advice.sketch import Losses, Sketch
@@ -167,16 +167,20 @@ class Search:
 
     @cached_property
     def _sketch(self) -> Sketch:
-        size = self._K0.size
-        return Sketch(self._tasks, self._K0, self._adaptation_rate, max(iterations(size)), max(lengths(size)))
+        tried = self._ranges
+        return Sketch(self._tasks, self._K0, self._adaptation_rate, max(tried.iterations), max(tried.lengths))
+
+    @cached_property
+    def _ranges(self) -> Ranges:
+        return ranges(self._tasks)
 
     def within(self, budget: float, refined: int | None = None) -> Advice:
         """The settings for a budget, the best of 4 that are predicted in full, or of 1 if large, or of ``refined``."""
         tasks, gain = self._tasks, self._K0
         steps = whole_number("budget", int(budget) if np.isfinite(budget) else budget, 1)
         given = Budget(steps, tasks.count, self._adaptation_rate, self._common_noise)
-        _require_enough(given, gain.size)
-        listed = Ranking(self._sketch, given)
+        _require_enough(given, self._ranges)
+        listed = Ranking(self._sketch, self._ranges, given)
         found: list[tuple[float, Candidate, Prediction]] = []
         usual = _REFINED if gain.size <= LARGE else _REFINED_LARGE
         wanted = refined or usual
@@ -210,15 +214,15 @@ def keeps_constraints(found: Prediction) -> bool:
     return bool(is_valid and unstable < MOST_UNSTABLE and leaving < MOST_UNSTABLE and np.isfinite(found.ratio[-1]))
 
 
-def _require_enough(budget: Budget, size: int) -> None:
+def _require_enough(budget: Budget, tried: Ranges) -> None:
     shortest = MetaSettings(
         method="zeroth_order_maml" if budget.adaptation_rate else "mean_cost",
         learning_rate=1.0,
         adaptation_rate=budget.adaptation_rate,
         estimator="two_point",
         inner_perturbations=1,
-        rollout_length=min(lengths(size)),
-        iterations=min(iterations(size)),
+        rollout_length=min(tried.lengths),
+        iterations=min(tried.iterations),
     )
     if fit(shortest, budget) is None:
         least = rollout_steps(shortest.replace(perturbations=1), budget.task_count)

@@ -36,7 +36,8 @@ class Losses(NamedTuple):
     @property
     def total(self) -> FloatArray:
         """The predicted ratio."""
-        return np.asarray(sum(self))
+        with np.errstate(invalid="ignore"):
+            return np.asarray(sum(self))
 
 
 class Schedules(NamedTuple):
@@ -121,8 +122,9 @@ class Sketch:
         :math:`-\ln(1 - \alpha h) / h`. The direction in which most is left shows in how fast the ratio falls.
         """
         ratios = self._at(self._longest).flow.ratios
-        excess = np.log(np.maximum(ratios - ratios.min(), _ARRIVED * ratios[0]))
-        decay = np.nan_to_num(np.maximum(-0.5 * np.gradient(excess, self._times), 0.0))
+        finite = np.where(np.isfinite(ratios), ratios, ratios[0])
+        excess = np.log(np.maximum(finite - finite.min(), _ARRIVED * finite[0]))
+        decay = np.maximum(-0.5 * np.gradient(excess, self._times), 0.0)
         found = np.zeros(len(rates))
         for step in rates.T:
             share = np.clip(step * np.interp(found, self._times, decay), 1e-9, _MOST_OF_A_STEP)
@@ -158,7 +160,9 @@ class Sketch:
         steep = np.einsum("sp,pi,rpi,r->sr", schedules.traces, noise.steep, factor, radii**-2.0)
         flat = np.tensordot(schedules.weights, noise.flat, axes=3)[:, np.newaxis]
         excess = np.where(is_small, 0.5 * (steep + flat), np.inf)
-        parts = (single, least - single, bias, (reached - least)[:, np.newaxis], excess)
+        # Where the flow leaves the stabilising set, ratios are infinite and their differences are not numbers.
+        with np.errstate(invalid="ignore"):
+            parts = (single, least - single, bias, (reached - least)[:, np.newaxis], excess)
         first = self.size * np.einsum("i,ri->r", noise.steep[0], factor[:, 0]) / radii**2 + np.trace(noise.flat[0])
         return Losses(*(np.broadcast_to(np.asarray(part), excess.shape) for part in parts)), first
 

@@ -47,13 +47,14 @@ def test_covariance_and_its_weights_are_those_of_single_steps() -> None:
     assert np.vdot(found.weights(rates, target), turned) == pytest.approx(np.vdot(target, S), rel=1e-10)
 
 
+@pytest.mark.slow  # a fine integration to compare with
 def test_flow_of_a_scalar_system_is_its_differential_equation() -> None:
     tasks = LQRTasks(A=[[[0.5]]], B=[[[1.0]]], Q=[[[1.0]]], R=[[[1.0]]], Psi=[[[1.0]]])
     settings = MetaSettings(learning_rate=1.0, adaptation_rate=0.0, rollout_length=10)
     objective = Objective(tasks, settings, 0.0, np.zeros((1, 1)))
     times = np.array([0.0, 0.1, 0.5, 2.0])
     found = follow(objective, np.zeros((1, 1)), times, 1.0)
-    K, steps = np.zeros((1, 1)), 100
+    K, steps = np.zeros((1, 1)), 400
     reached = [K.item()]
     for first, last in itertools.pairwise(times):
         share = int(steps * (last - first) / times[-1])
