@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from metalqr.advice.recommend import Advice, NoAdviceError, recommend
+from metalqr.advice.recommend import Advice, NoAdviceError, Search
 from metalqr.advice.text import report
 from metalqr.config import Plan
 from metalqr.config.folders import relative_to
@@ -26,6 +26,8 @@ def advised(
         raise ConfigError([f"--case: there is no case {case!r}; {nearest(case, list(plan.checked.cases))}"])
     if output is not None and not output.absolute().parent.is_dir():  # before a search of minutes
         raise ConfigError([f"--output: there is no folder {output.absolute().parent}; make it, or choose another"])
+    if output is not None and output.is_dir():
+        raise ConfigError([f"--output: {output} is a folder; give a file in it, such as curve.csv"])
     given = plan.checked.cases[case]
     seed = plan.checked.tasks_seed(case)
     with relative_to(plan.folder):
@@ -33,14 +35,15 @@ def advised(
         try:
             require_optimum(tasks)
             K0 = read_gain(tasks, given.initial_gain, given.family, seed)
-            found = recommend(tasks, K0, budget, adaptation_rate=adaptation_rate, common_noise=common_noise)
+            search = Search(tasks, K0, adaptation_rate=adaptation_rate, common_noise=common_noise)
+            found = search.within(budget)
         except UnstablePolicyError as error:
             raise ConfigError([f"cases.{case}.initial_gain: {error}; write stabilising"]) from error
         except ValueError as error:
             raise ConfigError([f"--case {case}: {error}"]) from error
     more: Advice | None = None
     with contextlib.suppress(NoAdviceError):
-        more = recommend(tasks, K0, 10 * budget, adaptation_rate=adaptation_rate, common_noise=common_noise)
+        more = search.within(10 * budget, refined=1)
     if output is not None:
         _write(found, output)
     yield from report(found, case, more)

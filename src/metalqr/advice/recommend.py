@@ -1,7 +1,7 @@
 """The settings with the least predicted final ratio within a budget, and what limits it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,30 +12,29 @@ from metalqr.advice.candidates import (
     RATES,
     Budget,
     Candidate,
-    candidates,
+    Ranges,
+    Ranking,
     fit,
-    iterations,
-    lengths,
+    ranges,
     rollout_steps,
 )
 from metalqr.advice.sketch import Losses, Sketch
+from metalqr.advice.stability import MOST_UNSTABLE, Stability
 from metalqr.common.validation import whole_number
 from metalqr.config.algorithm import MetaSettings
-from metalqr.lqr import LQRTasks, common_gain
-from metalqr.optimal.margin import stability_margin
+from metalqr.lqr import FloatArray, LQRTasks, common_gain
 from metalqr.prediction import Prediction, predict
-from metalqr.prediction.spread import Spread
 
-#: The largest share of perturbations that may be unstable, and the largest chance that a gain is.
-MOST_UNSTABLE = 1e-3
-#: Candidates that get a full prediction, for small gains and for large ones.
-_REFINED, _REFINED_LARGE = 4, 1
-#: Candidates whose stability is sampled before the search gives up.
-_SAMPLED = 400
-#: Early iterations at which it is sampled, beside the last one.
-_EARLY = (1, 2, 4, 8, 16)
+#: Candidates that get a full prediction, for small gains and for large ones, and times as many that may fail.
+_REFINED, _REFINED_LARGE, _FAILING = 4, 1, 3
 #: Share of a learning rate with which a full prediction failed that is tried next.
 _SMALLER = 0.75
+_NO_MODEL = (
+    "tasks: {} is no model, and advice needs the matrices of every task (LQRTasks). For a simulator alone, measure "
+    "instead: the mean and variance of the cost in some hundred rollouts at K_0 for the noise, their change with the "
+    "rollout length, and how the costs of perturbed gains grow with the radius; or fit a model to rollouts, "
+    "metalqr.evaluation.certainty_equivalence"
+)
 
 
 class NoAdviceError(ValueError):
@@ -138,44 +137,74 @@ def recommend(
     >>> found.rollout_steps <= 20_000, bool(found.ratio < 0.05)
     (True, True)
     """
-    if not isinstance(tasks, LQRTasks):
-        raise TypeError(
-            f"tasks: {type(tasks).__name__} is no model, and advice needs the matrices of every task (LQRTasks). For a "
-            "simulator alone, measure instead: the mean and variance of the cost in some hundred rollouts at K_0 for "
-            "the noise, their change with the rollout length, and how the costs of perturbed gains grow with the "
-            "radius; or fit a model to rollouts, metalqr.evaluation.certainty_equivalence"
-        )
-    gain = common_gain(tasks, K0, "K0")
-    lqr.require_stabilising(tasks, gain, "the initial gain")
-    steps = whole_number("budget", int(budget) if np.isfinite(budget) else budget, 1)
-    given = Budget(steps, tasks.count, adaptation_rate, common_noise)
-    _require_enough(given, gain.size)
-    sketch = Sketch(tasks, gain, adaptation_rate, max(iterations(gain.size)))
-    sketch.prepare(max(lengths(gain.size)))
-    listed = candidates(sketch, given)
-    refined: list[tuple[float, Candidate, Prediction]] = []
-    wanted = _REFINED if gain.size <= LARGE else _REFINED_LARGE
-    count = 0
-    # Neighbours on the grid of a good candidate bring nothing new; those of a bad one may, with a smaller step.
-    most: dict[tuple[object, ...], float] = {}
-    for candidate in _stable(tasks, sketch, listed, most, seed):
-        found = predict(tasks, gain, candidate.settings, seed=seed)
-        count += 1
-        most[candidate.key] = _SMALLER * candidate.others.learning_rate
-        if keeps_constraints(found):
-            most[candidate.key] = 0.0
-            refined.append((float(found.ratio[-1]), candidate, found))
-        if len(refined) == wanted or count == 3 * wanted:
-            break
-    if not refined:
-        raise NoAdviceError(
-            f"none of {len(listed)} settings within {steps} rollout steps keeps the constraints: unstable "
-            f"perturbations below {MOST_UNSTABLE:g} and a prediction that is valid to the end; raise the budget, or "
-            "choose an initial gain with a larger stability margin, such as initial_gain: stabilising"
-        )
-    _, best, prediction = min(refined, key=lambda each: each[0])
-    spent = int(prediction.rollout_steps[-1])
-    return Advice(best.settings, prediction, best.losses, spent, sketch.largest_step, len(listed), count)
+    search = Search(tasks, K0, adaptation_rate=adaptation_rate, common_noise=common_noise, seed=seed)
+    return search.within(budget)
+
+
+class Search:
+    """:func:`recommend` for several budgets: what does not depend on them is computed once.
+
+    Parameters and errors are those of :func:`recommend`.
+    """
+
+    def __init__(
+        self,
+        tasks: LQRTasks,
+        K0: ArrayLike,
+        *,
+        adaptation_rate: float = 0.0,
+        common_noise: bool = False,
+        seed: int = 0,
+    ) -> None:
+        if not isinstance(tasks, LQRTasks):
+            raise TypeError(_NO_MODEL.format(type(tasks).__name__))
+        gain = common_gain(tasks, K0, "K0")
+        lqr.require_stabilising(tasks, gain, "the initial gain")
+        if adaptation_rate:
+            _require_no_overshoot(tasks, gain, adaptation_rate)
+        self._tasks, self._K0, self._seed = tasks, gain, seed
+        self._adaptation_rate, self._common_noise = adaptation_rate, common_noise
+
+    @cached_property
+    def _sketch(self) -> Sketch:
+        tried = self._ranges
+        return Sketch(self._tasks, self._K0, self._adaptation_rate, max(tried.iterations), max(tried.lengths))
+
+    @cached_property
+    def _ranges(self) -> Ranges:
+        return ranges(self._tasks)
+
+    def within(self, budget: float, refined: int | None = None) -> Advice:
+        """The settings for a budget, the best of 4 that are predicted in full, or of 1 if large, or of ``refined``."""
+        tasks, gain = self._tasks, self._K0
+        steps = whole_number("budget", int(budget) if np.isfinite(budget) else budget, 1)
+        given = Budget(steps, tasks.count, self._adaptation_rate, self._common_noise)
+        _require_enough(given, self._ranges)
+        listed = Ranking(self._sketch, self._ranges, given)
+        found: list[tuple[float, Candidate, Prediction]] = []
+        usual = _REFINED if gain.size <= LARGE else _REFINED_LARGE
+        wanted = refined or usual
+        count = 0
+        # Neighbours on the grid of a good candidate bring nothing new; those of a bad one may, with a smaller step.
+        most: dict[tuple[object, ...], float] = {}
+        for candidate in Stability(tasks, self._sketch, self._seed).kept(listed, most):
+            prediction = predict(tasks, gain, candidate.settings, seed=self._seed)
+            count += 1
+            most[candidate.key] = _SMALLER * candidate.learning_rate
+            if keeps_constraints(prediction):
+                most[candidate.key] = 0.0
+                found.append((float(prediction.ratio[-1]), candidate, prediction))
+            if len(found) == wanted or count == _FAILING * usual:
+                break
+        if not found:
+            raise NoAdviceError(
+                f"none of {len(listed)} settings within {steps} rollout steps keeps the constraints: unstable "
+                f"perturbations below {MOST_UNSTABLE:g} and a prediction that is valid to the end; raise the budget, "
+                "or choose an initial gain with a larger stability margin, such as initial_gain: stabilising"
+            )
+        _, best, prediction = min(found, key=lambda each: each[0])
+        spent = int(prediction.rollout_steps[-1])
+        return Advice(best.settings, prediction, best.losses, spent, self._sketch.largest_step, len(listed), count)
 
 
 def keeps_constraints(found: Prediction) -> bool:
@@ -185,15 +214,15 @@ def keeps_constraints(found: Prediction) -> bool:
     return bool(is_valid and unstable < MOST_UNSTABLE and leaving < MOST_UNSTABLE and np.isfinite(found.ratio[-1]))
 
 
-def _require_enough(budget: Budget, size: int) -> None:
+def _require_enough(budget: Budget, tried: Ranges) -> None:
     shortest = MetaSettings(
         method="zeroth_order_maml" if budget.adaptation_rate else "mean_cost",
         learning_rate=1.0,
         adaptation_rate=budget.adaptation_rate,
         estimator="two_point",
         inner_perturbations=1,
-        rollout_length=min(lengths(size)),
-        iterations=min(iterations(size)),
+        rollout_length=min(tried.lengths),
+        iterations=min(tried.iterations),
     )
     if fit(shortest, budget) is None:
         least = rollout_steps(shortest.replace(perturbations=1), budget.task_count)
@@ -204,34 +233,12 @@ def _require_enough(budget: Budget, size: int) -> None:
         )
 
 
-def _stable(
-    tasks: LQRTasks, sketch: Sketch, listed: list[Candidate], most: dict[tuple[object, ...], float], seed: int
-) -> Iterator[Candidate]:
-    """Candidates that keep the constraints to leading order, with at most the learning rates given by key."""
-    margins: dict[int, float] = {}
-    sampled, refused = 0, np.inf
-    for candidate in listed:
-        length, radius = candidate.others.rollout_length, candidate.radius
-        if length not in margins:
-            gains = sketch.gains(length)
-            tiled, each = lqr.tiled(tasks, len(gains)), np.repeat(gains, tasks.count, axis=0)
-            margins[length] = float(stability_margin(tiled, each).min())
-        # Where the initial gain has unstable perturbations it has them with a larger radius too.
-        others = candidate.others
-        if radius >= refused or others.learning_rate > most.get(candidate.key, np.inf):
-            continue
-        sampled += 1
-        if sampled > _SAMPLED:
-            return
-        settings = candidate.settings
-        spread = Spread(tasks, settings, seed)
-        if radius > margins[length]:
-            start = spread.chances(sketch.gains(length)[0], np.zeros((sketch.size, sketch.size)))
-            if start.unstable_share >= MOST_UNSTABLE:
-                refused = radius
-                continue
-        # Early steps are the noisiest.
-        marks = sorted({min(n, others.iterations) for n in (*_EARLY, others.iterations)})
-        chances = (spread.chances(*sketch.state(settings, n)) for n in marks)
-        if all(max(each.unstable_share, each.leaving) < MOST_UNSTABLE for each in chances):
-            yield candidate
+def _require_no_overshoot(tasks: LQRTasks, K0: FloatArray, adaptation_rate: float) -> None:
+    """Refuse an adaptation that turns gradients around: the direction of Algorithm 2 leads away then."""
+    curvature = float(np.linalg.eigvalsh(lqr.hessian_matrix(tasks, K0)).max())
+    if adaptation_rate * curvature >= 1.0:
+        raise ValueError(
+            f"adaptation_rate: {adaptation_rate:g} times the largest curvature of a task at the initial gain, "
+            f"{curvature:.3g}, is not below 1: an adaptation overshoots there; give less than {1 / curvature:.2g}, or "
+            "an initial gain that is nearer to the optimum, such as initial_gain: stabilising"
+        )

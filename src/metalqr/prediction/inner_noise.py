@@ -47,19 +47,7 @@ class InnerNoise:
 
     def __init__(self, objective: Objective, settings: MetaSettings) -> None:
         self._objective, self._step = objective, _STEP * settings.smoothing_radius
-        inner = settings.inner
-        paired = settings.common_noise and inner.estimator.makes_pairs
-        changes = {
-            "method": "mean_cost",
-            "estimator": inner.estimator.name,
-            "inner_estimator": None,
-            "perturbations": inner.perturbations,
-            "smoothing_radius": inner.radius,
-            "inner_smoothing_radius": None,
-            "common_noise": paired,
-            "warm_up": 0,
-        }
-        self._settings = MetaSettings(**applicable({**settings.as_dict(), **changes}))
+        self._settings = as_outer(settings)
         try:
             covariance(objective.tasks, np.zeros(objective.shape), self._settings, how="leading")
             self.is_known = True
@@ -146,3 +134,19 @@ class InnerNoise:
         mean = 0.5 * rate**2 * np.einsum("iaa->i", product)
         first = rate**2 * np.einsum("ia,iab,ib->i", slope, noise, slope)
         return Moments(mean, first + 0.5 * rate**4 * np.einsum("iab,iba->i", product, product))
+
+
+def as_outer(settings: MetaSettings) -> MetaSettings:
+    """Settings whose outer layer is the inner one of others."""
+    inner = settings.inner
+    changes = {
+        "method": "mean_cost",
+        "estimator": inner.estimator.name,
+        "inner_estimator": None,
+        "perturbations": inner.perturbations,
+        "smoothing_radius": inner.radius,
+        "inner_smoothing_radius": None,
+        "common_noise": settings.common_noise and inner.estimator.makes_pairs,
+        "warm_up": 0,
+    }
+    return MetaSettings(**applicable({**settings.as_dict(), **changes}))

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from bad_input import rows
 
 from metalqr.advice import candidates
 from metalqr.cli import main
@@ -13,7 +14,7 @@ from metalqr.config.algorithm import MetaSettings
 OVERLAY = "only_experiments: [figure1]\n"
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """A small grid."""
     monkeypatch.setattr(candidates, "LENGTHS", (10,))
@@ -23,6 +24,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("tiny")
 def test_block_curve_and_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     curve = tmp_path / "curve.csv"
     assert main(["advise", "--case", "d1k1", "--budget", "1e5", "--common-noise", "--output", str(curve)]) == 0
@@ -43,15 +45,31 @@ def test_block_curve_and_words(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "experiment advised: 5 runs" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--case", "d2k3", "--budget", "1e5"], "--case: there is no case 'd2k3'; did you mean d2k2?"),
-        (["--case", "d2k2", "--budget", "10"], "--case d2k2: budget: 10 rollout steps are too few for 5 tasks"),
-        (["--case", "d2k2", "--budget", "nan"], "--case d2k2: budget"),
-        (["--case", "d2k2", "--budget", "1e5", "--output", "nowhere/c.csv"], "--output: there is no folder"),
-    ],
-)
-def test_bad_input(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["advise", *arguments]) == 1
-    assert message in capsys.readouterr().err
+BAD_INPUT = [
+    # These are found by a search.
+    pytest.param(
+        *row.values, id=row.id, marks=[pytest.mark.slow] * ("none of" in row.values[2] or "full" in row.values[2])
+    )
+    for row in rows("In the arguments of `metalqr advise`")
+]
+
+
+@pytest.mark.parametrize(("overlay", "arguments", "message"), BAD_INPUT)
+def test_bad_input(
+    overlay: str,
+    arguments: str,
+    message: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text(overlay)
+    if "cannot be written" in message:  # after any search
+        request.getfixturevalue("tiny")
+    monkeypatch.chdir(tmp_path)
+    assert main(["advise", str(config), *arguments.split()]) == 1
+    shown = capsys.readouterr()
+    assert message.replace("FOLDER", str(tmp_path)) in shown.err
+    assert not shown.out

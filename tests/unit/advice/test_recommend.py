@@ -6,7 +6,8 @@ from systems import similar_tasks
 
 from metalqr import LQRTasks, MetaSettings, meta
 from metalqr.advice import candidates, recommend
-from metalqr.advice.recommend import MOST_UNSTABLE, Advice
+from metalqr.advice.recommend import Advice
+from metalqr.advice.stability import MOST_UNSTABLE
 from metalqr.lqr import UnstablePolicyError
 from metalqr.prediction import predict
 

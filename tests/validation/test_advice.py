@@ -1,0 +1,204 @@
+"""Advised settings against fresh trainings: their predictions, tuned settings, and random ones of the same budget.
+
+The seeds are in none of the experiments. Compared are medians of five seeds, with the predicted medians within 25 % or
+two standard errors, whichever is more: the median of five has 0.56 times the deviation of a single run, which the
+predicted band gives. Only that of the bus is so wide that two standard errors are more than 25 %.
+
+`results/validation/advice.md` has a row for each case, budget and kind of noise.
+"""
+
+import functools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from metalqr import LQRTasks, MetaSettings, meta
+from metalqr.advice.candidates import DECAYS, RATES, Budget, fit, ranges
+from metalqr.advice.recommend import Advice, Search, keeps_constraints
+from metalqr.config import Plan, read_configs
+from metalqr.config.folders import relative_to
+from metalqr.config.reading import lay_over
+from metalqr.prediction import Prediction, predict
+from metalqr.systems.initial_gain import read_gain
+
+ROOT = Path(__file__).resolve().parents[2]
+TABLE = ROOT / "results" / "validation" / "advice.md"
+SEEDS = range(2000, 2005)
+PAPER, SYSTEMS = ("d1k1", "d2k2", "d20k10"), ("bus", "ship", "pendulum", "cart_pole")
+#: Learning rates that the experiment `estimators` has chosen, `results/tables/sample_efficiency.md`.
+TUNED = {
+    "d1k1": {"baseline": 0.1, "two_point": 0.1, "common_noise": 0.1, "momentum": 0.03, "mean_cost": 0.1},
+    "d2k2": {"baseline": 0.03, "two_point": 0.03, "common_noise": 0.03, "momentum": 0.01, "mean_cost": 0.03},
+    "d20k10": {"baseline": 3e-5, "two_point": 3e-5, "common_noise": 3e-4, "momentum": 1e-5, "mean_cost": 3e-4},
+}
+#: Random settings that are predicted, and those of the best of them that are run.
+RANDOM, BEST = {"d1k1": 200, "d2k2": 200, "d20k10": 20}, 5
+
+pytestmark = pytest.mark.slow
+
+
+@functools.cache
+def problem(case: str) -> tuple[LQRTasks, np.ndarray]:
+    """Tasks and initial gain of a case of the paper, or of a named system in the examples."""
+    files = [ROOT / "config.yaml", *([ROOT / "examples" / "systems.yaml"] if case in SYSTEMS else [])]
+    (config, *changes), folder = read_configs(files)
+    for change in changes:
+        lay_over(config, change)
+    plan = Plan(config, folder)
+    given, seed = plan.checked.cases[case], plan.checked.tasks_seed(case)
+    with relative_to(plan.folder):
+        tasks = given.family.tasks(given.state_dim, given.action_dim, seed)
+        return tasks, read_gain(tasks, given.initial_gain, given.family, seed)
+
+
+@functools.cache
+def search(case: str, common_noise: bool) -> Search:
+    """The advice on a case."""
+    return Search(*problem(case), common_noise=common_noise)
+
+
+@functools.cache
+def advised(case: str, budget: float, common_noise: bool) -> Advice:
+    """That within a budget."""
+    return search(case, common_noise).within(budget)
+
+
+def ratios_at(case: str, settings: MetaSettings, budget: float) -> np.ndarray:
+    """Ratio of every seed at the last iteration within a budget; infinite if it diverged before."""
+    found = []
+    for seed in SEEDS:
+        run = meta.train(*problem(case), settings, seed)
+        last = int(np.searchsorted(run.rollout_steps, budget, side="right")) - 1
+        found.append(run.ratio[last])
+    return np.nan_to_num(np.array(found), nan=np.inf)
+
+
+@functools.cache
+def measured(case: str, budget: float, common_noise: bool) -> float:
+    """Median final ratio of runs with the advised settings."""
+    return float(np.median(ratios_at(case, advised(case, budget, common_noise).settings, budget)))
+
+
+def band(prediction: Prediction) -> str:
+    """The predicted median with its 90 % band."""
+    lower, median, upper = (float(getattr(prediction, name)[-1]) for name in ("lower", "median", "upper"))
+    return f"{median:.4g} ({lower:.4g} to {upper:.4g})"
+
+
+def is_near(median: float, prediction: Prediction) -> bool:
+    """Whether a median of five is within 25 % of the prediction or two of its standard errors."""
+    last = {name: float(getattr(prediction, name)[-1]) for name in ("lower", "median", "upper")}
+    deviation = np.log(last["upper"] / last["lower"]) / (2 * 1.645)
+    error = abs(np.log(median / last["median"]))
+    return bool(error < max(np.log(1.25), 2 * 1.2533 * deviation / np.sqrt(len(SEEDS))))
+
+
+@pytest.fixture(scope="module")
+def table() -> Iterator[list[str]]:
+    """Rows that are written at the end."""
+    rows: list[str] = []
+    yield rows
+    names = ["case", "noise", "budget", "predicted", "measured", "best tuned"]
+    TABLE.parent.mkdir(parents=True, exist_ok=True)
+    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|", *rows]
+    TABLE.write_text("\n".join(lines) + "\n")
+    print("\n" + "\n".join(lines))
+
+
+def tuned(case: str, common_noise: bool, budget: float) -> float:
+    """The best median of the tuned variants of `estimators` that need no more of the simulator, at a budget."""
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    variants = config["experiments"]["estimators"]["variants"]
+    found = []
+    for name, rate in TUNED[case].items():
+        own = {key: value for key, value in variants[name].items() if key != "tune"}
+        if own.get("common_noise", False) and not common_noise:
+            continue
+        given = {**config["algorithm"], **config["cases"][case]["algorithm"], **own, "learning_rate": rate}
+        if name == "mean_cost":
+            given["adaptation_rate"] = 0.0
+        found.append(float(np.median(ratios_at(case, MetaSettings(**given), budget))))
+    return min(found)
+
+
+@pytest.mark.parametrize("budget", [1e5, 1e7])
+@pytest.mark.parametrize("common_noise", [False, True])
+@pytest.mark.parametrize("case", PAPER)
+def test_end_where_predicted_and_as_low_as_tuned(
+    case: str, common_noise: bool, budget: float, table: list[str]
+) -> None:
+    """Near the predicted median, and at most 10 % above the best tuned variant at equal rollout steps."""
+    found, best = advised(case, budget, common_noise), tuned(case, common_noise, budget)
+    prediction, median = found.prediction, measured(case, budget, common_noise)
+    noise = "common" if common_noise else "own"
+    table.append(f"| {case} | {noise} | {budget:.0e} | {band(prediction)} | {median:.4g} | {best:.4g} |")
+    assert is_near(median, prediction)
+    assert median < 1.1 * best
+
+
+@pytest.mark.parametrize("budget", [1e5, 1e7])
+@pytest.mark.parametrize("common_noise", [False, True])
+@pytest.mark.parametrize("case", SYSTEMS)
+def test_named_systems_end_where_predicted(case: str, common_noise: bool, budget: float, table: list[str]) -> None:
+    """Near the predicted median."""
+    prediction = advised(case, budget, common_noise).prediction
+    median = measured(case, budget, common_noise)
+    noise = "common" if common_noise else "own"
+    table.append(f"| {case} | {noise} | {budget:.0e} | {band(prediction)} | {median:.4g} | |")
+    assert is_near(median, prediction)
+
+
+def random_settings(case: str, budget: float, count: int) -> Iterator[MetaSettings]:
+    """Settings in the ranges of the search, with as many perturbations as the budget has."""
+    rng = np.random.default_rng(5)
+    tasks, _ = problem(case)
+    tried = ranges(tasks)
+    given = Budget(int(budget), tasks.count, 0.0, False)
+
+    def between(values: Sequence[float]) -> float:
+        return float(np.exp(rng.uniform(np.log(min(values)), np.log(max(values)))))
+
+    while count:
+        iterations = round(between(tried.iterations))
+        settings = fit(
+            MetaSettings(
+                method="mean_cost",
+                adaptation_rate=0.0,
+                estimator=str(rng.choice(["two_point", "one_point_baseline"])),
+                directions="orthogonal",
+                learning_rate=between(RATES) * advised(case, budget, False).largest_step,
+                learning_rate_decay=rng.choice([0.0, between(DECAYS[1:])]) * iterations,
+                rollout_length=round(between(tried.lengths)),
+                smoothing_radius=between(tried.radii),
+                iterations=iterations,
+                inner_perturbations=2,
+            ),
+            given,
+        )
+        if settings is not None:
+            count -= 1
+            yield settings
+
+
+@pytest.mark.parametrize("case", PAPER)
+def test_no_random_settings_are_better(case: str) -> None:
+    """By more than 10 %, predicted; nor the best five of them when run."""
+    budget = 1e5
+    found = advised(case, budget, False)
+    kept: list[tuple[float, MetaSettings, Prediction]] = []
+    for settings in random_settings(case, budget, RANDOM[case]):
+        prediction = predict(*problem(case), settings)
+        if keeps_constraints(prediction):
+            kept.append((float(prediction.ratio[-1]), settings, prediction))
+    kept.sort(key=lambda each: each[0])
+    print(f"{case}: {len(kept)} of {RANDOM[case]} keep the constraints; advised {found.ratio:.4g}")
+    assert len(kept) >= BEST
+    medians = []
+    for ratio, settings, _ in kept[:BEST]:
+        medians.append(float(np.median(ratios_at(case, settings, budget))))
+        print(f"  predicted {ratio:.4g}, measured {medians[-1]:.4g}")
+    assert found.ratio < 1.1 * kept[0][0]
+    assert measured(case, budget, False) < 1.1 * min(medians)
