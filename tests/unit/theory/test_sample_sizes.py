@@ -135,3 +135,10 @@ def test_quantities_can_be_replaced() -> None:
     c = wide_constants(MILD, K0)
     tighter = Quantities(c.form, [replace(q, value=q.value / 2) if q.name == "J_max" else q for q in c.values()])
     assert theory.horizons(tighter).cost_horizon < theory.horizons(c).cost_horizon
+
+
+def test_an_adaptation_rate_beyond_the_proof_of_lemma_7_is_refused() -> None:
+    limit = 0.25 / float(wide_constants(MILD, K0).h_H)
+    assert float(theory.meta_gradient_estimation(wide_constants(MILD, K0, rate=limit), 4.0, 0.1).perturbations) > 1
+    with pytest.raises(ValueError, match=r"the adaptation rate .* is above 1/\(4 h_H\) = .*, where Lemma 7 is proved"):
+        theory.meta_gradient_estimation(wide_constants(MILD, K0, rate=1.01 * limit), 4.0, 0.1)
