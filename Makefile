@@ -31,7 +31,7 @@ COMPILE_LOCK = $(UV) pip compile --universal --python-version 3.11 --generate-ha
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help paper check test test-cluster slurm lint schema gallery bench lock clean .venv
+.PHONY: help paper check test test-cluster validate slurm lint schema gallery bench lock clean .venv
 
 help: ## List the targets
 	@echo "metalqr: the paper's figures from one command. Targets:"
@@ -49,12 +49,15 @@ check: lint ## Lint, types and the fast tests (a minute; more in a fresh clone, 
 	$(PYTEST) --dist worksteal -m "not slow" --doctest-modules src/metalqr tests/unit
 
 # The workflow tests share results within a file, and use the code that the unit tests have compiled.
-test: lint ## Lint, types and all tests except the cluster tests (ten minutes)
+test: lint ## Lint, types and all tests except those of the next two targets (ten minutes)
 	$(PYTEST) --dist worksteal --doctest-modules src/metalqr tests/unit docs
 	$(PYTEST) --dist loadfile tests/workflow
 
 test-cluster: .venv slurm ## Test the cluster profiles on a temporary Slurm on this machine (some minutes)
 	$(PYTEST) -n $(CLUSTER_WORKERS) tests/cluster
+
+validate: .venv ## Compare predicted learning curves with fresh trainings of the paper's cases (an hour)
+	$(PYTEST) -rP tests/validation
 
 # Installs Debian's Slurm where it is missing. The tests start its daemons themselves and stop them again.
 slurm:

@@ -64,7 +64,7 @@ try:
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 if workflow.is_main_process:
-    for warning in plan.checked.warnings:
+    for warning in plan.warnings:
         logger.warning(f"Warning: {warning}")
 # For the captions of the report and the scripts: without an overlay's `key: null`, with every default, and with the paths of
 # the plug-ins. A job's Snakemake also runs this. None of it makes a result stale.

@@ -122,7 +122,7 @@ def _advised(given: argparse.Namespace) -> Iterable[str]:
 
 def _checked(files: Sequence[str]) -> Iterable[str]:
     plan = _plan(files)
-    for warning in plan.checked.warnings:
+    for warning in plan.warnings:
         yield f"Warning: {warning}"
     for name in plan.cases:
         case = plan.checked.cases[name]

@@ -133,12 +133,19 @@ def test_run_whose_tasks_are_not_learnable_at_its_rate_says_so(finished: Project
 
 def test_predictions_are_made_beside_the_runs_and_nothing_again(finished: Project, tmp_path: Path) -> None:
     """Of the tuned variant with the rate that was chosen; in the tiny config itself the stage is skipped."""
-    other = finished.copied(tmp_path).overlay("prediction: {experiments: [estimators, figure1]}\n")
+    stage, shown = "prediction: {experiments: [estimators, figure1]}\n", "estimators: {show_prediction: true"
+    other = finished.copied(tmp_path).overlay(f"{stage}experiments: {{{shown}}}}}\n")
     planned = other.planned("predictions")
     assert set(planned) == {"predict", "join_predictions", "draw", "tabulate"}
     assert len(planned["predict"]) == 3  # two share the configuration of figure1 on d1k1
     other.snakemake("predictions", "--cores", "2")
-    assert other.planned("predictions") == other.planned() == {}
+    assert other.planned("predictions") == {}
+    # Of the figures of curves, those of `estimators` show predictions, and that of `figure1` does not.
+    waiting = other.planned()
+    assert set(waiting) == {"draw"}
+    assert sorted(Path(file).stem for file in waiting["draw"]) == ["estimators", "sample_efficiency"]
+    other.snakemake("--cores", "2")
+    assert other.planned() == {}
     made = load_compared(other.directory / "results/predictions/estimators.nc", "estimators")["d1k1"].to_dataset()
     assert set(made["configuration"].values.tolist()) == {"paper", "two_point"}
     (path,) = (other.directory / "results/tuned/d1k1").iterdir()
@@ -148,6 +155,10 @@ def test_predictions_are_made_beside_the_runs_and_nothing_again(finished: Projec
     assert np.isfinite(made["measured"]).all()
     assert (other.directory / "results/figures/prediction.pdf").exists()
     assert "| two_point " in (other.directory / "results/tables/prediction.md").read_text(encoding="utf-8")
+    other.overlay(f"{stage}experiments: {{{shown}, variants: {{adam: {{update_rule: adam}}}}}}}}\n")
+    other.snakemake("results/figures/estimators.pdf", "--cores", "2")
+    log = (other.directory / "results/logs/figures/estimators.log").read_text(encoding="utf-8")
+    assert "estimators, d1k1: no predicted curve of adam (update rule adam)" in log
 
 
 def test_linked_settings_move_together(finished: Project) -> None:

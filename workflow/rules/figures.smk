@@ -9,7 +9,8 @@ rule figures:
 # Every figure: the plug-in in src/metalqr/reporting/figures declares its inputs and its entry in the report.
 rule draw:
     input:
-        plan.figures.of("inputs"),
+        results=plan.figures.of("inputs"),
+        predictions=plan.figures.of("predictions"),
     output:
         "results/figures/{figure}.pdf",
         report(
@@ -35,5 +36,6 @@ rule draw:
     params:
         **plan.figures.params,
         **sources.params("figures", "draw", plan.figures.of("sources")),
+        predicted=plan.figures.of("predicted"),
     script:
         "../scripts/draw.py"

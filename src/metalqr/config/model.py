@@ -125,6 +125,7 @@ class ExperimentBlock(Settings):
         "rule chooses some",
     )
     evaluated: bool = setting(False, about="whether the stage evaluation adapts its trained gains to unseen tasks")
+    show_prediction: bool = setting(False, about="whether figures of its learning curves show the predicted ones too")
     sweep: dict[str, Any] = setting(
         {},
         about="an axis for each setting with a list of values; the name of another setting in place of a list links "

@@ -63,6 +63,11 @@ def _pattern(product: Any) -> str:
     return product.file or product.name
 
 
+def _source(reader: str) -> Path:
+    """The file of the function that reads a kind of result."""
+    return Path(__file__).parents[2].joinpath(*reader.partition(":")[0].split(".")).with_suffix(".py")
+
+
 class Output(NamedTuple):
     """One figure or table: its files from some results, with what the rules and the report need to know of them."""
 
@@ -72,6 +77,8 @@ class Output(NamedTuple):
     #: The experiments or cases that it shows, and the file of each.
     names: list[str]
     inputs: list[str]
+    #: The experiments whose predicted learning curves it shows beside, and the file of each.
+    predicted: dict[str, str]
     #: The source files that a script imports by name: those of the plug-in and of the reader.
     sources: list[Path]
     #: The section and the columns of the report's list, and the text there.
@@ -83,6 +90,11 @@ class Output(NamedTuple):
     def reader(self) -> str:
         """The function that reads a file."""
         return READERS[self.reads]
+
+    @property
+    def predictions(self) -> list[str]:
+        """The files of the predicted learning curves."""
+        return list(self.predicted.values())
 
     @property
     def stage(self) -> str:
@@ -124,12 +136,16 @@ class Outputs:
             files = {name: file for name, file in files.items() if product.takes(self.plan.experiments[name])}
         pattern = _pattern(product)
         groups = [{name: file} for name, file in files.items()] if EACH in pattern else [files] if files else []
-        reader = READERS[product.reads].partition(":")[0].split(".")
-        sources = [product.source, Path(__file__).parents[2].joinpath(*reader).with_suffix(".py")]
+        sources = [product.source, _source(READERS[product.reads])]
         for group in groups:
             name, names = pattern.replace(EACH, next(iter(group))), list(group)
-            listed = product.category, product.labels(name), product.caption(self.plan.config, names)
-            yield name, Output(product.name, product.reads, names, list(group.values()), sources, *listed)
+            caption, predicted, needed = product.caption(self.plan.config, names), {}, sources
+            if product.shows_predictions:
+                predicted = self.plan.prediction.shown(names)
+                needed = [*sources, *([_source(READERS["predictions"])] if predicted else [])]
+                caption = "\n\n* ".join([caption, *self.plan.prediction.notes(names)])
+            listed = needed, product.category, product.labels(name), caption
+            yield name, Output(product.name, product.reads, names, list(group.values()), predicted, *listed)
 
     # For the rules. Without an output, the pattern matches nothing.
 
@@ -156,6 +172,7 @@ class Outputs:
         """Megabytes of the job."""
         output = self._find(wildcards)
         held = sum(self.plan.megabytes_of(output.reads, name) for name in output.names)
+        held += sum(self.plan.megabytes_of("predictions", name) for name in output.predicted)
         return math.ceil(attempt * (PROCESS + DRAWING + held))
 
     def _find(self, wildcards: Any) -> Output:

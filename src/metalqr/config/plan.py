@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -135,6 +135,12 @@ class Plan:
     def evaluates(self) -> bool:
         """True if the stage `evaluation` makes anything."""
         return bool(self.evaluation.files or self.benefit.files)
+
+    @property
+    def warnings(self) -> Iterator[str]:
+        """Warnings of what is possible, but may not be meant."""
+        drawn = {name for output in self.figures.by_name.values() for name in output.predicted}
+        yield from (*self.checked.warnings, *self.prediction.warnings(drawn))
 
     # Params, by wildcards.
 

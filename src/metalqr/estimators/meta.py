@@ -195,7 +195,7 @@ class Estimation:
         try:
             draws = streams.outer_draws(stream, len(batch), count)
             U = outer.directions.draw(draws, (tasks.action_dim, tasks.state_dim), radius, count)
-            members = [gains + sign * U for sign in outer.signs]
+            members = [gains + (U if sign == 1 else sign * U) for sign in outer.signs]
             policies = members[0] if len(members) == 1 else np.concatenate(members, axis=1)
             values = value(policies, stream, batch).reshape(len(batch), -1, count)
             coefficients, kept = outer.coefficients(values, memory or {}, batch)

@@ -1,6 +1,6 @@
 """The prediction of a learning curve: the stages of a run, the mean path through them, and what follows from it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,15 +15,20 @@ from metalqr.prediction.inner_noise import InnerNoise
 from metalqr.prediction.mean_path import MeanPath, Point, Stage
 from metalqr.prediction.noise import DirectionNoise
 from metalqr.prediction.objective import MAX_EXACT_SIZE, PROBES, Objective
+from metalqr.prediction.passage import Passage
 from metalqr.prediction.recursion import Recursion
 from metalqr.prediction.result import Prediction
-from metalqr.prediction.spread import QUANTILES, RATIO_SAMPLES, Chances, Quadratic, Spread
+from metalqr.prediction.spread import QUANTILES, RATIO_SAMPLES, Quadratic, Spread
 from metalqr.prediction.stationary import stationary
 from metalqr.results.runs import has_ratio
 from metalqr.training.averaging import averaged_gains
 
 #: What rounding adds to the spectral radius 1 of a step along a flat direction.
 _ROUNDING = 1e-9
+#: Variance of the fluctuations, by that of a walk with the same noise, beyond which overshooting makes them grow.
+_GROWTH = 4.0
+#: Share of perturbed policies around the mean gain that may be unstable while costs are expanded in the radius.
+_LARGEST_UNSTABLE = 1e-3
 #: Gains of which the costs are computed at once.
 _BLOCK = 256
 
@@ -45,7 +50,7 @@ def predict(
     with the function F whose gradient the estimate is in the mean (:class:`metalqr.prediction.objective.Objective`),
     its Hessian H, the covariance C of an estimate (:class:`metalqr.prediction.noise.DirectionNoise`) and the ratio f.
     Warm-up, decay of the learning rate, drawn tasks, momentum and the average of the last gains are those of training;
-    ``tolerance`` is not: all iterations are predicted.
+    ``tolerance`` is not: all iterations are predicted, and ``limits`` say so. Nor is the rounding of single precision.
 
     Parameters
     ----------
@@ -101,7 +106,7 @@ def _require_known(settings: MetaSettings) -> None:
 
 class _Curve:
     def __init__(self, tasks: LQRTasks, K0: FloatArray, settings: MetaSettings, seed: int, corrects: bool) -> None:
-        self._tasks, self._K0, self._settings = tasks, K0, settings
+        self._tasks, self._K0, self._settings, self._seed = tasks, K0, settings, seed
         self._count = settings.iterations + 1
         self._optimal = optimal.optimal_gains(tasks).cost
         known = has_ratio(self._optimal, lqr.cost(tasks, K0))
@@ -150,21 +155,22 @@ class _Curve:
         path_ratio = np.concatenate(found).sum(axis=1) / self._scale - 1.0
         expected = path_ratio + np.array(self._path.excess)
         places = [point.iteration for point in points]
-        shapes, chances = [], []
-        for point in points:
-            shapes.append(self._shape(point.K, point.covariance))
-            chances.append(self._spread.chances(point.K, point.covariance))
+        shapes = [self._shape(point.K, point.covariance) for point in points]
+        unstable = [self._spread.chances(point.K, point.covariance).unstable_share for point in points]
+        leaving = self._leaving(points)
         between = [np.interp(np.arange(reached), places, column) for column in zip(*shapes, strict=True)]
         names = ("lower", "median", "upper", "geometric_mean")
         curves = {name: expected * each for name, each in zip(names, between, strict=True)}
         curves |= {"ratio": expected, "path_ratio": path_ratio}
-        valid_until, limits = self._limits(points, chances)
+        still = np.zeros((self._K0.size, self._K0.size))
+        tried = [self._spread.chances(point.K, still).unstable_share for point in points]
+        valid_until, limits = self._limits(points, leaving, tried)
         stationary_ratio, remark = self._stationary(points[-1])
         kinds = list(dict.fromkeys(point.noise_kind for point in points))
         return Prediction(
             **{name: self._padded(curve, np.inf) for name, curve in curves.items()},
-            unstable_share=self._at_all(places, [each.unstable_share for each in chances]),
-            leaving_chance=self._at_all(places, [each.leaving for each in chances]),
+            unstable_share=self._at_all(places, unstable),
+            leaving_chance=np.where(np.arange(self._count) < reached, self._at_all(places, leaving), 1.0),
             contraction=self._at_all(places, [point.radius for point in points]),
             rollout_steps=self._rollout_steps(),
             K=self._padded(gains, np.nan),
@@ -172,7 +178,7 @@ class _Curve:
             average=self._average(gains),
             stationary_ratio=stationary_ratio,
             valid_until=valid_until,
-            limits=(*limits, *remark),
+            limits=(*limits, *self._remarks(max(tried)), *remark),
             noise_kind=", then ".join(kinds),
             band_kind=f"{RATIO_SAMPLES} samples of a quadratic form of a Gaussian, with a fixed seed",
         )
@@ -186,26 +192,64 @@ class _Curve:
         mean = near.expected(covariance)
         return [*(np.quantile(samples, QUANTILES) / mean), float(np.exp(np.log(samples).mean())) / mean]
 
-    def _limits(self, points: Sequence[Point], chances: Sequence[Chances]) -> tuple[int, tuple[str, ...]]:
-        """The last iteration at which the approximation is valid, and why."""
+    def _leaving(self, points: Sequence[Point]) -> list[float]:
+        """The chance to have left the common stabilising set until each point."""
+        passage = Passage(self._tasks, self._seed)
+        found = []
+        for point in points:
+            stage = next((each for each in self._stages if point.iteration < each.last), None)
+            is_cheap = stage is not None and self._K0.size <= MAX_EXACT_SIZE
+            gradients = stage.objective.followed_at if stage is not None and is_cheap else None
+            found.append(passage.at(point, self._rate(point.iteration), gradients))
+        return found
+
+    def _limits(
+        self, points: Sequence[Point], leaving: Sequence[float], tried: Sequence[float]
+    ) -> tuple[int, tuple[str, ...]]:
+        """The last iteration at which the approximation is valid, and why.
+
+        Given the chance to have left and the share of unstable perturbations of the mean gain at each point.
+        """
         found: list[tuple[int, str]] = []
 
         def first(is_bad: Sequence[bool], reason: str) -> None:
             if any(is_bad):
                 found.append((points[list(is_bad).index(True)].iteration, reason))
 
-        first([point.radius > 1.0 + _ROUNDING for point in points], "a step overshoots, so that fluctuations grow")
-        first([each.leaving > 0.5 for each in chances], "more than half of the runs have left the stabilising set")
+        left_at, overshoots = self._path.left_at, [point.radius > 1.0 + _ROUNDING for point in points]
+        # An overshoot that ends is none: fluctuations that it has enlarged decay, and their size counts below.
+        lasting = np.logical_and.accumulate([point.growth > _GROWTH for point in reversed(points)])[::-1]
+        if left_at is not None:
+            lasting |= [point is points[-1] and overshoots[-1] for point in points]
+        first(lasting.tolist(), "steps overshoot, so that fluctuations grow")
+        first([chance > 0.5 for chance in leaving], "more than half of the runs have left the stabilising set")
         own = [self._ratio(point.K - point.shift) for point in points]
         shifted = [abs(self._ratio(point.K) - each) > abs(each) for point, each in zip(points, own, strict=True)]
         first(shifted, "the fluctuations shift the mean path by more than its own excess cost")
-        if self._path.left_at is not None:
-            found.append((self._path.left_at, "the mean path leaves the stabilising set"))
-        limits = [f"from iteration {iteration}: {reason}" for iteration, reason in sorted(found)]
-        if self._K0.size > MAX_EXACT_SIZE:
-            limits.append(f"third derivatives in {PROBES} random orthogonal directions; the Hessian without smoothing")
+        first(
+            [
+                point.noise_kind != "measured" and share > _LARGEST_UNSTABLE
+                for point, share in zip(points, tried, strict=True)
+            ],
+            "perturbed policies around the mean gain are unstable, whose costs no expansion in the radius describes",
+        )
+        if left_at is not None:
+            what = "every step" if points[-1].leaving == 1.0 else "the mean path"
+            found.append((left_at, f"{what} leaves the stabilising set"))
         last = min((iteration for iteration, _ in found), default=self._count)
-        return max(0, last - 1), tuple(limits)
+        return max(0, last - 1), tuple(f"from iteration {iteration}: {reason}" for iteration, reason in sorted(found))
+
+    def _remarks(self, unstable: float) -> Iterator[str]:
+        """What else is approximated, or left out, with the largest share of unstable perturbations of the mean gain."""
+        settings = self._settings
+        if unstable > _LARGEST_UNSTABLE:
+            yield f"up to {unstable:.1%} of the perturbed policies around the mean gain are unstable"
+        if self._K0.size > MAX_EXACT_SIZE:
+            yield f"third derivatives in {PROBES} random orthogonal directions; the Hessian without smoothing"
+        if settings.tolerance > 0.0:
+            yield f"the tolerance {settings.tolerance:g} is not modelled: all iterations are predicted"
+        if settings.precision == "float32":
+            yield "the rounding of single precision is not modelled"
 
     def _average(self, gains: FloatArray) -> FloatArray:
         if not self._averaged or len(gains) < self._count:

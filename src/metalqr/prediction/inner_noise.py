@@ -9,6 +9,7 @@ from metalqr.config.algorithm import MetaSettings, applicable
 from metalqr.estimators.variance import covariance
 from metalqr.lqr import FloatArray, LQRTasks
 from metalqr.prediction.objective import MAX_EXACT_SIZE, Objective
+from metalqr.prediction.spread import factor
 
 #: Share of the mean cost that the inner noise adds to it: below the first it is nothing, above the second it is not
 #: small, so that the second order does not describe it. Of gains with many entries its gradient takes too long.
@@ -61,9 +62,9 @@ class InnerNoise:
         self._settings = MetaSettings(**applicable({**settings.as_dict(), **changes}))
         try:
             covariance(objective.tasks, np.zeros(objective.shape), self._settings, how="leading")
-            self._is_known = True
+            self.is_known = True
         except ValueError:  # the estimator or the directions state no formula
-            self._is_known = False
+            self.is_known = False
         self._known: dict[bytes, Moments] = {}
 
     def share(self, K: FloatArray) -> float:
@@ -73,7 +74,7 @@ class InnerNoise:
 
     def is_small(self, K: FloatArray) -> bool:
         """False where mean and covariance of the direction have to be measured."""
-        if not self._is_known:
+        if not self.is_known:
             return False
         return self.share(K) <= (LARGE if K.size <= MAX_EXACT_SIZE else LARGE_IF_MANY)
 
@@ -86,8 +87,17 @@ class InnerNoise:
             self._known[key] = self._moments(objective.tasks, self._repeated(K[np.newaxis]), objective.curvatures(K))
         return self._known[key]
 
+    def adapted(self, K: FloatArray, policies: FloatArray, normals: FloatArray) -> FloatArray:
+        """Policies (P, I, k, d) near a gain after their adaptation, with Gaussian inner noise of given normals (P, n).
+
+        Gradient and covariance are those at the gain.
+        """
+        noise = covariance(self._objective.tasks, K, self._settings, how="leading").matrix
+        moved = np.stack([normals @ factor(each).T for each in noise], axis=1).reshape(policies.shape)
+        return policies + (self._objective.adapted(K) - K) - self._objective.rate * moved
+
     def _is_left_out(self, K: FloatArray) -> bool:
-        return not self._is_known or K.size > MAX_EXACT_SIZE or self.share(K) < NEGLIGIBLE
+        return not self.is_known or K.size > MAX_EXACT_SIZE or self.share(K) < NEGLIGIBLE
 
     def gradient(self, K: FloatArray) -> FloatArray:
         """Gradient of the mean cost that it adds, shape (k, d); zero where it is negligible or not known."""

@@ -9,7 +9,7 @@ import numpy as np
 from metalqr import lqr
 from metalqr.lqr import FloatArray
 from metalqr.prediction.inner_noise import InnerNoise
-from metalqr.prediction.noise import DirectionNoise
+from metalqr.prediction.noise import DirectionNoise, Noise
 from metalqr.prediction.objective import Objective
 from metalqr.prediction.recursion import Recursion, Sums, entering, moved, turned
 
@@ -26,9 +26,9 @@ class Stage(NamedTuple):
     noise: DirectionNoise
     inner: InnerNoise | None
 
-    def at(self, K: FloatArray, before: FloatArray | None) -> "Local":
-        """The quantities of the path at a gain; None before the first step."""
-        noise = self.noise.at(K, before)
+    def at(self, K: FloatArray, before: FloatArray | None, rate: float) -> "Local":
+        """The quantities of the path at a gain, from which a step is made; the gain before is None for the first."""
+        noise = self.noise.at(K, before, rate)
         curvature, remainder = self.objective.hessian(K), self.objective.remainder(K)
         if self.inner is not None:
             if noise.bias is None:
@@ -36,7 +36,7 @@ class Stage(NamedTuple):
             curvature = curvature + self.inner.hessian(K)
         if noise.bias is not None:
             remainder = remainder + noise.bias
-        return Local(K, curvature, noise.covariance, remainder, noise.kind)
+        return Local(K, curvature, noise, remainder)
 
     def points(self, and_at: int) -> list[int]:
         """Iterations at which to compute them: ever farther apart from the start, and a given one."""
@@ -53,9 +53,8 @@ class Local(NamedTuple):
 
     K: FloatArray
     curvature: FloatArray  # Hessian of F, (n, n)
-    noise: FloatArray  # C, (n, n)
+    noise: Noise
     remainder: FloatArray  # of the gradient of F, (k, d)
-    noise_kind: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +70,15 @@ class Point:
         What the fluctuations have done to the mean so far.
     radius : float
         Spectral radius of a step of the fluctuations from here.
+    growth : float
+        Largest variance of a direction, by that of a walk with the same noise whose steps lead back nowhere: above 1
+        steps have overshot.
+    state : array, shape (m, m)
+        Covariance of the gain, and with momentum of the velocity: S and more.
+    memory : array, shape (m, m)
+        What becomes of the fluctuations at the last point until here.
+    leaving : float
+        Share of the steps from here that leave the stabilising set by the noise of one direction, where it is measured.
     """
 
     iteration: int
@@ -78,6 +86,10 @@ class Point:
     covariance: FloatArray
     shift: FloatArray
     radius: float
+    growth: float
+    state: FloatArray
+    memory: FloatArray
+    leaving: float
     noise_kind: str
 
 
@@ -137,14 +149,19 @@ class MeanPath:
         self.gains, self.excess = [K0], [0.0]
         self.state = np.zeros((order, order, size, size))
         self._velocity, self._shift = np.zeros_like(K0), np.zeros((order, size))
+        self._walk = np.zeros((size, size))
         for stage in stages:
             points = stage.points(self._first_averaged)
             before = self.gains[-2] if len(self.gains) > 1 else None
-            here = stage.at(self.gains[-1], before)
+            here = stage.at(self.gains[-1], before, self._rate(stage.first))
             pull, curved = self._pull(stage, here.K, self.state), self._ratio_curvature(here.K)
+            self._memory = np.eye(K0.size * self._recursion.moving)
             yield self._point(stage.first, here)
             queue = points[:0:-1]
             while queue:
+                if here.noise.leaving == 1.0:
+                    self.left_at = len(self.gains)
+                    return
                 end = queue[-1]
                 found = self._interval(stage, end, here, pull, curved)
                 if found is None:
@@ -167,18 +184,21 @@ class MeanPath:
         gains, velocity = self._followed(stage, steps, here.remainder + pull)
         if not (np.isfinite(gains[-1]).all() and lqr.is_stabilising(stage.objective.tasks, gains[-1]).all()):
             return None
-        there = stage.at(gains[-1], gains[-2])
+        there = stage.at(gains[-1], gains[-2], self._rate(end))
         curved_there = self._ratio_curvature(there.K)
         # The mean of what is linear between the ends, over the gains from which steps are made.
         curvature = _between(here.curvature, there.curvature, 0.5 * (steps - 1) / steps)
         values, basis = np.linalg.eigh(curvature)
-        noises = [turned(basis, each) for each in (here.noise, there.noise)]
+        noises = [turned(basis, each.noise.covariance) for each in (here, there)]
         curves = [turned(basis, each) for each in (curved, curved_there)]
-        state, transitions, excess = turned(basis, self.state), [], []
+        state, walk = turned(basis, self.state), turned(basis, self._walk)
+        transitions, excess = [], []
         for step in range(steps):
             T, b = self._recursion.transition(values, self._rate(start + step), self._sums(start + step))
             transitions.append((T, b))
-            state = moved(T, state) + entering(b, _between(noises[0], noises[1], step / steps))
+            noise = _between(noises[0], noises[1], step / steps)
+            walk = walk + (b[0] / (1.0 - self._recursion.momentum)) ** 2 * noise
+            state = moved(T, state) + entering(b, noise)
             excess.append(0.5 * float(np.vdot(_between(curves[0], curves[1], (step + 1) / steps), state[0, 0])))
         if not np.isfinite(state).all():
             return None
@@ -197,6 +217,8 @@ class MeanPath:
         if self._recursion.momentum:
             velocity = velocity + (basis @ response[1]).reshape(velocity.shape)
         self._velocity, self._shift, self.state = velocity, shift @ basis.T, state
+        self._walk = turned(basis.T, walk)
+        self._memory = self._recursion.memory([T for T, _ in transitions], basis)
         self.gains += gains[1:]
         self.excess += excess
         return there._replace(K=gains[-1]), pull_there, curved_there
@@ -222,11 +244,36 @@ class MeanPath:
         return Sums(float(reached > self._first_averaged), float(reached >= self._first_averaged))
 
     def _point(self, iteration: int, here: Local) -> Point:
-        shift = self._shift[0].reshape(here.K.shape)
-        covariance = 0.5 * (self.state[0, 0] + self.state[0, 0].T)
+        count = self._recursion.moving
         curvature: FloatArray = np.asarray(np.linalg.eigvalsh(here.curvature), dtype=np.float64)
-        radius = self._recursion.radius(curvature, self._rate(iteration))
-        return Point(iteration, here.K, covariance, shift, radius, here.noise_kind)
+        covariance = _symmetric(self.state[0, 0])
+        return Point(
+            iteration,
+            here.K,
+            covariance,
+            self._shift[0].reshape(here.K.shape),
+            radius=self._recursion.radius(curvature, self._rate(iteration)),
+            growth=_growth(covariance, self._walk),
+            state=_symmetric(np.block([[self.state[i, j] for j in range(count)] for i in range(count)])),
+            memory=self._memory,
+            leaving=here.noise.leaving,
+            noise_kind=here.noise.kind,
+        )
+
+
+def _symmetric(matrix: FloatArray) -> FloatArray:
+    return 0.5 * (matrix + matrix.T)
+
+
+def _growth(covariance: FloatArray, walk: FloatArray) -> float:
+    """The largest eigenvalue of one covariance relative to another; 0 before there is any noise."""
+    scale = float(np.trace(walk))
+    if not 0.0 < scale < np.inf:
+        return 0.0
+    # Directions without noise count as if they had a little.
+    root = np.linalg.cholesky(_symmetric(walk) + 1e-9 * scale * np.eye(len(walk)))
+    half = np.linalg.solve(root, covariance)
+    return float(np.linalg.eigvalsh(_symmetric(np.linalg.solve(root, half.T))).max())
 
 
 def _between(first: FloatArray, last: FloatArray, share: float) -> FloatArray:

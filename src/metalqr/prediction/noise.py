@@ -14,15 +14,19 @@ from metalqr.estimators.neighbourhood import Around
 from metalqr.estimators.variance import Covariance, covariance
 from metalqr.lqr import FloatArray
 from metalqr.prediction.inner_noise import InnerNoise
-from metalqr.prediction.objective import Objective
+from metalqr.prediction.objective import MAX_EXACT_SIZE, Objective
+from metalqr.prediction.spread import perturbations, stabilise
 from metalqr.simulation.streams import Stream, Use
 
 #: The estimator of the first iteration, where one with a memory remembers nothing: its coefficient is the value itself.
 _WITHOUT_MEMORY = "one_point"
 #: Estimates of one direction that are simulated where no formula is accurate, and those of one task's gradient.
 DIRECTIONS, ESTIMATES = 400, 2_000
-#: What is measured is measured at every so many points of the mean path, and kept in between.
+#: What is measured is kept for so many points of the mean path, but no farther than a smoothing radius.
 MEASURED_EVERY = 8
+#: Policies of each kind that a direction evaluates, and the mean square of their costs, by the square of their median,
+#: beyond which few of them decide it: the cost of an unstable loop grows exponentially with the length of the rollout.
+POLICIES, HEAVY = 500, 2.0
 
 
 class Noise(NamedTuple):
@@ -35,11 +39,15 @@ class Noise(NamedTuple):
         As that of :class:`metalqr.estimators.Covariance`.
     bias : array, shape (k, d), or None
         The mean of the direction less the gradient of the objective, where it is measured.
+    leaving : float
+        Share of the steps that leave the stabilising set, where the direction is measured; mean and covariance are
+        those of the others.
     """
 
     covariance: FloatArray
     kind: str
     bias: FloatArray | None = None
+    leaving: float = 0.0
 
 
 class DirectionNoise:
@@ -49,29 +57,49 @@ class DirectionNoise:
     :math:`\frac1b (\sum_i p_i C_i + \mathrm{Cov}_p(\nabla F_i))`. :math:`C_i` is that of the estimate of one task's
     gradient at the adapted gain, :func:`metalqr.estimators.covariance`. To it comes, to leading order in the radius,
     what the inner noise adds to mean and variance of a value, see :class:`InnerNoise`, and the slope of F in place of
-    that of the cost. Where the inner noise is not small, mean and covariance of the whole direction are measured.
+    that of the cost.
+
+    Where the inner noise is not small, or few of the policies that a direction evaluates are so unstable that they
+    decide its mean, mean and covariance of the whole direction are measured. It may then have so heavy a tail that the
+    largest sample decides the mean of any number of them: it is the mean of nothing that a run follows. What a run that
+    stays stable follows are the directions whose step leads to a stabilising gain; theirs are mean and covariance, and
+    the share of the others is known. Once these add up to half of the runs, the others follow the formula again.
     """
 
     def __init__(self, objective: Objective, settings: MetaSettings, inner: InnerNoise | None, seed: int) -> None:
         self._objective, self._settings, self._inner, self._seed = objective, settings, inner, seed
         self._tasks = objective.tasks
-        self._measured: Noise | None = None
-        self._points = 0
+        self._measured: tuple[Noise, FloatArray] | None = None
+        self._points, self._staying = 0, 1.0
 
-    def at(self, K: FloatArray, before: FloatArray | None) -> Noise:
-        """The noise at a gain (k, d), that of the iteration before it being another; None before the first."""
-        if self._measured is not None and self._points % MEASURED_EVERY:
-            self._points += 1
-            return self._measured
-        found = self._at(K, before)
-        if found.kind == "measured":
-            self._measured = found
-            self._points += 1
+    def at(self, K: FloatArray, before: FloatArray | None, rate: float) -> Noise:
+        """The noise at a gain (k, d) from which a step is made; the gain before it is None for the first."""
+        found = self._kept(K)
+        if found is None:
+            found = self._at(K, before, rate)
+            self._measured = (found, K) if found.kind == "measured" else None
+            self._points = 0
+        self._staying *= 1.0 - found.leaving
         return found
 
-    def _at(self, K: FloatArray, before: FloatArray | None) -> Noise:
-        if self._inner is not None and not self._inner.is_small(K):
-            return self._simulated(K, before)
+    def _kept(self, K: FloatArray) -> Noise | None:
+        """The noise that was measured last, while it still counts."""
+        if self._measured is None or self._is_settled:
+            return None
+        noise, where = self._measured
+        self._points += 1
+        is_near = np.linalg.norm(K - where) <= self._settings.smoothing_radius
+        return noise if self._points < MEASURED_EVERY and is_near else None
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether most runs have left: those that stay, about which nothing is certain, then follow the formula."""
+        return self._staying < 0.5 and (self._inner is None or self._inner.is_known)
+
+    def _at(self, K: FloatArray, before: FloatArray | None, rate: float) -> Noise:
+        is_small = self._inner is None or self._inner.is_small(K)
+        if not self._is_settled and (not is_small or (K.size <= MAX_EXACT_SIZE and self._has_heavy_tails(K))):
+            return self._simulated(K, before, rate)
         each = self._of_tasks(K, before)
         p, batch = self._tasks.p, self._settings.task_batch
         if batch == "all":
@@ -80,6 +108,29 @@ class DirectionNoise:
         slopes = slopes - p @ slopes
         total = np.tensordot(p, each.matrix, axes=1) + (p[:, np.newaxis] * slopes).T @ slopes
         return Noise(total / int(batch), each.kind)
+
+    def _has_heavy_tails(self, K: FloatArray) -> bool:
+        """Whether few of the policies around a gain (k, d) that a direction evaluates cost far more than the others."""
+        policies = np.broadcast_to(K, (POLICIES, self._tasks.count, *K.shape))
+        policies = policies + self._perturbations.reshape(-1, 1, *K.shape)
+        tried = [policies] if self._inner is None else [policies, self._inner.adapted(K, policies, self._normals)]
+        for each in tried:
+            with np.errstate(over="ignore", invalid="ignore"):
+                costs = lqr.finite_horizon_cost(
+                    lqr.tiled(self._tasks, POLICIES), each.reshape(-1, *K.shape), self._settings.rollout_length
+                ).reshape(POLICIES, -1)
+                spread = (costs**2).mean(axis=0) / np.median(costs, axis=0) ** 2
+            if not (spread < HEAVY).all():
+                return True
+        return False
+
+    @cached_property
+    def _perturbations(self) -> FloatArray:
+        return perturbations(self._settings, self._objective.size, POLICIES, self._seed)
+
+    @cached_property
+    def _normals(self) -> FloatArray:
+        return np.random.default_rng([self._seed, 2]).standard_normal((POLICIES, self._objective.size))
 
     def _of_tasks(self, K: FloatArray, before: FloatArray | None) -> Covariance:
         """That of the estimate of every task, (I, n, n)."""
@@ -122,8 +173,8 @@ class DirectionNoise:
         law = known.directions.law(self._settings.smoothing_radius, self._objective.size, 2)
         return None if law is not None else ESTIMATES
 
-    def _simulated(self, K: FloatArray, before: FloatArray | None) -> Noise:
-        """Mean and covariance of many simulated directions."""
+    def _simulated(self, K: FloatArray, before: FloatArray | None, rate: float) -> Noise:
+        """Mean and covariance of many simulated directions, of those whose step leads to a stabilising gain."""
         estimation, stream = Estimation(self._tasks, self._settings), Stream(self._seed, 0, Use.COVARIANCE)
         adapts = self._objective.rate > 0
         found = []
@@ -135,9 +186,13 @@ class DirectionNoise:
                 memory = direction.memory or None
             found.append(direction.gradient.ravel())
         samples = np.array(found)
-        mean = samples.mean(axis=0).reshape(K.shape)
-        matrix = np.atleast_2d(np.cov(samples, rowvar=False))
-        return Noise(matrix, "measured", mean - self._objective.gradient(K))
+        stays = stabilise(self._tasks, K - rate * samples.reshape(-1, *K.shape))
+        leaving = 1.0 - float(stays.mean())
+        if stays.sum() < 2:
+            return Noise(np.zeros((K.size, K.size)), "measured", np.zeros(K.shape), leaving=1.0)
+        mean = samples[stays].mean(axis=0).reshape(K.shape)
+        matrix = np.atleast_2d(np.cov(samples[stays], rowvar=False))
+        return Noise(matrix, "measured", mean - self._objective.gradient(K), leaving)
 
 
 class _AdaptedExpansion(Expansion):

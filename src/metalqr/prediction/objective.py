@@ -68,6 +68,10 @@ class Objective:
             return self._mean(lqr.finite_horizon_gradient(self.tasks, K, self.length))
         return self._mean(self.parts(K[np.newaxis])[0])
 
+    def followed_at(self, gains: FloatArray) -> FloatArray:
+        """The same at several gains (P, k, d)."""
+        return np.tensordot(self._followed_parts(gains), self.tasks.p, axes=(1, 0))
+
     def remainder(self, K: FloatArray) -> FloatArray:
         """What :meth:`followed` leaves out of the gradient of F, shape (k, d)."""
         adaptation = self._mean(self.parts(K[np.newaxis])[0]) - self.followed(K)
@@ -91,7 +95,7 @@ class Objective:
         step = _STEP * self._radius
         offsets = (step * root / np.where(lengths > 0, lengths, 1.0)).T.reshape(-1, *self.shape)
         points = np.concatenate([K[np.newaxis], K + offsets, K - offsets])
-        found = np.tensordot(self._followed_parts(points), self.tasks.p, axes=(1, 0))
+        found = self.followed_at(points)
         count = len(offsets)
         second = found[1 : count + 1] + found[count + 1 :] - 2.0 * found[0]
         return np.asarray(0.5 / step**2 * np.tensordot(lengths**2, second, axes=1))

@@ -44,7 +44,9 @@ class Recursion:
 
     def __init__(self, momentum: float = 0.0, averages: bool = False) -> None:
         self.momentum = momentum
-        self.order = 1 + (momentum > 0) + averages
+        #: Parts of the state that a step moves: the gain, and with momentum the velocity.
+        self.moving = 1 + (momentum > 0)
+        self.order = self.moving + averages
         self._averages = averages
 
     def transition(self, curvature: FloatArray, rate: float, sums: Sums = NO_SUM) -> tuple[FloatArray, FloatArray]:
@@ -57,6 +59,15 @@ class Recursion:
             T[-1], b[-1] = sums.adds * T[0], sums.adds * b[0]
             T[-1, -1] += sums.keeps
         return T, b
+
+    def memory(self, transitions: list[FloatArray], basis: FloatArray) -> FloatArray:
+        """What some steps make of a fluctuation, (m, m) in the basis of the entries, m = n or with momentum 2 n."""
+        count, size = self.moving, len(basis)
+        product = np.zeros((count, count, size))
+        product[range(count), range(count)] = 1.0
+        for T in transitions:
+            product = np.einsum("abn,bcn->acn", T[:count, :count], product)
+        return np.block([[(basis * product[i, j]) @ basis.T for j in range(count)] for i in range(count)])
 
     def radius(self, curvature: FloatArray, rate: float) -> float:
         """Spectral radius of a step, without the sum; beyond 1 it overshoots, and fluctuations grow for ever.

@@ -31,7 +31,7 @@ PREDICTIONS = Layout(
         "upper": _of_iterations(f"95 % quantile of the {_RATIO}"),
         "path_ratio": _of_iterations(f"{_RATIO} of the mean gain, without fluctuations"),
         "unstable_share": _of_iterations("share of perturbed policies that do not stabilise their task"),
-        "leaving_chance": _of_iterations("chance that K_n does not stabilise every task"),
+        "leaving_chance": _of_iterations("chance that a run has left the common stabilising set until K_n"),
         "contraction": _of_iterations("spectral radius of a step of the fluctuations"),
         "rollout_steps": Variable(("iteration",), "simulated steps to reach K_n", "steps", kind=Kind.WHOLE),
         "K": Variable(("iteration", "action", "state"), "mean gain", may_be=NonFinite.ANY),
@@ -74,10 +74,12 @@ class Prediction(ReadOnlyArrays):
     unstable_share : ndarray, shape (N + 1,)
         Share of the perturbed policies that do not stabilise their task.
     leaving_chance : ndarray, shape (N + 1,)
-        Chance that the gain of an iteration does not stabilise every task; the largest is a lower bound of the chance
-        that the run has diverged.
+        Chance that a run has left the set of gains that stabilise every task, at this iteration or before, see
+        :class:`metalqr.prediction.passage.Passage`: seen at some iterations only, so that it is rather too small. 1
+        from the iteration on at which the mean path leaves.
     contraction : ndarray, shape (N + 1,)
-        Spectral radius of a step of the fluctuations, :math:`\rho(I - \alpha_n H)` for plain steps.
+        Spectral radius of a step of the fluctuations, :math:`\rho(I - \alpha_n H)` for plain steps. Above 1 a step
+        overshoots; that ends the prediction only where it makes the fluctuations grow for good.
     rollout_steps : ndarray of int, shape (N + 1,)
         Simulated steps that the run spends.
     K : ndarray, shape (N + 1, k, d)
@@ -89,7 +91,9 @@ class Prediction(ReadOnlyArrays):
     stationary_ratio : float
         Expected ratio as :math:`n \to \infty`; NaN if there is none.
     valid_until : int
-        Last iteration at which the approximation is valid.
+        Last iteration at which the approximation is valid: until then most runs have stayed in the stabilising set, no
+        overshoot makes fluctuations grow, they shift the mean path by less than its own excess cost, and hardly a
+        perturbed policy around the mean gain is unstable.
     limits : tuple of str
         In words, why it is not valid later, and what else was approximated.
     noise_kind : str

@@ -4,6 +4,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metalqr import lqr
 from metalqr.config.algorithm import MetaSettings
@@ -61,14 +62,7 @@ class Spread:
 
     @cached_property
     def _perturbations(self) -> FloatArray:
-        """Perturbations of uniform direction and of the lengths of the settings, shape (samples, n)."""
-        rng = np.random.default_rng([self._seed, 1])
-        found = rng.standard_normal((GAIN_SAMPLES, self._size))
-        found /= np.linalg.norm(found, axis=1, keepdims=True)
-        radius = self._settings.smoothing_radius
-        law = directions.get(self._settings.directions)(self._settings).law(radius, self._size, 8)
-        lengths = np.full(GAIN_SAMPLES, radius) if law is None else rng.choice(law.lengths, GAIN_SAMPLES, p=law.weights)
-        return lengths[:, np.newaxis] * found
+        return perturbations(self._settings, self._size, GAIN_SAMPLES, self._seed)
 
     def ratios(self, near: Quadratic, covariance: FloatArray) -> FloatArray:
         r"""Samples of the ratio, :math:`f + b^\top z + \tfrac12 \sum_j \lambda_j z_j^2`, z standard normal.
@@ -101,3 +95,22 @@ def factor(covariance: FloatArray) -> FloatArray:
     """A root L of a covariance that may be singular, up to rounding: L Lᵀ."""
     values, vectors = np.linalg.eigh(covariance)
     return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
+
+
+def perturbations(settings: MetaSettings, size: int, count: int, seed: int) -> FloatArray:
+    """Perturbations of uniform direction and of the lengths of the settings, shape (count, n)."""
+    rng = np.random.default_rng([seed, 1])
+    found = rng.standard_normal((count, size))
+    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    radius = settings.smoothing_radius
+    law = directions.get(settings.directions)(settings).law(radius, size, 8)
+    lengths = np.full(count, radius) if law is None else rng.choice(law.lengths, count, p=law.weights)
+    return lengths[:, np.newaxis] * found
+
+
+def stabilise(tasks: LQRTasks, gains: FloatArray) -> NDArray[np.bool_]:
+    """Whether each gain (P, k, d) is finite and stabilises every task."""
+    stays: NDArray[np.bool_] = np.asarray(np.isfinite(gains).all(axis=(1, 2)))
+    policies = np.broadcast_to(gains[stays], (tasks.count, *gains[stays].shape))
+    stays[stays] = ~lqr.are_unstable(tasks, policies, np.arange(tasks.count)).any(axis=0)
+    return stays

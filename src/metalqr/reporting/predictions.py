@@ -37,6 +37,7 @@ COMPARED = Layout(
         "measured_min": _curve(f"smallest {_RATIO} over seeds"),
         "measured_max": _curve(f"largest {_RATIO} over seeds"),
         "expected": _curve(f"predicted {_RATIO}, expected if the run stays stable"),
+        "path": _curve(f"{_RATIO} of the predicted mean gain, without fluctuations"),
         "median": _curve(f"predicted median of the {_RATIO}"),
         "lower": _curve(f"predicted 5 % quantile of the {_RATIO}"),
         "upper": _curve(f"predicted 95 % quantile of the {_RATIO}"),
@@ -54,6 +55,7 @@ COMPARED = Layout(
         "stationary_ratio": Variable(
             ("configuration",), f"predicted {_RATIO} after infinitely many iterations", "1", may_be=NonFinite.ANY
         ),
+        "point": Variable(("configuration",), "place among all points of the case", kind=Kind.WHOLE),
         "valid_until": Variable(("configuration",), "last iteration of a valid prediction", kind=Kind.WHOLE),
         "iterations": Variable(("configuration",), "iterations of a run", kind=Kind.WHOLE),
         "value": Variable(("configuration",), "value on the only axis, otherwise the configuration", kind=Kind.TEXT),
@@ -107,7 +109,7 @@ def compare(
         predicted = load(path, PREDICTIONS, point.tasks, settings=point.stated)
         name = point.name or experiment.name
         value = name if axis is None else str(point.values[axis])
-        of_point = {"configuration": name, "value": value, "final_ratio": final[number]}
+        of_point = {"configuration": name, "point": number, "value": value, "final_ratio": final[number]}
         rows.append(of_point | _row(predicted, measured[number]))
     length = max(len(row["iteration"]) for row in rows)
     arrays = {name: np.array([_padded(row[name], spec, length) for row in rows]) for name, spec in _of_rows()}
@@ -125,7 +127,7 @@ def _row(predicted: xr.Dataset, measured: FloatArray) -> dict[str, Any]:
     count = predicted.sizes["iteration"]
     kept = np.unique(np.linspace(0, count - 1, min(KEPT, count)).round().astype(int))
     shown = measured[:, kept]
-    curves = {"expected": "ratio", "median": "median", "lower": "lower", "upper": "upper"}
+    curves = {"expected": "ratio", "path": "path_ratio", "median": "median", "lower": "lower", "upper": "upper"}
     leaving = predicted["leaving_chance"].values
     return {
         "iteration": kept.astype(float),
@@ -179,6 +181,33 @@ def left_out(tree: xr.DataTree) -> dict[str, dict[str, str]]:
     """By case, the configurations of an experiment without a prediction, with the reason."""
     found: dict[str, dict[str, str]] = json.loads(tree.attrs["left_out"])
     return found
+
+
+def with_predicted(
+    dataset: xr.DataTree, path: PathLike, experiment: str
+) -> tuple[xr.DataTree, dict[str, dict[str, str]]]:
+    """An experiment's dataset with the predicted medians, and by case the configurations without, with the reason.
+
+    The variable ``predicted`` of a case has the dimensions of ``ratio`` but for ``seed``. It is NaN at iterations that
+    the comparison does not keep, beyond the last valid one, and for configurations without a prediction.
+    """
+    tree = load_compared(path, experiment)
+    found = dataset.copy()
+    for name, group in tree.children.items():
+        found[name].dataset = _with_median(dataset[name].to_dataset(), group.to_dataset())
+    return found, left_out(tree)
+
+
+def _with_median(case: xr.Dataset, compared: xr.Dataset) -> xr.Dataset:
+    dims = [name for name in case["ratio"].dims if name != "seed"]
+    sizes = [case.sizes[name] for name in dims]
+    medians = np.full((int(np.prod(sizes[:-1])), sizes[-1]), np.nan)
+    for place in range(compared.sizes["configuration"]):
+        one = compared.isel(configuration=place)
+        iteration, median = one["iteration"].values, one["median"].values
+        valid = (iteration <= int(one["valid_until"])) & np.isfinite(median)
+        medians[int(one["point"]), iteration[valid].astype(int)] = median[valid]
+    return case.assign(predicted=(dims, medians.reshape(sizes)))
 
 
 def cases(datasets: Mapping[str, xr.DataTree]) -> Sequence[tuple[str, str, xr.Dataset]]:

@@ -27,12 +27,16 @@ class Product(Plugin):
         stage `theory` for each case.
     file : str
         The name of its files without a suffix, by default its own; with ``{name}``, one for each experiment or case.
+    shows_predictions : bool
+        True for a figure that draws the variable ``predicted`` of datasets, which those of experiments with
+        ``show_prediction: true`` have.
     category, heading : str
         Its section of the report, and the heading of its file's name there.
     """
 
     reads: ClassVar[str] = "datasets"
     file: ClassVar[str] = ""
+    shows_predictions: ClassVar[bool] = False
     category: ClassVar[str]
     heading: ClassVar[str]
 

@@ -1,8 +1,7 @@
 """The compiled rollouts of linear quadratic tasks, at many gains at once."""
 
-import functools
 import math
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -64,6 +63,7 @@ class LQRSimulator(CompiledSimulator):
         # What has been checked: a run asks for the same in every iteration, and its rollouts may be short.
         self._known_tasks: tuple[ArrayLike | None, Tasks] = None, np.arange(tasks.count)
         self._known_sizes: set[tuple[int, int, int]] = set()
+        self._known_settings: tuple[WeightedDirections | None, int, tuple[Any, ...]] = None, 0, ()
 
     def costs(
         self,
@@ -113,31 +113,39 @@ class LQRSimulator(CompiledSimulator):
         Perturbations that are not given, and costs, exist in the compiled loop alone, so memory does not grow with
         their number.
         """
-        task_of_slot, steps = self._task_of_slot(tasks), whole_number("length", length)
-        count = whole_number("perturbations", directions.perturbations)
-        checked = self._gains(gains, task_of_slot, steps, count * len(directions.signs))
+        task_of_slot, checked_settings = self._task_of_slot(tasks), self._checked_settings(directions, length)
+        count = checked_settings[0]
+        checked = self._gains(gains, task_of_slot, checked_settings[-1], count * len(directions.signs))
         slots, policies, *shape = checked.shape
         if isinstance(directions.drawn, str):
-            given, distribution = np.empty((1, 0, 0, *shape)), _DISTRIBUTIONS[directions.drawn]
+            given = np.empty((1, 0, 0, *shape))
         else:
-            given, distribution = directions.drawn, kernel.GIVEN
+            given = directions.drawn
             if given.shape[1:] != (policies, count, *shape):
                 wanted = f"(n, {policies}, {count}, {shape[0]}, {shape[1]})"
                 raise ValueError(f"directions have shape {given.shape}, expected {wanted}")
-        settings = kernel.Settings(
-            count,
-            positive("radius", directions.radius),
-            distribution,
-            _row(tuple(directions.signs)),
-            _row(tuple(directions.weights)),
-            directions.common_noise,
-            directions.leaves_one_out,
-            steps,
-            stream.address(Purpose.INNER_PERTURBATION),
-            stream.address(Purpose.INNER_ROLLOUT),
-        )
+        addresses = stream.address(Purpose.INNER_PERTURBATION), stream.address(Purpose.INNER_ROLLOUT)
+        settings = kernel.Settings._make((*checked_settings, *addresses))
         first = np.arange(slots) * policies if first_policy is None else first_policy
         return kernel.smoothed_gradients(self._simulated, task_of_slot, checked, given, first, settings)
+
+    def _checked_settings(self, directions: WeightedDirections, length: int) -> tuple[Any, ...]:
+        """Those of the kernel before its addresses, kept while the same come again."""
+        known, known_length, settings = self._known_settings
+        if directions is not known or length != known_length:
+            settings = (
+                whole_number("perturbations", directions.perturbations),
+                positive("radius", directions.radius),
+                _DISTRIBUTIONS[directions.drawn] if isinstance(directions.drawn, str) else kernel.GIVEN,
+                np.array(directions.signs, dtype=np.float64),
+                np.array(directions.weights, dtype=np.float64),
+                directions.common_noise,
+                directions.leaves_one_out,
+                whole_number("length", length),
+            )
+            if isinstance(directions.drawn, str):  # others are large, and never come again
+                self._known_settings = directions, length, settings
+        return settings
 
     def _discounted(self, discount: float) -> SimulationTasks:
         """The tasks whose plain cost is the discounted one. The last ones are kept: many rollouts have one discount."""
@@ -192,11 +200,6 @@ class LQRSimulator(CompiledSimulator):
             gains = gains - self._shift[task_of_slot, np.newaxis]
         # The one type that is compiled.
         return gains if gains.flags.carray else np.require(gains, requirements=["C", "ALIGNED", "WRITEABLE"])
-
-
-@functools.cache
-def _row(numbers: tuple[float, ...]) -> Array:
-    return np.array(numbers, dtype=np.float64)
 
 
 def costs(

@@ -151,6 +151,7 @@ def round_keys(key_0: int, key_1: int) -> list[int]:
     return [(key + round_ * weyl) & LOW_HALF for round_ in range(ROUNDS) for key, weyl in steps]
 
 
+@functools.lru_cache(maxsize=64)  # an iteration asks for the same sizes as the one before
 def require_addressable(perturbed_policies: int, numbers: int, inner_perturbations: int = 1) -> None:
     """Refuse sizes whose addresses would not fit the 32-bit words of the counter, where streams would collide.
 
@@ -219,7 +220,8 @@ class Draws(NamedTuple):
     def _drawn(self, shape: tuple[int, int], scale: float, on_sphere: bool) -> NDArray[np.float64]:
         # Python's integers: NumPy's would wrap around silently.
         count, each, entries = int(self.gains), int(self.each), int(shape[0]) * int(shape[1])
-        require_addressable(int(self.policies.max(initial=count - 1)) + 1, entries, each)
+        last = int(self.policies.max()) if len(self.policies) else count - 1
+        require_addressable(last + 1, entries, each)
         flat = _draw(count * each, each, self.policies, entries, float(scale), on_sphere, self.address)
         return flat.reshape(count, each, *shape)
 

@@ -1,6 +1,7 @@
 """The only training loop: it runs every method from K_0, with the exact costs along the way."""
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -132,14 +133,15 @@ def _run(
         if iteration == method.settings.warm_up:
             _warn(method, state)
         try:
-            method.begin(stream.at(iteration))
-            state = method.step(state, stream.at(iteration))
+            here = stream.at(iteration)
+            method.begin(here)
+            state = method.step(state, here)
         except Exception:
             # A method may fail at a gain that lies beyond the end of the run.
             if waiting.diverged():
                 return recorder.history(Status.DIVERGED)
             raise
-        if np.isnan(state.gradient_norm):
+        if math.isnan(state.gradient_norm):
             raise ValueError(f"the method {method.name} sets no gradient_norm; set it in the State that step returns")
         recorder.leave(state)
         is_finite = bool(np.isfinite(state.K).all())

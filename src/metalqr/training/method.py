@@ -1,5 +1,6 @@
 """The base of all training methods: a direction at a gain, which the loop follows."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
@@ -162,13 +163,14 @@ class Method(Plugin):
         rate = self.learning_rate / self.settings.slowdown(stream.iteration)
         # Where unstable rollouts overflowed, the direction is not finite, and the state records that.
         with np.errstate(over="ignore", invalid="ignore"):
-            norm = float(np.linalg.norm(found.gradient))
+            flat = found.gradient.ravel()
+            norm = math.sqrt(flat.dot(flat))
             step = rate * found.gradient
-            if np.isfinite(norm):  # a rule could turn what is not finite into a step
+            if math.isfinite(norm):  # a rule could turn what is not finite into a step
                 update, of_rule = self.rule.update(found.gradient, of_rule or self.rule.init(state.K))
                 step = self.rule.limited(rate * update, state.K, self.tasks)
             K = state.K - step
-        norm = norm if np.isfinite(norm) else np.inf
+        norm = norm if math.isfinite(norm) else np.inf
         return State(K, together(found.memory, of_rule), norm, found.rollout_steps, found.unstable_perturbations)
 
 

@@ -139,7 +139,8 @@ def test_a_file_depends_on_its_own_plugin_and_reader_alone() -> None:
         for output in outputs.by_name.values():
             found = set(sources.of(script, output.sources))
             assert found & plugins == {f"src/metalqr/reporting/{outputs.registry.kind}s/{output.plugin}.py"}
-            assert found & set(readers.values()) == {readers[output.reader]}
+            read = {output.reader, *([READERS["predictions"]] if output.predicted else [])}
+            assert found & set(readers.values()) == {readers[reader] for reader in read}
             assert f"workflow/scripts/{script}.py" in found
 
 

@@ -83,6 +83,59 @@ def test_an_empty_list_skips_the_stage_and_changes_no_run() -> None:
     assert planned("prediction: {experiments: [figure1]}").tables.by_name["prediction"].names == ["figure1"]
 
 
+ADAM = """
+experiments:
+  mine:
+    cases: [d1k1, d2k2]
+    seeds: [0]
+    show_prediction: true
+    variants: {paper: {}, adam: {update_rule: adam}}
+only_experiments: [mine]
+"""
+
+
+def test_figures_of_curves_need_predictions_where_they_are_shown_and_no_others_do() -> None:
+    plan = planned("experiments: {estimators: {show_prediction: true}}")
+    figures = plan.figures.by_name
+    shown = {name for name, figure in figures.items() if figure.predicted}
+    assert shown == {"hyperparameters", "estimators", "sample_efficiency"}
+    assert figures["hyperparameters"].predicted == {name: f"results/predictions/{name}.nc" for name in SWEEPS}
+    assert figures["hyperparameters"].caption.endswith(f"last valid iteration; experiments {', '.join(SWEEPS)}")
+    reader = "reporting/predictions.py"
+    assert [file for file in figures["estimators"].sources if file.as_posix().endswith(reader)]
+    without = planned({"experiments": {name: {"show_prediction": False} for name in SWEEPS}})
+    for figure in without.figures.by_name.values():
+        assert figure.predicted == {}
+        assert "predicted without simulation, up to" not in figure.caption
+    sizes = [each.figures.memory(of(figure="estimators"), 1) for each in (without, plan)]
+    assert sizes[0] < sizes[1]
+    assert list(plan.warnings) == []
+
+
+def test_the_caption_has_configurations_without_a_prediction() -> None:
+    plan = planned(ADAM)
+    assert plan.figures.by_name["mine"].caption.splitlines()[-3:] == [
+        "* no predicted curves of mine on d1k1: adam (update rule adam)",
+        "",
+        "* no predicted curves of mine on d2k2: adam (update rule adam)",
+    ]
+    skipped = planned(ADAM, "prediction: {experiments: []}").figures.by_name["mine"]
+    assert skipped.predicted == {}
+    assert skipped.caption.endswith("\n\n* no predicted curves of mine, which prediction.experiments leaves out")
+
+
+def test_predictions_that_cannot_be_shown_are_warned_of() -> None:
+    nothing = planned(ADAM, "algorithm: {update_rule: adam}", "experiments: {mine: {variants: {paper: {warm_up: 1}}}}")
+    key = "experiments.mine.show_prediction"
+    assert list(nothing.warnings) == [
+        f"{key}: nothing of this experiment is predicted (update rule adam); leave it out"
+    ]
+    assert nothing.figures.by_name["mine"].predicted == {}
+    two_axes = planned(ADAM, "experiments: {mine: {sweep: {tolerance: [0.0, 0.1]}}}")
+    assert list(two_axes.warnings) == [f"{key}: no figure has learning curves of this experiment; leave it out"]
+    assert list(planned(ADAM, "prediction: {experiments: []}").warnings) == []
+
+
 def test_needs_grow_with_the_gain_and_are_refused_where_too_large() -> None:
     plan = planned("{}")
     small, _, large = (

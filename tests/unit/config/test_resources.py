@@ -281,6 +281,7 @@ def test_figures_and_tables_hold_all_that_is_read() -> None:
     needed = {name: plan.figures.memory(SimpleNamespace(figure=name), 1) for name in plan.figures.by_name}
     experiments = plan.figures.by_name["hyperparameters"].names
     sweeps = sum(plan.megabytes_of("datasets", name) for name in experiments)
+    sweeps += sum(plan.megabytes_of("predictions", name) for name in experiments)
     assert 0 <= needed["hyperparameters"] - (PROCESS + DRAWING + sweeps) < 1
     assert needed["hyperparameters"] > needed["figure1"] > 500
     assert max(needed.values()) < 1500

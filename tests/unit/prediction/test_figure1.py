@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
-from configs import DEFAULT
 from numpy.testing import assert_allclose
+from predicted import problem
 from systems import Array
 
 from metalqr import MetaSettings, lqr, optimal
-from metalqr.config.experiments import family_of
 from metalqr.lqr import LQRTasks
 from metalqr.objectives.mean_cost import mean_gradient
 from metalqr.prediction import predict
@@ -33,13 +32,6 @@ MEASURED = {
 }
 
 
-def _case(name: str) -> tuple[LQRTasks, Array, MetaSettings]:
-    case = DEFAULT["cases"][name]
-    dims = case["state_dim"], case["action_dim"]
-    tasks = family_of(case["tasks"]).tasks(*dims, DEFAULT["seed"])
-    return tasks, np.zeros(dims[::-1]), MetaSettings(**{**DEFAULT["algorithm"], **case["algorithm"]})
-
-
 class _MeanCost:
     """The mean of the average costs, without smoothing, rollouts or adaptation."""
 
@@ -62,7 +54,7 @@ class _Leading:
     def __init__(self, tasks: LQRTasks, settings: MetaSettings) -> None:
         self._tasks, self._settings = tasks, settings
 
-    def at(self, K: Array, before: Array | None) -> Noise:
+    def at(self, K: Array, before: Array | None, rate: float) -> Noise:
         tasks, settings = self._tasks, self._settings
         moments = [each(tasks, K, settings.rollout_length) for each in (lqr.finite_horizon_cost, lqr.rollout_variance)]
         scale = K.size / (settings.smoothing_radius**2 * settings.perturbations)
@@ -73,7 +65,7 @@ class _Leading:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PREDICTED)
 def test_leading_order_gives_the_numbers_of_the_prototype(name: str) -> None:
-    tasks, K0, settings = _case(name)
+    tasks, K0, settings = problem(name)
     scale = optimal.optimal_gains(tasks).cost.sum()
 
     def curvature(K: Array) -> Array:
@@ -94,6 +86,6 @@ def test_leading_order_gives_the_numbers_of_the_prototype(name: str) -> None:
 @pytest.mark.parametrize("name", ["d1k1", "d2k2"])
 def test_whole_prediction_is_near_the_mean_of_five_seeds(name: str) -> None:
     """Five seeds of a curve whose band is wide, some 10 % of the mean."""
-    found = predict(*_case(name))
+    found = predict(*problem(name))
     assert found.valid_until == 1200
     assert_allclose(found.ratio[list(ITERATIONS)], MEASURED[name], rtol=0.12)

@@ -33,7 +33,7 @@ def _found(settings: MetaSettings) -> Noise:
     rate = settings.adaptation_rate if settings.method == "zeroth_order_maml" else 0.0
     objective = Objective(TASKS, settings, rate, K)
     inner = InnerNoise(objective, settings) if rate else None
-    return DirectionNoise(objective, settings, inner, 0).at(K, K)
+    return DirectionNoise(objective, settings, inner, 0).at(K, K, settings.learning_rate)
 
 
 def _simulated(settings: MetaSettings) -> tuple[Array, Array]:
@@ -123,7 +123,7 @@ def test_a_diverging_run_is_said_to_diverge() -> None:
     """A step far beyond 2 / h."""
     found = predict(TASKS, K, SETTINGS.replace(method="mean_cost", learning_rate=0.5, iterations=50))
     assert found.valid_until < 50
-    assert "a step overshoots, so that fluctuations grow" in " ".join(found.limits)
+    assert "steps overshoot, so that fluctuations grow" in " ".join(found.limits)
     assert np.isnan(found.stationary_ratio)
     assert np.isinf(found.ratio[-1])
     assert "the mean path leaves the stabilising set" in " ".join(found.limits)

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import synthetic
 import xarray as xr
-from drawn import overlaps_and_escapes, tick_texts, ys
+from drawn import lines, overlaps_and_escapes, tick_texts, xs, ys
+from matplotlib.text import Text
 from numpy.testing import assert_allclose
 
 from metalqr import results
 from metalqr.config.experiments import Base, Experiment
 from metalqr.config.registries import figures, tables
 from metalqr.prediction import Prediction
-from metalqr.reporting.predictions import KEPT, compare, left_out, load_compared, save_compared
+from metalqr.reporting.predictions import KEPT, compare, left_out, load_compared, save_compared, with_predicted
 from metalqr.reporting.tables.markdown import to_markdown
 
 ITERATIONS, SEEDS, RATES = 500, (0, 1, 2), (1.0e-3, 1.0e-2, 1.0e-1)
@@ -31,11 +32,11 @@ def prediction(last: float, valid_until: int = ITERATIONS) -> Prediction:
     flat = np.zeros(ITERATIONS + 1)
     shares = np.append(np.full(ITERATIONS, 0.25), 0.0)
     return Prediction(
-        ratio=ratio, median=0.9 * ratio, geometric_mean=ratio, lower=0.45 * ratio, upper=1.8 * ratio, path_ratio=ratio,
-        unstable_share=shares, leaving_chance=np.linspace(0.0, 0.5, ITERATIONS + 1), contraction=flat,
-        rollout_steps=np.arange(ITERATIONS + 1), K=np.zeros((ITERATIONS + 1, 2, 2)), covariance=np.eye(4),
-        average=np.full(4, np.nan), stationary_ratio=0.03, valid_until=valid_until, limits=("from iteration 7: why",),
-        noise_kind="exact", band_kind="made up",
+        ratio=ratio, median=0.9 * ratio, geometric_mean=ratio, lower=0.45 * ratio, upper=1.8 * ratio,
+        path_ratio=0.8 * ratio, unstable_share=shares, leaving_chance=np.linspace(0.0, 0.5, ITERATIONS + 1),
+        contraction=flat, rollout_steps=np.arange(ITERATIONS + 1), K=np.zeros((ITERATIONS + 1, 2, 2)),
+        covariance=np.eye(4), average=np.full(4, np.nan), stationary_ratio=0.03, valid_until=valid_until,
+        limits=("from iteration 7: why",), noise_kind="exact", band_kind="made up",
     )  # fmt: skip
 
 
@@ -91,6 +92,7 @@ def test_the_table_has_final_ratios_deviations_and_reasons(trees: dict[str, xr.D
     first, second, diverged = rows[1:4]
     final = swept["ratio"].values[0, :, -1]
     assert_allclose(first["deviation"], (0.9 * 0.04 - np.median(final)) / np.std(final, ddof=1))
+    assert_allclose(first["mean_gain"], 0.8 * 0.04)
     assert_allclose((first["predicted"], first["predicted_upper"]), (0.04, 1.8 * 0.04))
     assert (first["in_band"], second["in_band"], diverged["in_band"]) == (3, 0, 0)
     assert math.isinf(diverged["measured"])
@@ -113,7 +115,9 @@ def test_the_figure_has_curves_first_then_final_ratios(trees: dict[str, xr.DataT
     figure = figures.get("prediction")().make(dict(reversed(trees.items())))
     curve, finals = figure.axes
     assert [axes.get_title() for axes in figure.axes] == ["plain, one", "swept, one"]
-    valid = curve.get_lines()[0]
+    valid, _, mean_gain = curve.get_lines()[:3]
+    assert mean_gain.get_linestyle() == ":"
+    assert_allclose(ys(mean_gain)[-1], 0.8 * 0.04)
     assert_allclose(ys(valid)[-1], 0.9 * 0.04)
     assert tick_texts(finals) == ["0.001", "0.01", "0.1"]
     blue = [line for line in finals.get_lines() if line.get_color() == "tab:blue" and line.get_marker() == "None"]
@@ -122,3 +126,59 @@ def test_the_figure_has_curves_first_then_final_ratios(trees: dict[str, xr.DataT
     (cross,) = [line for line in finals.get_lines() if line.get_marker() == "X"]
     assert_allclose(cross.get_xdata(), [2.12])
     assert overlaps_and_escapes(figure) == []
+
+
+@pytest.fixture
+def shown(tmp_path: Path, swept: xr.Dataset) -> xr.DataTree:
+    """The runs with predictions of the first and the last rate, the last of which is valid until iteration 6."""
+    paths = files(tmp_path, SWEPT, [0.04, 0.001, 0.02], valid_until=6)
+    made = compare(SWEPT, "one", swept, {place: paths[place] for place in (0, 2)})
+    save_compared(tmp_path / "swept.nc", "swept", {"one": made}, REASONS)
+    tree, reasons = with_predicted(synthetic.experiment("swept", one=swept), tmp_path / "swept.nc", "swept")
+    assert reasons == REASONS
+    return tree
+
+
+def test_predicted_medians_are_at_the_places_of_their_runs(shown: xr.DataTree, swept: xr.Dataset) -> None:
+    case = shown["one"].to_dataset()
+    assert case.drop_vars("predicted").identical(swept)
+    predicted = case["predicted"]
+    assert predicted.dims == ("learning_rate", "iteration")
+    known = np.isfinite(predicted.values)
+    assert known.sum(axis=1).tolist() == [KEPT, 0, 3]  # of the last: iterations 0, 3 and 5
+    medians = 0.9 * np.geomspace(1.0, 0.04, ITERATIONS + 1)
+    assert_allclose(predicted.values[0, known[0]], medians[known[0]])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["hyperparameters", "sample_efficiency", "variants", "learning_curves"])
+def test_figures_of_curves_show_predicted_medians(name: str, shown: xr.DataTree) -> None:
+    """Beside the runs, which stay as they are, in a style of its own with one key."""
+    figure, case = figures.get(name)(), shown["one"].to_dataset()
+    if name == "learning_curves":
+        case = case.isel(learning_rate=0, drop=True)
+    elif name != "hyperparameters":
+        case = case.rename(learning_rate="variant").assign_coords(variant=["slow", "medium", "fast"])
+    with_lines, without = (
+        figure.make({"swept": synthetic.experiment("swept", one=each)}) for each in (case, case.drop_vars("predicted"))
+    )
+    axes = with_lines.axes[0]
+    found = lines(axes, "_predicted")
+    assert len(found) == (1 if name == "learning_curves" else 2)
+    predicted = case["predicted"].values.reshape(-1, ITERATIONS + 1)[0]
+    places = np.arange(ITERATIONS + 1.0)
+    if name == "sample_efficiency":
+        places, predicted = case["rollout_steps"].values[0, 0, 1:], predicted[1:]
+    known = np.isfinite(predicted)
+    assert_allclose(xs(found[0]), places[known])
+    assert_allclose(ys(found[0]), predicted[known])
+    others = [line for line in axes.get_lines() if line not in found]
+    assert all(not line.is_dashed() and line.get_linewidth() < others[0].get_linewidth() for line in found)
+    for other, alone in zip(others, without.axes[0].get_lines(), strict=True):
+        assert_allclose(ys(other), ys(alone))
+    keys = [
+        [text.get_text() for text in each.findobj(Text) if isinstance(text, Text)].count("predicted median")
+        for each in (with_lines, without)
+    ]
+    assert keys == [1, 0]
+    assert overlaps_and_escapes(with_lines) == overlaps_and_escapes(without) == []

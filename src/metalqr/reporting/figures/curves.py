@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metalqr.reporting import summaries
-from metalqr.reporting.figures.palette import BAND, CASE_MARK, CROSS, FLOOR, with_styles
+from metalqr.reporting.figures.palette import BAND, CASE_MARK, CROSS, FLOOR, PREDICTED, with_styles
 from metalqr.reporting.figures.style import band_key, line_key, round_ticks
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
     from matplotlib.typing import ColorType
+
+    from metalqr.lqr import FloatArray
 
 RATIO_LABEL = r"$\dfrac{\sum_i\,(J_i(K_n) - J_i^*\!)}{\sum_i\,J_i^*}$"
 GAP_LABEL = r"$\sum_i\,(J_i(K_n) - J_i^*\!)$"
@@ -36,6 +38,7 @@ def draw_curve(axes: Axes, case: xr.Dataset, colour: ColorType, top: float) -> L
         axes.fill_between(iterations, finite.min("seed").values, finite.max("seed").values, color=colour, **BAND)
     median = ratio.median("seed", skipna=False)
     (line,) = axes.plot(iterations, median.where(np.isfinite(median)).values, color=colour)
+    draw_predicted(axes, case, iterations, colour)
     ended = summaries.diverged(case).values
     if ended.any():  # an empty line that is not clipped would count in the layout, at the figure's corner
         iteration = summaries.last_iteration(case).values[ended]
@@ -44,6 +47,25 @@ def draw_curve(axes: Axes, case: xr.Dataset, colour: ColorType, top: float) -> L
             iteration, height, color=colour, linestyle="none", clip_on=False, zorder=5, label="_diverged", **CROSS
         )
     return line
+
+
+def draw_predicted(axes: Axes, case: xr.Dataset, places: FloatArray, colour: ColorType) -> None:
+    """Draw the predicted median of a case at one value of every swept setting, where there is one.
+
+    ``places`` are those of the iterations on the horizontal axis.
+    """
+    from matplotlib.colors import to_rgb
+
+    if has_prediction(case):
+        darker = tuple(0.45 * part for part in to_rgb(colour))
+        predicted = case["predicted"].values
+        known = np.isfinite(predicted) & np.isfinite(places)
+        axes.plot(places[known], predicted[known], color=darker, zorder=3, label="_predicted", **PREDICTED)
+
+
+def has_prediction(case: xr.Dataset) -> bool:
+    """True if a predicted learning curve is shown; that of a ratio says nothing of a gap."""
+    return "predicted" in case and not summaries.is_gap(case) and bool(np.isfinite(case["predicted"]).any())
 
 
 def draw_panel(axes: Axes, curves: Iterable[tuple[str, xr.Dataset]], top: float, *, floors: bool) -> list[Line2D]:
@@ -94,6 +116,8 @@ def curve_keys(cases: list[xr.Dataset]) -> list[Line2D | Patch]:
     if seeds[-1] > 1:
         count = str(seeds[-1]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
         keys.append(band_key(f"range of {count} seeds (line: median)"))
+    if any(map(has_prediction, cases)):
+        keys.append(line_key("predicted median", color="0.1", **PREDICTED))
     ended = [summaries.diverged(case) for case in cases]
     if number := sum(int(each.sum()) for each in ended):
         label = f"diverged ({number} of {sum(each.size for each in ended)} runs)"

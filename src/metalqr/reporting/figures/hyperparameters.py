@@ -59,6 +59,8 @@ class Hyperparameters(Figure):
     rows of the same case, where they agree: in the default config, the paper's value.
     """
 
+    shows_predictions = True
+
     def takes(self, experiment: Experiment) -> bool:
         """Every experiment with one axis; variants have a figure of their own."""
         return len(experiment.axes) == 1 and "variant" not in experiment.axes

@@ -39,6 +39,7 @@ class LearningCurves(Figure):
     """
 
     file = "{name}"
+    shows_predictions = True
 
     def takes(self, experiment: Experiment) -> bool:
         """Every experiment without an axis."""

@@ -16,6 +16,8 @@ CROSS: dict[str, Any] = {"marker": "X", "markersize": 8, "markeredgecolor": "bla
 TITLE_PAD = 9.0
 BAND: dict[str, Any] = {"alpha": 0.22, "linewidth": 0}
 FLOOR: dict[str, Any] = {"linestyle": (0, (5, 3)), "linewidth": 0.9}
+#: A predicted learning curve, in a darker shade of the colour of the runs.
+PREDICTED: dict[str, Any] = {"linestyle": "-", "linewidth": 0.8}
 REFERENCE: dict[str, Any] = {"color": "0.35", "linestyle": ":", "linewidth": 1.1}
 
 

@@ -27,10 +27,19 @@ if TYPE_CHECKING:
 PREDICTED, MEASURED = "tab:blue", "black"
 #: How a prediction is drawn beyond its last valid iteration.
 INVALID: dict[str, Any] = {"linestyle": (0, (2, 1.5)), "alpha": 0.6}
+#: The mean gain, of which only the learning curves have a line.
+MEAN_GAIN: dict[str, Any] = {"color": PREDICTED, "linestyle": ":", "linewidth": 1.2}
 RUNS: dict[str, Any] = {"color": MEASURED, "marker": "o", "markersize": 3.5, "linestyle": "none"}
 DIVERGED: dict[str, Any] = CROSS | {"color": "0.6", "linestyle": "none"}
 #: A prediction that is above the panel, or infinite.
 ABOVE: dict[str, Any] = {"color": PREDICTED, "marker": "^", "markersize": 6, "linestyle": "none"}
+#: What only some panels have, by its name in the legend.
+MARKS = {
+    "mean gain": MEAN_GAIN,
+    "beyond its validity": {"color": PREDICTED, **INVALID},
+    "prediction above": ABOVE,
+    "a run diverged": DIVERGED,
+}
 #: Markers on a curve, and values beside one another before their labels are turned.
 MARKERS, FEW = 12, 5
 #: How far above the largest measured ratio a panel goes, for predictions.
@@ -45,10 +54,11 @@ class Prediction(Figure):
 
     Points are medians over seeds, bars the range. A panel for each experiment and case: where it has a single
     configuration, the learning curves, with the predicted median as a line; otherwise the final ratios of all
-    configurations, with the predicted median as a short line. 90 % of runs are predicted inside the band. Dashed is a
-    prediction beyond its last valid iteration, for the reason in the table of this name; a triangle at the top edge is
-    one that is above the panel or infinite; a cross is above configurations of which a run diverged. Configurations
-    without a prediction are left out; the table has the reason for each.
+    configurations, with the predicted median as a short line. Dotted is the ratio of the mean gain: what is above it is
+    the noise. 90 % of runs are predicted inside the band. Dashed is a prediction beyond its last valid iteration, for
+    the reason in the table of this name; a triangle at the top edge is one that is above the panel or infinite; a cross
+    is above configurations of which a run diverged. Configurations without a prediction are left out; the table has the
+    reason for each.
     """
 
     reads = "predictions"
@@ -61,14 +71,15 @@ class Prediction(Figure):
         """Draw a panel for each case of each experiment, learning curves first."""
         from metalqr.reporting.predictions import cases
 
-        shown = sorted(cases(datasets), key=lambda each: each[2].sizes["configuration"] > 1)
+        shown = sorted(cases(datasets), key=lambda each: not _is_curve(each[2]))
         columns = min(3, len(shown))
         width = max(5.0, WIDTH * columns / 3)
         figure = new_figure(width, ROW * math.ceil(len(shown) / columns) + 0.7)
         panels = layout.panels(figure, len(shown), columns)
+        marks: set[str] = set()
         for place, (axes, (experiment, case, dataset)) in enumerate(zip(panels, shown, strict=True)):
-            is_curve = dataset.sizes["configuration"] == 1
-            (_draw_curve if is_curve else _draw_final)(axes, dataset)
+            is_curve = _is_curve(dataset)
+            marks |= (_draw_curve if is_curve else _draw_final)(axes, dataset)
             axes.set_title(layout.wrapped(f"{experiment}, {case}", 72.0 * width / columns - 40.0, 10.0), pad=TITLE_PAD)
             if place % columns == 0:
                 axes.set_ylabel(RATIO_LABEL if is_curve else "final ratio")
@@ -76,20 +87,25 @@ class Prediction(Figure):
             line_key("runs: median and range", **RUNS),
             line_key("predicted median", color=PREDICTED),
             band_key("predicted for 90 % of runs"),
-            line_key("beyond its validity", color=PREDICTED, **INVALID),
-            line_key("prediction above", **ABOVE),
-            line_key("a run diverged", **DIVERGED),
+            *(line_key(mark, **style) for mark, style in MARKS.items() if mark in marks),
         ]
         layout.legend_below(figure, keys, width, most=6)
         return figure
 
 
-def _draw_curve(axes: Axes, dataset: xr.Dataset) -> None:
+def _is_curve(dataset: xr.Dataset) -> bool:
+    return dataset.sizes["configuration"] == 1
+
+
+def _draw_curve(axes: Axes, dataset: xr.Dataset) -> set[str]:
+    """Draw a panel of learning curves, and name the marks in it."""
     one = dataset.isel(configuration=0)
     iteration, median, lower, upper = (one[name].values for name in ("iteration", "median", "lower", "upper"))
     valid = iteration <= int(one["valid_until"])
     for chosen, style in ((valid, {}), (~valid, INVALID)):
         axes.plot(iteration, np.where(chosen, _finite(median), np.nan), color=PREDICTED, **style)
+    mean_gain = one["path"].values
+    axes.plot(iteration, _finite(mean_gain), **MEAN_GAIN)
     axes.fill_between(iteration, _finite(lower), _finite(upper), color=PREDICTED, **BAND)
     last = int(np.isfinite(iteration).sum()) - 1
     # Denser at the beginning, where a curve falls.
@@ -99,10 +115,12 @@ def _draw_curve(axes: Axes, dataset: xr.Dataset) -> None:
     axes.plot(iteration[kept], _finite(middle), **RUNS)
     axes.set_xlabel("iterations")
     round_ticks(axes.xaxis, most=5, whole=True)
-    _scale(axes, [one["measured_min"].values, one["measured_max"].values], [median])
+    _scale(axes, [one["measured_min"].values, one["measured_max"].values], [median, mean_gain])
+    return {"mean gain"} | ({"beyond its validity"} if np.isfinite(median[~valid]).any() else set())
 
 
-def _draw_final(axes: Axes, dataset: xr.Dataset) -> None:
+def _draw_final(axes: Axes, dataset: xr.Dataset) -> set[str]:
+    """Draw a panel of final ratios, and name the marks in it."""
     values = dataset["value"].values.tolist()
     places = np.arange(len(values))
     last = np.isfinite(dataset["iteration"].values).sum(axis=1) - 1
@@ -135,6 +153,12 @@ def _draw_final(axes: Axes, dataset: xr.Dataset) -> None:
     axes.grid(visible=False, axis="x")
     if axis := dataset.attrs["axis"]:
         axes.set_xlabel(declared(axis).axis_label)
+    found = {
+        "beyond its validity": not valid.all(),
+        "prediction above": above.size > 0,
+        "a run diverged": ended.size > 0,
+    }
+    return {name for name, is_there in found.items() if is_there}
 
 
 def _scale(axes: Axes, measured: Iterable[FloatArray], predicted: Iterable[FloatArray]) -> None:

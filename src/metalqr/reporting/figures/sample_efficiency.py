@@ -35,6 +35,8 @@ class SampleEfficiency(Figure):
     ratio. The dotted line is the median final ratio of the first variant that is not tuned, the reference of the table.
     """
 
+    shows_predictions = True
+
     def takes(self, experiment: Experiment) -> bool:
         """Every experiment with variants and no other axis, of which one is tuned."""
         return sample_efficiency.takes(experiment)
@@ -95,6 +97,8 @@ def _draw_curve(axes: Axes, case: xr.Dataset, colour: str, marker: str) -> Line2
         steps, median.values, color=colour, marker=marker, markersize=4.0, markeredgecolor="white",
         markeredgewidth=0.5, linewidth=1.2, markevery=places.tolist(),
     )  # fmt: skip
+    predicted = case.isel(iteration=slice(1, None))
+    curves.draw_predicted(axes, predicted, steps, colour)
     axes.set_xscale("log")
     logarithmic(axes)
     ended = summaries.diverged(case).values

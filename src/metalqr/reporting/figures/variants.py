@@ -31,6 +31,7 @@ class Variants(Figure):
     """
 
     file = "{name}"
+    shows_predictions = True
 
     def takes(self, experiment: Experiment) -> bool:
         """Every experiment with variants and no other axis."""

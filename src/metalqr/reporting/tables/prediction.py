@@ -42,20 +42,22 @@ class Prediction(Table):
     """Final ratios predicted without simulation, beside those of the runs, a row for each configuration.
 
     ``predicted`` is the expected average cost difference ratio of the last gain, given that the run stays stable,
-    ``predicted_median`` its median, and 90 % of runs are predicted from ``predicted_lower`` to ``predicted_upper``.
-    ``measured`` is the median over seeds, ``measured_min`` and ``measured_max`` the range; a diverged run counts as
-    infinite. ``deviation`` is the predicted less the measured median, in units of the standard deviation over seeds;
-    it is missing where there are fewer than two seeds or a run diverged. ``in_band`` of ``runs`` are inside the
-    predicted band. ``unstable_share`` is the predicted share of perturbed policies that are unstable for their task,
-    ``leaving_chance`` the largest predicted chance that a gain is. ``valid_until`` is the last iteration of a valid
-    prediction, and ``limits`` says why. ``stationary_ratio`` is the expected ratio after infinitely many iterations,
-    missing where there is none. ``noise`` says how the covariance of a direction is known. A configuration without a
-    prediction has the reason in ``left_out``: another method or update rule, resampled tasks, or too large a gain.
+    ``mean_gain`` that of the mean gain without its fluctuations, ``predicted_median`` its median, and 90 % of runs are
+    predicted from ``predicted_lower`` to ``predicted_upper``. ``measured`` is the median over seeds, ``measured_min``
+    and ``measured_max`` the range; a diverged run counts as infinite. ``deviation`` is the predicted less the measured
+    median, in units of the standard deviation over seeds; it is missing where there are fewer than two seeds or a run
+    diverged. ``in_band`` of ``runs`` are inside the predicted band. ``unstable_share`` is the predicted share of
+    perturbed policies that are unstable for their task, ``leaving_chance`` the largest predicted chance that a gain is.
+    ``valid_until`` is the last iteration of a valid prediction, and ``limits`` says why. ``stationary_ratio`` is the
+    expected ratio after infinitely many iterations, missing where there is none. ``noise`` says how the covariance of a
+    direction is known. A configuration without a prediction has the reason in ``left_out``: another method or update
+    rule, resampled tasks, or too large a gain.
     """
 
     reads = "predictions"
     columns: ClassVar[Columns] = {
         "predicted": _number("predicted", "predicted"),
+        "mean_gain": _number("mean_gain", "of the mean gain"),
         "predicted_median": _number("predicted_median", "predicted median"),
         "predicted_lower": _range("predicted_lower", "predicted_upper", "predicted band"),
         "predicted_upper": None,
@@ -95,8 +97,9 @@ class Prediction(Table):
 
 #: Of a configuration without a prediction.
 _NUMBERS = (
-    "predicted", "predicted_median", "predicted_lower", "predicted_upper", "measured", "measured_min", "measured_max",
-    "deviation", "in_band", "runs", "unstable_share", "leaving_chance", "valid_until", "iterations", "stationary_ratio",
+    "predicted", "mean_gain", "predicted_median", "predicted_lower", "predicted_upper", "measured", "measured_min",
+    "measured_max", "deviation", "in_band", "runs", "unstable_share", "leaving_chance", "valid_until", "iterations",
+    "stationary_ratio",
 )  # fmt: skip
 _MISSING: dict[str, Any] = {**dict.fromkeys(_NUMBERS, math.nan), "limits": "", "noise": ""}
 
@@ -105,14 +108,15 @@ def _row(one: xr.Dataset) -> dict[str, Any]:
     """The row of one configuration."""
     last = one.sizes["place"] - 1 - int(np.isnan(one["iteration"].values[::-1]).argmin())
     final = one["final_ratio"].values
-    expected, median, lower, upper = (
-        float(one[name].values[last]) for name in ("expected", "median", "lower", "upper")
+    expected, path, median, lower, upper = (
+        float(one[name].values[last]) for name in ("expected", "path", "median", "lower", "upper")
     )
     measured = float(np.median(final))
     spread = float(final.std(ddof=1)) if final.size > 1 and np.isfinite(final).all() else math.nan
     return {
         "configuration": str(one["configuration"].item()),
         "predicted": expected,
+        "mean_gain": path,
         "predicted_median": median,
         "predicted_lower": lower,
         "predicted_upper": upper,

@@ -18,6 +18,7 @@ from metalqr.simulation.simd.lanes import fma, load, load_rows, store, store_row
 from metalqr.simulation.simd.normals import (
     BLOCK,
     counter_rows,
+    cut,
     fill_normals,
     fill_perturbations,
     lane_count,
@@ -98,17 +99,27 @@ def _work(simulated, perturbations, members):
     """The arrays of a job; its lanes stand at the vector before its first one, see :func:`_next_rollouts`."""
     like, entries = simulated.transition, simulated.state_cost.shape[1] * simulated.action_cost.shape[1]
     lanes = lane_count(like)
+    rest = work_rows(5 * entries + BLOCK + members * (entries + 1) + 3, like)
+    base, rest = cut(rest, entries)
+    drawn, rest = cut(rest, entries + BLOCK)
+    signed, rest = cut(rest, entries)
+    gains, rest = cut(rest, members * entries)
+    sums, rest = cut(rest, entries)
+    plain_sums, rest = cut(rest, entries)
+    costs, rest = cut(rest, members)
+    coefficients, rest = cut(rest, 1)
+    own, totals = cut(rest, 1)
     return _Work(
-        work_rows(entries, like),
-        work_rows(entries + BLOCK, like),
-        work_rows(entries, like),
-        work_rows(members * entries, like),
-        work_rows(members, like),
-        work_rows(1, like),
-        work_rows(1, like),
-        work_rows(entries, like),
-        work_rows(entries, like),
-        work_rows(1, like),
+        base,
+        drawn,
+        signed,
+        gains,
+        costs,
+        coefficients,
+        own,
+        sums,
+        plain_sums,
+        totals,
         simulation_work(simulated, members),
         counter_rows(like),
         np.full(lanes, -1),

@@ -101,6 +101,12 @@ def work_rows(rows, like):
 
 
 @inlined
+def cut(rows, count):
+    """The first rows, and the others: parts of one piece of memory, since many small ones take as long as a rollout."""
+    return rows[:count], rows[count:]
+
+
+@inlined
 def philox_start(counter_1, counter_2, address):
     """The part of the first two rounds of Philox that depends on counters 1 and 2, for :func:`philox`."""
     # The masks tell LLVM that a 32-bit multiplication suffices. The high halves of the words are not cleared.

@@ -29,7 +29,7 @@ from metalqr.simulation.simd.lanes import (
     weighted_gram,
     zeros,
 )
-from metalqr.simulation.simd.normals import BLOCK, fill_normals, work_rows
+from metalqr.simulation.simd.normals import BLOCK, cut, fill_normals, work_rows
 
 # Rows of a matrix product whose sums are kept in registers together, largest first. A vector fills two registers or
 # more, a multiply-add takes four cycles and two start in each: five rows keep the processor busy. More rows use each
@@ -336,10 +336,9 @@ def _simulate_in_registers(shape, simulated, task, gains, length, start, address
 def simulation_work(simulated, members):
     """Rows for the noise of some steps, in whole blocks, two states and an action of each member, normals to map."""
     state_dim, action_dim = simulated.state_cost.shape[1], simulated.action_cost.shape[1]
-    like = simulated.transition
-    return (
-        work_rows(_noise_steps(simulated) * state_dim + BLOCK, like),
-        work_rows(2 * members * state_dim, like),
-        work_rows(members * action_dim, like),
-        work_rows(_drawn_rows(simulated), like),
-    )
+    noise_rows, drawn_rows = _noise_steps(simulated) * state_dim + BLOCK, _drawn_rows(simulated)
+    rest = work_rows(noise_rows + members * (2 * state_dim + action_dim) + drawn_rows, simulated.transition)
+    noise, rest = cut(rest, noise_rows)
+    states, rest = cut(rest, 2 * members * state_dim)
+    actions, drawn = cut(rest, members * action_dim)
+    return noise, states, actions, drawn

@@ -63,6 +63,8 @@ class UpdateRule(Plugin):
 
 def separate(memory: Memory) -> tuple[Memory, Memory]:
     """The memory of a run in two parts: that of the method and its estimator, and that of the update rule."""
+    if not memory:
+        return memory, memory
     own = {name: array for name, array in memory.items() if not name.startswith(_PREFIX)}
     return own, {name.removeprefix(_PREFIX): array for name, array in memory.items() if name not in own}
 
