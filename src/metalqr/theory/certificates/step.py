@@ -101,7 +101,7 @@ def at(
     >>> tasks = lqr.LQRTasks(A=[[[0.5]]], B=[[[1.0]]], Q=[[[1.0]]], R=[[[1.0]]], Psi=[[[1.0]]])
     >>> found = at(tasks, [[0.0]])
     >>> float(found.stability_radius[0]), round(found.step_size, 3)
-    (0.5, 0.045)
+    (0.5, 0.052)
     """
     centre = ObjectiveCentre(tasks, K, adaptation_rate)
     gradient_norm = float(np.linalg.norm(centre.gradient))
