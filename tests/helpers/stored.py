@@ -143,6 +143,7 @@ def theory_of_tasks(task_batch: int | str = 2) -> xr.Dataset:
         theory.audit(tasks, K0, 1e-5, gains=5, perturbations=1, random_tasks=1),
         {form: theory.sublevel_constants(sublevel, form) for form in theory.Form},
         {form: theory.requirements(tasks, K0, form) for form in theory.Form},
+        theory.certificates.largest_settings(tasks, K0, 1e-5),
         {**SETTINGS, "perturbations": 100, "rollout_length": 50, "task_batch": task_batch},
         {"seed": 0},
         case="one",

@@ -37,6 +37,9 @@ bounds = {form: attempt(partial(bounds_of, form), partial(theory.absent_constant
 requirements = {
     form: attempt(partial(requirements_of, form), partial(theory.absent_requirements, form)) for form in theory.Form
 }
+certified: dict[str, float] = attempt(
+    lambda: theory.certificates.largest_settings(tasks, K0, rate), lambda _: {}
+)
 used = settings.as_dict()
 made_from = {
     "settings": settings.as_dict(),
@@ -44,4 +47,4 @@ made_from = {
     "requirements": params.requirements,
     "seed": params.seed,
 }
-save(snakemake.output[0], theory_dataset(audit, bounds, requirements, used, made_from, case=case))
+save(snakemake.output[0], theory_dataset(audit, bounds, requirements, certified, used, made_from, case=case))

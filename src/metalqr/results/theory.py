@@ -78,6 +78,9 @@ THEORY = Layout(
         "required": Variable(("setting", "form"), "value that Theorems 1 and 2 require", may_be=_ANY),
         "missing": Variable(("setting", "form"), "why there is no such value; empty if there is", kind=Kind.TEXT),
         "used": Variable(("setting",), "value that the case uses; NaN where it has none", may_be=NonFinite.NAN),
+        "certified": Variable(
+            ("setting",), "largest value that is certified at the initial gain", may_be=NonFinite.ANY
+        ),
         "promise": Variable(("promised",), "quantities of the corrected Theorem 2, about the gap", may_be=_ANY),
     },
     OF_CASE,
@@ -95,6 +98,7 @@ def theory_dataset(
     audit: Audit,
     bounds: Mapping[Form, Quantities],
     requirements: Mapping[Form, Quantities],
+    certified: Mapping[str, float],
     used: Mapping[str, Any],
     settings: Mapping[str, Any],
     *,
@@ -102,8 +106,9 @@ def theory_dataset(
 ) -> xr.Dataset:
     """Return what the file of a case holds.
 
-    ``bounds`` are the constants over the sub-level set, ``requirements`` those of the theorems, and ``used`` the
-    settings of the case, at least those of ``THEOREM_SETTINGS``; ``settings`` are what all of this was made from. A
+    ``bounds`` are the constants over the sub-level set, ``requirements`` those of the theorems, ``certified``
+    values of some settings at the initial gain, and ``used`` the settings of the case, at least those of
+    ``THEOREM_SETTINGS``; ``settings`` are what all of this was made from. A
     task batch ``all`` is not drawn, so that there is no number to compare.
     """
     first = bounds[Form.PRINTED]
@@ -127,6 +132,7 @@ def theory_dataset(
         "setting": THEOREM_SETTINGS,
         "required": [[float(each.value) for each in row] for row in found],
         "missing": [[each.note if np.isnan(each.value) else "" for each in row] for row in found],
+        "certified": [float(certified.get(name, np.nan)) for name in THEOREM_SETTINGS],
         "promised": PROMISE,
         "promise": [np.nan if each is None else float(each.value) for each in promised],
         "used": [float(used[name]) for name in THEOREM_SETTINGS],

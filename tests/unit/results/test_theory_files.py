@@ -6,8 +6,9 @@ import stored
 import xarray as xr
 from systems import random_tasks
 
-from metalqr import theory
+from metalqr import lqr, theory
 from metalqr.config.registries import figures, tables
+from metalqr.optimal import stability_margin
 from metalqr.reporting.tables.markdown import to_markdown
 from metalqr.results.theory import NO_BATCH
 
@@ -62,6 +63,10 @@ def test_table_beside_practice_has_the_powers_of_ten(case: xr.Dataset) -> None:
     assert table.loc["perturbations", "corrected"] == asked
     assert table.loc["perturbations", "decades_corrected"] == pytest.approx(np.log10(asked / 100))
     assert table.loc["learning_rate", "decades_printed"] < 0
+    steepest = np.linalg.eigvalsh(np.tensordot(TASKS.p, lqr.hessian_matrix(TASKS, K0), axes=1))[-1]
+    assert table.loc["learning_rate", "corrected"] < table.loc["learning_rate", "certified"] < 1.01 / steepest
+    assert table.loc["smoothing_radius", "certified"] == stability_margin(TASKS, K0).min()
+    assert np.isnan(table.loc["iterations", "certified"])
 
 
 def test_table_of_promises_says_what_is_true_without_a_step(case: xr.Dataset) -> None:

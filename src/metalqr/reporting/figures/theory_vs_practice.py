@@ -35,6 +35,7 @@ FORM_STYLES: dict[str, dict[str, Any]] = {
     "corrected": {"marker": "D", "color": "tab:blue"},
 }
 CENTRED: dict[str, Any] = {"ha": "center", "va": "center"}
+CERTIFIED_STYLE: dict[str, Any] = {"marker": "^", "color": "tab:green"}
 USED_STYLE: dict[str, Any] = {"marker": "s", "color": "black"}
 #: Distance of the two forms from the middle of their row.
 OFFSETS = {"printed": 0.15, "corrected": -0.15}
@@ -45,7 +46,8 @@ class TheoryVsPractice(Figure):
     """The settings that Theorems 1 and 2 require, next to those of the runs, as powers of ten.
 
     A panel for each case, a row for each setting. A square is the value of the case; a circle and a diamond are the
-    values that the theorems require, as printed and as corrected. The number beside them is the power of ten between
+    values that the theorems require, as printed and as corrected. A triangle is the largest value that is certified at
+    K_0, with the model: a learning rate, and a norm below which no perturbation destabilises. The number beside them is the power of ten between
     the two. Printed, the theorem is about the gap, corrected about the norm of the meta-gradient. Where neither form
     has any, the panel says so, and so does a row that does not apply; the table of this name has the reasons.
     """
@@ -71,7 +73,8 @@ class TheoryVsPractice(Figure):
         keys = [line_key("used by the runs", linestyle="none", markersize=5, **USED_STYLE)]
         for form, style in FORM_STYLES.items():
             keys.append(line_key(f"theorems as {form}", linestyle="none", markersize=4.5, **style))
-        layout.legend_below(figure, keys, width, most=3, frameon=False)
+        keys.append(line_key("certified at the initial gain", linestyle="none", markersize=4.5, **CERTIFIED_STYLE))
+        layout.legend_below(figure, keys, width, most=4, frameon=False)
         return figure
 
 
@@ -93,6 +96,9 @@ def _draw_case(panel: Axes, case: xr.Dataset) -> None:
             words: dict[str, Any] = {"textcoords": "offset points", "va": "center", "ha": side, "fontsize": 6.5}
             number = f"{abs(required - used):.0f}"
             panel.annotate(number, (required, place), (aside, 0), color=style["color"], **words)
+        certified = _power(case["certified"].sel(setting=setting))
+        if np.isfinite(certified):
+            panel.plot([certified], [row], linestyle="none", markersize=4.5, zorder=2, **CERTIFIED_STYLE)
     if not np.isfinite(case["required"]).any():
         none = "no requirements:\nsee the remarks\nof the table"
         panel.text(0.97, 0.97, none, transform=panel.transAxes, ha="right", va="top", fontsize=6.5)

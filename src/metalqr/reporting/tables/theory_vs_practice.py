@@ -24,7 +24,9 @@ class TheoryVsPractice(Table):
     """The settings that Theorems 1 and 2 require, next to those of the cases.
 
     A row for each case and setting, with the value ``used``, and for each form the value that is required and its
-    ``decades``, the decimal logarithm of the value over that used. ``remark`` says why a value is missing.
+    ``decades``, the decimal logarithm of the value over that used. ``certified`` is the largest value with a certificate
+    at K_0: a learning rate of an exact step that certainly decreases L, and a norm below which no perturbation
+    destabilises a task. ``remark`` says why a value is missing.
     """
 
     reads = "theory"
@@ -35,6 +37,7 @@ class TheoryVsPractice(Table):
         "decades_printed": Column("decades", lambda row: _decades(row["decades_printed"])),
         "corrected": Column("as corrected", lambda row: power(row["corrected"])),
         "decades_corrected": Column("decades", lambda row: _decades(row["decades_corrected"])),
+        "certified": Column("certified at K_0", lambda row: power(row["certified"])),
         "remark": Column("remark", text=True),
     }
 
@@ -55,6 +58,7 @@ class TheoryVsPractice(Table):
                     wanted = found["required"].sel(form=form).item()
                     row[form] = wanted
                     row[f"decades_{form}"] = math.log10(wanted / used) if used > 0 and wanted > 0 else math.nan
+                row["certified"] = found["certified"].item()
                 missing = zip(dataset["form"].values.tolist(), found["missing"].values.tolist(), strict=True)
                 row["remark"] = by_form({form: reason for form, reason in missing if reason})
                 yield row

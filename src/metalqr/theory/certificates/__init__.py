@@ -13,7 +13,7 @@ from metalqr.theory.certificates.descent import (
     leaving_probability,
 )
 from metalqr.theory.certificates.smoothness import ObjectiveCentre, Smoothness
-from metalqr.theory.certificates.step import Certificate, at
+from metalqr.theory.certificates.step import Certificate, at, largest_settings
 
 __all__ = [
     "Ball",
@@ -26,6 +26,7 @@ __all__ = [
     "expected_change",
     "expected_curvature",
     "largest_expected_step",
+    "largest_settings",
     "leaving_probability",
     "scalar_strong_convexity",
     "strong_convexity",

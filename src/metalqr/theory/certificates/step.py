@@ -110,6 +110,18 @@ def at(
     return Certificate(centre.stability_radius, gradient_norm, best.radius, best.hessian, step_size)
 
 
+def largest_settings(tasks: LQRTasks, K: ArrayLike, adaptation_rate: float = 0.0) -> dict[str, float]:
+    r"""The largest settings that are certified at a gain, by their names in a config.
+
+    ``learning_rate`` is that of :func:`at`. Every perturbation with a Frobenius norm below ``smoothing_radius``,
+    :math:`\min_i \delta_i(K)`, leaves every task stable.
+
+    Parameters and errors are those of :func:`at`.
+    """
+    found = at(tasks, K, adaptation_rate)
+    return {"learning_rate": found.step_size, "smoothing_radius": float(found.stability_radius.min())}
+
+
 def _search(centre: ObjectiveCentre, norm: float) -> tuple[Smoothness, float]:
     """The ball with the largest step size, and that."""
     widest = min(float(centre.stability_radius.min()), 1.0 + float(np.linalg.norm(centre.K)))
