@@ -115,7 +115,10 @@ def theory_dataset(
     found = [[requirements[form][name] for form in Form] for name in THEOREM_SETTINGS]
     if used["task_batch"] == "all":
         place = THEOREM_SETTINGS.index("task_batch")
-        found[place] = [replace(each, value=np.array(np.nan), note=NO_BATCH) for each in found[place]]
+        missing = np.array(np.nan)
+        found[place] = [
+            each if np.isnan(each.value) else replace(each, value=missing, note=NO_BATCH) for each in found[place]
+        ]
         used = {**used, "task_batch": np.nan}
     constants = [name for name in first if name in bounds[Form.CORRECTED]]
     promised = [requirements[Form.CORRECTED].get(name) for name in PROMISE]
