@@ -37,9 +37,7 @@ bounds = {form: attempt(partial(bounds_of, form), partial(theory.absent_constant
 requirements = {
     form: attempt(partial(requirements_of, form), partial(theory.absent_requirements, form)) for form in theory.Form
 }
-certified: dict[str, float] = attempt(
-    lambda: theory.certificates.largest_settings(tasks, K0, rate), lambda _: {}
-)
+certified: dict[str, float] = attempt(lambda: theory.certificates.largest_settings(tasks, K0, rate), lambda _: {})
 used = settings.as_dict()
 made_from = {
     "settings": settings.as_dict(),

@@ -46,10 +46,11 @@ class TheoryVsPractice(Figure):
     """The settings that Theorems 1 and 2 require, next to those of the runs, as powers of ten.
 
     A panel for each case, a row for each setting. A square is the value of the case; a circle and a diamond are the
-    values that the theorems require, as printed and as corrected. A triangle is the largest value that is certified at
-    K_0, with the model: a learning rate, and a norm below which no perturbation destabilises. The number beside them is the power of ten between
-    the two. Printed, the theorem is about the gap, corrected about the norm of the meta-gradient. Where neither form
-    has any, the panel says so, and so does a row that does not apply; the table of this name has the reasons.
+    values that the theorems require, as printed and as corrected. The number beside them is the power of ten between
+    the two. A triangle is the largest value that is certified at K_0, with the model: a learning rate, and a norm below
+    which no perturbation destabilises. Printed, the theorem is about the gap, corrected about the norm of the
+    meta-gradient. Where neither form has any, the panel says so, and so does a row that does not apply; the table of
+    this name has the reasons.
     """
 
     reads = "theory"

@@ -24,9 +24,9 @@ class TheoryVsPractice(Table):
     """The settings that Theorems 1 and 2 require, next to those of the cases.
 
     A row for each case and setting, with the value ``used``, and for each form the value that is required and its
-    ``decades``, the decimal logarithm of the value over that used. ``certified`` is the largest value with a certificate
-    at K_0: a learning rate of an exact step that certainly decreases L, and a norm below which no perturbation
-    destabilises a task. ``remark`` says why a value is missing.
+    ``decades``, the decimal logarithm of the value over that used. ``certified`` is the largest value with a
+    certificate at K_0: a learning rate of an exact step that certainly decreases L, and a norm below which no
+    perturbation destabilises a task. ``remark`` says why a value is missing.
     """
 
     reads = "theory"
