@@ -33,7 +33,7 @@ def test_a_step_is_clipped_to_the_share_of_the_radius() -> None:
     """0.5 - K is stable for K in (-0.5, 1.5), and 0.2 - K in (-0.8, 1.2): the radius of 0.3 is 0.8."""
     tasks, K = scalar_tasks(a=[0.5, 0.2]), np.array([[0.3]])
     settings: dict[str, Any] = {"learning_rate": 1.0, "adaptation_rate": 0.0, "update_rule": "certified"}
-    rule = Certified(MetaSettings(**settings | {"radius_share": 0.25}))
+    rule = Certified(MetaSettings(**settings | {"margin_share": 0.25}))
     assert rule.limited(np.array([[7.0]]), K, tasks)[0, 0] == pytest.approx(0.2)
     assert rule.limited(np.array([[-7.0]]), K, tasks)[0, 0] == pytest.approx(-0.2)
     assert rule.limited(np.array([[0.1]]), K, tasks)[0, 0] == 0.1

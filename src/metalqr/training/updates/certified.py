@@ -32,7 +32,7 @@ class Certified(UpdateRule):
     class Settings(declared.Settings):
         """Settings of certified steps."""
 
-        radius_share: Real = setting(
+        margin_share: Real = setting(
             0.5,
             symbol=r"\theta",
             about="longest step, as a share of the stability radius",
@@ -49,7 +49,7 @@ class Certified(UpdateRule):
         from metalqr.optimal.margin import stability_margin
 
         radius = stability_margin(tasks, K)
-        longest = self.own.radius_share * (radius if K.ndim == 3 else radius.min())
+        longest = self.own.margin_share * (radius if K.ndim == 3 else radius.min())
         norm = np.linalg.norm(step, 2, axis=(-2, -1))
         # Without inputs the radius is infinite, and with a step of zero nothing is clipped.
         factor = np.where(norm > longest, longest / np.where(norm > 0.0, norm, 1.0), 1.0)
