@@ -19,7 +19,7 @@ STEPS: dict[str, Any] = {"learning_rate": 1.0e-3, "adaptation_rate": 1.0e-5}
         ("precision", ["float32"], "precision: .'float32'. is not allowed"),
         ("method", "zeroth_order", "method: 'zeroth_order' is not allowed; did you mean zeroth_order_maml"),
         ("estimator", 1, "estimator: 1 is not text"),
-        ("smoothing", 0.1, "smoothing: unknown key; did you mean smoothing_radius"),
+        ("radius", 0.1, "radius: unknown key; did you mean smoothing_radius"),
     ],
 )
 def test_impossible_values_are_refused_by_name(name: str, value: Any, message: str) -> None:
