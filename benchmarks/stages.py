@@ -10,6 +10,7 @@ from benchmarks.tables import markdown
 STAGES = (
     "tasks", "optima", "tuned", "runs", "datasets",
     "theory", "estimation_error", "exact_methods", "stability", "certificates",
+    "evaluation", "meta_benefit", "predictions",
     "figures", "tables",
 )  # fmt: skip
 MISSING = (

@@ -37,8 +37,8 @@ FORM_STYLES: dict[str, dict[str, Any]] = {
 CENTRED: dict[str, Any] = {"ha": "center", "va": "center"}
 CERTIFIED_STYLE: dict[str, Any] = {"marker": "^", "color": "tab:green"}
 USED_STYLE: dict[str, Any] = {"marker": "s", "color": "black"}
-#: Distance of the two forms from the middle of their row.
-OFFSETS = {"printed": 0.15, "corrected": -0.15}
+#: Distance of the marks from the middle of their row.
+OFFSETS = {"printed": 0.15, "corrected": -0.15, "certified": -0.36}
 
 
 @figures.register("theory_vs_practice")
@@ -99,12 +99,12 @@ def _draw_case(panel: Axes, case: xr.Dataset) -> None:
             panel.annotate(number, (required, place), (aside, 0), color=style["color"], **words)
         certified = _power(case["certified"].sel(setting=setting))
         if np.isfinite(certified):
-            panel.plot([certified], [row], linestyle="none", markersize=4.5, zorder=2, **CERTIFIED_STYLE)
+            panel.plot([certified], [row + OFFSETS["certified"]], linestyle="none", markersize=4.5, **CERTIFIED_STYLE)
     if not np.isfinite(case["required"]).any():
         none = "no requirements:\nsee the remarks\nof the table"
         panel.text(0.97, 0.97, none, transform=panel.transAxes, ha="right", va="top", fontsize=6.5)
     panel.margins(x=0.14)
-    panel.set_ylim(-0.6, len(SETTINGS) - 0.4)
+    panel.set_ylim(-0.7, len(SETTINGS) - 0.4)
     panel.grid(axis="y", visible=False)
 
 
