@@ -1,6 +1,7 @@
 """Tasks of a user's own simulator: parameters in place of matrices."""
 
 import hashlib
+import importlib.util
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,8 @@ from pydantic import Field, model_validator
 
 from metalqr.config.folders import located
 from metalqr.config.registries import families
-from metalqr.config.settings import Count, Real, Settings, refuse, setting
+from metalqr.config.settings import Count, Real, refuse, setting
+from metalqr.config.settings import Settings as Plain
 from metalqr.simulation.user.objects import split
 from metalqr.systems.family import Family
 
@@ -33,7 +35,7 @@ class Simulator(Family):
     has_model = False
     count_setting = "tasks"
 
-    class Settings(Settings):
+    class Settings(Plain):
         """The simulator, and the parameters of each task."""
 
         path: str = setting(
@@ -81,6 +83,12 @@ class Simulator(Family):
                     raise refuse("path", f"there is no file {place!r} in the folder of the config; correct the path")
             return self
 
+    def __init__(self, settings: Plain) -> None:
+        super().__init__(settings)
+        self._place, self._name = split(self.settings.path)
+        # Found here, where paths are relative to the folder of the config.
+        self._file = located(self._place) if self._place.endswith(".py") else None
+
     @property
     def dimensions(self) -> tuple[int, int]:
         """Those of the settings."""
@@ -89,20 +97,8 @@ class Simulator(Family):
     @property
     def digest(self) -> str:
         """What tells one content of the file from another; of a module, its file where it can be found."""
-        return hashlib.sha256(file.read_bytes()).hexdigest() if (file := self._file) is not None else ""
-
-    @property
-    def _file(self) -> Path | None:
-        place, _ = split(self.settings.path)
-        if place.endswith(".py"):
-            return located(place)
-        import importlib.util
-
-        try:
-            found = importlib.util.find_spec(place)
-        except ModuleNotFoundError:
-            return None
-        return Path(found.origin) if found is not None and found.origin is not None else None
+        file = self._file or _file_of(self._place)
+        return hashlib.sha256(file.read_bytes()).hexdigest() if file is not None else ""
 
     def problems(self, state_dim: int, action_dim: int) -> Iterator[tuple[str, str]]:
         """Other dimensions of the case, and parameters that no file of JSON can hold."""
@@ -124,11 +120,18 @@ class Simulator(Family):
         """
         from metalqr.simulation.user import SimulatedTasks
 
-        place, name = split(self.settings.path)
-        path = f"{located(place)}:{name}" if place.endswith(".py") else self.settings.path
+        path = f"{self._file or self._place}:{self._name}"
         names = ("timeout", "unstable_cost", "evaluation_rollouts", "evaluation_length", "state_dim", "action_dim")
         return SimulatedTasks(path, self.settings.tasks, **{each: getattr(self.settings, each) for each in names})
 
     def tasks(self, state_dim: int, action_dim: int, seed: int) -> "LQRTasks":
         """Refuse: there are no matrices."""
         raise NotImplementedError("a simulator has no matrices; use simulated()")
+
+
+def _file_of(module: str) -> Path | None:
+    try:
+        found = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        return None
+    return Path(found.origin) if found is not None and found.origin is not None else None
