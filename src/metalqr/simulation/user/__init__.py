@@ -1,0 +1,1 @@
+"""Costs of rollouts from a simulator of the user."""
