@@ -1,7 +1,7 @@
 rule optima:
     input:
         rules.tasks.input,
-        expand("results/optima/{case}.nc", case=plan.task_sets),
+        expand("results/optima/{case}.nc", case=plan.modelled),
         plan.meta_optima.values(),
         plan.figures.files("optima"),
         plan.tables.files("optima"),

@@ -9,20 +9,21 @@ import numpy as np
 
 from metalqr.config.folders import relative_to
 from metalqr.config.tuning import stated
-from metalqr.results import load_problem, save
+from metalqr.results import save
 from metalqr.results.tuned import settings_of_run
 from metalqr.training.loop import train
 from metalqr.training.method import tried_policies
+from metalqr.training.problem import run_problem
 from metalqr.training.progress import Progress
 from metalqr.training.resampling import resampling_of
 from metalqr.training.saved_state import SavedState, StateSaver
 
 case, seed = snakemake.wildcards.case, int(snakemake.wildcards.seed)
-tasks, K0 = load_problem(snakemake.input.tasks, case)
 settings, block = settings_of_run(snakemake.params.settings, snakemake.input.tuned, case)
 with relative_to(Path(snakemake.config["folder"])):
+    tasks, K0, of_simulator = run_problem(snakemake.input.tasks, case)
     resampling = resampling_of(snakemake.input.tasks, case)
-code = {**snakemake.params.sources, **snakemake.params.versions, **resampling.origin}
+code = {**snakemake.params.sources, **snakemake.params.versions, **resampling.origin, **of_simulator}
 saved = SavedState(snakemake.params.saved_state, tasks, K0, settings, seed, code)
 log = logging.getLogger("train_policy")
 log.info("case %s, seed %d, threads %d, settings %s", case, seed, snakemake.threads, settings.as_dict())

@@ -9,16 +9,17 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from metalqr.config.algorithm import MetaSettings, applicable, not_applicable, plugins_named, taken_names
 from metalqr.config.benefit_checks import benefit_problems
 from metalqr.config.evaluation_checks import evaluation_problems
-from metalqr.config.experiments import TASKS, VARIANT, Base, Experiment
+from metalqr.config.experiments import TASKS, VARIANT, Base, Experiment, Point
 from metalqr.config.folders import relative_to
 from metalqr.config.memory_limit import memory_problems
 from metalqr.config.model import Config, ExperimentBlock
 from metalqr.config.outputs import reserved_by
 from metalqr.config.plugin_types import config_model, sweepable
 from metalqr.config.problems import ConfigError, SettingsError, described, key_path, nearest, shape_problem
-from metalqr.config.registries import estimators, families, methods
+from metalqr.config.registries import estimators, families, initial_gains, methods
 from metalqr.config.registry import PluginError, load_plugins
 from metalqr.config.settings import Settings
+from metalqr.config.simulated import needing_the_model
 from metalqr.config.tuning import TUNE, tuned
 
 if TYPE_CHECKING:
@@ -105,6 +106,11 @@ def _cross_problems(config: Config) -> Iterator[str]:
     incomplete += [problem for name in config.experiments for problem in _block_problems(config, name)]
     if config.theory.cases != "all":
         incomplete += _unknown_cases(config, "theory.cases", config.theory.cases)
+        incomplete += [
+            f"theory.cases[{place}]: {case} has a simulator and no model, which the theory is about; remove it"
+            for place, case in enumerate(config.theory.cases)
+            if case in config.cases and not config.cases[case].family.has_model
+        ]
     incomplete += _unknown_experiments(config)
     yield from incomplete
     if incomplete:
@@ -143,10 +149,16 @@ def _case_problems(config: Config, name: str) -> Iterator[str]:
             f"cases.{name}.initial_gain: {case.gain_finder.name} is designed for a nominal system, which the family "
             f"{case.family.name} does not have; write stabilising"
         )
+    elif case.gain_finder and case.gain_finder.needs_model and not case.family.has_model:
+        finders = " or ".join(each.name for each in initial_gains if not each.needs_model)
+        yield (
+            f"cases.{name}.initial_gain: {case.gain_finder.name} uses the model, and a simulator gives none; write "
+            f"{finders}, zero, or the rows of a gain"
+        )
     if case.seed is not None and not case.family.is_random:
         yield f"cases.{name}.seed: the family {case.family.name} draws nothing; remove it"
     for path, problem in _family_problems(case.family, case.state_dim, case.action_dim):
-        yield f"cases.{name}.tasks.{path}: {problem}"
+        yield f"cases.{name}.{case.origin}.{path}: {problem}"
 
 
 def _family_problems(family: "Family", state_dim: int, action_dim: int) -> Iterator[tuple[str, str]]:
@@ -267,6 +279,19 @@ def _point_problems(config: Config, experiment: Experiment) -> Iterator[str]:
             for problem in _resampling_problems(point.settings) if moved[point.tasks].resamples else ():
                 reason = f"each_iteration changes the tasks, but {problem}, or resample: never"
                 yield f"{key}: tasks.resample of {case}: {reason}"
+            if not moved[point.tasks].has_model:
+                yield from _problems_without_model(key, case, point)
+
+
+def _problems_without_model(key: str, case: str, point: Point) -> Iterator[str]:
+    """What a run of a case with a simulator cannot have."""
+    for name, reason in needing_the_model(point.settings):
+        yield f"{key}: {name} of {case}: {reason}"
+    if point.tune:
+        yield (
+            f"{key}: {TUNE} of {case}: its target is a multiple of the best ratio, and a simulator has no optimum; "
+            "give the settings, or make a sweep"
+        )
 
 
 def _theory_problems(config: Config) -> Iterator[str]:

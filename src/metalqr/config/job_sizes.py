@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from metalqr.config.estimation import estimation_points
 from metalqr.config.evaluation import tasks_of_file
@@ -12,30 +12,31 @@ from metalqr.config.sizes import Sizes
 
 if TYPE_CHECKING:
     from metalqr.config.model import Config
+    from metalqr.systems.family import Family
 
 
 def case_sizes(config: "Config", case: str) -> Sizes:
     """The sizes of a case's own tasks."""
     block = config.cases[case]
-    return Sizes(
-        case,
-        block.state_dim,
-        block.action_dim,
-        block.family.count,
-        threads=config.execution.threads,
-        finder=block.gain_finder,
-        resamples=block.family.resamples,
-    )
+    own = {"threads": config.execution.threads, "finder": block.gain_finder, **of_family(block.family)}
+    return Sizes(case, block.state_dim, block.action_dim, **own)
+
+
+def of_family(family: "Family") -> dict[str, Any]:
+    """The sizes that a family of tasks determines."""
+    found = {"tasks": family.count, "resamples": family.resamples}
+    if not family.has_model:
+        chosen = family.settings
+        found["measured_steps"] = chosen.evaluation_rollouts * chosen.evaluation_length
+        found["own_step_seconds"] = chosen.step_seconds
+    return found
 
 
 def run_sizes(config: "Config", experiment: Experiment, case: str) -> list[Sizes]:
     """The sizes of a run at each point of an experiment; ``runs`` are those of all points and seeds."""
     shared = replace(case_sizes(config, case), runs=experiment.size * len(experiment.seeds))
     sets = [(point, experiment.families(case)[point.tasks]) for point in experiment.points(case)]
-    return [
-        replace(shared, tasks=family.count, resamples=family.resamples, settings=point.settings)
-        for point, family in sets
-    ]
+    return [replace(shared, settings=point.settings, **of_family(family)) for point, family in sets]
 
 
 def dataset_sizes(config: "Config", experiment: Experiment) -> list[Sizes]:

@@ -82,7 +82,12 @@ class Case(Settings):
         size=True,
         derived=True,
     )
-    tasks: Any = setting(about="a task family with its settings")
+    tasks: Any = setting(None, about="a task family with its settings", derived=True)
+    simulator: Any = setting(
+        None,
+        about="in place of tasks: a simulator of your own and the parameters of each task, without a model",
+        derived=True,
+    )
     seed: Seed | None = setting(None, about="seed of its random task family; by default, that of the config")
     initial_gain: Any = setting(symbol="K_0", about="zero, its rows, or a way to find it; it must stabilise every task")
     algorithm: dict[str, Any] = setting({}, about="the case's own settings of the algorithm")
@@ -91,6 +96,10 @@ class Case(Settings):
 
     @model_validator(mode="after")
     def _dimensions_are_known(self) -> Self:
+        if self.tasks is None and self.simulator is None:
+            raise refuse("tasks", "missing; add it")
+        if self.tasks is not None and self.simulator is not None:
+            raise refuse("simulator", "the case has tasks too; remove one of the two")
         for name, size in zip(("state_dim", "action_dim"), self.family.dimensions or (None, None), strict=True):
             if getattr(self, name) is None:
                 if size is None:
@@ -101,7 +110,12 @@ class Case(Settings):
     @property
     def family(self) -> "Family":
         """The task family."""
-        return self.tasks
+        return self.tasks if self.simulator is None else self.simulator
+
+    @property
+    def origin(self) -> str:
+        """The key that says where its tasks come from."""
+        return "tasks" if self.simulator is None else "simulator"
 
     @property
     def gain_finder(self) -> "InitialGain | None":
@@ -171,6 +185,15 @@ class Config(Settings):
         yield from self._same_draws()
         yield from self._over_budget()
         yield from self._other_biases()
+        yield from self._without_model()
+
+    def _without_model(self) -> Iterator[str]:
+        if names := [name for name in self._used if not self.cases[name].family.has_model]:
+            have = "has a simulator" if len(names) == 1 else "have simulators"
+            yield (
+                f"{', '.join(names)} {have} and no model: costs are measured by rollouts, there are no optima and no "
+                "floors, and the stages optima, predictions, theory and evaluation leave them out"
+            )
 
     def _other_biases(self) -> Iterator[str]:
         for name in self.theory_cases:
@@ -238,7 +261,7 @@ class Config(Settings):
         """The cases of the stage ``theory``, in the order of the config's cases."""
         if self.theory.cases != "all":
             return [case for case in self.cases if case in self.theory.cases]
-        return [name for name in self._used if self.cases[name].theory]
+        return [name for name in self._used if self.cases[name].theory and self.cases[name].family.has_model]
 
     @property
     def benefit_cases(self) -> list[str]:

@@ -86,6 +86,7 @@ def _train_policy(s: Sizes) -> Need:
     if s.resamples:  # tasks of some iterations together, drawn and simulated as those of `generate_tasks`
         numbers += 20 * max(s.matrices, 2**19)
         alone += s.tasks * (1e-4 + 4e-7 * d**3)
+    alone += s.tasks * s.measured_steps * s.step_seconds
     return Need(numbers + 6 * (s.gains_of_a_run + s.curves_of_a_run), rollouts * each + settings.iterations * alone)
 
 

@@ -100,6 +100,8 @@ class Plan:
         self.task_sets = {case: TaskSet(case, self.checked.cases[case].family) for case in alone}
         for experiment in self.experiments.values():
             self._list_runs(experiment)
+        #: The sets of tasks with a model: those of a simulator have no optima.
+        self.modelled = [name for name, each in self.task_sets.items() if each.family.has_model]
         self._known_needs: dict[tuple[str, ...], tuple[float, float]] = {}
         self.figures = Outputs(self, figures, FIGURE_FORMATS)
         self.tables = Outputs(self, tables, TABLE_FORMATS)
@@ -112,7 +114,7 @@ class Plan:
             sets = experiment.families(case)
             for point in experiment.points(case):
                 plugins = tuple(plugin.source for plugin in point.settings.plugins())
-                if sets[point.tasks].resamples:
+                if sets[point.tasks].resamples or not sets[point.tasks].has_model:
                     plugins += (sets[point.tasks].source,)
                 tuning_runs = len(grid(point.tune)) * len(point.tune["seeds"]) if point.tune else 0
                 names = {"case": point.tasks, "configuration": point.configuration}
@@ -246,7 +248,7 @@ class Plan:
         if rule in needs.EVALUATION:
             return self.evaluation.sizes(rule, wildcards)
         case, family = self.task_sets[wildcards.case]
-        sizes = replace(job_sizes.case_sizes(self.checked, case), tasks=family.count, resamples=family.resamples)
+        sizes = replace(job_sizes.case_sizes(self.checked, case), **job_sizes.of_family(family))
         if rule not in ("train_policy", "tune", "predict"):
             return [sizes]
         run = self.run(wildcards)
@@ -259,9 +261,10 @@ class Plan:
     # Files.
 
     def optima_of(self, wildcards: Any) -> list[str]:
-        """The optima of an experiment's sets of tasks: by case, then in the order of the points."""
+        """The optima of an experiment's sets of tasks with a model: by case, then in the order of the points."""
         experiment = self.experiments[wildcards.experiment]
-        return [OPTIMA_FILE.format(case=name) for case in experiment.bases for name in experiment.families(case)]
+        names = [name for case in experiment.bases for name in experiment.families(case)]
+        return [OPTIMA_FILE.format(case=name) for name in names if name in self.modelled]
 
     def tuned_file(self, wildcards: Any) -> list[str]:
         """The tuning that a run reads: one file, or none."""
@@ -301,7 +304,8 @@ class Plan:
         """
         rates = [(run.tasks, run.settings.adaptation_rate) for run in self._runs.values()]
         rates += [(case, self.checked.own_settings[case].adaptation_rate) for case in self.theory.cases]
-        return {f"{tasks}/{rate!r}": meta_optimum_file(tasks, rate) for tasks, rate in dict.fromkeys(rates)}
+        wanted = [(tasks, rate) for tasks, rate in dict.fromkeys(rates) if tasks in self.modelled]
+        return {f"{tasks}/{rate!r}": meta_optimum_file(tasks, rate) for tasks, rate in wanted}
 
     def results(self, kind: str) -> dict[str, str]:
         """The files of a kind of result, a key of :data:`metalqr.config.outputs.READERS`, by experiment or case."""

@@ -52,7 +52,9 @@ def _model_with(plugins: tuple[type, ...]) -> type[Config]:
     algorithm = _partial("Algorithm", _settings_of_runs())
     swept = {name: (_values(kind), field) for name, (kind, field) in sweepable().items()}
     sweep = _partial("Sweep", swept, with_defaults=False)
-    case = _with_types(Case, "Case", tasks=_families(), initial_gain=_gains(), algorithm=algorithm)
+    case = _with_types(
+        Case, "Case", tasks=_families(), simulator=_simulator(), initial_gain=_gains(), algorithm=algorithm
+    )
     variant = _partial("Variant", {**_settings_of_runs(), TUNE: (_tune(), Field(description=_ABOUT_TUNE))})
     block = _with_types(ExperimentBlock, "Experiment", variants=_by_name(variant), sweep=sweep)
     estimate = _partial("Estimate", {name: each for name, each in _settings_of_runs().items() if of_estimate(name)})
@@ -142,10 +144,16 @@ def _values(kind: Any) -> Any:
     return Annotated[TextOr[str, Distinct[kind]], BeforeValidator(list_or_text)]  # type: ignore[misc]
 
 
+def _simulator() -> Any:
+    """The type of what stands in place of a case's tasks: the settings of the one family without a model."""
+    (plugin,) = (each for each in families if not each.has_model)
+    return Annotated[plugin.Settings, AfterValidator(plugin), PlainSerializer(lambda family: family.settings.as_dict())]
+
+
 def _families() -> Any:
     """The type of a case's tasks: of each family its name and its settings."""
     members = []
-    for plugin in families:
+    for plugin in (each for each in families if each.has_model):
         name: Any = Literal[plugin.name]
         model = create_model(plugin.name, __base__=plugin.Settings, family=(name, Field(title="Family")))
         members.append(Annotated[model, Tag(f"<{plugin.name}>")])
@@ -163,8 +171,8 @@ def _of_known_family(value: Any) -> Any:
         raise refuse("", wrong_type(value, "dict_type"))
     if "family" not in value:
         raise refuse("family", "missing; add it")
-    if value["family"] not in families.names():
-        known = list(families.names())
+    known = [plugin.name for plugin in families if plugin.has_model]
+    if value["family"] not in known:
         raise refuse("family", f"{short_repr(value['family'])} is not allowed; {nearest(str(value['family']), known)}")
     return value
 

@@ -25,6 +25,8 @@ class Prediction(Settings):
 
 def why_not_predicted(settings: MetaSettings, family: "Family", gain: int) -> str:
     """Why the stage `predictions` leaves a configuration out, whose gain has so many numbers; empty if it does not."""
+    if not family.has_model:
+        return "a simulator in place of a model"
     if settings.method not in METHODS:
         return f"method {settings.method}"
     if settings.update_rule not in UPDATE_RULES:

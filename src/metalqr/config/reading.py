@@ -33,7 +33,7 @@ _PLAIN = "a config holds plain numbers, text, lists and keys only, so put text i
 
 
 def read_configs(files: Iterable[str | os.PathLike[str]]) -> tuple[list[dict[str, Any]], Path]:
-    """Read config files, with the folder that the paths of ``plugins`` and ``tasks`` are relative to.
+    """Read config files, with the folder that the paths of ``plugins``, ``tasks`` and ``simulator`` start from.
 
     It is that of the last file that names one, which counts most; without one, the working directory.
 
@@ -68,7 +68,8 @@ def lay_over(config: dict[str, Any], change: dict[str, Any]) -> None:
 
 def _names_a_path(config: dict[str, Any]) -> bool:
     cases = config.get("cases")
-    blocks = [case.get("tasks") for case in cases.values() if isinstance(case, dict)] if isinstance(cases, dict) else []
+    found = [case for case in cases.values() if isinstance(case, dict)] if isinstance(cases, dict) else []
+    blocks = [case.get(key) for case in found for key in ("tasks", "simulator")]
     return "plugins" in config or any(isinstance(block, dict) and "path" in block for block in blocks)
 
 

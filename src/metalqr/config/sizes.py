@@ -25,6 +25,8 @@ class Sizes:
     has_bias: bool = True  # of smoothing, which an estimation error is compared with
     steps: int = 0  # of an adaptation
     resamples: bool = False  # its tasks, in every iteration
+    measured_steps: int = 0  # by which a simulator's cost of a gain is measured on each task
+    own_step_seconds: float | None = None  # of a simulator
 
     def values(self) -> dict[str, int]:
         """All sizes by name."""
@@ -75,6 +77,8 @@ class Sizes:
     @cached_property
     def step_seconds(self) -> float:
         """Seconds of a step of a rollout on one core: d normal numbers and d (d + 2 k) multiplications."""
+        if self.own_step_seconds is not None:
+            return self.own_step_seconds
         return 3e-9 * self.state_dim + 5e-11 * self.state_dim * (self.state_dim + 2 * self.action_dim)
 
     @property

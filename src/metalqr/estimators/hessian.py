@@ -8,7 +8,7 @@ from metalqr.config.registries import directions
 from metalqr.estimators.estimator import Array, Direction
 from metalqr.lqr import LQRTasks
 from metalqr.simulation import streams
-from metalqr.simulation.lqr_rollouts import LQRSimulator
+from metalqr.simulation.simulators import simulator_of
 from metalqr.simulation.streams import Purpose, Stream
 
 
@@ -51,7 +51,7 @@ class HessianEstimation:
     ) -> None:
         self._shape, self._count, self._radius = (tasks.action_dim, tasks.state_dim), perturbations, radius
         self._length, self._shares, self._is_printed = settings.rollout_length, settings.common_noise, is_printed
-        self._simulator = LQRSimulator(tasks, settings.precision)
+        self._simulator = simulator_of(tasks, settings.precision)
         self._directions = directions.get(settings.directions)(settings)
 
     # A rollout of an unstable policy may overflow. The result shows it, so no warning is needed.

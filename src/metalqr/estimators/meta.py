@@ -13,7 +13,7 @@ from metalqr.config.algorithm import MetaSettings
 from metalqr.estimators.estimator import Array, Direction, Memory
 from metalqr.lqr import LQRTasks, common_gain, gains_per_task
 from metalqr.simulation import streams
-from metalqr.simulation.lqr_rollouts import LQRSimulator
+from metalqr.simulation.simulators import simulator_of
 from metalqr.simulation.streams import Purpose, Stream
 
 # Arrays that an iteration holds for each policy: perturbation, perturbed and adapted gain, estimate, and one copy.
@@ -50,7 +50,7 @@ def estimate_gradient(tasks: LQRTasks, K: ArrayLike, settings: MetaSettings, str
     True
     """
     gains = gains_per_task(tasks, K)[:, np.newaxis]
-    simulator, every = LQRSimulator(tasks, settings.precision), np.arange(tasks.count)
+    simulator, every = simulator_of(tasks, settings.precision), np.arange(tasks.count)
     estimator = settings.inner.estimator(settings, settings.inner)
     return estimator.gradients(simulator, gains, stream, every)[:, 0]
 
@@ -120,7 +120,7 @@ class Estimation:
 
     def __init__(self, tasks: LQRTasks, settings: MetaSettings) -> None:
         self._tasks, self._settings = tasks, settings
-        self._simulator = LQRSimulator(tasks, settings.precision)
+        self._simulator = simulator_of(tasks, settings.precision)
         self._outer = settings.outer.estimator(settings)
         self._adapts = settings.adaptation_rate > 0
         self._inner = settings.inner.estimator(settings, settings.inner) if self._adapts else None

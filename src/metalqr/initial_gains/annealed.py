@@ -11,6 +11,7 @@ from metalqr.systems.family import Family
 
 if TYPE_CHECKING:
     from metalqr.config.sizes import Sizes
+    from metalqr.simulation.user import SimulatedTasks
 
 
 @initial_gains.register("annealed")
@@ -39,6 +40,7 @@ class Annealed(InitialGain):
     """
 
     simulates = True
+    needs_model = False
 
     class Settings(settings.Settings):
         """What a round takes, and how many there are."""
@@ -71,18 +73,27 @@ class Annealed(InitialGain):
         blocks = 1e-9 * pairs * size * min(size, chosen.perturbations)
         return 16 * pairs * size + 4 * sizes.matrices, steps * (rollouts + blocks + 1e-3)
 
-    def gain(self, tasks: LQRTasks, family: Family, seed: int) -> FloatArray:
+    def gain(self, tasks: "LQRTasks | SimulatedTasks", family: Family, seed: int) -> FloatArray:
         """Find the gain.
 
         Raises
         ------
+        SimulatorError
+            If a simulator cannot discount its costs.
         AnnealingError
             If the discount does not reach 1 within ``rounds``; the message names the discount and a task.
         """
         from metalqr.initial_gains.annealing import Annealing
         from metalqr.simulation.lqr_rollouts import LQRSimulator
+        from metalqr.simulation.simulator import Simulator
+        from metalqr.simulation.user import UserSimulator
 
-        return Annealing(LQRSimulator(from_random_states(tasks)), self.settings, seed).gain()
+        simulator: Simulator
+        if isinstance(tasks, LQRTasks):
+            simulator = LQRSimulator(from_random_states(tasks))
+        else:
+            simulator = UserSimulator(tasks, discounts=True)
+        return Annealing(simulator, self.settings, seed).gain()
 
 
 def from_random_states(tasks: LQRTasks) -> LQRTasks:

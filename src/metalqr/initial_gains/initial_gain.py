@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from metalqr.config.registry import Plugin
 from metalqr.config.settings import Settings
-from metalqr.lqr import FloatArray, LQRTasks
+from metalqr.lqr import FloatArray
 from metalqr.systems.family import Family
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ class InitialGain(Plugin):
     needs_nominal: ClassVar[bool] = False
     #: True if it compiles and runs rollouts.
     simulates: ClassVar[bool] = False
+    #: True if it uses the model of the tasks, which a simulator does not give.
+    needs_model: ClassVar[bool] = True
     #: An entry of a config, for messages, where the name alone is not enough.
     example: ClassVar[str] = ""
 
@@ -41,6 +43,6 @@ class InitialGain(Plugin):
         d, k = sizes.state_dim, sizes.action_dim
         return 240 * d * (d + k), sizes.tasks * (1.0 + 1.2e-5 * d**3 + 4e-4 * d * k * min(d, k))
 
-    def gain(self, tasks: LQRTasks, family: Family, seed: int) -> FloatArray:
+    def gain(self, tasks: Any, family: Family, seed: int) -> FloatArray:
         """Find a gain for the tasks, shape (k, d), which the family made with that seed."""
         raise NotImplementedError(f"{type(self).__name__} does not override gain")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -212,7 +213,19 @@ def gains_per_task(tasks: LQRTasks, K: ArrayLike, name: str = "K") -> FloatArray
     return np.broadcast_to(finite_array(name, K, meaning, common, per_task), per_task)
 
 
-def common_gain(tasks: LQRTasks, K: ArrayLike, name: str = "K") -> FloatArray:
+class Dimensions(Protocol):
+    """Tasks of which the dimensions alone count."""
+
+    @property
+    def state_dim(self) -> int:
+        """Number of states d."""
+
+    @property
+    def action_dim(self) -> int:
+        """Number of inputs k."""
+
+
+def common_gain(tasks: Dimensions, K: ArrayLike, name: str = "K") -> FloatArray:
     """Check a gain for all tasks, shape (k, d), and copy it."""
     shape = (tasks.action_dim, tasks.state_dim)
     return finite_array(name, K, f"{shape}: one gain for all tasks", shape).copy()

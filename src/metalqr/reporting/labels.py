@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 from metalqr.config.algorithm import setting_declaration
 from metalqr.config.settings import Declaration
-from metalqr.reporting.summaries import is_gap
+from metalqr.reporting.summaries import is_gap, is_measured
 
 if TYPE_CHECKING:
     import xarray as xr
 
 #: After the label of a case whose optima cost nothing.
 GAP = " (absolute gap)"
+#: After the label of a case with a simulator, among others.
+MEASURED = " (measured cost)"
 
 
 def declared(axis: str) -> Declaration:
@@ -40,4 +42,11 @@ def case_labels(cases: Mapping[str, xr.Dataset]) -> dict[str, str]:
         labels = {name: dimensions(case) for name, case in cases.items()}
     else:
         labels = {name: f"{name}: d = {d}, k = {k}" for name, (d, k) in sizes.items()}
-    return {name: f"{label}{GAP if is_gap(cases[name]) else ''}" for name, label in labels.items()}
+    return {name: f"{label}{_kind(cases[name])}" for name, label in labels.items()}
+
+
+def _kind(case: xr.Dataset) -> str:
+    """What is shown of a case that has no ratio."""
+    if is_measured(case):
+        return MEASURED
+    return GAP if is_gap(case) else ""

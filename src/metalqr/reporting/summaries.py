@@ -2,7 +2,9 @@
 
 A *case* is one group of an experiment's :class:`xarray.DataTree`. Its ``ratio`` has the dimensions of the swept
 settings (none, one or several), then ``seed`` and ``iteration``, and is NaN after the end of a run. Where the optima
-cost nothing there is no ratio: :func:`cases` then puts the absolute gap in its place, which :func:`is_gap` tells.
+cost nothing there is no ratio: :func:`cases` then puts the absolute gap in its place, which :func:`is_gap` tells. A
+case with a simulator has no known optima: in its place is the measured cost, relative to that of the initial gain, and
+:func:`is_measured` tells.
 """
 
 from __future__ import annotations
@@ -29,12 +31,34 @@ def cases(dataset: xr.DataTree, axes: int | None = None) -> dict[str, xr.Dataset
         if axes is not None and len(swept := swept_settings(case)) != axes:
             shown = f"{len(swept)} settings ({', '.join(swept) or 'none'})"
             raise DatasetError(f"case {name!r} sweeps {shown}, but this figure draws cases that sweep {axes}")
-    return {name: _with_gap(case) for name, case in found.items()}
+    return {name: _relative(case) if is_measured(case) else _with_gap(case) for name, case in found.items()}
 
 
 def is_gap(case: xr.Dataset) -> bool:
     r"""True if ``ratio`` is :math:`\sum_i (J_i(K_n) - J_i^*)` itself, as some :math:`\sum_i J_i^*` is zero."""
     return bool(case.attrs.get(_IS_GAP, False))
+
+
+def is_measured(case: xr.Dataset) -> bool:
+    r"""True if ``ratio`` is :math:`\sum_i J_i(K_n) / \sum_i J_i(K_0)`, of costs measured by rollouts."""
+    return "cost_error" in case
+
+
+def _relative(case: xr.Dataset) -> xr.Dataset:
+    """The case with a ratio of measured costs, since the optima are not known."""
+    present = case["cost"].isel(iteration=0).notnull()
+
+    def total(cost: xr.DataArray) -> xr.DataArray:
+        # Only the tasks that there are: a sweep may change their number.
+        return cost.where(present, 0.0).sum("task", skipna=False)
+
+    first = total(case["cost"].isel(iteration=0, drop=True))
+    ratio = total(case["cost"]) / first
+    dims = [dim for dim in case["cost"].dims if dim not in ("task", "iteration")]
+    parts = {"ratio": ratio.transpose(*dims, "iteration")}
+    if "cost_average" in case:
+        parts["ratio_average"] = (total(case["cost_average"]) / first).transpose(*dims)
+    return case.assign(parts)
 
 
 def _with_gap(case: xr.Dataset) -> xr.Dataset:
@@ -55,7 +79,7 @@ def _with_gap(case: xr.Dataset) -> xr.Dataset:
 
 def swept_settings(case: xr.Dataset) -> tuple[str, ...]:
     """Names of the settings that the experiment sweeps: the dimensions of ``ratio`` other than seed and iteration."""
-    return tuple(str(name) for name in case["ratio"].dims if name not in ("seed", "iteration"))
+    return tuple(str(name) for name in case["status"].dims if name != "seed")
 
 
 def diverged(case: xr.Dataset) -> xr.DataArray:
@@ -73,7 +97,11 @@ def floor_ratio(case: xr.Dataset) -> float:
     It is the gap alone where :func:`is_gap`. The gain is the best that :func:`metalqr.optimal.shared_gain` finds; for
     d = k = 1 and uniform probabilities no common gain has a smaller ratio. The gain minimises the mean with the tasks'
     probabilities, the ratio weights all tasks the same, so that otherwise another gain may have a smaller one.
+
+    NaN where the costs are measured: the best gain of a simulator is not known.
     """
+    if is_measured(case):
+        return float("nan")
     gap = (case["J_shared"] - case["J_star"]).sum()
     return float(gap if is_gap(case) else gap / case["J_star"].sum())
 

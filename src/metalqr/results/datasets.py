@@ -16,8 +16,17 @@ from metalqr.results.checks import wrong_size
 from metalqr.results.files import PathLike, load_tree, provenance, save, unusable
 from metalqr.results.layout import ITERATION, SEEDS, SIZES, Attribute, Kind, Layout, NonFinite, Variable
 from metalqr.results.optima import TASK_COSTS, load_optima
-from metalqr.results.runs import ENDED, OF_AVERAGE, OF_RESAMPLING, PER_RUN, cost_difference_ratio, load_run
+from metalqr.results.runs import (
+    ENDED,
+    OF_AVERAGE,
+    OF_MEASURED,
+    OF_RESAMPLING,
+    PER_RUN,
+    cost_difference_ratio,
+    load_run,
+)
 from metalqr.results.tuned import choice, load_tuned
+from metalqr.systems.family import Family
 
 #: The variables of each run, without the dimensions of the experiment. After its end a run is NaN, including counts.
 RUN_PARTS = {
@@ -51,13 +60,18 @@ TUNING_PARTS = {
 #: The same of a case where the tasks of a run are resampled.
 RESAMPLING_PARTS = {name: spec._replace(kind=Kind.REAL, may_be=NonFinite.NAN) for name, spec in OF_RESAMPLING.items()}
 
+#: The same of a case with a simulator in place of a model, whose costs are measured.
+MEASURED_PARTS = {name: spec._replace(may_be=NonFinite.ANY) for name, spec in OF_MEASURED.items()}
+#: What it lacks: all that the optima give.
+OF_OPTIMA = ("ratio", "ratio_average", *TASK_COSTS)
+
 #: The layout of each group of a file; the variables of a run have the experiment's axes before their own dimensions.
 DATASETS = Layout(
     "datasets",
     "An experiment: runs by case, axis and seed",
     {**RUN_PARTS, **TASK_COSTS},
     {"settings": Attribute(Kind.JSON), **SIZES},
-    optional={**AVERAGE_PARTS, **TUNING_PARTS, **RESAMPLING_PARTS},
+    optional={**AVERAGE_PARTS, **TUNING_PARTS, **RESAMPLING_PARTS, **MEASURED_PARTS},
 )
 
 
@@ -91,16 +105,27 @@ def combine_runs(
     ``status_iteration`` say how and when each run ended. Every setting that differs between runs is a coordinate, along
     the axes on which it depends, and NaN or empty where a run's method does not have it. Where a method has a gain for
     each task, ``K_last`` has a dimension more, and a gain that all tasks share is repeated along it.
+
+    A case with a simulator has no optima: neither a ratio nor the costs of the optima, but the standard errors of its
+    measured costs.
     """
-    points = experiment.points(case)
-    exact = {name: load_optima(optima[name], name) for name in dict.fromkeys(point.tasks for point in points)}
-    grid = _Grid(experiment, case, exact)
+    points, families = experiment.points(case), experiment.families(case)
+    modelled = [name for name, family in families.items() if family.has_model]
+    exact = {name: load_optima(optima[name], name) for name in modelled}
+    sizes: list[Mapping[Any, int]] = [each.sizes for each in exact.values()]
+    sizes += [_sizes_of(family) for family in families.values() if not family.has_model]
+    grid = _Grid(experiment, case, exact, sizes)
     runs = iter(runs)
     for number, (index, point) in enumerate(zip(np.ndindex(grid.shape), points, strict=True)):
         tuning = grid.tune(number, (tuned or {})[_key(point)]) if point.tune else {}
         for place, seed in enumerate(experiment.seeds):
             path = next(runs)
-            run = _checked_run(path, point, seed, exact[point.tasks], optima[point.tasks])
+            known = (
+                (exact[point.tasks].sizes, os.fspath(optima[point.tasks]))
+                if point.tasks in exact
+                else (_sizes_of(families[point.tasks]), "the config")
+            )
+            run = _checked_run(path, point, seed, *known)
             _require_choice(path, run, grid.chosen[number])
             grid.fill((*index, place), run, tuning)
     if next(runs, None) is not None:
@@ -121,12 +146,18 @@ def _require_choice(path: PathLike, run: xr.Dataset, chosen: Mapping[str, Any]) 
             raise unusable(path, "runs", f"it was run with {name}: {settings[name]!r}, but tuning chose {value!r}")
 
 
-def _checked_run(path: PathLike, point: Point, seed: int, exact: xr.Dataset, optima: PathLike) -> xr.Dataset:
+def _sizes_of(family: Family) -> dict[str, int]:
+    """The dimensions of tasks without a model."""
+    state_dim, action_dim = family.dimensions or (0, 0)
+    return {"task": family.count, "state": state_dim, "action": action_dim}
+
+
+def _checked_run(path: PathLike, point: Point, seed: int, sizes: Mapping[Any, int], origin: str) -> xr.Dataset:
     """A run, after a check that it is the one that belongs to its place."""
     run = load_run(path, point.tasks, point.stated)
     found, allowed = run.sizes["iteration"], point.settings.iterations + 1
     # NumPy would broadcast a smaller array to a larger one without an error.
-    reason = wrong_size(run, {dim: exact.sizes[dim] for dim in ("action", "state", "task")}, os.fspath(optima))
+    reason = wrong_size(run, {dim: sizes[dim] for dim in ("action", "state", "task")}, origin)
     if run.attrs["seed"] != seed:
         reason = f"it is a run of seed {run.attrs['seed']}, not {seed}"
     elif not reason and found > allowed:
@@ -139,18 +170,33 @@ def _checked_run(path: PathLike, point: Point, seed: int, exact: xr.Dataset, opt
 class _Grid:
     """The arrays of one case while they are filled; each begins with the experiment's axes and the seed."""
 
-    def __init__(self, experiment: Experiment, case: str, exact: Mapping[str, xr.Dataset]) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        case: str,
+        exact: Mapping[str, xr.Dataset],
+        sizes: Iterable[Mapping[Any, int]],
+    ) -> None:
         self._experiment, self._points, self._exact = experiment, experiment.points(case), exact
         self.axes = tuple(experiment.axes)
         self.shape = tuple(map(len, experiment.axes.values()))
-        self._sizes = {dim: max(each.sizes[dim] for each in exact.values()) for dim in ("task", "action", "state")}
+        every = list(sizes)
+        self._sizes = {dim: max(each[dim] for each in every) for dim in ("task", "action", "state")}
         self._sizes["iteration"] = 1 + max(point.settings.iterations for point in self._points)
         per_task = any(methods.get(point.settings.method).gain_per_task for point in self._points)
         averaged = any(point.settings.average_last for point in self._points)
         tuned = any(point.tune for point in self._points)
         resampled = experiment.resamples(case)
-        optional = ((AVERAGE_PARTS, averaged), (TUNING_PARTS, tuned), (RESAMPLING_PARTS, resampled))
+        measured = not exact
+        optional = (
+            (AVERAGE_PARTS, averaged),
+            (TUNING_PARTS, tuned),
+            (RESAMPLING_PARTS, resampled),
+            (MEASURED_PARTS, measured),
+        )
         parts = RUN_PARTS | {name: spec for each, has_it in optional if has_it for name, spec in each.items()}
+        if measured:
+            parts = {name: spec for name, spec in parts.items() if name not in OF_OPTIMA}
         #: By point, the settings that a tuning chose.
         self.chosen: list[dict[str, Any]] = [{} for _ in self._points]
         self._parts = {name: spec.fitted(("task",) if per_task else ()) for name, spec in parts.items()}
@@ -174,16 +220,17 @@ class _Grid:
 
     def fill(self, index: tuple[int, ...], run: xr.Dataset, tuning: Mapping[str, float]) -> None:
         """Enter a run at its place, with what is known of its tuning."""
-        J_star, J0 = (self._exact[run.attrs["case"]][name].values for name in ("J_star", "J0"))
         values: dict[str, Any] = {
             name: run[name].values if name in run else run.attrs[name]
             for name in self._parts
             if name in run or name in run.attrs
         }
-        ratio = cost_difference_ratio(run["cost"].values, J_star, J0)
-        values |= {**tuning, "ratio": ratio, "K_last": run["K"].values[-1]}
-        if "cost_average" in values:
-            values["ratio_average"] = cost_difference_ratio(values["cost_average"], J_star, J0)
+        values |= {**tuning, "K_last": run["K"].values[-1]}
+        if self._exact:
+            J_star, J0 = (self._exact[run.attrs["case"]][name].values for name in ("J_star", "J0"))
+            values["ratio"] = cost_difference_ratio(run["cost"].values, J_star, J0)
+            if "cost_average" in values:
+                values["ratio_average"] = cost_difference_ratio(values["cost_average"], J_star, J0)
         for name in values.keys() & {"K_last", "K_average"}:
             if "task" in self._parts[name].dims:
                 values[name] = np.broadcast_to(values[name], (run.sizes["task"], *values[name].shape[-2:]))
@@ -196,7 +243,7 @@ class _Grid:
         variables: dict[str, Any] = {
             name: ((*self.axes, "seed", *spec.dims), self._arrays[name]) for name, spec in self._parts.items()
         }
-        variables |= {name: self._costs(name) for name in TASK_COSTS}
+        variables |= {name: self._costs(name) for name in TASK_COSTS if self._exact}
         differing, common = self._settings()
         coordinates: dict[str, Any] = {
             **differing,
@@ -285,7 +332,7 @@ def load_experiment(path: PathLike, experiment: str | None = None) -> xr.DataTre
 def _layout_of(case: xr.Dataset) -> Layout:
     """The layout of one case: its axes, as far as they are known, and the coordinates along these."""
     dims = {str(name): tuple(map(str, variable.dims)) for name, variable in case.variables.items()}
-    axes = tuple(dim for dim in dims.get("ratio", ()) if dim not in ("iteration", "seed") and coordinate(dim))
+    axes = tuple(dim for dim in dims.get("status", ()) if dim not in ("iteration", "seed") and coordinate(dim))
 
     def placed(name: str, spec: Variable) -> Variable:
         # A sweep may change the number of tasks; where there are fewer, the rest is NaN.
@@ -304,4 +351,9 @@ def _layout_of(case: xr.Dataset) -> Layout:
     variables, optional = (
         {name: placed(name, spec) for name, spec in each.items()} for each in (DATASETS.variables, DATASETS.optional)
     )
+    if "cost_error" in dims:  # of a simulator
+        required = {**variables, "cost_error": optional["cost_error"]}
+        variables, optional = (
+            {name: spec for name, spec in each.items() if name not in OF_OPTIMA} for each in (required, optional)
+        )
     return DATASETS._replace(variables=variables, coordinates=coordinates, optional=optional)

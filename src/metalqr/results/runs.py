@@ -33,7 +33,11 @@ ENDED = tuple(status for status in Status if status is not Status.INTERRUPTED)
 
 PER_RUN = {
     # A run that diverged ends with a gain that does not stabilise every task.
-    "cost": Variable(("iteration", "task"), "exact cost J_i(K_n)", may_end_as=NonFinite.INFINITE),
+    "cost": Variable(
+        ("iteration", "task"),
+        "cost J_i(K_n): exact, or measured where there is cost_error",
+        may_end_as=NonFinite.INFINITE,
+    ),
     "gradient_norm": Variable(
         ("iteration",),
         "Frobenius norm of the direction followed at K_n",
@@ -50,7 +54,14 @@ OF_AVERAGE = {
     "K_average": Variable(
         ("task", "action", "state"), "mean of the last gains, the share average_last", optional="task"
     ),
-    "cost_average": Variable(("task",), "exact cost J_i(K_average)", may_be=NonFinite.INFINITE),
+    "cost_average": Variable(("task",), "cost J_i(K_average), exact or measured", may_be=NonFinite.INFINITE),
+}
+
+#: Of runs by a user's own simulator, whose costs are means over rollouts.
+OF_MEASURED = {
+    "cost_error": Variable(
+        ("iteration", "task"), "standard error of the measured cost J_i(K_n)", may_end_as=NonFinite.NAN
+    )
 }
 
 #: Of runs whose tasks are drawn anew in every iteration.
@@ -86,7 +97,7 @@ RUNS = Layout(
     },
     {"iteration": ITERATION},
     _violation,
-    OF_AVERAGE | OF_RESAMPLING,
+    OF_AVERAGE | OF_RESAMPLING | OF_MEASURED,
 )
 
 

@@ -54,6 +54,8 @@ class Family(Plugin):
     count_setting: ClassVar[str] = "count"
     #: True if the tasks depend on the seed of the config.
     is_random: bool = True
+    #: False if nothing is known of the tasks but costs of rollouts: no stage that needs the model then takes the case.
+    has_model: ClassVar[bool] = True
     #: True if there is a nominal system, :meth:`nominal`.
     has_nominal: ClassVar[bool] = False
     #: The page of the documentation with the table of its settings.
@@ -133,6 +135,10 @@ class Family(Plugin):
             f"the family {self.name} gave {MAX_DRAWS} draws in a row that no gain stabilises; narrow the ranges of its "
             "parameters, or lower its perturbation"
         )
+
+    def simulated(self) -> Any:
+        """The tasks, where there is no model: :class:`metalqr.simulation.user.SimulatedTasks`."""
+        raise NotImplementedError(f"{type(self).__name__} does not override simulated")
 
     @property
     def differences(self) -> tuple[Difference, ...]:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from metalqr.common.validation import real_array
 from metalqr.config.registries import gain_finder, initial_gains
 from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError, evaluate
+from metalqr.lqr.tasks import Dimensions
 from metalqr.systems.family import Family
 
 #: A larger gain is shown in the log file only.
@@ -74,15 +75,21 @@ def read_gain(
     UnstablePolicyError
         If it does not stabilise every task.
     """
-    if finder := gain_finder(given):
-        assert family is not None
-        K0 = finder.gain(tasks, family, seed)
-    elif isinstance(given, str | Mapping):  # zero
-        K0 = np.zeros((tasks.action_dim, tasks.state_dim))
-    else:
-        K0 = real_array("initial_gain", given).copy()
+    K0 = gain_of(tasks, given, family, seed)
     evaluate(tasks, K0)
     return K0
+
+
+def gain_of(
+    tasks: Dimensions, given: ArrayLike | str | Mapping[str, Any], family: Family | None = None, seed: int = 0
+) -> FloatArray:
+    """The same without the check that it stabilises every task: for tasks that only a simulator knows."""
+    if finder := gain_finder(given):
+        assert family is not None
+        return finder.gain(tasks, family, seed)
+    if isinstance(given, str | Mapping):  # zero
+        return np.zeros((tasks.action_dim, tasks.state_dim))
+    return real_array("initial_gain", given).copy()
 
 
 def _remedy(gain: FloatArray) -> str:

@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
-from metalqr.lqr import LQRTasks
-from metalqr.lqr import cost as exact_cost
+import numpy as np
+
 from metalqr.results.runs import ENDED
+from metalqr.training.costs import AnyTasks, costs_of
 from metalqr.training.history import History
 
 
@@ -13,8 +14,8 @@ def averaged_gains(count: int, share: float) -> int:
     return max(1, round(share * count))
 
 
-def with_average(history: History, tasks: LQRTasks, share: float) -> History:
-    r"""The history of a run that has ended, with the mean of its last gains and the exact costs of that.
+def with_average(history: History, tasks: AnyTasks, share: float) -> History:
+    r"""The history of a run that has ended, with the mean of its last gains and the costs of that, exact or measured.
 
     .. math:: \bar K = \frac1m \sum_{j=n-m+1}^{n} K_j, \qquad m = \max(1, [q (n + 1)])
 
@@ -29,4 +30,4 @@ def with_average(history: History, tasks: LQRTasks, share: float) -> History:
     if not share or history.status not in ENDED:
         return history
     K_average = history.K[-averaged_gains(len(history.K), share) :].mean(axis=0)
-    return replace(history, K_average=K_average, cost_average=exact_cost(tasks, K_average))
+    return replace(history, K_average=K_average, cost_average=costs_of(tasks, K_average[np.newaxis]).cost[0])

@@ -44,6 +44,9 @@ class History:
     redrawn_tasks : int, optional
         Draws of tasks without a stabilising gain, each of which was drawn again, in all iterations. None where the
         tasks are the same in every iteration.
+    cost_error : ndarray, shape (n + 1, I), optional
+        Standard errors of the costs, where these are measured by rollouts of a simulator: the mean over those of
+        :class:`metalqr.simulation.user.SimulatedTasks`. None where the costs are exact.
     """
 
     K: NDArray[np.float64]
@@ -57,6 +60,7 @@ class History:
     K_average: NDArray[np.float64] | None = None
     cost_average: NDArray[np.float64] | None = None
     redrawn_tasks: int | None = None
+    cost_error: NDArray[np.float64] | None = None
 
     def to_dataset(self, settings: Mapping[str, Any], seed: int, *, case: str, perturbed_policies: int) -> xr.Dataset:
         """Return what the file of the run holds; ``perturbed_policies`` is the mean number that an iteration tries.
@@ -82,7 +86,7 @@ class History:
 class Recorder:
     """The arrays of a run in the making, of so many entries (gains) at most and so many tasks."""
 
-    def __init__(self, entries: int, gain_shape: tuple[int, ...], count: int) -> None:
+    def __init__(self, entries: int, gain_shape: tuple[int, ...], count: int, *, is_measured: bool = False) -> None:
         self._arrays: dict[str, NDArray[Any]] = {
             "K": np.empty((entries, *gain_shape)),
             "cost": np.empty((entries, count)),
@@ -90,6 +94,8 @@ class Recorder:
             "rollout_steps": np.zeros(entries, dtype=np.int64),
             "unstable_perturbations": np.zeros(entries, dtype=np.int64),
         }
+        if is_measured:
+            self._arrays["cost_error"] = np.empty((entries, count))
         self._entries = entries
         self.state: State
         self.iteration = 0
@@ -99,9 +105,11 @@ class Recorder:
         self.iteration, self.state = iteration, state
         self._arrays["K"][iteration] = state.K
 
-    def evaluate(self, iteration: int, cost: NDArray[np.float64]) -> None:
-        """Note the exact costs of a gain."""
+    def evaluate(self, iteration: int, cost: NDArray[np.float64], error: NDArray[np.float64] | None = None) -> None:
+        """Note the costs of a gain, with their standard errors where they are measured."""
         self._arrays["cost"][iteration] = cost
+        if error is not None:
+            self._arrays["cost_error"][iteration] = error
 
     def end_at(self, iteration: int, state: State) -> None:
         """Forget what followed a gain: the step from there, and all later ones."""
@@ -134,8 +142,8 @@ class Recorder:
             )
         for name, array in self._arrays.items():
             found, wanted = getattr(history, name), (count, *array.shape[1:])
-            if found.shape != wanted:
-                raise ValueError(f"resume: {name} has the shape {found.shape}, not {wanted}")
+            if np.shape(found) != wanted:
+                raise ValueError(f"resume: {name} has the shape {np.shape(found)}, not {wanted}")
             array[:count] = found
         self.iteration = history.status_iteration
         return State(history.K[-1], history.memory)

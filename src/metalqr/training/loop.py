@@ -4,17 +4,19 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.registries import methods
-from metalqr.lqr import LQRTasks, UnstablePolicyError, common_gain, require_stabilising
-from metalqr.lqr import cost as exact_cost
+from metalqr.config.simulated import needing_the_model
+from metalqr.lqr import LQRTasks, UnstablePolicyError
 from metalqr.results.runs import Status
 from metalqr.simulation.streams import Stream
 from metalqr.training.averaging import with_average
+from metalqr.training.costs import AnyTasks, checked_gain, costs_of
 from metalqr.training.history import History, Recorder
 from metalqr.training.method import Method, Problem, State, TaskSource
 from metalqr.training.observers import Observer
@@ -29,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 def train(
-    tasks: LQRTasks,
+    tasks: AnyTasks,
     K0: ArrayLike,
     settings: MetaSettings,
     seed: int,
@@ -50,7 +52,8 @@ def train(
 
     Parameters
     ----------
-    tasks : LQRTasks
+    tasks : LQRTasks or SimulatedTasks
+        Those of a simulator have no exact costs: the history then has measured ones, with their standard errors.
     K0 : ndarray, shape (k, d)
         Initial gain, stabilising for every task.
     settings : MetaSettings
@@ -69,14 +72,19 @@ def train(
     ------
     UnstablePolicyError
         If ``K0`` does not stabilise every task.
+    SimulatorError
+        If a simulator cannot be used, or has no finite cost at ``K0``.
     ValueError
-        If ``K0`` does not have the shape (k, d), or holds something that is not finite; or if ``resume`` was not
-        interrupted, began at another gain or with other costs, or has more iterations. That it has the same settings
-        and the same seed is not checked.
+        If the settings need the model and ``tasks`` have none; if ``K0`` does not have the shape (k, d), or holds
+        something that is not finite; or if ``resume`` was not interrupted, began at another gain or with other costs,
+        or has more iterations. That it has the same settings and the same seed is not checked.
     """
-    gain = common_gain(tasks, K0, "K0")
-    require_stabilising(tasks, gain, "the initial gain")
-    method: Method = methods.get(settings.method)(Problem(tasks, gain, settings, resampled))
+    if not isinstance(tasks, LQRTasks):
+        for name, reason in needing_the_model(settings):
+            raise ValueError(f"{name}: {reason}")
+    gain = checked_gain(tasks, K0)
+    # A method that needs more of tasks than their number and dimensions has been refused.
+    method: Method = methods.get(settings.method)(Problem(cast(LQRTasks, tasks), gain, settings, resampled))
     if resampled is not None and not method.can_resample:
         raise ValueError(f"resampled: the method {method.name} cannot have other tasks in every iteration")
     return run(method, Stream(seed), settings.iterations, observers, resume=resume)
@@ -108,12 +116,13 @@ def _run(
 ) -> History:
     """The loop itself."""
     state, tasks, tolerance = method.init(), method.tasks, method.settings.tolerance
-    recorder = Recorder(iterations + 1, state.K.shape, tasks.count)
+    recorder = Recorder(iterations + 1, state.K.shape, tasks.count, is_measured=not isinstance(tasks, LQRTasks))
     if resume is not None:
         K0, state = state.K, recorder.resume(resume)
         if not np.array_equal(resume.K[0], K0):
             raise ValueError("resume: the run started from a gain other than K0")
-        if not np.array_equal(resume.cost[0], exact_cost(tasks, K0)):
+        repeats = isinstance(tasks, LQRTasks) or tasks.replays_noise
+        if repeats and not np.array_equal(resume.cost[0], costs_of(tasks, K0[np.newaxis]).cost[0], equal_nan=True):
             raise ValueError("resume: its first costs are not those of these tasks at K0")
     first, block = recorder.iteration, _block(method, observers)
     waiting = Waiting(recorder, tasks, observers)
@@ -153,6 +162,8 @@ def _run(
 
 def _warn(method: Method, state: State) -> None:
     """Log why the run may fail from here on, once its method does what it is for."""
+    if not isinstance(method.tasks, LQRTasks):  # they are computed with the model
+        return
     try:
         for concern in method.concerns(state.K):
             _log.warning("%s", concern)
@@ -163,6 +174,6 @@ def _warn(method: Method, state: State) -> None:
 def _block(method: Method, observers: Sequence[Observer]) -> int:
     """Number of gains whose exact costs are computed together, where that saves time and no observer waits for them."""
     all_wait = all(type(each).reached is Observer.reached or each.can_wait for each in observers)
-    if method.is_exact or not all_wait:
+    if method.is_exact or not all_wait or not isinstance(method.tasks, LQRTasks):
         return 1
     return max(1, min(MAX_BLOCK, _BLOCK_ENTRIES // (method.tasks.count * method.tasks.state_dim**2)))

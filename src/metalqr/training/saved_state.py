@@ -20,7 +20,8 @@ from metalqr.config.algorithm import MetaSettings
 from metalqr.lqr import LQRTasks
 from metalqr.results.files import PathLike, StorageError, dataset_of, load, provenance, save
 from metalqr.results.layout import SEED, Attribute, Kind, Layout
-from metalqr.results.runs import RUNS, Status
+from metalqr.results.runs import OF_MEASURED, RUNS, Status
+from metalqr.training.costs import AnyTasks
 from metalqr.training.history import History
 from metalqr.training.observers import Observer
 
@@ -33,6 +34,7 @@ SAVED_STATES = Layout(
         "seed": SEED,
         **dict.fromkeys(("tasks", "initial_gain", "code"), Attribute()),
     },
+    optional=OF_MEASURED,
 )
 #: Prefix in a file of the names of a method's memory.
 _MEMORY = "memory_"
@@ -55,20 +57,17 @@ class SavedState:
     def __init__(
         self,
         path: PathLike,
-        tasks: LQRTasks,
+        tasks: AnyTasks,
         K0: ArrayLike,
         settings: MetaSettings,
         seed: int,
         code: Mapping[str, str],
     ) -> None:
         self.path = Path(path)
-        matrices = ["A", "B", "Q", "R", "Psi", "Sigma0", "p", *(("S",) if tasks.has_cross_terms else ())]
-        if tasks.noise != "process":
-            matrices.append("initial_mean")
         self._run = {
             "settings": json.dumps(settings.changed()),
             "seed": seed,
-            "tasks": _digest(*(getattr(tasks, name) for name in matrices)),
+            "tasks": _tasks_digest(tasks),
             "initial_gain": _digest(K0),
             "code": hashlib.sha256(json.dumps(dict(code), sort_keys=True).encode()).hexdigest(),
         }
@@ -89,7 +88,7 @@ class SavedState:
             _log.warning("%s is of a run with other %s, so training starts afresh", self.path, ", ".join(changed))
             return None
         stored: dict[str, Any] = {str(name): array.values for name, array in dataset.items()}
-        arrays = {name: stored[name] for name in SAVED_STATES.variables}
+        arrays = {name: stored[name] for name in (*SAVED_STATES.variables, *OF_MEASURED) if name in stored}
         memory = {name.removeprefix(_MEMORY): array for name, array in stored.items() if name.startswith(_MEMORY)}
         iteration = dataset.sizes["iteration"] - 1
         _log.info("resuming from iteration %d, saved in %s", iteration, self.path)
@@ -101,7 +100,8 @@ class SavedState:
             f"{_MEMORY}{name}": xr.Variable([f"{_MEMORY}{name}_{axis}" for axis in range(np.ndim(array))], array)
             for name, array in history.memory.items()
         }
-        arrays = {name: getattr(history, name) for name in SAVED_STATES.variables}
+        found = {name: getattr(history, name) for name in (*SAVED_STATES.variables, *OF_MEASURED)}
+        arrays = {name: array for name, array in found.items() if array is not None}
         save(self.path, dataset_of(SAVED_STATES, arrays, **self._run).assign(memory))
 
     def remove(self) -> None:
@@ -171,6 +171,16 @@ class StateSaver(Observer):
         raise InterruptionError(
             f"{place}; its state is in {self._file.path}; run the same command again to resume from it"
         )
+
+
+def _tasks_digest(tasks: AnyTasks) -> str:
+    """Digest of what tasks are; the code of a simulator is part of the code of its run."""
+    if not isinstance(tasks, LQRTasks):
+        return hashlib.sha256(json.dumps(tasks.identity, sort_keys=True).encode()).hexdigest()
+    matrices = ["A", "B", "Q", "R", "Psi", "Sigma0", "p", *(("S",) if tasks.has_cross_terms else ())]
+    if tasks.noise != "process":
+        matrices.append("initial_mean")
+    return _digest(*(getattr(tasks, name) for name in matrices))
 
 
 def _digest(*arrays: ArrayLike) -> str:

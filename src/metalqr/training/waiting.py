@@ -1,12 +1,11 @@
-"""Gains of a run whose exact costs are not known yet: they are computed together, for a few iterations at a time."""
+"""Gains of a run whose costs are not known yet: they are computed together, for a few iterations at a time."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from metalqr.lqr import LQRTasks
-from metalqr.lqr.evaluation import costs as exact_costs
 from metalqr.results.runs import Status
+from metalqr.training.costs import AnyTasks, costs_of
 from metalqr.training.history import History, Recorder
 from metalqr.training.method import State
 from metalqr.training.observers import Observer
@@ -18,7 +17,7 @@ class Waiting:
     The record ends as if every cost had been computed at once: at the first gain that does not stabilise every task.
     """
 
-    def __init__(self, recorder: Recorder, tasks: LQRTasks, observers: Sequence[Observer]) -> None:
+    def __init__(self, recorder: Recorder, tasks: AnyTasks, observers: Sequence[Observer]) -> None:
         self._recorder, self._tasks, self._observers = recorder, tasks, observers
         self._states: list[State] = []
         self._first = 0
@@ -39,12 +38,13 @@ class Waiting:
         """Compute the costs, and tell the observers; true if one is infinite, and then the record ends there."""
         if self._states:
             states, self._states = self._states, []
-            for offset, cost in enumerate(exact_costs(self._tasks, np.stack([state.K for state in states]))):
-                iteration, state = self._first + offset, states[offset]
-                self._recorder.evaluate(iteration, cost)
+            found = costs_of(self._tasks, np.stack([state.K for state in states]))
+            for offset, state in enumerate(states):
+                iteration, cost = self._first + offset, found.cost[offset]
+                self._recorder.evaluate(iteration, cost, None if found.error is None else found.error[offset])
                 for observer in self._observers:
                     observer.reached(iteration, state.K, cost)
-                if not np.all(np.isfinite(cost)):
+                if found.ended(offset):
                     self._recorder.end_at(iteration, state)
                     self.has_diverged = True
                     break

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 RATIO_LABEL = r"$\dfrac{\sum_i\,(J_i(K_n) - J_i^*\!)}{\sum_i\,J_i^*}$"
 GAP_LABEL = r"$\sum_i\,(J_i(K_n) - J_i^*\!)$"
+MEASURED_LABEL = r"$\dfrac{\sum_i\,\hat J_i(K_n)}{\sum_i\,\hat J_i(K_0)}$"
 #: The paper's axis; it grows when the data need it.
 MIN_RATIO_TOP = 1.2
 
@@ -80,7 +81,7 @@ def draw_panel(axes: Axes, curves: Iterable[tuple[str, xr.Dataset]], top: float,
         # Shifted from curve to curve, so that markers do not hide one another.
         line.set(marker=marker, label=label, markevery=((2 * position + 1) * every // 6 % every, every), **CASE_MARK)
         if floors:
-            axes.axhline(summaries.floor_ratio(case), color=colour, **FLOOR)
+            draw_floor(axes, summaries.floor_ratio(case), colour)
         cases.append(case)
         lines.append(line)
     axes.set(xlabel="Iterations", xlim=iteration_limits(cases), ylim=(0.0, top))
@@ -89,9 +90,18 @@ def draw_panel(axes: Axes, curves: Iterable[tuple[str, xr.Dataset]], top: float,
     return lines
 
 
+def draw_floor(axes: Axes, floor: float, colour: ColorType) -> None:
+    """Draw the ratio of the best single gain, where it is known."""
+    if np.isfinite(floor):
+        axes.axhline(floor, color=colour, **FLOOR)
+
+
 def ratio_label(cases: Iterable[xr.Dataset]) -> str:
     """The label of an axis that cases share; a case without ratio, among others that have one, has its own label."""
-    return GAP_LABEL if all(map(summaries.is_gap, cases)) else RATIO_LABEL
+    shown = list(cases)
+    if all(map(summaries.is_measured, shown)):
+        return MEASURED_LABEL
+    return GAP_LABEL if all(map(summaries.is_gap, shown)) else RATIO_LABEL
 
 
 def ratio_top(case: xr.Dataset) -> float:
@@ -111,7 +121,9 @@ def iteration_limits(cases: Iterable[xr.Dataset]) -> tuple[float, float]:
 
 def curve_keys(cases: list[xr.Dataset]) -> list[Line2D | Patch]:
     """The keys of a legend for floors, ranges and diverged runs, where there are any."""
-    keys: list[Line2D | Patch] = [line_key("best single gain found", color="0.3", **FLOOR)]
+    keys: list[Line2D | Patch] = []
+    if not all(map(summaries.is_measured, cases)):
+        keys.append(line_key("best single gain found", color="0.3", **FLOOR))
     seeds = sorted({case.sizes["seed"] for case in cases})
     if seeds[-1] > 1:
         count = str(seeds[-1]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"

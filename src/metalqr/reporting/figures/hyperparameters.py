@@ -145,7 +145,7 @@ class _Sweep(NamedTuple):
         colours: list[ColorType] = list(seaborn.color_palette("viridis", len(values)).as_hex())
         elsewhere = {json.loads(row.attrs["settings"]).get(setting) for row in rows} - {None}
         reference = elsewhere.pop() if len(elsewhere) == 1 else None
-        moves_tasks = setting in case["J_star"].dims
+        moves_tasks = "J_star" in case and setting in case["J_star"].dims
         places = [{setting: place} for place in range(len(values))] if moves_tasks else [{}]
         floors = [summaries.floor_ratio(case.isel(place)) for place in places]
         return cls(setting, symbol, label, values, colours, reference, floors)
@@ -178,7 +178,7 @@ def _draw_runs(axes: Axes, case: xr.Dataset, sweep: _Sweep, limits: tuple[float,
         line.set(label=label, linewidth=1.1)
         lines.append(line)
     for floor, colour in zip(sweep.floors, ["black"] if len(sweep.floors) == 1 else sweep.colours, strict=True):
-        axes.axhline(floor, color=colour, **FLOOR)
+        curves.draw_floor(axes, floor, colour)
     axes.set(xlabel="iterations", xlim=curves.iteration_limits([case]))
     round_ticks(axes.xaxis, whole=True)
     axes.set_ylabel(curves.ratio_label([case]), fontsize=9)
@@ -190,7 +190,7 @@ def _draw_final_ratio(axes: Axes, case: xr.Dataset, sweep: _Sweep, limits: tuple
     positions = _value_axis(axes, sweep)
     _draw_points(axes, positions, summaries.final_ratio(case), sweep.colours)
     if len(sweep.floors) == 1:
-        axes.axhline(*sweep.floors, color="black", **FLOOR)
+        curves.draw_floor(axes, sweep.floors[0], "black")
     else:
         axes.plot(positions, sweep.floors, color="black", **FLOOR)
     axes.set_ylabel("final ratio")
@@ -273,7 +273,7 @@ def _value_axis(axes: Axes, sweep: _Sweep) -> FloatArray:
 def _final_limits(cases: list[xr.Dataset], sweeps: list[_Sweep]) -> tuple[float, float]:
     """Limits of the final ratios of all rows, so that the effects of two settings can be compared."""
     finals = np.concatenate([summaries.final_ratio(case).values.ravel() for case in cases])
-    floors = [floor for sweep in sweeps for floor in sweep.floors]
+    floors = [floor for sweep in sweeps for floor in sweep.floors if np.isfinite(floor)]
     shown = np.concatenate([finals[np.isfinite(finals)], floors])
     low, high = float(shown.min()), float(shown.max())
     return (low / 1.3, max(1.4 * high, 5.0 * low)) if low > NO_FLOOR else (0.0, 1.1 * max(high, NO_FLOOR))

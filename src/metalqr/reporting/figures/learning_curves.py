@@ -76,6 +76,8 @@ class LearningCurves(Figure):
                 axes.legend(handles=lines, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
         quantity = "gap" if all(map(summaries.is_gap, cases.values())) else "ratio"
         title = f"Learning curve for the average cost difference {quantity}"
+        if all(map(summaries.is_measured, cases.values())):
+            title = "Learning curve for the measured cost, relative to that of the initial gain"
         if len(groups) == 1:
             axes.set_title(title, pad=TITLE_PAD)
         else:

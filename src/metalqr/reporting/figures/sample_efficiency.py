@@ -12,7 +12,7 @@ from metalqr.config.registries import figures
 from metalqr.reporting import sample_efficiency, summaries
 from metalqr.reporting.figures import curves, layout
 from metalqr.reporting.figures.figure import Figure
-from metalqr.reporting.figures.palette import BAND, CROSS, FLOOR, REFERENCE, with_styles
+from metalqr.reporting.figures.palette import BAND, CROSS, REFERENCE, with_styles
 from metalqr.reporting.figures.style import line_key, logarithmic, new_figure
 from metalqr.reporting.labels import case_labels
 
@@ -67,7 +67,7 @@ class SampleEfficiency(Figure):
                     line = _draw_curve(axes, case.sel(variant=variant), *styles[variant])
                     line.set_label(variant)
                     lines.setdefault(variant, line)
-                axes.axhline(summaries.floor_ratio(case), color="0.3", **FLOOR)
+                curves.draw_floor(axes, summaries.floor_ratio(case), "0.3")
                 axes.axhline(sample_efficiency.reference_ratio(case), **REFERENCE)
                 title = f"{experiment}, {labels[name]}" if len(found) > 1 else labels[name]
                 axes.set_title(layout.wrapped(title, 72.0 * (width - 0.9) / columns - 32.0, 10.0))

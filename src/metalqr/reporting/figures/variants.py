@@ -10,7 +10,6 @@ from metalqr.config.registries import figures
 from metalqr.reporting import captions, summaries
 from metalqr.reporting.figures import curves, layout
 from metalqr.reporting.figures.figure import Figure
-from metalqr.reporting.figures.palette import FLOOR
 from metalqr.reporting.figures.style import new_figure
 from metalqr.reporting.labels import case_labels
 
@@ -57,7 +56,7 @@ class Variants(Figure):
             variants = [(str(variant), case.sel(variant=variant)) for variant in case["variant"].values.tolist()]
             found = curves.draw_panel(axes, variants, curves.ratio_top(case), floors=False)
             lines |= {variant: line for (variant, _), line in zip(variants, found, strict=True)}
-            axes.axhline(summaries.floor_ratio(case), color="0.3", **FLOOR)
+            curves.draw_floor(axes, summaries.floor_ratio(case), "0.3")
             axes.set_title(layout.wrapped(labels[name], 72.0 * (width - 0.9) / columns - 32.0, 10.0))
             if place % columns == 0:
                 axes.set_ylabel(curves.ratio_label(cases.values()), fontsize=11)

@@ -42,6 +42,11 @@ class UpdateRule(Plugin):
                 "set update_rule: gradient, or choose another method",
             )
 
+    @classmethod
+    def uses_model(cls) -> bool:
+        """True if it overrides :meth:`limited`, which gets the model of the tasks."""
+        return cls.limited is not UpdateRule.limited
+
     def init(self, K: Array) -> Memory:
         """The memory before the first update, arrays by name; by default none."""
         return {}
