@@ -1,6 +1,7 @@
 """Task families: settings, from which tasks of given dimensions are made."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -77,6 +78,11 @@ class Family(Plugin):
     def dimensions(self) -> tuple[int, int] | None:
         """Numbers of states and inputs, where the settings determine them."""
         return None
+
+    @property
+    def sources(self) -> list[Path]:
+        """The files with the code of the family: its tasks are made anew when one is edited."""
+        return [self.source]
 
     @property
     def digest(self) -> str:
