@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from metalqr import __version__
-from metalqr.commands import advise, check, systems
+from metalqr.commands import advise, ask, check, systems, tell
 from metalqr.commands.command import CommandError
 from metalqr.config.problems import ConfigError
 
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("metalqr", description=_DESCRIPTION, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--version", action="version", version=f"metalqr {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (systems, check, advise):
+    for command in (systems, check, advise, ask, tell):
         command.add(commands)
     given = parser.parse_args(arguments)
     try:

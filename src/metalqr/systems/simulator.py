@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
+from metalqr.config import settings
 from metalqr.config.folders import located
 from metalqr.config.registries import families
-from metalqr.config.settings import Count, Real, Settings, refuse, setting
+from metalqr.config.settings import Count, Real, refuse, setting
 from metalqr.simulation.user.objects import split
 from metalqr.systems.family import Family
 
@@ -33,12 +34,14 @@ class Simulator(Family):
     has_model = False
     count_setting = "tasks"
 
-    class Settings(Settings):
+    class Settings(settings.Settings):
         """The simulator, and the parameters of each task."""
 
-        path: str = setting(
+        path: str | None = setting(
+            None,
             about="the class or function: of a file relative to the folder of the config, my.py:Name, or of an "
-            "installed module, package.module:Name"
+            "installed module, package.module:Name. Without one, metalqr ask writes the gains into a file and metalqr "
+            "tell reads their costs",
         )
         tasks: Parameters = setting(
             about="for each task the parameters of its simulator, by name; {} where it has none"
@@ -67,6 +70,8 @@ class Simulator(Family):
 
         @model_validator(mode="after")
         def _is_there(self) -> Self:
+            if self.path is None:
+                return self
             place, name = split(self.path)
             if not name:
                 raise refuse(
@@ -95,7 +100,14 @@ class Simulator(Family):
         return hashlib.sha256(file.read_bytes()).hexdigest() if (file := self._file) is not None else ""
 
     @property
+    def has_program(self) -> bool:
+        """True if there is a path."""
+        return self.settings.path is not None
+
+    @property
     def _file(self) -> Path | None:
+        if not self.has_program:
+            return None
         place, _ = split(self.settings.path)
         if place.endswith(".py"):
             return located(place)
@@ -125,8 +137,10 @@ class Simulator(Family):
         SimulatorError
             If there is no such simulator, or it does not take the parameters.
         """
-        from metalqr.simulation.user import SimulatedTasks
+        from metalqr.simulation.user import SimulatedTasks, SimulatorError
 
+        if not self.has_program:
+            raise SimulatorError("the simulator has no path to a program; use metalqr ask and metalqr tell")
         place, name = split(self.settings.path)
         path = f"{located(place)}:{name}" if place.endswith(".py") else self.settings.path
         names = ("timeout", "unstable_cost", "evaluation_rollouts", "evaluation_length", "state_dim", "action_dim")
