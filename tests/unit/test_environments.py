@@ -34,7 +34,7 @@ DISTRIBUTIONS = {"yaml": "pyyaml", "ruamel": "ruamel-yaml", "pydantic_core": "py
 # Installed for a library that finds it by itself: the netCDF engine and the tables of xarray.
 FOUND_BY_XARRAY = {"netcdf4", "pandas"}
 #: Imported where it is installed, with a message where it is not.
-OPTIONAL = {"h5py"}
+OPTIONAL = {"gymnasium", "h5py"}
 
 PLATFORMS = [
     {"sys_platform": name, "platform_machine": machine, "python_version": python, "python_full_version": f"{python}.0"}

@@ -14,12 +14,15 @@ import numpy as np
 import pytest
 import synthetic
 import twins
+from configs import overlaid
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 from places import ROOT
 from systems import similar_tasks
 
 from metalqr import MetaSettings, Stream, lqr, training
+from metalqr.config import check_config
+from metalqr.config.folders import relative_to
 from metalqr.config.problems import SettingsError
 from metalqr.config.registries import estimators, families, methods, tables, update_rules
 from metalqr.config.registry import load_plugins
@@ -51,7 +54,7 @@ def with_common(**others: Any) -> MetaSettings:
 
 @pytest.fixture(autouse=True)
 def plugins(forgotten: None) -> None:
-    load_plugins(sorted(EXAMPLES.glob("own_*.py")), EXAMPLES)
+    load_plugins(sorted(set(EXAMPLES.glob("own_*.py")) - {EXAMPLES / "own_simulator.py"}), EXAMPLES)
 
 
 class StopAfterEach(Observer):
@@ -239,3 +242,20 @@ def test_a_plugin_may_be_defined_in_a_notebook() -> None:
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=ROOT / "src", capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "('one_point', 'one_point_baseline', 'residual', 'two_point', 'mine')"
+
+
+@pytest.mark.slow
+def test_a_simulator_of_one_s_own_trains_by_the_config_of_its_docstring(tmp_path: Path) -> None:
+    """The gain of the tanks ends near the best of a grid, as far as the evaluation rollouts tell."""
+    path = EXAMPLES / "own_simulator.py"
+    shutil.copy(path, tmp_path)
+    text = textwrap.dedent(re.findall(r"::?\n\n((?:    .*\n|\n)+)", path.read_text())[0])
+    with relative_to(tmp_path):
+        checked = check_config(overlaid(text, "only_experiments: [tank]"), tmp_path)
+        case, settings = checked.cases["tank"], checked.own_settings["tank"]
+        tasks = case.family.simulated()
+    history = training.train(tasks, case.initial_gain, settings, 0)
+    assert history.status is Status.COMPLETED
+    grid = tasks.measured(np.linspace(0.2, 2.0, 19).reshape(-1, 1, 1)).cost.mean(axis=1)
+    assert history.cost[-1].mean() < 1.02 * grid.min()
+    assert history.cost[0].mean() > 1.2 * grid.min()

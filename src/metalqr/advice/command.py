@@ -29,6 +29,14 @@ def advised(
     if output is not None and output.is_dir():
         raise ConfigError([f"--output: {output} is a folder; give a file in it, such as curve.csv"])
     given = plan.checked.cases[case]
+    if not given.family.has_model:
+        raise ConfigError(
+            [
+                f"--case {case}: it has a simulator and no model, from which settings are computed; advise a case with "
+                "a linear model that is roughly right, or measure: the spread of the costs of thirty rollouts of the "
+                "initial gain, divided by the smoothing radius, is the noise of one difference"
+            ]
+        )
     seed = plan.checked.tasks_seed(case)
     with relative_to(plan.folder):
         tasks = given.family.tasks(given.state_dim, given.action_dim, seed)

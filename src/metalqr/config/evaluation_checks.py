@@ -25,6 +25,12 @@ def evaluation_problems(config: "Config") -> Iterator[str]:
                         f"experiments.{name}.evaluated: true is not possible with the method {method.name}, which "
                         "trains a gain for each task, and none of these is meant for other tasks; leave it out"
                     )
+            if not config.cases[case].family.has_model:
+                yield (
+                    f"experiments.{name}.evaluated: true needs exact costs on unseen tasks, and {case} has a simulator "
+                    "and no model; leave it out"
+                )
+                continue
             for family in experiment.families(case).values():
                 for key in POOLS.values():
                     yield from _task_problems(config, key, case, family)

@@ -172,6 +172,8 @@ def _of_known_family(value: Any) -> Any:
     if "family" not in value:
         raise refuse("family", "missing; add it")
     known = [plugin.name for plugin in families if plugin.has_model]
+    if value["family"] in families.names() and value["family"] not in known:
+        raise refuse("family", f"{value['family']} is no family; write {value['family']}: {{...}} in place of tasks")
     if value["family"] not in known:
         raise refuse("family", f"{short_repr(value['family'])} is not allowed; {nearest(str(value['family']), known)}")
     return value

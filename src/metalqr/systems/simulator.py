@@ -83,10 +83,7 @@ class Simulator(Family):
                 except ValueError as error:
                     raise refuse("path", str(error)) from None
                 if not file.is_file():
-                    raise refuse(
-                        "path",
-                        f"there is no file {place!r} in the folder of the config ({file.parent}); correct the path",
-                    )
+                    raise refuse("path", f"there is no file {place!r} in the folder of the config; correct the path")
             return self
 
     @property

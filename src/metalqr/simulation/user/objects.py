@@ -41,7 +41,7 @@ def found(place: Path | str, name: str) -> Any:
     SimulatorError
         If there is none, or its file ends in an error, such as a package that is missing.
     """
-    shown = f"{place}:{name}" if isinstance(place, str) else f"{place.name}:{name}"
+    shown = f"simulator {place if isinstance(place, str) else place.name}:{name}"
     try:
         module = importlib.import_module(place) if isinstance(place, str) else _module(place)
     except ModuleNotFoundError as error:
@@ -98,6 +98,8 @@ def made(thing: Any, parameters: Mapping[str, Any]) -> Costs:
             return OneAtATime(functools.partial(thing, **parameters))
     try:
         inspect.signature(thing).bind(**parameters)
+    except ValueError:  # of some classes the signature is not known
+        pass
     except TypeError as error:
         raise SimulatorError(f"{name}({_shown(parameters)}): {error}; correct the parameters of the task") from None
     try:

@@ -60,7 +60,7 @@ class UserSimulator(Simulator):
         Raises
         ------
         SimulatorError
-            As :meth:`SimulatedTasks.costs`; or if the simulator is to discount and has no argument for it.
+            As :meth:`SimulatedTasks.costs`; or if rollouts are to share noise that the simulator does not replay.
         """
         chosen = np.arange(self.count) if tasks is None else np.asarray(tasks)
         policies, steps = real_array("K", gains), whole_number("length", length)
@@ -73,6 +73,11 @@ class UserSimulator(Simulator):
         count = policies.shape[1]
         if count % whole_number("sharing", sharing):
             raise ValueError(f"sharing: {count} gains cannot share noise in groups of {sharing}")
+        if sharing > 1 and not self.replays_noise:
+            raise SimulatorError(
+                f"common_noise: true needs a simulator that replays its noise, and {self._tasks.name} does not give "
+                "the same cost again for the same seed; draw all randomness from the seed, or set common_noise: false"
+            )
         if discount != 1.0 and not self._discounts:
             raise ValueError(f"discount: {discount!r} needs a simulator that discounts, or 1")
         options = {"discount": discount} if self._discounts else {}

@@ -34,7 +34,7 @@ class Measured(NamedTuple):
 class SimulatedTasks:
     r"""Tasks that are known by the costs of their rollouts alone.
 
-    It stands where :class:`metalqr.lqr.LQRTasks` does: in :func:`metalqr.meta.train` and in the estimates of
+    It stands where :class:`metalqr.lqr.LQRTasks` does: in :func:`metalqr.training.train` and in the estimates of
     :mod:`metalqr.estimators`. There is no optimum and no exact cost. In place of the exact cost of a gain stands the
     mean cost of ``evaluation_rollouts`` rollouts, with the same seeds for every gain.
 
@@ -130,7 +130,13 @@ class SimulatedTasks:
                 thing = objects.found(Path(thing[0]) if is_file else place, name)
         if self._timeout is not None:
             return [Worker(thing, each, self._timeout) for each in self.parameters]
-        return [objects.made(thing, each) for each in self.parameters]
+        found = []
+        for task, each in enumerate(self.parameters):
+            try:
+                found.append(objects.made(thing, each))
+            except SimulatorError as error:
+                raise SimulatorError(f"{self._place(task)}: {error}") from error
+        return found
 
     @property
     def discounts(self) -> bool:
@@ -145,8 +151,9 @@ class SimulatedTasks:
         SimulatorError
             If the simulator fails, or returns anything but a number for each gain.
         """
+        member = self._members[task]
         try:
-            returned = self._members[task](gains, length, seeds, **options)
+            returned = member(gains, length, seeds, **options)
         except SimulatorError as error:
             raise SimulatorError(f"{self._place(task)}: {error}") from error
         except Exception as error:

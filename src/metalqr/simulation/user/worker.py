@@ -4,6 +4,7 @@ Run as a module it is that process: it reads requests from its standard input an
 as pickles. What the simulator prints goes to standard error.
 """
 
+import contextlib
 import os
 import pickle
 import select
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metalqr.simulation.user.errors import SimulatorError
-from metalqr.simulation.user.objects import found, made
+from metalqr.simulation.user.objects import Costs, found, made
 
 Array = NDArray[np.float64]
 
@@ -37,8 +38,8 @@ class Worker:
     """
 
     def __init__(self, thing: Any, parameters: Mapping[str, Any], timeout: float) -> None:
-        self._timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
+        self._timeout = timeout
         try:
             self._simulator = pickle.dumps((thing, dict(parameters)))
         except Exception as error:
@@ -60,8 +61,20 @@ class Worker:
         """End the process."""
         if self._process is not None:
             self._process.kill()
-            self._process.communicate()
-            self._process = None
+            self._closed()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _closed(self) -> int:
+        """The exit status of the process, whose pipes are closed."""
+        process, self._process = self._process, None
+        assert process is not None
+        for pipe in (process.stdin, process.stdout):
+            assert pipe is not None
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+        return process.wait()
 
     def _asked(self, request: Any) -> tuple[str, Any]:
         if self._process is None:
@@ -105,9 +118,7 @@ class Worker:
         return b"".join(parts)
 
     def _ended(self) -> SimulatorError:
-        assert self._process is not None
-        status = self._process.wait()
-        self._process = None
+        status = self._closed()
         how = f"signal {-status}" if status < 0 else f"exit status {status}"
         return SimulatorError(f"its process ended with {how}; its output above says more")
 
@@ -117,24 +128,35 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # prints of the simulator
     requests = sys.stdin.buffer
-    costs: Any = None
-    thing, parameters = pickle.loads(_message(requests))
+    simulator, costs = _message(requests), None
     while request := _message(requests):
         gains, length, seeds, options = pickle.loads(request)
         try:
             if costs is None:
-                if isinstance(thing, tuple):
-                    place, name, is_file = thing
-                    thing = found(Path(place) if is_file else place, name)
-                costs = made(thing, parameters)
-            answer: tuple[str, Any] = "returned", costs(gains, length, seeds, **options)
-            packed = pickle.dumps(answer)
+                costs = _made(simulator)
+            packed = pickle.dumps(("returned", costs(gains, length, seeds, **options)))
         except SimulatorError as error:
             packed = pickle.dumps(("raised", str(error)))
         except Exception as error:
             packed = pickle.dumps(("raised", raised(error)))
         answers.write(len(packed).to_bytes(8, "little") + packed)
         answers.flush()
+
+
+def _made(simulator: bytes) -> Costs:
+    """The simulator, made in this process."""
+    try:
+        thing, parameters = pickle.loads(simulator)
+    except Exception as error:  # what a script has defined is not known here
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise SimulatorError(
+            f"it is not found in the process that timeout needs ({reason}); give its place, as in my.py:Name, or leave "
+            "out timeout"
+        ) from error
+    if isinstance(thing, tuple):
+        place, name, is_file = thing
+        thing = found(Path(place) if is_file else place, name)
+    return made(thing, parameters)
 
 
 def raised(error: BaseException) -> str:
