@@ -75,6 +75,11 @@ class Family(Plugin):
         return counted if isinstance(counted, int) else len(counted)
 
     @property
+    def has_program(self) -> bool:
+        """False if rollouts are made elsewhere, so that their costs must be asked for by files."""
+        return True
+
+    @property
     def dimensions(self) -> tuple[int, int] | None:
         """Numbers of states and inputs, where the settings determine them."""
         return None

@@ -38,9 +38,11 @@ class Simulator(Family):
     class Settings(Plain):
         """The simulator, and the parameters of each task."""
 
-        path: str = setting(
+        path: str | None = setting(
+            None,
             about="the class or function: of a file relative to the folder of the config, my.py:Name, or of an "
-            "installed module, package.module:Name"
+            "installed module, package.module:Name. Without one, metalqr ask writes the gains into a file and metalqr "
+            "tell reads their costs",
         )
         tasks: Parameters = setting(
             about="for each task the parameters of its simulator, by name; {} where it has none"
@@ -69,6 +71,8 @@ class Simulator(Family):
 
         @model_validator(mode="after")
         def _is_there(self) -> Self:
+            if self.path is None:
+                return self
             place, name = split(self.path)
             if not name:
                 raise refuse(
@@ -85,7 +89,7 @@ class Simulator(Family):
 
     def __init__(self, settings: Plain) -> None:
         super().__init__(settings)
-        self._place, self._name = split(self.settings.path)
+        self._place, self._name = split(self.settings.path or "")
         # Found here, where paths are relative to the folder of the config.
         self._file = located(self._place) if self._place.endswith(".py") else None
 
@@ -95,9 +99,14 @@ class Simulator(Family):
         return self.settings.state_dim, self.settings.action_dim
 
     @property
+    def has_program(self) -> bool:
+        """True if there is a path."""
+        return self.settings.path is not None
+
+    @property
     def digest(self) -> str:
         """What tells one content of the file from another; of a module, its file where it can be found."""
-        file = self._file or _file_of(self._place)
+        file = self._file or (_file_of(self._place) if self.has_program else None)
         return hashlib.sha256(file.read_bytes()).hexdigest() if file is not None else ""
 
     def problems(self, state_dim: int, action_dim: int) -> Iterator[tuple[str, str]]:
@@ -118,8 +127,10 @@ class Simulator(Family):
         SimulatorError
             If there is no such simulator, or it does not take the parameters.
         """
-        from metalqr.simulation.user import SimulatedTasks
+        from metalqr.simulation.user import SimulatedTasks, SimulatorError
 
+        if not self.has_program:
+            raise SimulatorError("the simulator has no path to a program; use metalqr ask and metalqr tell")
         path = f"{self._file or self._place}:{self._name}"
         names = ("timeout", "unstable_cost", "evaluation_rollouts", "evaluation_length", "state_dim", "action_dim")
         return SimulatedTasks(path, self.settings.tasks, **{each: getattr(self.settings, each) for each in names})

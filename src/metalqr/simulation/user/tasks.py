@@ -169,6 +169,18 @@ class SimulatedTasks:
             )
         return np.where(np.isfinite(found), found, np.inf)
 
+    def costs_of_all(
+        self, tasks: NDArray[np.int64], gains: Array, length: int, seeds: NDArray[np.int64], **options: Any
+    ) -> Array:
+        """Cost of one rollout of P gains on each of some tasks (n,): of gains (n, P, k, d), seeds and costs (n, P)."""
+        found = np.empty(seeds.shape)
+        for task in np.unique(tasks):
+            rows = np.flatnonzero(tasks == task)
+            each = gains[rows].reshape(-1, self.action_dim, self.state_dim)
+            answered = self.costs(int(task), each, length, seeds[rows].ravel(), **options)
+            found[rows] = answered.reshape(len(rows), -1)
+        return found
+
     def _place(self, task: int) -> str:
         return f"simulator {self.name}, task {task} {self.parameters[task]}"
 
