@@ -147,10 +147,6 @@ class Family(Plugin):
             "parameters, or lower its perturbation"
         )
 
-    def simulated(self) -> Any:
-        """The tasks, where there is no model: :class:`metalqr.simulation.user.SimulatedTasks`."""
-        raise NotImplementedError(f"{type(self).__name__} does not override simulated")
-
     @property
     def differences(self) -> tuple[Difference, ...]:
         """The differences between tasks that :meth:`varied` can scale: all together, and one kind alone."""

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
+from metalqr.common.object_path import split
 from metalqr.config.folders import located
 from metalqr.config.registries import families
 from metalqr.config.settings import Count, Real, refuse, setting
 from metalqr.config.settings import Settings as Plain
-from metalqr.simulation.user.objects import split
 from metalqr.systems.family import Family
 
 if TYPE_CHECKING:
     from metalqr.lqr import LQRTasks
-    from metalqr.simulation.user import SimulatedTasks
 
 Parameters = Annotated[list[dict[str, Any]], Field(min_length=1)]
 
@@ -119,25 +118,14 @@ class Simulator(Family):
             except TypeError as error:
                 yield f"tasks[{place}]", f"{error}; give numbers, text and lists"
 
-    def simulated(self) -> "SimulatedTasks":
-        """The tasks that training has in place of matrices.
-
-        Raises
-        ------
-        SimulatorError
-            If there is no such simulator, or it does not take the parameters.
-        """
-        from metalqr.simulation.user import SimulatedTasks, SimulatorError
-
-        if not self.has_program:
-            raise SimulatorError("the simulator has no path to a program; use metalqr ask and metalqr tell")
-        path = f"{self._file or self._place}:{self._name}"
-        names = ("timeout", "unstable_cost", "evaluation_rollouts", "evaluation_length", "state_dim", "action_dim")
-        return SimulatedTasks(path, self.settings.tasks, **{each: getattr(self.settings, each) for each in names})
+    @property
+    def located_path(self) -> str | None:
+        """The path, that of a file in full; None where there is no program."""
+        return f"{self._file or self._place}:{self._name}" if self.has_program else None
 
     def tasks(self, state_dim: int, action_dim: int, seed: int) -> "LQRTasks":
         """Refuse: there are no matrices."""
-        raise NotImplementedError("a simulator has no matrices; use simulated()")
+        raise NotImplementedError("a simulator has no matrices; see metalqr.simulation.user.family")
 
 
 def _file_of(module: str) -> Path | None:
