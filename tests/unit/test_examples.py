@@ -31,6 +31,7 @@ from metalqr.estimators.estimator import Array, Memory
 from metalqr.estimators.meta import estimate_mean_gradient
 from metalqr.estimators.one_point import OnePoint
 from metalqr.simulation.lqr_rollouts import LQRSimulator
+from metalqr.simulation.user.family import simulated_tasks
 from metalqr.systems.family import FamilyError
 from metalqr.training import History, Observer, Status
 from metalqr.training.saved_state import SavedState
@@ -66,7 +67,7 @@ def of_docstring(name: str, case: str, folder: Path) -> tuple[Any, Any, MetaSett
     text = textwrap.dedent(re.findall(r"::?\n\n((?:    .*\n|\n)+)", path.read_text())[0])
     with relative_to(folder):
         checked = check_config(overlaid(text, f"only_experiments: [{case}]"), folder)
-        return checked.cases[case].family.simulated(), checked.cases[case], checked.own_settings[case]
+        return simulated_tasks(checked.cases[case].family), checked.cases[case], checked.own_settings[case]
 
 
 class StopAfterEach(Observer):

@@ -155,6 +155,11 @@ def _case_problems(config: Config, name: str) -> Iterator[str]:
             f"cases.{name}.initial_gain: {case.gain_finder.name} uses the model, and a simulator gives none; write "
             f"{finders}, zero, or the rows of a gain"
         )
+    elif case.gain_finder and not case.family.has_program:
+        yield (
+            f"cases.{name}.initial_gain: {case.gain_finder.name} makes rollouts, and the simulator has no path to a "
+            "program; write zero, or the rows of a gain"
+        )
     if case.seed is not None and not case.family.is_random:
         yield f"cases.{name}.seed: the family {case.family.name} draws nothing; remove it"
     for path, problem in _family_problems(case.family, case.state_dim, case.action_dim):
@@ -168,7 +173,7 @@ def _family_problems(family: "Family", state_dim: int, action_dim: int) -> Itera
         yield "resample", f"each_iteration needs tasks to draw, but {family.why_fixed}"
 
 
-def _resampling_problems(settings: MetaSettings) -> Iterator[str]:
+def resampling_problems(settings: MetaSettings) -> Iterator[str]:
     """Settings of a run that cannot have other tasks in every iteration, each with the next step."""
     method, estimator = methods.get(settings.method), estimators.get(settings.estimator)
     if not method.can_resample:
@@ -193,6 +198,13 @@ def _block_problems(config: Config, name: str) -> Iterator[str]:
     if owner := reserved_by(name):
         yield f"experiments.{name}: this name is reserved for {owner}; choose another"
     yield from _unknown_cases(config, f"experiments.{name}.cases", block.cases)
+    for place, case in enumerate(block.cases):
+        if case in config.cases and not config.cases[case].family.has_program:
+            yield (
+                f"experiments.{name}.cases[{place}]: {case} has a simulator without path, so that its rollouts are "
+                "made elsewhere; train it with metalqr ask and metalqr tell and remove it here, or give "
+                f"cases.{case}.simulator.path"
+            )
     for setting, axis in block.linked.items():
         key = key_path(["experiments", name, "sweep", setting])
         if axis not in block.axes:
@@ -269,14 +281,14 @@ def _point_problems(config: Config, experiment: Experiment) -> Iterator[str]:
         try:
             moved = experiment.families(case)
         except SettingsError as error:
-            yield _of_several(key, error)
+            yield of_several(key, error)
             continue
         block = config.cases[case]
         for family in moved.values():
             for path, problem in _family_problems(family, block.state_dim, block.action_dim):
                 yield f"{key}: tasks.{path} of {case}: {problem}"
         for point in experiment.points(case):
-            for problem in _resampling_problems(point.settings) if moved[point.tasks].resamples else ():
+            for problem in resampling_problems(point.settings) if moved[point.tasks].resamples else ():
                 reason = f"each_iteration changes the tasks, but {problem}, or resample: never"
                 yield f"{key}: tasks.resample of {case}: {reason}"
             if not moved[point.tasks].has_model:
@@ -303,10 +315,10 @@ def _theory_problems(config: Config) -> Iterator[str]:
             try:
                 Base(config.given(case), {}).settings(change)
             except SettingsError as error:
-                yield _of_several(key, error)
+                yield of_several(key, error)
 
 
-def _of_several(key: str, error: SettingsError) -> str:
+def of_several(key: str, error: SettingsError) -> str:
     """A problem of several settings together, below a key that has all of them."""
     return f"{key}: {str(error).replace(': ', ' ', 1)}"
 

@@ -148,7 +148,10 @@ class Plan:
 
     def task_block(self, wildcards: Any) -> dict[str, Any]:
         """The origin of a set of tasks: dimensions, family, initial gain, and the seed where that counts."""
-        case, family = self.task_sets[wildcards.case]
+        return self.origin(*self.task_sets[wildcards.case])
+
+    def origin(self, case: str, family: "Family") -> dict[str, Any]:
+        """The same of a case with a family of tasks, whether or not an experiment has it."""
         block = self.checked.cases[case]
         return {
             "state_dim": block.state_dim,

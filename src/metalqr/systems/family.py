@@ -75,6 +75,11 @@ class Family(Plugin):
         return counted if isinstance(counted, int) else len(counted)
 
     @property
+    def has_program(self) -> bool:
+        """False if rollouts are made elsewhere, so that their costs must be asked for by files."""
+        return True
+
+    @property
     def dimensions(self) -> tuple[int, int] | None:
         """Numbers of states and inputs, where the settings determine them."""
         return None
@@ -141,10 +146,6 @@ class Family(Plugin):
             f"the family {self.name} gave {MAX_DRAWS} draws in a row that no gain stabilises; narrow the ranges of its "
             "parameters, or lower its perturbation"
         )
-
-    def simulated(self) -> Any:
-        """The tasks, where there is no model: :class:`metalqr.simulation.user.SimulatedTasks`."""
-        raise NotImplementedError(f"{type(self).__name__} does not override simulated")
 
     @property
     def differences(self) -> tuple[Difference, ...]:

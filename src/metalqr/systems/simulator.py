@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
+from metalqr.common.object_path import split
 from metalqr.config.folders import located
 from metalqr.config.registries import families
 from metalqr.config.settings import Count, Real, refuse, setting
 from metalqr.config.settings import Settings as Plain
-from metalqr.simulation.user.objects import split
 from metalqr.systems.family import Family
 
 if TYPE_CHECKING:
     from metalqr.lqr import LQRTasks
-    from metalqr.simulation.user import SimulatedTasks
 
 Parameters = Annotated[list[dict[str, Any]], Field(min_length=1)]
 
@@ -38,9 +37,11 @@ class Simulator(Family):
     class Settings(Plain):
         """The simulator, and the parameters of each task."""
 
-        path: str = setting(
+        path: str | None = setting(
+            None,
             about="the class or function: of a file relative to the folder of the config, my.py:Name, or of an "
-            "installed module, package.module:Name"
+            "installed module, package.module:Name. Without one, metalqr ask writes the gains into a file and metalqr "
+            "tell reads their costs",
         )
         tasks: Parameters = setting(
             about="for each task the parameters of its simulator, by name; {} where it has none"
@@ -69,6 +70,8 @@ class Simulator(Family):
 
         @model_validator(mode="after")
         def _is_there(self) -> Self:
+            if self.path is None:
+                return self
             place, name = split(self.path)
             if not name:
                 raise refuse(
@@ -85,7 +88,7 @@ class Simulator(Family):
 
     def __init__(self, settings: Plain) -> None:
         super().__init__(settings)
-        self._place, self._name = split(self.settings.path)
+        self._place, self._name = split(self.settings.path or "")
         # Found here, where paths are relative to the folder of the config.
         self._file = located(self._place) if self._place.endswith(".py") else None
 
@@ -95,9 +98,20 @@ class Simulator(Family):
         return self.settings.state_dim, self.settings.action_dim
 
     @property
+    def has_program(self) -> bool:
+        """True if there is a path."""
+        return self.settings.path is not None
+
+    @property
+    def sources(self) -> list[Path]:
+        """Also the file of a simulator that comes with metalqr; that of another one counts by its digest."""
+        file = _file_of(self._place) if self._place.startswith("metalqr.") else None
+        return [self.source, *([file] if file else [])]
+
+    @property
     def digest(self) -> str:
         """What tells one content of the file from another; of a module, its file where it can be found."""
-        file = self._file or _file_of(self._place)
+        file = self._file or (_file_of(self._place) if self.has_program else None)
         return hashlib.sha256(file.read_bytes()).hexdigest() if file is not None else ""
 
     def problems(self, state_dim: int, action_dim: int) -> Iterator[tuple[str, str]]:
@@ -110,23 +124,14 @@ class Simulator(Family):
             except TypeError as error:
                 yield f"tasks[{place}]", f"{error}; give numbers, text and lists"
 
-    def simulated(self) -> "SimulatedTasks":
-        """The tasks that training has in place of matrices.
-
-        Raises
-        ------
-        SimulatorError
-            If there is no such simulator, or it does not take the parameters.
-        """
-        from metalqr.simulation.user import SimulatedTasks
-
-        path = f"{self._file or self._place}:{self._name}"
-        names = ("timeout", "unstable_cost", "evaluation_rollouts", "evaluation_length", "state_dim", "action_dim")
-        return SimulatedTasks(path, self.settings.tasks, **{each: getattr(self.settings, each) for each in names})
+    @property
+    def located_path(self) -> str | None:
+        """The path, that of a file in full; None where there is no program."""
+        return f"{self._file or self._place}:{self._name}" if self.has_program else None
 
     def tasks(self, state_dim: int, action_dim: int, seed: int) -> "LQRTasks":
         """Refuse: there are no matrices."""
-        raise NotImplementedError("a simulator has no matrices; use simulated()")
+        raise NotImplementedError("a simulator has no matrices; see metalqr.simulation.user.family")
 
 
 def _file_of(module: str) -> Path | None:

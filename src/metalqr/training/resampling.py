@@ -1,7 +1,8 @@
 """The tasks that a training draws in every iteration, from what the file of its tasks says."""
 
 import json
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from metalqr.config.experiments import family_of
 from metalqr.results.files import PathLike
@@ -21,7 +22,11 @@ def resampling_of(path: PathLike, case: str) -> Resampling:
 
     The family is looked up by its name, so that training depends on the code of no other one.
     """
-    origin = load_origin(path, case)
+    return resampling_from(load_origin(path, case))
+
+
+def resampling_from(origin: Mapping[str, Any]) -> Resampling:
+    """The same from what tasks are made from."""
     if origin["tasks"].get("resample", "never") == "never":
         return Resampling(None, {})
     sizes = origin["state_dim"], origin["action_dim"], origin.get("seed", 0)

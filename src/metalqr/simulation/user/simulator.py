@@ -82,12 +82,7 @@ class UserSimulator(Simulator):
             raise ValueError(f"discount: {discount!r} needs a simulator that discounts, or 1")
         options = {"discount": discount} if self._discounts else {}
         seeds = np.tile(rollout_seeds(stream, purpose, (len(chosen), count // sharing)), (1, sharing))
-        found = np.empty((len(chosen), count))
-        for task in np.unique(chosen):
-            rows = np.flatnonzero(chosen == task)
-            each = policies[rows].reshape(-1, self.action_dim, self.state_dim)
-            answered = self._tasks.costs(int(task), each, steps, seeds[rows].ravel(), **options)
-            found[rows] = answered.reshape(len(rows), count)
+        found = self._tasks.costs_of_all(chosen, policies, steps, seeds, **options)
         self.simulated_steps += found.size * steps
         without = ~np.isfinite(found)
         self._without_cost = int(without.sum())

@@ -12,9 +12,7 @@ this purpose.
 """
 
 import functools
-import hashlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numba
@@ -186,14 +184,7 @@ def advance(system: System) -> Any:
     return code
 
 
-def _with_version(function):
-    """Name the version of this file too: the cache on disk knows the name, and only the files of ``simd``."""
-    function.__qualname__ += f"_{hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:32]}"
-    return function
-
-
 @compiled(parallel=True)
-@_with_version
 def rollouts(advance, gains, seeds, weights, initial_mean, initial_deviation, deviations, parameters, Q, R, ends):
     """The sum of weight times stage cost of a rollout of each gain (n, k, d), shape (n,), and whether nothing raised.
 
