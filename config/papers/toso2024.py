@@ -226,7 +226,7 @@ class Toso2024(Figure):
                 _with_range(axes, [place], chosen, colour, marker)
                 if diverged := int(np.isinf(chosen).sum()):
                     words = f"{diverged} of {chosen.size}\ndiverged"
-                    axes.text(place, 1.12 * float(chosen.median()), words, ha="center", fontsize=8)
+                    axes.text(float(place), 1.12 * float(chosen.median()), words, ha="center", fontsize=8)
         for log in LOGS:
             if 200 in log.gaps:
                 axes.plot(list(found).index(log.case) + 0.12, log.gaps[200], "*", color="black", markersize=9)
