@@ -5,13 +5,15 @@ import sys
 from collections.abc import Sequence
 
 from metalqr import __version__
-from metalqr.commands import advise, ask, check, systems, tell
+from metalqr.commands import advise, ask, check, run, systems, tell
 from metalqr.commands.command import CommandError
+from metalqr.common.threads import one_blas_thread
 from metalqr.config.problems import ConfigError
 
 _DESCRIPTION = """\
 Meta-policy optimisation of linear quadratic regulators. The results of a config are computed by Snakemake, see
-README.md; this command answers questions about what a config can name."""
+README.md; this command answers questions about what a config can name, and trains single cases: on their model, on a
+simulator of your own, or on a plant that is asked and told by files."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,9 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("metalqr", description=_DESCRIPTION, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--version", action="version", version=f"metalqr {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (systems, check, advise, ask, tell):
+    for command in (systems, check, advise, run, ask, tell):
         command.add(commands)
     given = parser.parse_args(arguments)
+    one_blas_thread()  # as the jobs of the pipeline have it, so that the numbers are the same
     try:
         status: int = given.run(given)
     except ConfigError as error:

@@ -1,6 +1,7 @@
 """Runs by files, with a plant in place of a simulator, as a user's loop makes them."""
 
 import csv
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import numpy as np
 import yaml
 
 from metalqr.cli import main
+from metalqr.exchange.state import load_state
+from metalqr.results.files import save
 
 CASE: dict[str, Any] = {
     "simulator": {"tasks": [{"pole": 0.8}, {"pole": 0.9}], "state_dim": 2, "action_dim": 1},
@@ -103,3 +106,50 @@ class Loop:
             rounds += 1
         assert status == 3
         return rounds
+
+
+#: Other cases than the plant: one that can be asked and told too, and some that cannot.
+OTHERS: dict[str, Any] = {
+    "second": CASE,
+    "exact": {**CASE, "algorithm": {**CASE["algorithm"], "method": "exact_mean_cost"}},
+    "unstable": {
+        "tasks": {"family": "given", "A": [[[2.0]]], **{name: [[[1.0]]] for name in "BQR"}, "Psi": [[[1.0]]]},
+        "state_dim": 1,
+        "action_dim": 1,
+        "initial_gain": "zero",
+        "algorithm": CASE["algorithm"],
+    },
+    "resampled": {
+        "tasks": {"family": "bus", "speed": {"low": 5, "high": 15}, "count": 3, "resample": "each_iteration"},
+        "initial_gain": "stabilising",
+        "algorithm": CASE["algorithm"],
+    },
+}
+
+
+def spoilt_folder(folder: Path) -> int:
+    """Make the files that docs/bad-input.md names; the request that ``state.nc`` waits for, of four rows."""
+    settings = {"method": "mean_cost", "iterations": 1}
+    ended = Loop(config(folder, settings), seed=5)
+    ended.to_the_end()
+    ended.state.rename(folder / "ended.nc")
+    loop = Loop(config(folder, {"method": "mean_cost"}))
+    content = yaml.safe_load(loop.config.read_text())
+    content["cases"] |= OTHERS
+    loop.config.write_text(yaml.safe_dump(content))
+    loop.ask()
+    loop.measure()
+    loop.tell()
+    loop.costs.rename(folder / "told.csv")
+    (folder / "other.csv").write_text((folder / "told.csv").read_text().replace(",3,", ",3,1"))
+    loop.ask()
+    state = bytearray(loop.state.read_bytes())
+    state[len(state) // 2] ^= 1
+    (folder / "damaged.nc").write_bytes(state)
+    changed = {"algorithm": {"learning_rate": 1.0e-4}}
+    (folder / "changed.yaml").write_text(yaml.safe_dump({"cases": {"plant": changed}}))
+    (folder / "moved.yaml").write_text(yaml.safe_dump({"cases": {"plant": {"initial_gain": [[0.2, 0.2]]}}}))
+    history = load_state(folder / "ended.nc").history
+    run = dataclasses.replace(history, cost=np.zeros_like(history.cost), cost_error=None)
+    save(folder / "run.nc", run.to_dataset({}, 0, case="plant", perturbed_policies=1))
+    return int(table(loop.gains)[0]["request"])

@@ -23,13 +23,12 @@ snakemake: Any = __main__.snakemake
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
 from metalqr.common.python_path import installed_first  # noqa: E402
+from metalqr.common.threads import one_blas_thread  # noqa: E402
 
 installed_first()
 
 os.environ["NUMBA_NUM_THREADS"] = str(snakemake.threads)
-# One thread for BLAS, regardless of the job's: matrices are tiny, and sums split over threads round differently.
-for variable in ("OMP_NUM", "OPENBLAS_NUM", "MKL_NUM", "VECLIB_MAXIMUM", "NUMEXPR_NUM"):
-    os.environ[f"{variable}_THREADS"] = "1"
+one_blas_thread()
 
 # A notebook's backend is not installed here, and a debugging session turns compilation off.
 os.environ["MPLBACKEND"] = "agg"

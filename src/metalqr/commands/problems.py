@@ -5,18 +5,30 @@ from contextlib import contextmanager
 
 from metalqr.commands.command import CommandError
 from metalqr.exchange.errors import ExchangeError
+from metalqr.initial_gains.annealing import AnnealingError
 from metalqr.lqr import UnstablePolicyError
 from metalqr.lqr.tasks import TasksError
+from metalqr.optimal import NoCommonStabilisingGainError
 from metalqr.results.files import StorageError
 from metalqr.simulation.user import SimulatorError
 from metalqr.systems.family import FamilyError
 from metalqr.systems.initial_gain import InitialGainError
+from metalqr.training.command import OutputError
 from metalqr.training.saved_state import InterruptionError
 
 _KNOWN = (
-    ExchangeError, FamilyError, InitialGainError, InterruptionError, SimulatorError, StorageError, TasksError,
+    AnnealingError,
+    ExchangeError,
+    FamilyError,
+    InitialGainError,
+    InterruptionError,
+    NoCommonStabilisingGainError,
+    OutputError,
+    SimulatorError,
+    StorageError,
+    TasksError,
     UnstablePolicyError,
-)  # fmt: skip
+)
 
 
 @contextmanager

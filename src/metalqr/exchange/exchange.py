@@ -40,7 +40,8 @@ def identity(plan: Plan, case: str, seed: int) -> tuple[AskedRun, Mapping[str, A
         If there is no such case, or its settings need the model.
     """
     settings = settings_of_case(plan.checked, case, by_files=True)
-    block = plan.origin(case, plan.checked.cases[case].family)
+    with relative_to(plan.folder):
+        block = plan.origin(case, plan.checked.cases[case].family)
     return AskedRun(case, seed, settings, {**block, PLUGINS: plan.config["plugins"]}, {}), block
 
 
