@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numba
@@ -23,9 +24,8 @@ def cores() -> int:
     return int(numba.config.NUMBA_NUM_THREADS)
 
 
-def description() -> str:
+def description(libraries: Sequence[str] = ("numpy", "jax", "numba", "llvmlite")) -> str:
     """The processor, its cores and the versions of what is measured, on one line."""
-    libraries = ("numpy", "jax", "numba", "llvmlite")
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in libraries)
     cores_used = f"{cores()} of {_logical_cores()} logical ({_physical_cores()} physical) cores"
     return f"{processor()}, {cores_used}; {platform.system()}, Python {platform.python_version()}, {versions}"

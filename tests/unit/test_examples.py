@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from places import ROOT
 from systems import similar_tasks
 
+from benchmarks import plants
 from metalqr import MetaSettings, Stream, lqr, training
 from metalqr.config import check_config
 from metalqr.config.folders import relative_to
@@ -55,7 +56,18 @@ def with_common(**others: Any) -> MetaSettings:
 
 @pytest.fixture(autouse=True)
 def plugins(forgotten: None) -> None:
-    load_plugins(sorted(set(EXAMPLES.glob("own_*.py")) - {EXAMPLES / "own_simulator.py"}), EXAMPLES)
+    simulators = {EXAMPLES / "own_simulator.py", EXAMPLES / "own_step.py"}
+    load_plugins(sorted(set(EXAMPLES.glob("own_*.py")) - simulators), EXAMPLES)
+
+
+def of_docstring(name: str, case: str, folder: Path) -> tuple[Any, Any, MetaSettings]:
+    """The simulated tasks of the config in an example's docstring, its case, and its settings."""
+    path = EXAMPLES / name
+    shutil.copy(path, folder)
+    text = textwrap.dedent(re.findall(r"::?\n\n((?:    .*\n|\n)+)", path.read_text())[0])
+    with relative_to(folder):
+        checked = check_config(overlaid(text, f"only_experiments: [{case}]"), folder)
+        return simulated_tasks(checked.cases[case].family), checked.cases[case], checked.own_settings[case]
 
 
 class StopAfterEach(Observer):
@@ -214,6 +226,26 @@ def test_best_run_of_a_table() -> None:
 
 
 @pytest.mark.slow
+def test_a_function_for_one_step_trains_by_the_config_of_its_docstring(tmp_path: Path) -> None:
+    """Without a controller the oscillator swings by itself, to about 2 on either side."""
+    tasks, case, settings = of_docstring("own_step.py", "oscillator", tmp_path)
+    assert case.initial_gain == "zero"
+    history = training.train(tasks, np.zeros((1, 2)), settings, 0)
+    assert history.status is Status.COMPLETED
+    assert (history.cost[0] > 3.0).all()
+    assert history.cost[-1].mean() < 0.25 * history.cost[0].mean()
+
+
+@pytest.mark.slow  # finds a first gain and trains, without a model
+@pytest.mark.parametrize("case", ["pendulum", "cart_pole"])
+def test_plants_trained_from_their_simulators_alone_reach_the_linear_design(case: str) -> None:
+    """Within 5 % of its cost, or better, on the same simulator; beyond 4.5 standard errors."""
+    found = plants.compare(case, seed=0)
+    assert found.last + 4.5 * found.error < 1.05
+    assert found.first < 1.5
+
+
+@pytest.mark.slow
 def test_all_examples_together_make_a_config_that_can_be_used(tmp_path: Path) -> None:
     """The config of docs/extending.md and those of the examples; in a process of its own, which registers them anew."""
     page = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -248,13 +280,7 @@ def test_a_plugin_may_be_defined_in_a_notebook() -> None:
 @pytest.mark.slow
 def test_a_simulator_of_one_s_own_trains_by_the_config_of_its_docstring(tmp_path: Path) -> None:
     """The gain of the tanks ends near the best of a grid, as far as the evaluation rollouts tell."""
-    path = EXAMPLES / "own_simulator.py"
-    shutil.copy(path, tmp_path)
-    text = textwrap.dedent(re.findall(r"::?\n\n((?:    .*\n|\n)+)", path.read_text())[0])
-    with relative_to(tmp_path):
-        checked = check_config(overlaid(text, "only_experiments: [tank]"), tmp_path)
-        case, settings = checked.cases["tank"], checked.own_settings["tank"]
-        tasks = simulated_tasks(case.family)
+    tasks, case, settings = of_docstring("own_simulator.py", "tank", tmp_path)
     history = training.train(tasks, case.initial_gain, settings, 0)
     assert history.status is Status.COMPLETED
     grid = tasks.measured(np.linspace(0.2, 2.0, 19).reshape(-1, 1, 1)).cost.mean(axis=1)

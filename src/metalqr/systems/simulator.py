@@ -103,6 +103,12 @@ class Simulator(Family):
         return self.settings.path is not None
 
     @property
+    def sources(self) -> list[Path]:
+        """Also the file of a simulator that comes with metalqr; that of another one counts by its digest."""
+        file = _file_of(self._place) if self._place.startswith("metalqr.") else None
+        return [self.source, *([file] if file else [])]
+
+    @property
     def digest(self) -> str:
         """What tells one content of the file from another; of a module, its file where it can be found."""
         file = self._file or (_file_of(self._place) if self.has_program else None)

@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 import twins
 from numpy.testing import assert_allclose, assert_array_equal
+from places import ROOT
 
 from metalqr import lqr, optimal, systems
 from metalqr.config.problems import SettingsError
+from metalqr.config.registries import families
 from metalqr.simulation.plants import CartPole, Pendulum
 from metalqr.simulation.simulator import Array
+from pipeline import Sources
 
 GRAVITY = 9.81
 PLANTS = [
@@ -95,6 +98,20 @@ def test_a_plant_that_falls_is_lost(kind: Any) -> None:
     assert_array_equal(costs[:20], np.inf)
     assert np.isfinite(costs[20:]).all()
     assert np.isfinite(plant.costs(gains, 200, np.arange(40), discount=0.5)).all()
+
+
+def test_a_run_depends_on_the_code_of_its_plant() -> None:
+    """Which no import statement of a script names."""
+    plugin: Any = families.get("simulator")
+    path = "metalqr.simulation.plants:Pendulum"
+    family = plugin(plugin.Settings(path=path, tasks=[{}], state_dim=2, action_dim=1))
+    found = Sources(ROOT).of("train_policy", family.sources)
+    folder = "src/metalqr/simulation"
+    assert found.keys() >= {
+        f"{folder}/plants/pendulum.py",
+        f"{folder}/user/steps.py",
+        f"{folder}/user/step_rollouts.py",
+    }
 
 
 def test_settings_are_those_of_the_named_system() -> None:

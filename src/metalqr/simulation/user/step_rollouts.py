@@ -12,9 +12,7 @@ this purpose.
 """
 
 import functools
-import hashlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numba
@@ -28,6 +26,7 @@ from metalqr.simulation.simd.jit import compiled
 from metalqr.simulation.simd.lanes import lanes
 from metalqr.simulation.simd.normals import BLOCK, LOW_HALF, counter_rows, fill_normals, rollout_start, work_rows
 from metalqr.simulation.streams import round_keys
+from metalqr.simulation.user.errors import SimulatorError
 
 _LANES = lanes(np.float64)
 #: Steps that one call of the inner loop makes: a multiple of the numbers in a block.
@@ -35,6 +34,9 @@ _STEPS = 4 * BLOCK
 
 _INITIAL_STATE = np.array([0, *round_keys(15, 0)], dtype=np.int64)
 _NOISE = np.array([1, *round_keys(15, 0)], dtype=np.int64)
+
+#: What Numba's messages begin with.
+_STAGE = "Failed in nopython mode pipeline (step: nopython frontend)\n"
 
 _VECTOR, _MATRIX, _GAINS = types.float64[::1], types.float64[:, ::1], types.float64[:, :, ::1]
 _SYSTEM = (_VECTOR, _VECTOR, _MATRIX, _MATRIX)
@@ -101,10 +103,11 @@ def _function(system: System, name: str, arguments: str) -> tuple[Any, Any]:
         code.compile(given)
     except (NumbaError, TypeError) as error:
         # Numba puts the stage before what is wrong, and the place after it.
-        reason = str(error).removeprefix("Failed in nopython mode pipeline (step: nopython frontend)\n")
-        raise ValueError(
-            f"{system.name}.{name}({arguments}) cannot be compiled: {reason.strip()}\nGive it these arguments, and "
-            "write numbers, tuples and functions of math; a function of your own that it calls needs @numba.njit"
+        reason, _, _ = str(error).removeprefix(_STAGE).partition("\n\n")
+        raise SimulatorError(
+            f"{system.name}.{name}({arguments}) cannot be compiled ({' '.join(reason.split())}); give it these "
+            "arguments, and write numbers, tuples and functions of math; a function of your own that it calls needs "
+            "@numba.njit"
         ) from error
     return code, code.overloads[given].signature.return_type
 
@@ -115,22 +118,22 @@ def _functions(system: System) -> tuple[Any, Any, Any]:
     count = len(found) if isinstance(found, types.BaseTuple) else None
     if count != system.state_dim:
         what = f"{found}" if count is None else f"{count} numbers"
-        raise ValueError(
+        raise SimulatorError(
             f"{system.name}.step returns {what}, but state_dim is {system.state_dim}; return a tuple of the next states"
         )
     if not isinstance(found, types.UniTuple) or not isinstance(found.dtype, types.Float | types.Integer):
-        raise ValueError(
+        raise SimulatorError(
             f"{system.name}.step returns {found}, but states are float64; write 0.0 in place of 0, for example"
         )
     stage_cost = is_lost = None
     if system.stage_cost is not None:
         stage_cost, found = _function(system, "stage_cost", "x, u, parameters")
         if not isinstance(found, types.Float | types.Integer):
-            raise ValueError(f"{system.name}.stage_cost returns {found}; return one number")
+            raise SimulatorError(f"{system.name}.stage_cost returns {found}; return one number")
     if system.is_lost is not None:
         is_lost, found = _function(system, "is_lost", "x, parameters")
         if not isinstance(found, types.Boolean):
-            raise ValueError(f"{system.name}.is_lost returns {found}; return True or False")
+            raise SimulatorError(f"{system.name}.is_lost returns {found}; return True or False")
     return step, stage_cost, is_lost
 
 
@@ -140,7 +143,7 @@ def advance(system: System) -> Any:
 
     Raises
     ------
-    ValueError
+    SimulatorError
         If a function cannot be compiled, or returns something else than it should.
     """
     step, own_cost, own_limit = _functions(system)
@@ -186,14 +189,7 @@ def advance(system: System) -> Any:
     return code
 
 
-def _with_version(function):
-    """Name the version of this file too: the cache on disk knows the name, and only the files of ``simd``."""
-    function.__qualname__ += f"_{hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:32]}"
-    return function
-
-
 @compiled(parallel=True)
-@_with_version
 def rollouts(advance, gains, seeds, weights, initial_mean, initial_deviation, deviations, parameters, Q, R, ends):
     """The sum of weight times stage cost of a rollout of each gain (n, k, d), shape (n,), and whether nothing raised.
 

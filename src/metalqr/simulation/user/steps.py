@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from metalqr.common.validation import finite_array, real_array, whole_number
 from metalqr.simulation.streams import require_addressable
+from metalqr.simulation.user.errors import SimulatorError
 from metalqr.simulation.user.step_rollouts import System, advance, rollouts
 
 Array = NDArray[np.float64]
@@ -45,7 +46,7 @@ class StepSimulator:
 
     Raises
     ------
-    ValueError
+    SimulatorError
         By :meth:`costs`: if an attribute or an argument has a wrong shape or value, or if a function cannot be compiled
         or returns something else than it should.
 
@@ -100,11 +101,20 @@ class StepSimulator:
         array, shape (n,)
             Infinite where the rollout was lost or has overflowed; otherwise it may also be not a number.
         """
+        try:
+            return self._costs(gains, length, seeds, discount)
+        except SimulatorError:
+            raise
+        except ValueError as error:  # a check that others share
+            raise SimulatorError(str(error)) from error
+
+    def _costs(self, gains: ArrayLike, length: int, seeds: ArrayLike, discount: float | None) -> Array:
+        """The same, with the errors of checks as they are."""
         system, length = self._system(), whole_number("length", length)
         d, k = system.state_dim, system.action_dim
         checked, places = _gains(gains, (k, d)), _seeds(seeds)
         if len(places) != len(checked):
-            raise ValueError(f"seeds: {len(places)} for {len(checked)} gains; give one for each")
+            raise SimulatorError(f"seeds: {len(places)} for {len(checked)} gains; give one for each")
         require_addressable(1, length * max(system.noise_dim, 1))
         noise = self._numbers("noise", (system.noise_dim,))
         if discount is None:
@@ -112,7 +122,7 @@ class StepSimulator:
         elif 0.0 < discount <= 1.0:
             weights, noise = float(discount) ** np.arange(length), np.zeros_like(noise)
         else:
-            raise ValueError(f"discount: {discount!r} is not in (0, 1]")
+            raise SimulatorError(f"discount: {discount!r} is not in (0, 1]")
         initial = self._numbers("initial_mean", (d,)), self._numbers("initial_deviation", (d,))
         parameters = self._numbers("parameters", (system.parameter_count,))
         Q, R = self._numbers("Q", (d, d)), self._numbers("R", (k, k))
@@ -120,7 +130,7 @@ class StepSimulator:
             advance(system), checked, places, weights, *initial, noise, parameters, Q, R, discount is None
         )
         if not is_whole:
-            raise ValueError(
+            raise SimulatorError(
                 f"a function of {system.name} raised an exception; let stage_cost return math.inf there instead"
             )
         return np.asarray(found)
@@ -130,9 +140,11 @@ class StepSimulator:
         own = type(self)
         for name, example in (("state_dim", "2"), ("action_dim", "1"), ("initial_deviation", "0.1")):
             if not hasattr(self, name):
-                raise ValueError(f"{own.__name__} has no {name}; write {name} = {example} in the class, for example")
+                raise SimulatorError(
+                    f"{own.__name__} has no {name}; write {name} = {example} in the class, for example"
+                )
         if not hasattr(own, "step"):
-            raise ValueError(f"{own.__name__} has no step; write a function step(x, u, w, parameters) in the class")
+            raise SimulatorError(f"{own.__name__} has no step; write a function step(x, u, w, parameters) in the class")
         is_named = hasattr(type(self.parameters), "_fields")
         return System(
             name=own.__name__,
@@ -163,7 +175,7 @@ def _gains(gains: ArrayLike, shape: tuple[int, int]) -> Array:
     """Gains as the compiled code takes them; it would read wrong shapes out of bounds."""
     array = real_array("gains", gains)
     if array.ndim != 3 or array.shape[1:] != shape:
-        raise ValueError(f"gains have shape {array.shape}, expected (n, {shape[0]}, {shape[1]})")
+        raise SimulatorError(f"gains have shape {array.shape}, expected (n, {shape[0]}, {shape[1]})")
     return np.require(array, requirements=["C", "W"])
 
 
@@ -171,10 +183,10 @@ def _seeds(seeds: ArrayLike) -> NDArray[np.int64]:
     """Seeds, one for each gain; they are whole numbers that a double holds exactly."""
     array = np.asarray(seeds)
     if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise ValueError(
+        raise SimulatorError(
             f"seeds are an array of {array.dtype} of shape {array.shape}; give whole numbers, one for each gain"
         )
     wrong = array[(array < 0) | (array >= 2**53)]
     if wrong.size:
-        raise ValueError(f"seeds: {wrong[0]} is not a whole number from 0 to 2^53 - 1")
+        raise SimulatorError(f"seeds: {wrong[0]} is not a whole number from 0 to 2^53 - 1")
     return np.require(array, np.int64, ["C", "W"])
