@@ -30,12 +30,17 @@ COMPILE_LOCK = $(UV) pip compile --universal --python-version 3.11 --generate-ha
 # What a module of a cluster puts there would pass for installed, and be imported in place of the lock's.
 unexport PYTHONPATH PYTHONHOME
 
+# Neighbouring papers, each an overlay config/papers/NAME.yaml; its results are in a folder of their own.
+PAPERS := pan2025 song2025 svrpg2023 toso2024
+
 .DEFAULT_GOAL := help
-.PHONY: help paper check test test-cluster validate slurm lint schema gallery bench lock clean .venv
+.PHONY: $(PAPERS) help paper check test test-cluster validate slurm lint schema gallery bench lock clean .venv
 
 help: ## List the targets
 	@echo "metalqr: the paper's figures from one command. Targets:"
-	@awk -F ':.*## ' '/^[.a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' -v papers='$(PAPERS)' '/^[.a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 } \
+		/^\$$\(PAPERS\):.*## / { count = split(papers, names, " "); \
+			for (place = 1; place <= count; place++) printf "  make %-12s %s\n", names[place], $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo "PYTHON=python3.12 chooses the Python that .venv is made with (3.11 to 3.13)."
 
 paper: .venv ## Reproduce results/figures/figure1.pdf and all other results of the paper, then results/report.html
@@ -44,6 +49,12 @@ paper: .venv ## Reproduce results/figures/figure1.pdf and all other results of t
 	@echo
 	@echo "Report:   $$PWD/results/report.html"
 	@echo "Figure 1: $$PWD/results/figures/figure1.pdf"
+
+$(PAPERS): .venv ## Rebuild the experiments of this neighbouring paper, in results/papers/ (minutes; docs/papers.md)
+	@mkdir -p results/papers/$@
+	$(BIN)/snakemake figures tables --cores all --configfile config/papers/$@.yaml --directory results/papers/$@
+	@echo
+	@echo "Figure: $$PWD/results/papers/$@/results/figures/$@.pdf"
 
 check: lint ## Lint, types and the fast tests (a minute; more in a fresh clone, which compiles)
 	$(PYTEST) --dist worksteal -m "not slow" --doctest-modules src/metalqr tests/unit

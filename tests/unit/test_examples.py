@@ -33,6 +33,7 @@ from metalqr.estimators.meta import estimate_mean_gradient
 from metalqr.estimators.one_point import OnePoint
 from metalqr.simulation.lqr_rollouts import LQRSimulator
 from metalqr.simulation.user import SimulatedTasks
+from metalqr.simulation.user.family import simulated_tasks
 from metalqr.systems.family import FamilyError
 from metalqr.training import History, Observer, Status
 from metalqr.training.saved_state import SavedState
@@ -256,7 +257,7 @@ def test_a_simulator_of_one_s_own_trains_by_the_config_of_its_docstring(tmp_path
     with relative_to(tmp_path):
         checked = check_config(overlaid(text, "only_experiments: [tank]"), tmp_path)
         case, settings = checked.cases["tank"], checked.own_settings["tank"]
-        tasks = case.family.simulated()
+        tasks = simulated_tasks(case.family)
     history = training.train(tasks, case.initial_gain, settings, 0)
     assert history.status is Status.COMPLETED
     grid = tasks.measured(np.linspace(0.2, 2.0, 19).reshape(-1, 1, 1)).cost.mean(axis=1)

@@ -19,7 +19,7 @@ from pipeline import Sources
 PACKAGE = ROOT / "src" / "metalqr"
 #: Lowest first: a package imports only those before it.
 PACKAGES = [
-    "common", "config", "lqr", "simulation", "systems", "objectives", "optimal", "estimators", "theory",
+    "common", "config", "lqr", "systems", "objectives", "optimal", "simulation", "estimators", "theory",
     "results", "training", "initial_gains", "meta", "exchange", "prediction", "advice", "evaluation", "reporting",
     "commands", "cli",
 ]  # fmt: skip

@@ -115,7 +115,7 @@ class Plan:
             for point in experiment.points(case):
                 plugins = tuple(plugin.source for plugin in point.settings.plugins())
                 if sets[point.tasks].resamples or not sets[point.tasks].has_model:
-                    plugins += (sets[point.tasks].source,)
+                    plugins += tuple(sets[point.tasks].sources)
                 tuning_runs = len(grid(point.tune)) * len(point.tune["seeds"]) if point.tune else 0
                 names = {"case": point.tasks, "configuration": point.configuration}
                 tuned = TUNED_FILE.format(**names) if point.tune else None
@@ -171,20 +171,17 @@ class Plan:
         """The file of the family that makes a set of tasks, and that of the way to find its initial gain."""
         case, family = self.task_sets[wildcards.case]
         finder = self.checked.cases[case].gain_finder
-        return [family.source, *([finder.source] if finder else [])]
+        return [*family.sources, *([finder.source] if finder else [])]
 
     def family_plugins(self, wildcards: Any) -> list[Path]:
         """The file of the family alone."""
-        return [self.task_sets[wildcards.case].family.source]
+        return list(self.task_sets[wildcards.case].family.sources)
 
     def unseen_plugins(self, wildcards: Any) -> list[Path]:
         """The file of the family that draws further tasks, or of what reads them from a file."""
-        family = (
-            families.get("file")
-            if "path" in self.evaluation.unseen(wildcards)
-            else self.task_sets[wildcards.case].family
-        )
-        return [family.source]
+        if "path" in self.evaluation.unseen(wildcards):
+            return [families.get("file").source]
+        return list(self.task_sets[wildcards.case].family.sources)
 
     def run(self, wildcards: Any) -> Run:
         """The run behind the digest of a configuration."""

@@ -28,11 +28,13 @@ class Annealed(InitialGain):
 
     1. descend on its mean over the tasks along two-point estimates of the gradient with common noise, until ten steps
        lower it by less than the fraction ``gap``;
-    2. at :math:`\gamma = 1`, end; or double the rollouts, if their cost is not finite in the sense above;
+    2. at :math:`\gamma = 1`, end; or double the rollouts, if their cost is not finite in the sense above, up to 256
+       times their first length;
     3. raise :math:`\gamma` to the largest value up to 1 at which K costs at most ``multiple`` times as much.
 
     Each round has initial states of its own. A task whose :math:`\Sigma_0` is singular starts from N(0, I), since a
-    mode that no initial state excites would stay as it is.
+    mode that no initial state excites would stay as it is. A simulator of the user's makes the same sum, of its own
+    initial states; those of a nonlinear one should be near the equilibrium.
 
     Source: Perdomo, Umenberger, Simchowitz (2021), *Stabilizing Dynamical Systems via Policy Gradient Methods*,
     Figure 1: there the initial states are uniform on a sphere, the multiple is from 2.5 to 8, and the step size is
@@ -81,19 +83,19 @@ class Annealed(InitialGain):
         SimulatorError
             If a simulator cannot discount its costs.
         AnnealingError
-            If the discount does not reach 1 within ``rounds``; the message names the discount and a task.
+            If no gain is found; the message names the discount that was reached and a task.
         """
-        from metalqr.initial_gains.annealing import Annealing
+        from metalqr.initial_gains.annealing import WITH_MODEL, WITHOUT_MODEL, Annealing
         from metalqr.simulation.lqr_rollouts import LQRSimulator
         from metalqr.simulation.simulator import Simulator
         from metalqr.simulation.user import UserSimulator
 
         simulator: Simulator
         if isinstance(tasks, LQRTasks):
-            simulator = LQRSimulator(from_random_states(tasks))
+            simulator, remedy = LQRSimulator(from_random_states(tasks)), WITH_MODEL
         else:
-            simulator = UserSimulator(tasks, discounts=True)
-        return Annealing(simulator, self.settings, seed).gain()
+            simulator, remedy = UserSimulator(tasks, discounts=True), WITHOUT_MODEL
+        return Annealing(simulator, self.settings, seed, remedy).gain()
 
 
 def from_random_states(tasks: LQRTasks) -> LQRTasks:

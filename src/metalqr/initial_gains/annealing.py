@@ -21,8 +21,16 @@ STEPS = 10
 LEAST_MOVE = 1e-12
 #: Relative accuracy of the search for the next discount.
 SEARCH_ACCURACY = 1e-3
+#: Rollouts are doubled up to this multiple of the length they have at first.
+LONGEST = 256
 #: Discounts below this weight nothing but the initial state.
 LEAST_DISCOUNT = 2.0**-60
+
+
+#: What to do where no gain is found, if there is a model.
+WITH_MODEL = "write stabilising, which finds a gain with the model or says why there is none"
+#: The same of a simulator without one.
+WITHOUT_MODEL = "start from initial states nearer to the equilibrium, lower multiple, or give a gain"
 
 
 class AnnealingError(ValueError):
@@ -38,14 +46,16 @@ class Annealing:
         It replays noise, and nothing but its initial states is random.
     settings : Annealed.Settings
     seed : int
+    remedy : str
+        What to do where no gain is found, for messages.
 
     See Also
     --------
     metalqr.initial_gains.annealed.Annealed : the algorithm and its source.
     """
 
-    def __init__(self, simulator: Simulator, settings: Any, seed: int) -> None:
-        self._simulator, self._settings = simulator, settings
+    def __init__(self, simulator: Simulator, settings: Any, seed: int, remedy: str = WITH_MODEL) -> None:
+        self._simulator, self._settings, self._remedy = simulator, settings, remedy
         self._tasks = np.arange(simulator.count)
         self._stream = Stream(seed, 0, Use.ANNEALING)
         self._length: int = settings.rollout_length
@@ -56,7 +66,7 @@ class Annealing:
         Raises
         ------
         AnnealingError
-            If the discount does not reach 1 within ``rounds``.
+            If the discount does not reach 1 within ``rounds``, or rollouts of any length do not settle there.
         """
         K = np.zeros((self._simulator.action_dim, self._simulator.state_dim))
         discount = self.first_discount(K)
@@ -67,10 +77,12 @@ class Annealing:
                 discount = self.raised(K, discount)
             elif self.has_settled(K, 1.0):
                 return K
+            elif self._length == LONGEST * self._settings.rollout_length:
+                break
             else:
                 # Too short to tell a slow closed loop from an unstable one.
                 self._length *= 2
-        raise self._failure(K, discount)
+        raise self._failure(K, discount, number)
 
     def costs(self, K: FloatArray, discount: float, length: int | None = None) -> FloatArray:
         """Mean cost of the rollouts of each task, shape (I,), from the same initial states in the whole round."""
@@ -117,7 +129,7 @@ class Annealing:
                 task = int(np.argmax(np.nan_to_num(self.costs(K, discount), nan=np.inf)))
                 raise AnnealingError(
                     f"initial_gain: annealed: no discount makes the cost of the gain zero finite, that of task {task} "
-                    f"is the largest at {discount:.3g}; write stabilising, which finds a gain with the model"
+                    f"is the largest at {discount:.3g}; {self._remedy}"
                 )
         return discount
 
@@ -162,7 +174,7 @@ class Annealing:
             step = float(np.sum(move**2)) / bend if bend > 0 else 2 * step
         return K
 
-    def _failure(self, K: FloatArray, discount: float) -> AnnealingError:
+    def _failure(self, K: FloatArray, discount: float, number: int) -> AnnealingError:
         """The error, with the task whose cost without discount is the largest multiple of that with it."""
         with np.errstate(all="ignore"):
             ratios = self.costs(K, 1.0, 2 * self._length) / self.costs(K, discount)
@@ -173,10 +185,12 @@ class Annealing:
         # All digits where three would round to 1.
         shown = f"{discount:.3g}" if discount < 0.9995 else repr(discount)
         reached = f"{shown}, not 1" if discount < 1.0 else f"1, but rollouts of {2 * self._length} steps do not settle"
+        ended, more_rounds = f"round {number}", ""
+        if number == self._settings.rounds:
+            ended, more_rounds = f"rounds: {number}", ", or raise rounds"
         return AnnealingError(
-            f"initial_gain: annealed: rounds: {self._settings.rounds} ended at a discount of {reached}; without one, "
-            f"task {task} costs {more} times as much, the most of all; write stabilising, which finds "
-            "a gain with the model or says why there is none, or raise rounds"
+            f"initial_gain: annealed: {ended} ended at a discount of {reached}; without one, task {task} costs {more} "
+            f"times as much, the most of all; {self._remedy}{more_rounds}"
         )
 
 

@@ -1,6 +1,7 @@
 """Task families: settings, from which tasks of given dimensions are made."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -84,6 +85,11 @@ class Family(Plugin):
         return None
 
     @property
+    def sources(self) -> list[Path]:
+        """The files with the code of the family: its tasks are made anew when one is edited."""
+        return [self.source]
+
+    @property
     def digest(self) -> str:
         """What tells one content of a file behind the settings from another, for reruns; empty where there is none."""
         return ""
@@ -140,10 +146,6 @@ class Family(Plugin):
             f"the family {self.name} gave {MAX_DRAWS} draws in a row that no gain stabilises; narrow the ranges of its "
             "parameters, or lower its perturbation"
         )
-
-    def simulated(self) -> Any:
-        """The tasks, where there is no model: :class:`metalqr.simulation.user.SimulatedTasks`."""
-        raise NotImplementedError(f"{type(self).__name__} does not override simulated")
 
     @property
     def differences(self) -> tuple[Difference, ...]:

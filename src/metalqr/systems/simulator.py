@@ -1,6 +1,7 @@
 """Tasks of a user's own simulator: parameters in place of matrices."""
 
 import hashlib
+import importlib.util
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,16 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from metalqr.config import settings
+from metalqr.common.object_path import split
 from metalqr.config.folders import located
 from metalqr.config.registries import families
 from metalqr.config.settings import Count, Real, refuse, setting
-from metalqr.simulation.user.objects import split
+from metalqr.config.settings import Settings as Plain
 from metalqr.systems.family import Family
 
 if TYPE_CHECKING:
     from metalqr.lqr import LQRTasks
-    from metalqr.simulation.user import SimulatedTasks
 
 Parameters = Annotated[list[dict[str, Any]], Field(min_length=1)]
 
@@ -34,7 +34,7 @@ class Simulator(Family):
     has_model = False
     count_setting = "tasks"
 
-    class Settings(settings.Settings):
+    class Settings(Plain):
         """The simulator, and the parameters of each task."""
 
         path: str | None = setting(
@@ -86,15 +86,16 @@ class Simulator(Family):
                     raise refuse("path", f"there is no file {place!r} in the folder of the config; correct the path")
             return self
 
+    def __init__(self, settings: Plain) -> None:
+        super().__init__(settings)
+        self._place, self._name = split(self.settings.path or "")
+        # Found here, where paths are relative to the folder of the config.
+        self._file = located(self._place) if self._place.endswith(".py") else None
+
     @property
     def dimensions(self) -> tuple[int, int]:
         """Those of the settings."""
         return self.settings.state_dim, self.settings.action_dim
-
-    @property
-    def digest(self) -> str:
-        """What tells one content of the file from another; of a module, its file where it can be found."""
-        return hashlib.sha256(file.read_bytes()).hexdigest() if (file := self._file) is not None else ""
 
     @property
     def has_program(self) -> bool:
@@ -102,19 +103,10 @@ class Simulator(Family):
         return self.settings.path is not None
 
     @property
-    def _file(self) -> Path | None:
-        if not self.has_program:
-            return None
-        place, _ = split(self.settings.path)
-        if place.endswith(".py"):
-            return located(place)
-        import importlib.util
-
-        try:
-            found = importlib.util.find_spec(place)
-        except ModuleNotFoundError:
-            return None
-        return Path(found.origin) if found is not None and found.origin is not None else None
+    def digest(self) -> str:
+        """What tells one content of the file from another; of a module, its file where it can be found."""
+        file = self._file or (_file_of(self._place) if self.has_program else None)
+        return hashlib.sha256(file.read_bytes()).hexdigest() if file is not None else ""
 
     def problems(self, state_dim: int, action_dim: int) -> Iterator[tuple[str, str]]:
         """Other dimensions of the case, and parameters that no file of JSON can hold."""
@@ -126,23 +118,19 @@ class Simulator(Family):
             except TypeError as error:
                 yield f"tasks[{place}]", f"{error}; give numbers, text and lists"
 
-    def simulated(self) -> "SimulatedTasks":
-        """The tasks that training has in place of matrices.
-
-        Raises
-        ------
-        SimulatorError
-            If there is no such simulator, or it does not take the parameters.
-        """
-        from metalqr.simulation.user import SimulatedTasks, SimulatorError
-
-        if not self.has_program:
-            raise SimulatorError("the simulator has no path to a program; use metalqr ask and metalqr tell")
-        place, name = split(self.settings.path)
-        path = f"{located(place)}:{name}" if place.endswith(".py") else self.settings.path
-        names = ("timeout", "unstable_cost", "evaluation_rollouts", "evaluation_length", "state_dim", "action_dim")
-        return SimulatedTasks(path, self.settings.tasks, **{each: getattr(self.settings, each) for each in names})
+    @property
+    def located_path(self) -> str | None:
+        """The path, that of a file in full; None where there is no program."""
+        return f"{self._file or self._place}:{self._name}" if self.has_program else None
 
     def tasks(self, state_dim: int, action_dim: int, seed: int) -> "LQRTasks":
         """Refuse: there are no matrices."""
-        raise NotImplementedError("a simulator has no matrices; use simulated()")
+        raise NotImplementedError("a simulator has no matrices; see metalqr.simulation.user.family")
+
+
+def _file_of(module: str) -> Path | None:
+    try:
+        found = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        return None
+    return Path(found.origin) if found is not None and found.origin is not None else None

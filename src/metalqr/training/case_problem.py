@@ -6,6 +6,7 @@ from typing import Any
 from metalqr.config.experiments import family_of
 from metalqr.lqr import UnstablePolicyError
 from metalqr.lqr.existence import require_optimum
+from metalqr.simulation.user.family import simulated_tasks
 from metalqr.systems.initial_gain import InitialGainError, gain_of, read_gain
 from metalqr.training.costs import checked_gain
 from metalqr.training.problem import RunProblem
@@ -27,7 +28,7 @@ def case_problem(name: str, case: Mapping[str, Any]) -> RunProblem:
     """
     family, seed = family_of(case["tasks"]), case.get("seed", 0)
     if not family.has_model:
-        simulated = family.simulated()
+        simulated = simulated_tasks(family)
         K0 = checked_gain(simulated, gain_of(simulated, case["initial_gain"], family, seed))
         return RunProblem(simulated, K0, {"simulator": family.digest})
     tasks = family.tasks(case["state_dim"], case["action_dim"], seed)

@@ -6,6 +6,7 @@ from metalqr.config.experiments import family_of
 from metalqr.lqr import FloatArray
 from metalqr.results.files import PathLike
 from metalqr.results.tasks import load_initial_gain, load_origin, load_problem
+from metalqr.simulation.user.family import simulated_tasks
 from metalqr.training.costs import AnyTasks
 
 
@@ -29,4 +30,4 @@ def run_problem(path: PathLike, case: str) -> RunProblem:
     if not origin.get("simulated"):
         return RunProblem(*load_problem(path, case), {})
     family = family_of(origin["tasks"])
-    return RunProblem(family.simulated(), load_initial_gain(path, case), {"simulator": origin.get("digest", "")})
+    return RunProblem(simulated_tasks(family), load_initial_gain(path, case), {"simulator": origin.get("digest", "")})

@@ -688,6 +688,7 @@ RUNS_OF_EXAMPLES = {
     "tuned": 20,
     "rules": 12,
     "pendulum": 3,
+    "boeings": 4,
 }
 
 

@@ -1,5 +1,6 @@
 """Discount annealing: its parts on a scalar plant whose costs are known, and as a whole on unstable tasks."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from systems import Array, semidefinite_tasks
 from metalqr import lqr, optimal
 from metalqr.config.registries import families
 from metalqr.initial_gains.annealed import Annealed, from_random_states
-from metalqr.initial_gains.annealing import SEARCH_ACCURACY, Annealing, AnnealingError
+from metalqr.initial_gains.annealing import LONGEST, SEARCH_ACCURACY, WITHOUT_MODEL, Annealing, AnnealingError
 from metalqr.lqr import FloatArray, LQRTasks, UnstablePolicyError
 from metalqr.simulation.simulator import Tasks
 from metalqr.simulation.streams import Purpose, Stream, Use
@@ -134,6 +135,24 @@ def test_rounds_that_do_not_suffice_say_how_far_they_came() -> None:
     assert message.startswith("initial_gain: annealed: rounds: 1 ended at a discount of 0.64")
     assert ", not 1; without one, task 1 costs more than a million times as much, " in message
     assert "; write stabilising, " in message
+
+
+def test_rollouts_whose_costs_never_fade_end_the_search() -> None:
+    """As those of a nonlinear plant that has fallen and lies there."""
+
+    class Fallen(Scalars):
+        def costs(self, gains: Array, length: int, stream: Stream, *, discount: float = 1.0, **options: Any) -> Array:
+            self.lengths.add(length)
+            return np.asarray((1 + gains[..., 0, 0] ** 2) * (discount ** np.arange(length)).sum())
+
+    simulator = Fallen(1.0)
+    search = Annealing(simulator, Annealed.Settings(rollout_length=10), 0, WITHOUT_MODEL)
+    with pytest.raises(AnnealingError) as caught:
+        search.gain()
+    assert max(simulator.lengths) == 2 * 10 * LONGEST
+    message = str(caught.value)
+    assert re.match(r"initial_gain: annealed: round \d+ ended at a discount of 1, but rollouts of 5120 steps", message)
+    assert message.endswith("; start from initial states nearer to the equilibrium, lower multiple, or give a gain")
 
 
 def test_the_plants_start_from_random_states_of_full_rank() -> None:

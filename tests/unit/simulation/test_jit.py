@@ -180,4 +180,5 @@ def test_every_file_with_compiled_code_is_part_of_the_digest() -> None:
     texts = {path: path.read_text() for path in package.rglob("*.py")}
     users = {path for path, text in texts.items() if "import numba" in text or "simulation.simd.lanes" in text}
     assert {folder / "kernel.py", folder / "normals.py"} <= users
-    assert {path for path in users if path.parent != folder} == {folder.parent / "streams.py"}
+    others = {folder.parent / "streams.py", folder.parent / "user" / "step_rollouts.py"}
+    assert {path for path in users if path.parent != folder} == others

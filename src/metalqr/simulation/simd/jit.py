@@ -31,7 +31,8 @@ _HERE = Path(__file__).parent
 @functools.cache
 def _build() -> str:
     """A digest of everything but the signature that compiled code depends on."""
-    sources = [path.read_bytes() for path in (*sorted(_HERE.glob("*.py")), _HERE.parent / "streams.py")]
+    others = (_HERE.parent / "streams.py", _HERE.parent / "user" / "step_rollouts.py")
+    sources = [path.read_bytes() for path in (*sorted(_HERE.glob("*.py")), *others)]
     processor = binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
     versions = numba.__version__, llvmlite.__version__, numba.config.CPU_NAME, numba.config.CPU_FEATURES
     return hashlib.sha256(b"\0".join([*sources, repr((processor, versions)).encode()])).hexdigest()

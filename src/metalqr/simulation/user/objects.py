@@ -27,12 +27,6 @@ class Costs(Protocol):
         """Cost of one rollout of each gain."""
 
 
-def split(path: str) -> tuple[str, str]:
-    """The file or module, and the name in it, empty if there is none: ``my.py:Name``, ``package.module:Name``."""
-    place, _, name = path.rpartition(":")
-    return (place, name) if place else (path, "")
-
-
 def found(place: Path | str, name: str) -> Any:
     """A class or function of a Python file, or of an installed module.
 

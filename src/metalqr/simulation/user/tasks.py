@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from metalqr.common.object_path import split
 from metalqr.common.validation import positive, real_array, whole_number
 from metalqr.simulation.user import objects
 from metalqr.simulation.user.errors import SimulatorError
@@ -108,7 +109,7 @@ class SimulatedTasks:
     def name(self) -> str:
         """The name of the simulator in messages."""
         if isinstance(self._given, str):
-            place, name = objects.split(self._given)
+            place, name = split(self._given)
             return f"{Path(place).name if place.endswith('.py') else place}:{name}"
         return getattr(self._given, "__name__", type(self._given).__name__)
 
@@ -123,7 +124,7 @@ class SimulatedTasks:
         """The simulator of each task."""
         thing: Any = self._given
         if isinstance(thing, str):
-            place, name = objects.split(thing)
+            place, name = split(thing)
             is_file = place.endswith(".py")
             thing = (str(Path(place).resolve()) if is_file else place, name, is_file)
             if self._timeout is None:
