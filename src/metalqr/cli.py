@@ -23,7 +23,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in (systems, check, advise, run, ask, tell):
         command.add(commands)
-    given = parser.parse_args(arguments)
+    given, rest = parser.parse_known_args(arguments)
+    # argparse takes configs in one place alone, so that those after an option may be left over.
+    if not hasattr(given, "configs") or any(each.startswith("-") for each in rest):
+        parser.parse_args(arguments)
+    else:
+        given.configs += rest
     one_blas_thread()  # as the jobs of the pipeline have it, so that the numbers are the same
     try:
         status: int = given.run(given)

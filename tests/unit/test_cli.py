@@ -11,6 +11,8 @@ import pytest
 from metalqr import __version__, systems
 from metalqr.cli import main
 
+COMMANDS = ("systems", "check", "advise", "run", "ask", "tell")
+
 
 def test_all_systems_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["systems"]) == 0
@@ -38,13 +40,14 @@ def test_an_unknown_system_is_an_error_that_names_the_nearest(capsys: pytest.Cap
     assert capsys.readouterr().err == "metalqr: there is no system 'buss'; did you mean bus?\n"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["systems", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS)])
 def test_help_explains_itself(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 0
     shown = capsys.readouterr().out
-    assert "metalqr systems" in shown or "list the named systems" in shown
+    name = arguments[0]
+    assert f"metalqr {name} " in shown if name in COMMANDS else all(f"    {each} " in shown for each in COMMANDS)
     assert max(map(len, shown.splitlines())) <= 120
 
 
@@ -97,3 +100,26 @@ def test_a_config_is_checked(
     assert printed in (shown.out if status == 0 else shown.err)
     assert not (shown.err if status == 0 else shown.out)
     assert shown.out.endswith("The config can be used.\n") == (status == 0)
+
+
+@pytest.mark.parametrize("arguments", [["MINE", "--case", "d2k2"], ["--case", "d2k2", "MINE"], ["--case=d2k2", "MINE"]])
+def test_configs_may_stand_before_and_after_options(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("seed: -3\n")
+    given = [each.replace("MINE", str(mine)) for each in arguments]
+    for command in (["run"], ["ask", str(tmp_path / "state.nc")], ["advise", "--budget", "1e5"]):
+        assert main([*command, *given]) == 1
+        assert capsys.readouterr().err == "The config has a problem:\n  seed: -3 is not >= 0\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["run", "--case", "d2k2", "--sed", "1"], ["tell", "state.nc", "costs.csv", "more"], ["systems", "a", "b"]],
+)
+def test_other_arguments_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "unrecognized arguments: " in capsys.readouterr().err

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import synthetic
 import twins
+import xarray as xr
+import yaml
 from configs import overlaid
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
@@ -21,7 +23,7 @@ from places import ROOT
 from systems import similar_tasks
 
 from benchmarks import plants
-from metalqr import MetaSettings, Stream, lqr, training
+from metalqr import MetaSettings, Stream, lqr, optimal, training
 from metalqr.config import check_config
 from metalqr.config.folders import relative_to
 from metalqr.config.problems import SettingsError
@@ -31,6 +33,7 @@ from metalqr.estimators.estimator import Array, Memory
 from metalqr.estimators.meta import estimate_mean_gradient
 from metalqr.estimators.one_point import OnePoint
 from metalqr.simulation.lqr_rollouts import LQRSimulator
+from metalqr.simulation.user import SimulatedTasks
 from metalqr.simulation.user.family import simulated_tasks
 from metalqr.systems.family import FamilyError
 from metalqr.training import History, Observer, Status
@@ -286,3 +289,38 @@ def test_a_simulator_of_one_s_own_trains_by_the_config_of_its_docstring(tmp_path
     grid = tasks.measured(np.linspace(0.2, 2.0, 19).reshape(-1, 1, 1)).cost.mean(axis=1)
     assert history.cost[-1].mean() < 1.02 * grid.min()
     assert history.cost[0].mean() > 1.2 * grid.min()
+
+
+@pytest.mark.slow
+def test_a_plant_that_is_asked_and_told_by_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped once on the way; it ends at the gain of a run in one process, near the best one for linear carts."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    example: Any = __import__("ask_tell")
+    told, calls = example.main, []
+
+    def stopped(arguments: list[str]) -> int:
+        calls.append(arguments[0])
+        if len(calls) == 14:
+            raise KeyboardInterrupt
+        return int(told(arguments))
+
+    monkeypatch.setattr(example, "main", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        example.exchange(tmp_path)
+    example.exchange(tmp_path)
+    case = yaml.safe_load(example.CONFIG)["cases"]["carts"]
+    parameters = case["simulator"]["tasks"]
+    assert [each["mass"] for each in parameters] == example.MASSES
+    simulated = SimulatedTasks(example.cost, parameters, state_dim=2, action_dim=1, evaluation_rollouts=0)
+    expected = training.train(simulated, case["initial_gain"], MetaSettings(**case["algorithm"]), 0)
+    with xr.open_dataset(tmp_path / "state.nc") as state:
+        found = state["K"].values
+    assert_array_equal(found, expected.K)
+    inverse, one = 1.0 / np.array(example.MASSES), np.tile(np.eye(2), (2, 1, 1))
+    B = np.stack([np.zeros(2), 0.2 * inverse], axis=1)[:, :, np.newaxis]
+    A = np.tile([[1.0, 0.2], [0.0, 1.0]], (2, 1, 1))
+    carts = lqr.LQRTasks(A=A, B=B, Q=one, R=np.full((2, 1, 1), 0.1), Psi=0.01 * one)
+    first, last = (lqr.cost(carts, K).mean() for K in (found[0], found[-1]))
+    best = optimal.shared_gain(carts).objective
+    assert first > 5.0 * best
+    assert last < 1.2 * best

@@ -47,6 +47,7 @@ def write_gains(path: Path, request: Request) -> None:
         numbers = [f"{value:.17g}" for value in request.gains[row].ravel()]
         lines.append(",".join([*map(str, whole), *numbers]))
     try:
+        atomic.discard_leftovers(path)
         if path.exists() and not path.read_bytes().startswith(f"{REQUEST},{ROW},".encode()):
             raise ExchangeError(f"{path}: it is there already and is no table of gains; give another --output")
         atomic.write(path, ("\n".join(lines) + "\n").encode())

@@ -10,6 +10,7 @@ import numba
 import numpy as np
 
 import metalqr
+from metalqr.common.atomic import discard_leftovers
 from metalqr.config.folders import relative_to
 from metalqr.config.plan import Plan
 from metalqr.config.single_run import settings_of_case
@@ -48,6 +49,7 @@ def trained(plan: Plan, case: str, seed: int, output: Path) -> list[str]:
         raise OutputError(f"--output: {output} is a folder; give a file in it, such as run.nc")
     if output.exists():
         raise OutputError(f"--output: {output} is there already; delete it to train again, or give another file")
+    discard_leftovers(output)
     files = RunFiles(output, output.with_suffix(".state.nc"), plan.checked.execution.checkpoint_seconds)
     if files.saved_state.exists():
         print(f"metalqr: {files.saved_state} has the state of a run that was stopped", file=sys.stderr)

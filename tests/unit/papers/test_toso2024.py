@@ -80,6 +80,8 @@ def test_reported_step_is_too_large_for_the_method_that_is_printed() -> None:
     for step in (STEP, STEP / 4):
         after = lqr.cost(tasks, K0 - step * meta.gradient(tasks, K0, step))
         assert (after > 1.2 * before).all()
+    smallest = CASES["toso2024_high"]["algorithm"]["learning_rate"]
+    assert (lqr.cost(tasks, K0 - smallest * meta.gradient(tasks, K0, smallest)) < before).all()
     first_order = np.mean(lqr.gradient(tasks, K0 - STEP * lqr.gradient(tasks, K0)), axis=0)
     assert (lqr.cost(tasks, K0 - STEP * first_order) < before).all()
 
