@@ -102,6 +102,7 @@ def test_a_config_is_checked(
     assert shown.out.endswith("The config can be used.\n") == (status == 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["MINE", "--case", "d2k2"], ["--case", "d2k2", "MINE"], ["--case=d2k2", "MINE"]])
 def test_configs_may_stand_before_and_after_options(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -35,10 +35,6 @@ RUNS: dict[str, dict[str, Any]] = {
 }
 
 
-#: The one that has most of what can go wrong.
-FAST = "Algorithm 2 with memory"
-
-
 def whole(chosen: dict[str, Any], simulate: Any = plant, unstable_cost: float | None = None) -> training.History:
     """The same run in one process, by a simulator that is called."""
     settings, parameters = MetaSettings(**{**CASE["algorithm"], **chosen}), CASE["simulator"]["tasks"]
@@ -48,7 +44,8 @@ def whole(chosen: dict[str, Any], simulate: Any = plant, unstable_cost: float | 
     return training.train(tasks, CASE["initial_gain"], settings, 3)
 
 
-@pytest.mark.parametrize("name", [FAST, *(pytest.param(name, marks=pytest.mark.slow) for name in RUNS if name != FAST)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUNS)
 def test_the_gain_is_that_of_a_run_in_one_process(name: str, tmp_path: Path, capsys: Any) -> None:
     """To the last bit, all gains on the way too."""
     loop = Loop(config(tmp_path, RUNS[name]), seed=3)
