@@ -10,8 +10,7 @@ from metalqr.advice.candidates import Candidate
 from metalqr.advice.sketch import Sketch
 from metalqr.config.algorithm import MetaSettings
 from metalqr.lqr import FloatArray, LQRTasks
-from metalqr.prediction.noise import ADAPTED, has_heavy_tails, simulated_adaptations
-from metalqr.prediction.objective import MAX_EXACT_SIZE
+from metalqr.prediction.noise import count_adapted, has_heavy_tails, simulated_adaptations
 from metalqr.prediction.spread import Spread
 from metalqr.simulation.streams import Stream, Use
 
@@ -111,23 +110,17 @@ class Stability:
         return all(max(each.unstable_share, each.leaving) < MOST_UNSTABLE for each in found)
 
     def _adapts_well(self, settings: MetaSettings) -> bool:
-        """Whether perturbations of the initial gain are stable after noisy adaptations, and cost about the same.
-
-        Of small gains: of large ones few are sampled, and the noise has no heavy tails where it is small enough for
-        the sketch.
-        """
+        """Whether perturbations of the initial gain are stable after noisy adaptations, and cost about the same."""
         inner = settings.inner
         outer = (settings.rollout_length, settings.smoothing_radius)
         key = (*outer, inner.estimator.name, inner.perturbations, inner.radius)
         if key not in self._adapting:
             start = self._sketch.gains(settings.rollout_length)[0]
-            is_small = start.size <= MAX_EXACT_SIZE
-            perturbed = self._perturbed(settings, ADAPTED if is_small else _INSIDE)
+            perturbed = self._perturbed(settings, count_adapted(settings, start.size))
             policies = np.repeat(perturbed, self._tasks.count, axis=1)
             adapted = simulated_adaptations(self._tasks, policies, settings, Stream(self._seed, 2, Use.COVARIANCE))
-            self._adapting[key] = self._unstable_share(adapted) < MOST_UNSTABLE_INSIDE and not (
-                is_small and has_heavy_tails(self._tasks, adapted, settings.rollout_length)
-            )
+            is_stable = self._unstable_share(adapted) < MOST_UNSTABLE_INSIDE
+            self._adapting[key] = is_stable and not has_heavy_tails(self._tasks, adapted, settings.rollout_length)
         return self._adapting[key]
 
     def _perturbed(self, settings: MetaSettings, count: int = _INSIDE) -> FloatArray:

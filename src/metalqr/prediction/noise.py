@@ -27,9 +27,9 @@ MEASURED_EVERY = 8
 #: Policies of each kind that a direction evaluates, and the mean square of their costs, by the square of their median,
 #: beyond which few of them decide it: the cost of an unstable loop grows exponentially with the length of the rollout.
 POLICIES, HEAVY = 500, 2.0
-#: Perturbed policies that are adapted: noise of few inner perturbations is rarely, but then far, beyond that of a
+#: Perturbed policies that are adapted by one inner perturbation: noise of few is rarely, but then far, beyond that of a
 #: Gaussian. It is not looked for where it adds a smaller share to the mean cost.
-ADAPTED, LEAST_SHARE = 4_000, 1e-3
+ADAPTED, LEAST_SHARE = 4_000, 1e-5
 
 
 class Noise(NamedTuple):
@@ -101,7 +101,7 @@ class DirectionNoise:
 
     def _at(self, K: FloatArray, before: FloatArray | None, rate: float) -> Noise:
         is_small = self._inner is None or self._inner.is_small(K)
-        if not self._is_settled and (not is_small or (K.size <= MAX_EXACT_SIZE and self._has_heavy_tails(K))):
+        if not self._is_settled and (not is_small or self._has_heavy_tails(K)):
             return self._simulated(K, before, rate)
         each = self._of_tasks(K, before)
         p, batch = self._tasks.p, self._settings.task_batch
@@ -113,23 +113,30 @@ class DirectionNoise:
         return Noise(total / int(batch), each.kind)
 
     def _has_heavy_tails(self, K: FloatArray) -> bool:
-        """Whether few of the policies around a gain (k, d) that a direction evaluates cost far more than the others."""
-        tried = [self._perturbed(K)]
-        if self._inner is not None:
-            tried.append(self._adapted(K, self._inner))
-        return any(has_heavy_tails(self._tasks, policies, self._settings.rollout_length) for policies in tried)
+        """Whether few of the policies around a gain (k, d) that a direction evaluates cost far more than the others.
+
+        Of large gains only noisy adaptations are looked at.
+        """
+        inner, length = self._inner, self._settings.rollout_length
+        if inner is not None and inner.share(K) >= LEAST_SHARE:
+            found = simulated_adaptations(
+                self._tasks,
+                self._perturbed(K, count_adapted(self._settings, K.size)),
+                self._settings,
+                Stream(self._seed, 1, Use.COVARIANCE),
+            )
+            if has_heavy_tails(self._tasks, found, length):
+                return True
+        if K.size > MAX_EXACT_SIZE:
+            return False
+        policies = self._perturbed(K)
+        tried = [policies] if inner is None else [policies, policies + (self._objective.adapted(K) - K)]
+        return any(has_heavy_tails(self._tasks, each, length) for each in tried)
 
     def _perturbed(self, K: FloatArray, count: int = POLICIES) -> FloatArray:
         """Policies (P, I, k, d) around a gain (k, d)."""
         found = K + self._perturbations[:count].reshape(-1, 1, *K.shape)
         return np.broadcast_to(found, (count, self._tasks.count, *K.shape))
-
-    def _adapted(self, K: FloatArray, inner: InnerNoise) -> FloatArray:
-        """Such policies after their adaptation, by inner estimates where their noise counts."""
-        if inner.share(K) < LEAST_SHARE:
-            return self._perturbed(K) + (self._objective.adapted(K) - K)
-        stream = Stream(self._seed, 1, Use.COVARIANCE)
-        return simulated_adaptations(self._tasks, self._perturbed(K, ADAPTED), self._settings, stream)
 
     @cached_property
     def _perturbations(self) -> FloatArray:
@@ -196,6 +203,11 @@ class DirectionNoise:
         mean = samples[stays].mean(axis=0).reshape(K.shape)
         matrix = np.atleast_2d(np.cov(samples[stays], rowvar=False))
         return Noise(matrix, "measured", mean - self._objective.gradient(K), leaving)
+
+
+def count_adapted(settings: MetaSettings, size: int) -> int:
+    """Number of perturbed policies, of gains with so many entries, whose adaptations show how heavy their tails are."""
+    return max(POLICIES, ADAPTED // settings.inner.perturbations) if size <= MAX_EXACT_SIZE else POLICIES
 
 
 def has_heavy_tails(tasks: LQRTasks, policies: FloatArray, length: int) -> bool:

@@ -52,11 +52,11 @@ def test_rare_inner_estimates_that_end_a_run_are_found() -> None:
         rollout_length=10,
         iterations=1,
     )
-    found, seeds = predict(tasks, start, settings), range(1000, 1400)
+    found, seeds = predict(tasks, start, settings), range(1000, 1200)
     diverged = float(np.isinf(trained(tasks, start, settings, seeds)[:, -1]).mean())
     assert found.noise_kind.startswith("measured")
     error = np.sqrt(diverged * (1.0 - diverged) * (1.0 / len(seeds) + 1.0 / DIRECTIONS))
-    assert diverged > 0.02
+    assert min(diverged, found.leaving_chance[1]) > 0.02
     assert abs(found.leaving_chance[1] - diverged) < 4.5 * error
     # Of as many inner rollouts as the paper has, none is.
     assert predict(tasks, start, settings.replace(inner_perturbations=100)).noise_kind == "second order in r"
