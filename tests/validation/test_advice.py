@@ -1,6 +1,9 @@
 """Advised settings against fresh trainings: their predictions, tuned settings, and random ones of the same budget.
 
-The seeds are in none of the experiments. Compared are medians of five seeds, with the predicted medians within 25 %.
+The seeds are in none of the experiments. Compared are medians of five seeds, with the predicted medians within 25 %
+or two standard errors: where the predicted band is wide, five seeds cannot tell 25 %. With a standard deviation of the
+logarithm of 0.55, as predicted for `bus` at 1e7 steps with own noise, the median of five seeds of an exact prediction
+is off by more than 25 % in two of five draws.
 
 `results/validation/advice.md` has a row for each case, budget and kind of noise. The tuned settings are those that
 `make paper` has found.
@@ -14,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from scipy.stats import norm
 
 from metalqr import LQRTasks, MetaSettings, meta
 from metalqr.advice.candidates import DECAYS, RATES, Budget, fit, ranges
@@ -27,6 +31,8 @@ from metalqr.systems.initial_gain import read_gain
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "results" / "validation" / "advice.md"
 SEEDS = range(2000, 2005)
+#: Standard deviation of the median of as many standard normal numbers (Teichroew 1956: variance 0.2868).
+MEDIAN_DEVIATION = 0.5356
 PAPER, SYSTEMS = ("d1k1", "d2k2", "d20k10"), ("bus", "ship", "pendulum", "cart_pole")
 #: The learning rates that the experiment `estimators` has chosen.
 CHOSEN = ROOT / "results" / "tables" / "sample_efficiency.csv"
@@ -84,9 +90,16 @@ def band(prediction: Prediction) -> str:
     return f"{median:.4g} ({lower:.4g} to {upper:.4g})"
 
 
+def median_error(prediction: Prediction) -> float:
+    """Standard error of the logarithm of the median of the seeds, from the predicted band of 90 % of a normal."""
+    deviation = np.log(prediction.upper[-1] / prediction.lower[-1]) / (2.0 * norm.ppf(0.95))
+    return float(MEDIAN_DEVIATION * deviation)
+
+
 def is_near(median: float, prediction: Prediction) -> bool:
-    """Whether a median is within 25 % of the predicted one."""
-    return bool(abs(median / prediction.median[-1] - 1.0) <= 0.25)
+    """Whether a median is within 25 %, or two of its standard errors, of the predicted one."""
+    off = median / prediction.median[-1]
+    return bool(abs(off - 1.0) <= 0.25 or abs(np.log(off)) <= 2.0 * median_error(prediction))
 
 
 @pytest.fixture(scope="module")

@@ -72,18 +72,9 @@ class InnerTerms:
 
     def __init__(self, objective: Objective, gains: FloatArray, settings: MetaSettings) -> None:
         self._objective, self._settings = objective, settings
-        self._first = terms(objective.tasks, self._repeated(gains[:1]), settings)
         self._costs = objective.values(gains) @ objective.tasks.p
         self._mean, self._variance = self._coefficients(gains)
         self._slope = self._slopes(gains[-1])
-
-    def covariance(self, perturbations: int, radius: float) -> FloatArray:
-        """That of the inner estimates at the first gain, (I, n, n)."""
-        (steep,), (flat,) = self._factors(perturbations, np.array([radius]))
-        size = self._objective.size
-        return np.asarray(
-            steep * self._first.steep[0][:, np.newaxis, np.newaxis] * np.eye(size) + flat * self._first.flat[0]
-        )
 
     def variance(self, perturbations: int, radii: FloatArray) -> FloatArray:
         """What is added to the variance of every task's values, (R, P, I), with inner radii (R,)."""

@@ -179,10 +179,6 @@ class Sketch:
             place = int(np.searchsorted(self._times, rates[:iteration].sum()))
             yield known.flow.path[min(place, _TIMES)], covariance
 
-    def inner_covariance(self, settings: MetaSettings) -> FloatArray:
-        """That of the inner estimates at the initial gain, (I, n, n)."""
-        return self._inner_terms(settings).covariance(settings.inner_perturbations, settings.inner.radius)
-
     def _noise(self, settings: MetaSettings) -> Terms:
         """That of a direction at the points: A by task, (P, I), and B in the eigenbases, (P, n, n)."""
         count = rounded(settings.perturbations)

@@ -10,7 +10,9 @@ from metalqr.advice.candidates import Candidate
 from metalqr.advice.sketch import Sketch
 from metalqr.config.algorithm import MetaSettings
 from metalqr.lqr import FloatArray, LQRTasks
-from metalqr.prediction.spread import Spread, factor
+from metalqr.prediction.noise import count_adapted, has_heavy_tails, simulated_adaptations
+from metalqr.prediction.spread import Spread
+from metalqr.simulation.streams import Stream, Use
 
 #: The largest share of perturbations that may be unstable, and the largest chance that a gain is.
 MOST_UNSTABLE = 1e-3
@@ -57,6 +59,7 @@ class Stability:
     def __init__(self, tasks: LQRTasks, sketch: Sketch, seed: int) -> None:
         self._tasks, self._sketch, self._seed = tasks, sketch, seed
         self._refused: list[_Refused] = []
+        self._adapting: dict[tuple[object, ...], bool] = {}
         # Radii at which the initial gain has too many unstable perturbations; with larger ones it has more.
         self._widest = self._widest_inside = np.inf
 
@@ -98,7 +101,7 @@ class Stability:
 
     def _stays_stable(self, settings: MetaSettings) -> bool:
         """Whether adapted policies of the initial gain are, and perturbations of later gains."""
-        if settings.adaptation_rate and self._unstable_share(self._adapted(settings)) >= MOST_UNSTABLE_INSIDE:
+        if settings.adaptation_rate and not self._adapts_well(settings):
             return False
         spread = Spread(self._tasks, settings, self._seed)
         # Early steps are the noisiest.
@@ -106,26 +109,27 @@ class Stability:
         found = (spread.chances(*state) for state in self._sketch.states(settings, marks))
         return all(max(each.unstable_share, each.leaving) < MOST_UNSTABLE for each in found)
 
-    def _adapted(self, settings: MetaSettings) -> FloatArray:
-        """Perturbations of the initial gain after noisy adaptations, (samples, I, k, d)."""
-        policies = np.repeat(self._perturbed(settings), self._tasks.count, axis=1)
-        many = lqr.tiled(self._tasks, _INSIDE)
-        with np.errstate(over="ignore", invalid="ignore"):
-            slopes = lqr.finite_horizon_gradient(
-                many, policies.reshape(-1, *policies.shape[2:]), settings.rollout_length
-            )
-        roots = np.stack([factor(each) for each in self._sketch.inner_covariance(settings)])
-        normals = np.random.default_rng([self._seed, 4]).standard_normal((*policies.shape[:2], roots.shape[-1]))
-        noise = np.einsum("iab,mib->mia", roots, normals)
-        return policies - settings.adaptation_rate * (slopes.reshape(policies.shape) + noise.reshape(policies.shape))
+    def _adapts_well(self, settings: MetaSettings) -> bool:
+        """Whether perturbations of the initial gain are stable after noisy adaptations, and cost about the same."""
+        inner = settings.inner
+        outer = (settings.rollout_length, settings.smoothing_radius)
+        key = (*outer, inner.estimator.name, inner.perturbations, inner.radius)
+        if key not in self._adapting:
+            start = self._sketch.gains(settings.rollout_length)[0]
+            perturbed = self._perturbed(settings, count_adapted(settings, start.size))
+            policies = np.repeat(perturbed, self._tasks.count, axis=1)
+            adapted = simulated_adaptations(self._tasks, policies, settings, Stream(self._seed, 2, Use.COVARIANCE))
+            is_stable = self._unstable_share(adapted) < MOST_UNSTABLE_INSIDE
+            self._adapting[key] = is_stable and not has_heavy_tails(self._tasks, adapted, settings.rollout_length)
+        return self._adapting[key]
 
-    def _perturbed(self, settings: MetaSettings) -> FloatArray:
+    def _perturbed(self, settings: MetaSettings, count: int = _INSIDE) -> FloatArray:
         """Perturbations of the initial gain, (samples, 1, k, d)."""
         start = self._sketch.gains(settings.rollout_length)[0]
-        return start + self._on_sphere(settings.smoothing_radius, start.shape, 2)
+        return start + self._on_sphere(settings.smoothing_radius, start.shape, 2, count)
 
-    def _on_sphere(self, radius: float, shape: tuple[int, ...], stream: int) -> FloatArray:
-        found = np.random.default_rng([self._seed, stream]).standard_normal((_INSIDE, 1, *shape))
+    def _on_sphere(self, radius: float, shape: tuple[int, ...], stream: int, count: int = _INSIDE) -> FloatArray:
+        found = np.random.default_rng([self._seed, stream]).standard_normal((count, 1, *shape))
         return np.asarray(radius * found / np.linalg.norm(found, axis=(2, 3), keepdims=True))
 
     def _unstable_share(self, policies: FloatArray) -> float:

@@ -9,7 +9,6 @@ from metalqr.config.algorithm import MetaSettings, applicable
 from metalqr.estimators.variance import covariance
 from metalqr.lqr import FloatArray, LQRTasks
 from metalqr.prediction.objective import MAX_EXACT_SIZE, Objective
-from metalqr.prediction.spread import factor
 
 #: Share of the mean cost that the inner noise adds to it: below the first it is nothing, above the second it is not
 #: small, so that the second order does not describe it. Of gains with many entries its gradient takes too long.
@@ -74,15 +73,6 @@ class InnerNoise:
             objective = self._objective
             self._known[key] = self._moments(objective.tasks, self._repeated(K[np.newaxis]), objective.curvatures(K))
         return self._known[key]
-
-    def adapted(self, K: FloatArray, policies: FloatArray, normals: FloatArray) -> FloatArray:
-        """Policies (P, I, k, d) near a gain after their adaptation, with Gaussian inner noise of given normals (P, n).
-
-        Gradient and covariance are those at the gain.
-        """
-        noise = covariance(self._objective.tasks, K, self._settings, how="leading").matrix
-        moved = np.stack([normals @ factor(each).T for each in noise], axis=1).reshape(policies.shape)
-        return policies + (self._objective.adapted(K) - K) - self._objective.rate * moved
 
     def _is_left_out(self, K: FloatArray) -> bool:
         return not self.is_known or K.size > MAX_EXACT_SIZE or self.share(K) < NEGLIGIBLE

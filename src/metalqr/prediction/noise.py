@@ -9,10 +9,10 @@ from metalqr import lqr
 from metalqr.config.algorithm import MetaSettings
 from metalqr.config.registries import estimators
 from metalqr.estimators.expansion import Expansion, Jet
-from metalqr.estimators.meta import Estimation
+from metalqr.estimators.meta import Estimation, estimate_gradient
 from metalqr.estimators.neighbourhood import Around
 from metalqr.estimators.variance import Covariance, covariance
-from metalqr.lqr import FloatArray
+from metalqr.lqr import FloatArray, LQRTasks
 from metalqr.prediction.inner_noise import InnerNoise
 from metalqr.prediction.objective import MAX_EXACT_SIZE, Objective
 from metalqr.prediction.spread import perturbations, stabilise
@@ -27,6 +27,9 @@ MEASURED_EVERY = 8
 #: Policies of each kind that a direction evaluates, and the mean square of their costs, by the square of their median,
 #: beyond which few of them decide it: the cost of an unstable loop grows exponentially with the length of the rollout.
 POLICIES, HEAVY = 500, 2.0
+#: Perturbed policies that are adapted by one inner perturbation: noise of few is rarely, but then far, beyond that of a
+#: Gaussian. It is not looked for where it adds a smaller share to the mean cost.
+ADAPTED, LEAST_SHARE = 4_000, 1e-5
 
 
 class Noise(NamedTuple):
@@ -98,7 +101,7 @@ class DirectionNoise:
 
     def _at(self, K: FloatArray, before: FloatArray | None, rate: float) -> Noise:
         is_small = self._inner is None or self._inner.is_small(K)
-        if not self._is_settled and (not is_small or (K.size <= MAX_EXACT_SIZE and self._has_heavy_tails(K))):
+        if not self._is_settled and (not is_small or self._has_heavy_tails(K)):
             return self._simulated(K, before, rate)
         each = self._of_tasks(K, before)
         p, batch = self._tasks.p, self._settings.task_batch
@@ -110,27 +113,34 @@ class DirectionNoise:
         return Noise(total / int(batch), each.kind)
 
     def _has_heavy_tails(self, K: FloatArray) -> bool:
-        """Whether few of the policies around a gain (k, d) that a direction evaluates cost far more than the others."""
-        policies = np.broadcast_to(K, (POLICIES, self._tasks.count, *K.shape))
-        policies = policies + self._perturbations.reshape(-1, 1, *K.shape)
-        tried = [policies] if self._inner is None else [policies, self._inner.adapted(K, policies, self._normals)]
-        for each in tried:
-            with np.errstate(over="ignore", invalid="ignore"):
-                costs = lqr.finite_horizon_cost(
-                    lqr.tiled(self._tasks, POLICIES), each.reshape(-1, *K.shape), self._settings.rollout_length
-                ).reshape(POLICIES, -1)
-                spread = (costs**2).mean(axis=0) / np.median(costs, axis=0) ** 2
-            if not (spread < HEAVY).all():
+        """Whether few of the policies around a gain (k, d) that a direction evaluates cost far more than the others.
+
+        Of large gains only noisy adaptations are looked at.
+        """
+        inner, length = self._inner, self._settings.rollout_length
+        if inner is not None and inner.share(K) >= LEAST_SHARE:
+            found = simulated_adaptations(
+                self._tasks,
+                self._perturbed(K, count_adapted(self._settings, K.size)),
+                self._settings,
+                Stream(self._seed, 1, Use.COVARIANCE),
+            )
+            if has_heavy_tails(self._tasks, found, length):
                 return True
-        return False
+        if K.size > MAX_EXACT_SIZE:
+            return False
+        policies = self._perturbed(K)
+        tried = [policies] if inner is None else [policies, policies + (self._objective.adapted(K) - K)]
+        return any(has_heavy_tails(self._tasks, each, length) for each in tried)
+
+    def _perturbed(self, K: FloatArray, count: int = POLICIES) -> FloatArray:
+        """Policies (P, I, k, d) around a gain (k, d)."""
+        found = K + self._perturbations[:count].reshape(-1, 1, *K.shape)
+        return np.broadcast_to(found, (count, self._tasks.count, *K.shape))
 
     @cached_property
     def _perturbations(self) -> FloatArray:
-        return perturbations(self._settings, self._objective.size, POLICIES, self._seed)
-
-    @cached_property
-    def _normals(self) -> FloatArray:
-        return np.random.default_rng([self._seed, 2]).standard_normal((POLICIES, self._objective.size))
+        return perturbations(self._settings, self._objective.size, ADAPTED, self._seed)
 
     def _of_tasks(self, K: FloatArray, before: FloatArray | None) -> Covariance:
         """That of the estimate of every task, (I, n, n)."""
@@ -193,6 +203,28 @@ class DirectionNoise:
         mean = samples[stays].mean(axis=0).reshape(K.shape)
         matrix = np.atleast_2d(np.cov(samples[stays], rowvar=False))
         return Noise(matrix, "measured", mean - self._objective.gradient(K), leaving)
+
+
+def count_adapted(settings: MetaSettings, size: int) -> int:
+    """Number of perturbed policies, of gains with so many entries, whose adaptations show how heavy their tails are."""
+    return max(POLICIES, ADAPTED // settings.inner.perturbations) if size <= MAX_EXACT_SIZE else POLICIES
+
+
+def has_heavy_tails(tasks: LQRTasks, policies: FloatArray, length: int) -> bool:
+    """Whether few of some policies (P, I, k, d) of every task cost far more than the others."""
+    each = policies.reshape(-1, *policies.shape[2:])
+    with np.errstate(over="ignore", invalid="ignore"):
+        costs = lqr.finite_horizon_cost(lqr.tiled(tasks, len(policies)), each, length).reshape(len(policies), -1)
+        spread = (costs**2).mean(axis=0) / np.median(costs, axis=0) ** 2
+    return not bool((spread < HEAVY).all())
+
+
+def simulated_adaptations(tasks: LQRTasks, policies: FloatArray, settings: MetaSettings, stream: Stream) -> FloatArray:
+    """Policies (P, I, k, d) after the adaptation of each by an inner estimate of its own."""
+    each = policies.reshape(-1, *policies.shape[2:])
+    with np.errstate(over="ignore", invalid="ignore"):
+        slopes = estimate_gradient(lqr.tiled(tasks, len(policies)), each, settings, stream)
+        return np.asarray(policies - settings.adaptation_rate * slopes.reshape(policies.shape))
 
 
 class _AdaptedExpansion(Expansion):

@@ -36,6 +36,32 @@ def test_steps_that_leave_are_as_many_as_of_trainings() -> None:
     assert abs(found.leaving_chance[1] - diverged) < 4.5 * error
 
 
+@pytest.mark.slow
+def test_rare_inner_estimates_that_end_a_run_are_found() -> None:
+    """One pair of inner rollouts: some adapted policies are beyond the reach of a Gaussian, and one ends a run."""
+    tasks, start, settings = problem("d2k2")
+    settings = settings.replace(
+        estimator="two_point",
+        directions="orthogonal",
+        learning_rate=0.012,
+        adaptation_rate=1e-3,
+        perturbations=13,
+        inner_perturbations=1,
+        smoothing_radius=0.1,
+        inner_smoothing_radius=0.05,
+        rollout_length=10,
+        iterations=1,
+    )
+    found, seeds = predict(tasks, start, settings), range(1000, 1200)
+    diverged = float(np.isinf(trained(tasks, start, settings, seeds)[:, -1]).mean())
+    assert found.noise_kind.startswith("measured")
+    error = np.sqrt(diverged * (1.0 - diverged) * (1.0 / len(seeds) + 1.0 / DIRECTIONS))
+    assert min(diverged, found.leaving_chance[1]) > 0.02
+    assert abs(found.leaving_chance[1] - diverged) < 4.5 * error
+    # Of as many inner rollouts as the paper has, none is.
+    assert predict(tasks, start, settings.replace(inner_perturbations=100)).noise_kind == "second order in r"
+
+
 def test_where_every_step_leaves_there_is_no_curve() -> None:
     found = predict(TASKS, K0, SETTINGS.replace(learning_rate=100.0))
     assert np.isinf(found.ratio[1:]).all()
