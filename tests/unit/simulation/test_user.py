@@ -1,5 +1,6 @@
 """A user's own simulator: what it may be, what training gets from it, and what is refused."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import twins
-from bad_input import rows, unescaped
+from bad_input import PAGE, rows, unescaped
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 from systems import similar_tasks
@@ -21,7 +22,6 @@ from metalqr.simulation.user.simulator import rollout_seeds
 from metalqr.simulation.user.tasks import evaluation_seeds
 from metalqr.simulation.user.worker import Worker
 from metalqr.training import History, Observer, Status, train
-from metalqr.training.costs import checked_gain
 from metalqr.training.saved_state import SavedState
 
 Array = NDArray[np.float64]
@@ -252,8 +252,16 @@ def test_bad_simulators(code: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "my.py").write_bytes(b"import numpy as np\n\n" + unescaped(code))
     options: dict[str, Any] = {"timeout": 1.0} if "timeout" in message else {}
     tasks = SimulatedTasks(f"{tmp_path}/my.py:costs", [{"pole": 0.5}], state_dim=1, action_dim=1, **options)
+    settings = MetaSettings(
+        learning_rate=0.1,
+        adaptation_rate=0.0,
+        method="mean_cost",
+        estimator="two_point",
+        common_noise=True,
+        iterations=1,
+    )
     with pytest.raises(SimulatorError) as caught:
-        checked_gain(tasks, [[0.1]])
+        train(tasks, [[0.1]], settings, 0)
     assert str(caught.value) == message
 
 
@@ -275,8 +283,10 @@ def test_a_worker_that_fails_is_gone(body: str, message: str, tmp_path: Path) ->
 
 
 def test_what_cannot_be_pickled_is_refused_where_a_process_needs_it() -> None:
-    with pytest.raises(SimulatorError, match="cannot be pickled for the process that timeout needs"):
+    with pytest.raises(SimulatorError, match="cannot be pickled for the process that timeout needs") as caught:
         scalar(lambda gains, length, seeds: np.zeros(len(gains)), timeout=1.0).measured(np.zeros((1, 1, 1)))
+    message = re.sub(r"needs \(.*\); define", "needs (...); define", str(caught.value))
+    assert f"`{message}`" in " ".join(PAGE.read_text().split())
 
 
 def test_a_module_is_found_by_its_name() -> None:
