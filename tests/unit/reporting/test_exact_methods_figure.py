@@ -1,4 +1,4 @@
-"""The figure of the exact first-order methods: what is drawn and written is what the files hold."""
+"""The figure and the table of the exact first-order methods: what is drawn and written is what the files hold."""
 
 import descents
 import numpy as np
@@ -10,10 +10,11 @@ from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from metalqr.config.registries import figures
+from metalqr.config.registries import figures, tables
 from metalqr.evaluation.exact_methods.dataset import METHODS as NAMES
 from metalqr.evaluation.exact_methods.dataset import exact_methods_dataset
 from metalqr.reporting.figures.exact_methods import METHODS
+from metalqr.reporting.tables.exact_methods import RATES
 
 COLOURS = {method.key: method.colour for method in METHODS}
 
@@ -36,15 +37,6 @@ def figure(case: xr.Dataset) -> Figure:
 
 def lines(axes: Axes, colour: str, style: str = "-") -> list[Line2D]:
     return [line for line in axes.get_lines() if line.get_linestyle() == style and same_color(line.get_color(), colour)]
-
-
-def table(axes: Axes) -> list[list[str]]:
-    """The texts of a table, row by row from left to right."""
-    rows: dict[float, list[tuple[float, str]]] = {}
-    for text in axes.texts:
-        x, y = text.get_position()
-        rows.setdefault(-y, []).append((x, text.get_text()))
-    return [[words for _, words in sorted(row)] for _, row in sorted(rows.items())]
 
 
 def test_gaps_are_relative_to_the_first_and_the_median_task_is_thick(figure: Figure) -> None:
@@ -92,26 +84,28 @@ def test_slow_descents_fill_their_panel(case: xr.Dataset) -> None:
     slow = case.copy(deep=True)
     slow["gap"][:2] = 0.99 ** np.arange(41.0)
     slow["meta_gap"][:] = 0.95 ** np.arange(41.0)
-    (whole, first, _) = drawn({"slow": slow}).axes
+    (whole, first) = drawn({"slow": slow}).axes
     assert whole.get_ylim() == (0.1, 2.0)
     assert first.get_ylim() == (1e-12, 2.0)
 
 
-def test_the_table_has_the_numbers_of_the_median_task(figure: Figure) -> None:
-    assert table(figure.axes[4]) == [
-        ["part of the gap that an iteration removes"],
-        ["step", "measured", "linearised", "limit", "bound"],
-        ["gradient descent", "0.3", "0.05", "0.045", "0.025", "5.0e−3"],
-        ["natural gradient", "0.3", "0.2", "0.18", "0.11", "0.02"],
-        ["Gauss–Newton", "0.3", "1", "1", "0.99", "0.1"],
-        ["MAML descent", "4.0e−3", "0.02", "0.019", "0.01", "–"],
-    ]
+def test_the_table_has_the_numbers_of_every_task(case: xr.Dataset) -> None:
+    rows = list(tables.get("exact_methods")().tabulate({"d2k1": case}))
+    assert len(rows) == 3 * 3 + 1
+    found = {row["method"]: row for row in rows if row["task"] in (2, None)}
+    parts = {name: [row[column] for column in ("step", *RATES)] for name, row in found.items()}
+    # The files of the tests have the powers 0.9 and 0.5 of the measured rates.
+    expected = {name: [rate, rate**0.9, rate**0.5] for name, rate in (("gd", 0.95), ("ng", 0.8))}
+    removed = {name: [1.0 - rate for rate in rates] for name, rates in expected.items()}
+    np.testing.assert_allclose(parts["gradient_descent"], [0.3, *removed["gd"], 0.005], rtol=1e-9)
+    np.testing.assert_allclose(parts["natural_gradient"], [0.3, *removed["ng"], 0.02], rtol=1e-9)
+    np.testing.assert_allclose(parts["maml_gradient_descent"], [0.004, 0.02, 0.019, 0.01, np.nan], rtol=1e-9)
 
 
 def test_the_legend_names_everything(figure: Figure) -> None:
     assert legend_texts(figure) == [
         "gradient descent", "natural gradient", "Gauss–Newton", "MAML gradient descent",
-        "median task, in the table", "other tasks", "slope of the limit", "guaranteed bound",
+        "median task", "other tasks", "slope of the limit", "guaranteed bound",
     ]  # fmt: skip
 
 
@@ -122,7 +116,7 @@ def test_nothing_overlaps(count: int, case: xr.Dataset) -> None:
     for name in ("step", "measured_rate", "asymptotic_rate", "guaranteed_rate", "linearised_rate"):
         small[name][:] = 2.3e-6 if name == "step" else 1.0 - 2.3e-6
     figure = drawn({f"case{number}": small for number in range(count)})
-    assert len(figure.axes) == 3 * count
+    assert len(figure.axes) == 2 * count
     assert not overlaps_and_escapes(figure)
 
 
@@ -132,7 +126,8 @@ def test_without_a_descent_on_the_meta_objective_it_is_left_out(case: xr.Dataset
         if str(name).startswith("meta_"):
             without[name][...] = np.nan
     figure = drawn({"one": without})
-    assert table(figure.axes[2])[-1] == ["MAML descent", "–", "–", "–", "–", "–"]
+    (row,) = (each for each in tables.get("exact_methods")().tabulate({"one": without}) if each["task"] is None)
+    assert np.isnan([row[name] for name in ("step", *RATES)]).all()
     assert not np.isfinite(ys(lines(figure.axes[0], COLOURS[None])[0])).any()
 
 

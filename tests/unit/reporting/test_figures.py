@@ -42,7 +42,8 @@ def curves_of(dataset: xr.DataTree) -> Figure:
 
 
 def panel_of(**cases: xr.Dataset) -> Axes:
-    (axes,) = curves_of(synthetic.experiment("e", **cases)).axes
+    """The panel with the paper's axes."""
+    axes: Axes = curves_of(synthetic.experiment("e", **cases)).axes[0]
     return axes
 
 
@@ -56,7 +57,7 @@ def hyperparameters_of(datasets: dict[str, xr.DataTree]) -> Figure:
 
 def test_figure1_draws_the_median_the_range_and_the_floor_of_each_case() -> None:
     dataset = synthetic.figure1_dataset()
-    (axes,) = curves_of(dataset).axes
+    axes, logarithmic = curves_of(dataset).axes
     expected = {"d1k1": ("1, action dim: 1", "blue"), "d2k2": ("2, action dim: 2", "orange")}
     expected["d20k10"] = ("20, action dim: 10", "green")
     floors = dashed_heights(axes)
@@ -76,6 +77,12 @@ def test_figure1_draws_the_median_the_range_and_the_floor_of_each_case() -> None
         assert all(same_color(found, f"tab:{colour}") for found in (median.get_color(), floor[1], face))
     assert legend_texts(axes)[3:] == ["best single gain found", "range of 3 seeds (line: median)"]
     assert (axes.get_xlim(), axes.get_ylim()) == ((0.0, 80.0), (0.0, 1.2))
+    # The same again, on an axis that shows the lowest floor.
+    assert logarithmic.get_yscale() == "log"
+    assert dashed_heights(logarithmic) == floors
+    assert logarithmic.get_ylim()[0] < min(height for height, _ in floors)
+    for here, there in zip(axes.get_lines(), logarithmic.get_lines(), strict=True):
+        np.testing.assert_array_equal(ys(here), ys(there))
 
 
 def test_figure1_has_a_longer_axis_when_the_data_need_it() -> None:
@@ -103,7 +110,7 @@ def test_a_run_that_diverged_beyond_the_axis_is_marked_at_its_edge() -> None:
     for seed in range(3):
         case["ratio"][seed, 30 + seed] = 1e6
     figure = curves_of(synthetic.experiment("e", d2k2=case))
-    (axes,) = figure.axes
+    axes, _ = figure.axes
     assert axes.get_ylim() == (0.0, 1.2)
     assert crosses(axes) == [(30.0, 1.2), (31.0, 1.2), (32.0, 1.2)]
     assert np.isnan(curve(axes, D2K2)[32:]).all()

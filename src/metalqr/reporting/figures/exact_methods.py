@@ -1,4 +1,4 @@
-"""The exact first-order methods: gaps to the optimum, and measured rates beside the predicted ones."""
+"""The exact first-order methods: gaps to the optimum, with the slopes that are predicted."""
 
 from __future__ import annotations
 
@@ -25,40 +25,28 @@ if TYPE_CHECKING:
 
 
 class _Method(NamedTuple):
-    """The name and the look of a method.
-
-    ``key`` is its name in a file, None for the descent on the meta-objective; ``short`` its name in the table.
-    """
+    """The name and the look of a method; ``key`` is its name in a file, None for the descent on the meta-objective."""
 
     key: str | None
     label: str
-    short: str
     colour: str
 
 
 #: Other colours than those of the cases in the other figures.
 METHODS = (
-    _Method("gradient_descent", "gradient descent", "gradient descent", "#4477aa"),
-    _Method("natural_gradient", "natural gradient", "natural gradient", "#e08214"),
-    _Method("gauss_newton", "Gauss–Newton", "Gauss–Newton", "#228833"),
-    _Method(None, "MAML gradient descent", "MAML descent", "#aa3377"),
+    _Method("gradient_descent", "gradient descent", "#4477aa"),
+    _Method("natural_gradient", "natural gradient", "#e08214"),
+    _Method("gauss_newton", "Gauss–Newton", "#228833"),
+    _Method(None, "MAML gradient descent", "#aa3377"),
 )
-#: Columns of the table: heading, variable in a file, and right edge as a fraction of the width.
-COLUMNS = (
-    ("step", "step", 0.32),
-    ("measured", "measured_rate", 0.53),
-    ("linearised", "linearised_rate", 0.735),
-    ("limit", "asymptotic_rate", 0.895),
-    ("bound", "guaranteed_rate", 1.055),
-)
-#: Where the rates begin, and the names of the methods.
-RATES_START, NAMES_START = 0.35, -0.2
+#: The rates of a method that a path needs, by their names in a file.
+RATES = ("asymptotic_rate", "guaranteed_rate")
 #: Iterations of the lower panels, enough to see the quadratic convergence of Gauss-Newton.
 FIRST_ITERATIONS = 12
 #: Relative gaps below this are not shown, because they are soon only rounding.
 MIN_GAP = 1e-12
 MAX_COLUMNS = 3
-#: The median task, which the table shows, and the others.
+#: The median task, of which the table exact_methods has the rates, and the others.
 MEDIAN: dict[str, Any] = {"linewidth": 1.6, "zorder": 3}
 OTHERS: dict[str, Any] = {"linewidth": 0.6, "alpha": 0.45}
 LIMIT: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 3)), "linewidth": 0.8, "zorder": 4}
@@ -67,15 +55,15 @@ BOUND: dict[str, Any] = {"linestyle": ":", "linewidth": 1.2}
 
 @figures.register("exact_methods")
 class ExactMethods(Figure):
-    """The exact first-order methods of Section 3.1 from K_0: gaps to the optimum and rates of each case.
+    """The exact first-order methods of Section 3.1 from K_0: gaps to the optimum.
 
     The methods are gradient descent, natural gradient and Gauss-Newton on each task, and exact gradient
     descent on the meta-objective, the process that Theorem 2 is about. The curves are the gap relative to the first,
     ``(J_i(K_n) - J_i*) / (J_i(K_0) - J_i*)``: all iterations in the larger panel, the first twelve in the smaller one.
-    The thick line is the task with the median rate of gradient descent; the table compares its measured rates with the
-    predicted ones. The dotted line is a bound from the first gap on: for natural gradient and Gauss-Newton proved
-    beforehand, for gradient descent with the curvature that was measured on the path. The dashed line has the slope of
-    the limit and starts where the measurement starts. Gaps below 1e-12 are left out.
+    The thick line is the task with the median rate of gradient descent; the table ``exact_methods`` compares measured
+    rates with predicted ones. The dotted line is a bound from the first gap on: for natural gradient and Gauss-Newton
+    proved beforehand, for gradient descent with the curvature that was measured on the path. The dashed line has the
+    slope of the limit and starts where the measurement starts. Gaps below 1e-12 are left out.
     """
 
     reads = "exact_methods"
@@ -88,9 +76,9 @@ class ExactMethods(Figure):
         return [f"{iterations} iterations each", *cases]
 
     def draw(self, datasets: Mapping[str, xr.Dataset]) -> matplotlib.figure.Figure:
-        """Three panels for each case, from files of the stage ``exact_methods``.
+        """Two panels for each case, from files of the stage ``exact_methods``.
 
-        Up to three cases are columns; more are blocks in rows of three, each with its two plots side by side.
+        Up to three cases are columns; more are blocks in rows of three, each with its plots side by side.
         """
         from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -99,9 +87,9 @@ class ExactMethods(Figure):
         is_small = rows == 1
         width = max(4.6, 0.4 + 3.5 * columns) if is_small else layout.MAX_WIDTH
         engine = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.05)
-        figure = new_figure(width, (5.8 if is_small else 2.9) * rows + 0.6, engine)
+        figure = new_figure(width, (4.8 if is_small else 2.1) * rows + 0.6, engine)
         panels = _columns(figure, count) if is_small else _blocks(figure, count)
-        for place, ((name, case), (whole, first, table)) in enumerate(zip(datasets.items(), panels, strict=True)):
+        for place, ((name, case), (whole, first)) in enumerate(zip(datasets.items(), panels, strict=True)):
             paths = [_Path.of(case, method) for method in METHODS]
             _draw(whole, paths, case.sizes["iteration"] - 1, lowest=_lowest(paths))
             _draw(first, paths, min(FIRST_ITERATIONS, case.sizes["iteration"] - 1), lowest=MIN_GAP)
@@ -119,29 +107,21 @@ class ExactMethods(Figure):
                     axes.set_xlabel("iterations")
                 if place % columns == 0 and (is_small or axes is whole):
                     axes.set_ylabel("gap, relative to the first")
-            _write_rates(table, paths)
         layout.legend_below(figure, _keys(), width, most=4 if columns > 1 else 2)
         return figure
 
 
 def _columns(figure: matplotlib.figure.Figure, count: int) -> list[Sequence[Axes]]:
     """The panels of each case, one under the other."""
-    return list(figure.subplots(3, count, squeeze=False, height_ratios=(2.6, 1.7, 1.1)).T)
+    return list(figure.subplots(2, count, squeeze=False, height_ratios=(2.6, 1.7)).T)
 
 
 def _blocks(figure: matplotlib.figure.Figure, count: int) -> list[Sequence[Axes]]:
-    """The panels of each case, with its table under both plots."""
+    """The panels of each case, side by side."""
     rows = math.ceil(count / MAX_COLUMNS)
-    grid = figure.add_gridspec(
-        2 * rows, 2 * MAX_COLUMNS, width_ratios=(1.5, 1.0) * MAX_COLUMNS, height_ratios=(1.6, 1.0) * rows
-    )
-    panels: list[Sequence[Axes]] = []
-    for row, column in (divmod(place, MAX_COLUMNS) for place in range(count)):
-        above, below = 2 * row, 2 * row + 1
-        left, right = 2 * column, 2 * column + 1
-        places = (grid[above, left], grid[above, right], grid[below, left : right + 1])
-        panels.append([figure.add_subplot(place) for place in places])
-    return panels
+    grid = figure.add_gridspec(rows, 2 * MAX_COLUMNS, width_ratios=(1.5, 1.0) * MAX_COLUMNS)
+    places = [divmod(place, MAX_COLUMNS) for place in range(count)]
+    return [[figure.add_subplot(grid[row, 2 * column + side]) for side in (0, 1)] for row, column in places]
 
 
 class _Path(NamedTuple):
@@ -156,11 +136,11 @@ class _Path(NamedTuple):
     def of(cls, case: xr.Dataset, method: _Method) -> _Path:
         if method.key is None:
             gaps, median = case["meta_gap"].values[np.newaxis], 0
-            rates = {name: float(case[f"meta_{name}"]) if f"meta_{name}" in case else np.nan for _, name, _ in COLUMNS}
+            rates = {name: float(case[f"meta_{name}"]) if f"meta_{name}" in case else np.nan for name in RATES}
         else:
             chosen = case.sel(descent=method.key)
             gaps, median = chosen["gap"].values, _median_task(case)
-            rates = {name: float(chosen[name][median]) for _, name, _ in COLUMNS}
+            rates = {name: float(chosen[name][median]) for name in RATES}
         first = gaps[:, :1]
         relative = np.divide(gaps, first, where=first > 0, out=np.full_like(gaps, np.nan))
         return cls(method, np.where(relative > 0, relative, np.nan), median, rates)
@@ -205,36 +185,10 @@ def _draw_limit(axes: Axes, path: _Path, iterations: int) -> None:
     axes.plot(steps, gaps[start] * rate ** (steps - start), **LIMIT)
 
 
-def _write_rates(axes: Axes, paths: list[_Path]) -> None:
-    """The table under a column: a method in each row."""
-    axes.set_axis_off()
-    levels = np.linspace(1.0, 0.0, len(paths) + 2, endpoint=False)
-    small: dict[str, Any] = {"va": "top", "fontsize": 7.0}
-    middle = 0.5 * (RATES_START + COLUMNS[-1][2])
-    axes.text(middle, levels[0], "part of the gap that an iteration removes", ha="center", color="0.35", **small)
-    for heading, name, end in COLUMNS:
-        axes.text(end, levels[1], heading, ha="right", color="0.35", **small)
-        for level, path in zip(levels[2:], paths, strict=True):
-            value = path.rates[name] if name == "step" else 1.0 - path.rates[name]
-            axes.text(end, level, _number(value), ha="right", **small)
-    for level, path in zip(levels[2:], paths, strict=True):
-        axes.text(NAMES_START, level, path.method.short, ha="left", color=path.method.colour, **small)
-
-
-def _number(value: float) -> str:
-    """Two digits in little room: 0.25, 2.5e-3; a dash where there is no number."""
-    if not np.isfinite(value):
-        return "–"
-    if not 0 < value < 1e-2:
-        return f"{value:.2g}"
-    mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa}e{int(exponent)}".replace("-", "−")
-
-
 def _keys() -> list[Line2D]:
     return [
         *(line_key(method.label, color=method.colour, **MEDIAN) for method in METHODS),
-        line_key("median task, in the table", color="0.4", **MEDIAN),
+        line_key("median task", color="0.4", **MEDIAN),
         line_key("other tasks", color="0.4", **OTHERS),
         line_key("slope of the limit", **LIMIT),
         line_key("guaranteed bound", color="0.4", **BOUND),

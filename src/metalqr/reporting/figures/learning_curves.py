@@ -6,17 +6,20 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from metalqr.config.registries import figures
 from metalqr.reporting import captions, summaries
 from metalqr.reporting.figures import curves, layout
 from metalqr.reporting.figures.figure import Figure
 from metalqr.reporting.figures.palette import TITLE_PAD
-from metalqr.reporting.figures.style import new_figure
+from metalqr.reporting.figures.style import logarithmic_ticks, new_figure
 from metalqr.reporting.labels import case_labels
 
 if TYPE_CHECKING:
     import matplotlib.figure
     import xarray as xr
+    from matplotlib.axes import Axes
 
     from metalqr.config.experiments import Experiment
 
@@ -51,21 +54,27 @@ class LearningCurves(Figure):
         return captions.experiment_lines(config, names[0])
 
     def draw(self, datasets: Mapping[str, xr.DataTree]) -> matplotlib.figure.Figure:
-        """One panel, of one experiment; the axis is the paper's, 0 to 1.2, and longer when a run needs it.
+        """One experiment; the axis is the paper's, 0 to 1.2, and longer when a run needs it.
 
-        More than six cases have several panels with the same axes.
+        Up to three cases have a second panel with a logarithmic axis, on which the floors can be told apart. More than
+        six have several panels with the paper's axes.
         """
         (dataset,) = datasets.values()
         cases = summaries.cases(dataset, axes=0)
         groups = layout.groups(cases)
         columns, rows = min(len(groups), 2), math.ceil(len(groups) / 2)
         is_small = len(cases) <= MAX_INSIDE
-        size = (6.4, 4.2) if is_small else (layout.MAX_WIDTH if columns > 1 else 7.6, 3.3 * rows + 0.7)
+        size = (9.8, 4.2) if is_small else (layout.MAX_WIDTH if columns > 1 else 7.6, 3.3 * rows + 0.7)
         figure = new_figure(*size)
         top = max(map(curves.ratio_top, cases.values()))
         keys = curves.curve_keys(list(cases.values()))
         labels = {name: layout.wrapped(label, LABEL_WIDTH, 8.0) for name, label in case_labels(cases).items()}
-        for place, (axes, group) in enumerate(zip(layout.panels(figure, len(groups), columns), groups, strict=True)):
+        if is_small:
+            *panels, below = layout.panels(figure, 2, 2)
+            self._draw_logarithmic(below, cases, top)
+        else:
+            panels = layout.panels(figure, len(groups), columns)
+        for place, (axes, group) in enumerate(zip(panels, groups, strict=True)):
             lines = curves.draw_panel(axes, [(labels[name], case) for name, case in group.items()], top, floors=True)
             axes.set_xlim(curves.iteration_limits(cases.values()))
             if place % columns == 0:
@@ -78,10 +87,23 @@ class LearningCurves(Figure):
         title = f"Learning curve for the average cost difference {quantity}"
         if all(map(summaries.is_measured, cases.values())):
             title = "Learning curve for the measured cost, relative to that of the initial gain"
-        if len(groups) == 1:
+        if len(groups) == 1 and not is_small:
             axes.set_title(title, pad=TITLE_PAD)
         else:
             figure.suptitle(title)
         if not is_small:
             layout.legend_below(figure, keys, size[0], most=len(keys))
         return figure
+
+    @staticmethod
+    def _draw_logarithmic(axes: Axes, cases: Mapping[str, xr.Dataset], top: float) -> None:
+        """The same curves on a logarithmic axis."""
+        curves.draw_panel(axes, cases.items(), top, floors=True)
+        axes.set_xlim(curves.iteration_limits(cases.values()))
+        ratios = np.concatenate([case["ratio"].values.ravel() for case in cases.values()])
+        shown = np.append(ratios, [summaries.floor_ratio(case) for case in cases.values()])
+        positive = shown[np.isfinite(shown) & (shown > 0.0)]
+        lowest = float(positive.min()) if positive.size else 1e-3
+        axes.set_yscale("log")
+        axes.set_ylim(min(0.7 * lowest, 0.5 * top), 1.2 * top)
+        logarithmic_ticks(axes.yaxis)
