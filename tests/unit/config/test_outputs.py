@@ -70,7 +70,7 @@ def test_every_output_has_its_plugin_and_its_inputs() -> None:
         "sample_efficiency": ("sample_efficiency", ["estimators"]),
         **{
             name: (name, CASES)
-            for name in ("estimation_error", "theory_audit", "theory_promises", "theory_vs_practice")
+            for name in ("estimation_error", "exact_methods", "theory_audit", "theory_promises", "theory_vs_practice")
         },
         **{name: (name, CASES) for name in ("stability", "certificates")},
         # The rates of all runs, those of the sweep included.

@@ -12,7 +12,15 @@ from metalqr.config.theory_plan import FOLDERS, OF_RUNS
 
 #: Figures and tables of the stage.
 FIGURES = ("estimation_error", "exact_methods", "theory_vs_practice", "certificates")
-TABLES = ("estimation_error", "theory_audit", "theory_promises", "theory_vs_practice", "stability", "certificates")
+TABLES = (
+    "estimation_error",
+    "exact_methods",
+    "theory_audit",
+    "theory_promises",
+    "theory_vs_practice",
+    "stability",
+    "certificates",
+)
 
 
 def test_settings_of_a_case_that_no_experiment_uses_must_be_possible() -> None:
@@ -50,7 +58,7 @@ def test_a_case_of_the_theory_alone_is_made_too() -> None:
     assert {name: plan.tables.by_name[name].names for name in TABLES} == {
         **{
             name: ["d1k1", "d2k2"]
-            for name in ("estimation_error", "theory_audit", "theory_promises", "theory_vs_practice")
+            for name in ("estimation_error", "exact_methods", "theory_audit", "theory_promises", "theory_vs_practice")
         },
         **{name: ["d2k2"] for name in OF_RUNS},
     }
