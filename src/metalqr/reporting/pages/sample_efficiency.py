@@ -67,13 +67,12 @@ def _curves(name: str, case: xr.Dataset, look: Mapping[str, Mapping[str, Any]]) 
         ends = {"low": ratio.min("seed").values, "high": ratio.max("seed").values}
         yield curve("band", fields, {"steps": steps, **ends}, look[variant], 100)
         yield curve("median", fields, {"steps": steps, "ratio": middle}, look[variant], 150)
-    steps = case["rollout_steps"].values
-    ends_of_axis = np.array([float(np.nanmin(steps[steps > 0], initial=math.inf)), float(np.nanmax(steps))])
+    steps = case["rollout_steps"].where(case["rollout_steps"] > 0)
+    ends_of_axis = np.array([float(steps.min()), float(steps.max())])
     floor = np.full(2, summaries.floor_ratio(case))
-    if np.isfinite(floor).all() and np.isfinite(ends_of_axis).all():
-        yield curve(
-            "reference", {"panel": name}, {"steps": ends_of_axis, "ratio": floor}, {"colour": INK, "dash": (5, 3)}
-        )
+    if np.isfinite([floor, ends_of_axis]).all():
+        points = {"steps": ends_of_axis, "ratio": floor}
+        yield curve("reference", {"panel": name}, points, {"colour": INK, "dash": (5, 3)})
 
 
 def _findings(name: str, case: xr.Dataset) -> Iterator[str]:
