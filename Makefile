@@ -7,6 +7,7 @@ WORKERS ?= 2
 # The same for make test-cluster: each process has its own cluster, and mostly waits for it.
 CLUSTER_WORKERS ?= 4
 SLURM_PACKAGES := slurmctld slurmd slurm-client munge
+BROWSERS := chromium chromium-browser google-chrome google-chrome-stable chrome
 
 BIN := .venv/bin
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
@@ -34,7 +35,7 @@ unexport PYTHONPATH PYTHONHOME
 PAPERS := pan2025 song2025 svrpg2023 toso2024
 
 .DEFAULT_GOAL := help
-.PHONY: $(PAPERS) help paper check test test-cluster validate slurm lint schema gallery bench lock clean .venv
+.PHONY: $(PAPERS) help paper check test test-cluster validate slurm browser lint schema gallery bench lock clean .venv
 
 help: ## List the targets
 	@echo "metalqr: the paper's figures from one command. Targets:"
@@ -43,10 +44,11 @@ help: ## List the targets
 			for (place = 1; place <= count; place++) printf "  make %-12s %s\n", names[place], $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo "PYTHON=python3.12 chooses the Python that .venv is made with (3.11 to 3.13)."
 
-paper: .venv ## Reproduce results/figures/figure1.pdf and all other results of the paper, then results/report.html
+paper: .venv ## Reproduce results/figures/figure1.pdf and all other results of the paper, results/page.html and report.html
 	$(BIN)/snakemake --cores all
 	$(BIN)/snakemake --report results/report.html
 	@echo
+	@echo "Page:     $$PWD/results/page.html"
 	@echo "Report:   $$PWD/results/report.html"
 	@echo "Figure 1: $$PWD/results/figures/figure1.pdf"
 
@@ -82,6 +84,15 @@ slurm:
 		else \
 			echo "Error: missing$$missing; as root: apt-get install $(SLURM_PACKAGES)" >&2; exit 1; \
 		fi; }
+
+# Installs Debian's Chromium where there is no browser and that is possible; the tests that need one say why they are skipped.
+browser:
+	@for program in $(BROWSERS); do command -v $$program > /dev/null && exit; done; \
+	if command -v apt-get > /dev/null && test "$$(id -u)" = 0; then \
+		apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends chromium fonts-dejavu-core; \
+	else \
+		echo "No Chromium: the tests of results/page.html in a browser are skipped."; \
+	fi
 
 lint: .venv ## Check style, formatting, types and docstrings; changes nothing
 	$(BIN)/ruff check .

@@ -91,6 +91,7 @@ include: "workflow/rules/predictions.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/theory.smk"
+include: "workflow/rules/pages.smk"
 
 
 # Shown last after every successful call, because they matter before any run is started.
@@ -110,3 +111,4 @@ rule all:
         rules.figures.input,
         plan.tables.files("datasets"),
         rules.theory.input,
+        rules.pages.input,

@@ -30,7 +30,7 @@ SCRIPTS = sorted((ROOT / "workflow" / "scripts").glob("*.py"))
 # Conda names that differ from PyPI's.
 PYPI_NAMES = {"matplotlib-base": "matplotlib", "ruamel.yaml": "ruamel-yaml", "snakemake-minimal": "snakemake"}
 # Import names that differ from the distribution's; pydantic_core is pydantic's other half, pinned by it to one version.
-DISTRIBUTIONS = {"yaml": "pyyaml", "ruamel": "ruamel-yaml", "pydantic_core": "pydantic"}
+DISTRIBUTIONS = {"yaml": "pyyaml", "ruamel": "ruamel-yaml", "pydantic_core": "pydantic", "PIL": "pillow"}
 # Installed for a library that finds it by itself: the netCDF engine and the tables of xarray.
 FOUND_BY_XARRAY = {"netcdf4", "pandas"}
 #: Imported where it is installed, with a message where it is not.
@@ -164,7 +164,7 @@ def test_the_dependencies_are_what_the_package_imports() -> None:
 @pytest.mark.slow
 def test_the_environments_of_the_rules_have_what_the_package_imports() -> None:
     files = {*PACKAGE.rglob("*.py"), *SCRIPTS}
-    drawing = set((PACKAGE / "reporting" / "figures").rglob("*.py"))
+    drawing = {path for name in ("figures", "pages") for path in (PACKAGE / "reporting" / name).rglob("*.py")}
     for name, imported in (("compute", files - drawing), ("figures", files)):
         pins = environment_pins(ROOT / "envs" / f"{name}.yaml")
         assert imported_distributions(imported) | FOUND_BY_XARRAY <= pins.keys()

@@ -28,7 +28,7 @@ PLANNING = (
     "assert all([list(found) for found in Registry.all.values()])"
 )
 #: What planning must not wait for.
-HEAVY = ("matplotlib", "numba", "pandas", "scipy", "seaborn", "snakemake", "xarray")
+HEAVY = ("altair", "docutils", "jinja2", "matplotlib", "numba", "pandas", "scipy", "seaborn", "snakemake", "xarray")
 
 
 @cache

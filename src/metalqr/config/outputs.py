@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 FIGURE_FORMATS = ("pdf", "svg", "png")
 #: File formats of a table.
 TABLE_FORMATS = ("md", "csv")
+#: The file format of a section of the page.
+SECTION_FORMATS = ("json",)
 #: In the name of a file, the placeholder for an experiment or case.
 EACH = "{name}"
 #: The kinds of results that figures and tables can read, with the function that reads one file: ``module:function``.

@@ -18,10 +18,11 @@ from metalqr.config.experiments import Experiment
 from metalqr.config.files import OPTIMA_FILE, RUN_FILE, TUNED_FILE, meta_optimum_file
 from metalqr.config.folders import relative_to
 from metalqr.config.identity import identity
-from metalqr.config.outputs import FIGURE_FORMATS, TABLE_FORMATS, Outputs
+from metalqr.config.outputs import FIGURE_FORMATS, SECTION_FORMATS, TABLE_FORMATS, Outputs
+from metalqr.config.page_plan import PagePlan
 from metalqr.config.prediction_plan import PredictionPlan
 from metalqr.config.problems import ConfigError
-from metalqr.config.registries import families, figures, tables
+from metalqr.config.registries import families, figures, sections, tables
 from metalqr.config.sizes import Sizes
 from metalqr.config.theory_plan import TheoryPlan
 from metalqr.config.tuning import grid
@@ -105,6 +106,8 @@ class Plan:
         self._known_needs: dict[tuple[str, ...], tuple[float, float]] = {}
         self.figures = Outputs(self, figures, FIGURE_FORMATS)
         self.tables = Outputs(self, tables, TABLE_FORMATS)
+        self.sections = Outputs(self, sections, SECTION_FORMATS)
+        self.page = PagePlan(self.config, self.sections, self.figures, self.tables)
 
     def _list_runs(self, experiment: Experiment) -> None:
         files, tunings = self._run_files[experiment.name], self._tuned_files[experiment.name] = [], []

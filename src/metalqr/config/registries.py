@@ -29,6 +29,8 @@ methods: "Registry[Method]" = Registry("method", "metalqr.training.methods")
 update_rules: "Registry[UpdateRule]" = Registry("update rule", "metalqr.training.updates", base="UpdateRule")
 figures: Registry[Any] = Registry("figure", "metalqr.reporting.figures")
 tables: Registry[Any] = Registry("table", "metalqr.reporting.tables")
+#: The sections of the page.
+sections: Registry[Any] = Registry("section", "metalqr.reporting.pages")
 
 
 def gain_finder(initial_gain: Any) -> "InitialGain | None":

@@ -30,6 +30,8 @@ class Product(Plugin):
     shows_predictions : bool
         True for a figure that draws the variable ``predicted`` of datasets, which those of experiments with
         ``show_prediction: true`` have.
+    see : str
+        What to see in it, for the page: a sentence or two that hold for any data. Empty where the caption says it.
     category, heading : str
         Its section of the report, and the heading of its file's name there.
     """
@@ -37,6 +39,7 @@ class Product(Plugin):
     reads: ClassVar[str] = "datasets"
     file: ClassVar[str] = ""
     shows_predictions: ClassVar[bool] = False
+    see: ClassVar[str] = ""
     category: ClassVar[str]
     heading: ClassVar[str]
 

@@ -52,6 +52,10 @@ class Sources:
 
         return {"sources": quick(of_job), "versions": self.versions(environment)}
 
+    def digests(self, files: Iterable[Path]) -> dict[str, str]:
+        """Digest of each file that a script reads and that is no Python, by its name."""
+        return {file.name: self._digest(file) for file in sorted(files)}
+
     def of(self, script: str, plugins: Iterable[Path] = ()) -> dict[str, str]:
         """Digest of each file that `workflow/scripts/SCRIPT.py` depends on, itself included, sorted by the file's path.
 

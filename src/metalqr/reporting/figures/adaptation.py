@@ -19,6 +19,10 @@ class Adaptation(AdaptationFigure):
     and where the others see costs alone. Where an optimum costs nothing the gap is absolute.
     """
 
+    see = (
+        "Compare the first gap of a line with its last: a good start is low at once, a start worth adapting falls "
+        "with the steps."
+    )
     rows = (
         Row("gap", "gap, exact steps", is_exact=True),
         Row("gap", "gap, estimated steps"),

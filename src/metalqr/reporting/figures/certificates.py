@@ -41,6 +41,10 @@ class Certificates(Figure):
     task stable, not only those that were drawn.
     """
 
+    see = (
+        "Where the stability radius is above the line of r, every perturbation is safe; how far the certified "
+        "rates are below the rate of the run."
+    )
     reads = "certificates"
     category = "Theory"
 

@@ -56,6 +56,7 @@ class EstimationError(Figure):
     perturbed policy is stable.
     """
 
+    see = "Whether the curves have the slopes of the grey lines, and where the bias, not the noise, is what remains."
     reads = "estimation_error"
     category = "Theory"
 

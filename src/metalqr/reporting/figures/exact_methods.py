@@ -66,6 +66,7 @@ class ExactMethods(Figure):
     slope of the limit and starts where the measurement starts. Gaps below 1e-12 are left out.
     """
 
+    see = "The slope of a line is the rate of its method; dashed slopes and dotted bounds say what theory promises."
     reads = "exact_methods"
     category = "Theory"
 

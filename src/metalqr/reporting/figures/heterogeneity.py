@@ -49,6 +49,7 @@ class Heterogeneity(Figure):
     connects the heterogeneities. Medians that are infinite, because half of the tasks are unstable, have no marker.
     """
 
+    see = "Whether the filled markers are below the open ones, and at which distance between tasks they part."
     reads = "meta_benefit"
     file = "heterogeneity-{name}"
     category = "Adaptation"

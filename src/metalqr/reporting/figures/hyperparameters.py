@@ -59,6 +59,10 @@ class Hyperparameters(Figure):
     rows of the same case, where they agree: in the default config, the paper's value.
     """
 
+    see = (
+        "Along a row, which values lower the final ratio, and from which on perturbed policies become unstable or "
+        "runs diverge."
+    )
     shows_predictions = True
 
     def takes(self, experiment: Experiment) -> bool:

@@ -42,6 +42,10 @@ class LearningCurves(Figure):
     A case whose optima cost nothing has no ratio: its label says that ``Σ(J_i(K_n) - J_i*)`` itself is shown.
     """
 
+    see = (
+        "How fast a curve falls, and how far above its dashed line it stays: that distance is the noise of the "
+        "estimates, which more iterations do not remove."
+    )
     file = "{name}"
     shows_predictions = True
 

@@ -47,6 +47,7 @@ class MetaBenefit(Figure):
     has the reason, are left out.
     """
 
+    see = "Where the ratios in the second row are below 1, the optimum of L is the better start for one step."
     reads = "meta_benefit"
     file = "meta_benefit-{name}"
     category = "Adaptation"

@@ -61,6 +61,7 @@ class Prediction(Figure):
     reason for each.
     """
 
+    see = "How near the blue lines are to the black ones, and whether the runs lie in the band."
     reads = "predictions"
 
     def details(self, config: Mapping[str, Any], names: Sequence[str]) -> list[str]:

@@ -17,6 +17,7 @@ class Regret(AdaptationFigure):
     rollouts of K_0, and for exploring with them.
     """
 
+    see = "What adaptation costs while it lasts: a lower line has paid less for all steps so far."
     rows = (
         Row("regret", "regret, exact steps", is_exact=True),
         Row("regret", "regret, costs of rollouts"),

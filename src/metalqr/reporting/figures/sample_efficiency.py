@@ -35,6 +35,10 @@ class SampleEfficiency(Figure):
     line is the median final ratio of the first variant that is not tuned, the reference of the table.
     """
 
+    see = (
+        "Curves further to the left need fewer simulated steps for the same ratio; a distance of one decade is a "
+        "factor of ten."
+    )
     shows_predictions = True
 
     def takes(self, experiment: Experiment) -> bool:

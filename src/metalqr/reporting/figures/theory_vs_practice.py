@@ -53,6 +53,10 @@ class TheoryVsPractice(Figure):
     this name has the reasons.
     """
 
+    see = (
+        "The distance from a square to the other marks: how many powers of ten the theorems ask for beyond what "
+        "the runs use."
+    )
     reads = "theory"
     category = "Theory"
 

@@ -29,6 +29,7 @@ class Variants(Figure):
     dashed line is the best single gain.
     """
 
+    see = "Which variant comes nearest to the dashed line, and how far apart its seeds are."
     file = "{name}"
     shows_predictions = True
 
