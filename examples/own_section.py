@@ -11,8 +11,9 @@ from typing import Any
 
 from metalqr.config.registries import sections
 from metalqr.reporting import summaries
+from metalqr.reporting.pages.chart import Axis, Chart, Control
 from metalqr.reporting.pages.curves import curve, looks
-from metalqr.reporting.pages.section import Axis, Chart, Control, Section
+from metalqr.reporting.pages.section import Section
 
 
 @sections.register("gradient_norms")

@@ -30,7 +30,13 @@ SCRIPTS = sorted((ROOT / "workflow" / "scripts").glob("*.py"))
 # Conda names that differ from PyPI's.
 PYPI_NAMES = {"matplotlib-base": "matplotlib", "ruamel.yaml": "ruamel-yaml", "snakemake-minimal": "snakemake"}
 # Import names that differ from the distribution's; pydantic_core is pydantic's other half, pinned by it to one version.
-DISTRIBUTIONS = {"yaml": "pyyaml", "ruamel": "ruamel-yaml", "pydantic_core": "pydantic", "PIL": "pillow"}
+DISTRIBUTIONS = {
+    "yaml": "pyyaml",
+    "ruamel": "ruamel-yaml",
+    "pydantic_core": "pydantic",
+    "PIL": "pillow",
+    "vl_convert": "vl-convert-python",
+}
 # Installed for a library that finds it by itself: the netCDF engine and the tables of xarray.
 FOUND_BY_XARRAY = {"netcdf4", "pandas"}
 #: Imported where it is installed, with a message where it is not.

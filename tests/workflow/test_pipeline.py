@@ -22,6 +22,7 @@ CURVES, HYPERPARAMETERS = "results/figures/figure1.pdf", "results/figures/hyperp
 VARIANTS, EFFICIENCY = "results/figures/estimators.pdf", "results/figures/sample_efficiency.pdf"
 #: One of d1k1 is tuned; the other two are of figure1, and one of them also of estimators.
 RUNS_PER_CASE = {"d1k1": 3, "d2k2": 4}
+PAGE, SECTIONS = "results/page.html", ("learning_curves", "sample_efficiency", "systems")
 LEARNABILITY, METHOD_BIAS = "results/tables/learnability.md", "results/tables/method_bias.md"
 #: All runs have the cases' own adaptation rate.
 META_OPTIMA = [f"results/optima/{case}/adaptation_rate-1e-05.nc" for case in RUNS_PER_CASE]
@@ -31,6 +32,11 @@ def runs_of(plan: dict[str, list[str]]) -> dict[str, int]:
     """Number of runs in a plan, by case."""
     cases = [path.split("/")[2] for path in plan.get("train_policy", [])]
     return {case: cases.count(case) for case in sorted(set(cases))}
+
+
+def page_with(*sections: str) -> dict[str, list[str]]:
+    """The page, after these sections."""
+    return {"page": [PAGE], **({"section": [f"results/sections/{name}.json" for name in sections]} if sections else {})}
 
 
 def after(*experiments: str) -> dict[str, list[str]]:
@@ -43,6 +49,7 @@ def after(*experiments: str) -> dict[str, list[str]]:
         "collect_dataset": [f"results/datasets/{name}.nc" for name in sorted(experiments)],
         "draw": [*variants, *curves, *hyperparameters, *efficiency],
         "tabulate": [f"results/tables/{name}.md" for name in names],
+        **page_with("learning_curves", *(["sample_efficiency"] if efficiency else []), "systems"),
     }
 
 
@@ -75,6 +82,7 @@ def test_everything_is_made_under_the_directory(finished: Project) -> None:
     tables = (*EXPERIMENTS, "learnability", "method_bias", "sample_efficiency")
     expected |= {f"results/figures/{name}.{form}" for name in figures for form in ("pdf", "svg", "png")}
     expected |= {f"results/tables/{name}.{form}" for name in tables for form in ("md", "csv")}
+    expected |= {PAGE, *(f"results/sections/{name}.json" for name in SECTIONS)}
     expected |= {f"results/{stage}/{case}.nc" for stage in ("tasks", "optima") for case in RUNS_PER_CASE}
     assert expected <= made
     results = {name for name in made if not name.startswith((".snakemake/", "results/logs/", "results/timings/"))}
@@ -85,7 +93,7 @@ def test_everything_is_made_under_the_directory(finished: Project) -> None:
 
 def test_every_job_has_its_log_and_its_timing(finished: Project) -> None:
     results = finished.directory / "results"
-    jobs = 2 + 2 + 2 + 1 + 1 + sum(RUNS_PER_CASE.values()) + 4 + 4 + 6
+    jobs = 2 + 2 + 2 + 1 + 1 + sum(RUNS_PER_CASE.values()) + 4 + 4 + 6 + 3 + 1
     assert len(list((results / "logs").rglob("*.log"))) == jobs
     timings = list((results / "timings").rglob("*.tsv"))
     assert len(timings) == jobs
@@ -136,13 +144,13 @@ def test_predictions_are_made_beside_the_runs_and_nothing_again(finished: Projec
     stage, shown = "prediction: {experiments: [estimators, figure1]}\n", "estimators: {show_prediction: true"
     other = finished.copied(tmp_path).overlay(f"{stage}experiments: {{{shown}}}}}\n")
     planned = other.planned("predictions")
-    assert set(planned) == {"predict", "join_predictions", "draw", "tabulate"}
+    assert set(planned) == {"predict", "join_predictions", "draw", "tabulate", "section", "page"}
     assert len(planned["predict"]) == 3  # two share the configuration of figure1 on d1k1
     other.snakemake("predictions", "--cores", "2")
     assert other.planned("predictions") == {}
     # Of the figures of curves, those of `estimators` show predictions, and that of `figure1` does not.
     waiting = other.planned()
-    assert set(waiting) == {"draw"}
+    assert set(waiting) == {"draw", "page"}
     assert sorted(Path(file).stem for file in waiting["draw"]) == ["estimators", "sample_efficiency"]
     other.snakemake("--cores", "2")
     assert other.planned() == {}
@@ -168,7 +176,19 @@ def test_linked_settings_move_together(finished: Project) -> None:
 
 
 def test_stages_are_targets(fresh: Project) -> None:
-    stages = {"tasks", "optima", "meta_optima", "runs", "datasets", "predictions", "figures", "tables", "theory", "all"}
+    stages = {
+        "tasks",
+        "optima",
+        "meta_optima",
+        "runs",
+        "datasets",
+        "predictions",
+        "figures",
+        "tables",
+        "theory",
+        "pages",
+        "all",
+    }
     assert stages <= set(fresh.snakemake("--list-rules").split())
 
 
@@ -245,18 +265,24 @@ def test_edited_files_that_nothing_uses_make_nothing_again(finished: Project) ->
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("src/metalqr/reporting/figures/learning_curves.py", {"draw": [CURVES]}),
-        ("src/metalqr/reporting/figures/hyperparameters.py", {"draw": [HYPERPARAMETERS]}),
-        ("src/metalqr/reporting/tables/sample_efficiency.py", {"tabulate": ["results/tables/sample_efficiency.md"]}),
-        ("src/metalqr/reporting/figures/style.py", {"draw": AFTER_DATASETS["draw"]}),
+        ("src/metalqr/reporting/figures/learning_curves.py", {"draw": [CURVES], **page_with()}),
+        ("src/metalqr/reporting/figures/hyperparameters.py", {"draw": [HYPERPARAMETERS], **page_with()}),
+        (
+            "src/metalqr/reporting/tables/sample_efficiency.py",
+            {"tabulate": ["results/tables/sample_efficiency.md"], **page_with()},
+        ),
+        ("src/metalqr/reporting/pages/systems.py", page_with("systems")),
+        ("src/metalqr/reporting/pages/words.py", page_with()),
+        ("src/metalqr/reporting/pages/assets/chart.js", page_with()),
+        ("src/metalqr/reporting/figures/style.py", {"draw": AFTER_DATASETS["draw"], **page_with()}),
         (
             "src/metalqr/reporting/tables/summary.py",
-            {"tabulate": [f"results/tables/{name}.md" for name in EXPERIMENTS]},
+            {"tabulate": [f"results/tables/{name}.md" for name in EXPERIMENTS], **page_with()},
         ),
-        ("src/metalqr/reporting/tables/learnability.py", {"tabulate": [LEARNABILITY]}),
+        ("src/metalqr/reporting/tables/learnability.py", {"tabulate": [LEARNABILITY], **page_with()}),
         (
             "src/metalqr/optimal/learnability.py",
-            {"solve_meta_optimum": META_OPTIMA, "tabulate": [LEARNABILITY, METHOD_BIAS]},
+            {"solve_meta_optimum": META_OPTIMA, "tabulate": [LEARNABILITY, METHOD_BIAS], **page_with()},
         ),
         ("src/metalqr/results/datasets.py", after(*EXPERIMENTS)),
         ("src/metalqr/training/tuning.py", {**TUNED_AGAIN, **after("estimators")}),
@@ -278,7 +304,7 @@ def test_another_library_version_makes_its_stages_again(finished: Project) -> No
     before = path.read_text(encoding="utf-8")
     try:
         path.write_text(before.replace("seaborn ==", "seaborn ==9."), encoding="utf-8")
-        assert finished.planned() == {"draw": AFTER_DATASETS["draw"]}
+        assert finished.planned() == {"draw": AFTER_DATASETS["draw"], **page_with(*SECTIONS)}
     finally:
         path.write_text(before, encoding="utf-8")
 
@@ -292,6 +318,7 @@ def test_edited_helper_of_all_scripts_makes_everything_again(finished: Project) 
 
 OF_MINE = {"collect_dataset": ["results/datasets/mine.nc"]}
 OF_MINE |= {"draw": ["results/figures/mine.pdf"], "tabulate": ["results/tables/mine.md"]}
+OF_MINE |= page_with("learning_curves", "systems")
 
 
 @pytest.mark.parametrize(
@@ -353,7 +380,7 @@ def test_a_new_setting_with_a_default_makes_no_run_again(finished: Project, tmp_
         "    precision: Precision = setting(",
         '    patience: Count = setting(3, label="patience", about="of a saint")\n    precision: Precision = setting(',
     )
-    assert set(project.planned()) == {"collect_dataset", "draw", "tabulate"}
+    assert set(project.planned()) == {"collect_dataset", "draw", "tabulate", "section", "page"}
     project.snakemake("results/datasets/figure1.nc", "--cores", "1")
 
 

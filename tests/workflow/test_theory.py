@@ -158,7 +158,7 @@ def test_one_deleted_run_makes_the_stability_again(made: Project, tmp_path: Path
 def test_without_cases_the_stage_is_empty(made: Project) -> None:
     """Of everything, only what belongs to the experiment is still to be made."""
     planned = made.overlay("theory: {cases: []}\n").planned()
-    assert set(planned) == {"collect_dataset", "draw", "tabulate"}
+    assert set(planned) == {"collect_dataset", "draw", "tabulate", "section", "page"}
 
 
 #: A scalar task that starts at its optimum.

@@ -50,7 +50,6 @@ rule page:
     params:
         **sources.params("figures", "make_page"),
         entries=plan.page.entries,
-        command=plan.page.command(ROOT, workflow.overwrite_configfiles),
         assets=sources.digests(plan.page.assets),
     script:
         "../scripts/make_page.py"

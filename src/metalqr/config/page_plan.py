@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,12 +70,6 @@ class PagePlan:
             for kind, outputs in self._outputs.items()
             for name, output in outputs.by_name.items()
         ]
-
-    def command(self, root: Path, configs: Iterable[str | Path]) -> Callable[[Any], str]:
-        """The command that makes a file of the page again, without the file; paths within the project are relative."""
-        shown = [path.relative_to(root) if path.is_relative_to(root) else path.name for path in map(Path, configs)]
-        words = [".venv/bin/snakemake --cores all", *(["--configfile", *map(str, shown)] if shown else []), "--force"]
-        return lambda wildcards: " ".join(words)
 
 
 def part(config: Mapping[str, Any], reads: str, names: Iterable[str]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         entry("figure", "figure1", "learning_curves", "Figures"),
         entry("table", "figure1", "summary", "Tables"),
     ]
-    (folder / "page.html").write_text(page(folder, entries, "make it"), encoding="utf-8")
+    (folder / "page.html").write_text(page(folder, entries), encoding="utf-8")
     return folder
 
 
@@ -281,6 +281,6 @@ def test_csv_of_a_chart_has_the_numbers_of_the_dataset(tab: Page) -> None:
     rows = list(csv.DictReader(io.StringIO(tab.value(f"{CHART}.csv()"))))
     assert {row["case"] for row in rows} == {"d1k1", "d2k2"}
     run = [row for row in rows if (row["line"], row["case"], row["seed"]) == ("run", "d1k1", "1")]
-    stored = synthetic.figure1_dataset()["d1k1"]["ratio"].sel(seed=1).values
+    stored = synthetic.figure1_dataset()["d1k1"].to_dataset()["ratio"].sel(seed=1).values
     np.testing.assert_allclose([float(row["ratio"]) for row in run], stored, rtol=5.1e-5)
     assert [int(row["iteration"]) for row in run] == list(range(len(stored)))

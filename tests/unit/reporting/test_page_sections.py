@@ -19,7 +19,7 @@ from metalqr.config.registry import load_plugins
 from metalqr.evaluation.exact_methods.dataset import exact_methods_dataset
 from metalqr.reporting import summaries
 from metalqr.reporting.pages import curves
-from metalqr.reporting.pages.section import Chart
+from metalqr.reporting.pages.chart import Chart
 from metalqr.reporting.pages.specification import specification
 
 #: Half a unit of the last of five digits.

@@ -12,7 +12,7 @@ import jinja2
 import markupsafe
 import yaml
 
-import metalqr
+from metalqr import __version__
 from metalqr.reporting.pages.embedding import Budget, text_uri
 from metalqr.reporting.pages.words import html_of, table_of
 
@@ -22,6 +22,8 @@ LEAD = (
     "Zeroth-order meta-policy optimisation for linear quadratic regulators. Point at a curve for its values; switch "
     "curves, cases and axes above each chart."
 )
+#: Makes the file after it again.
+COMMAND = ".venv/bin/snakemake --cores all --force"
 #: The heading of what belongs to no section.
 REST = "More"
 #: Characters of a caption that is not folded.
@@ -36,7 +38,7 @@ _GLOBAL = "window.vegaEmbed = vegaEmbed;"
 Entry = Mapping[str, Any]
 
 
-def page(results: Path, entries: Sequence[Entry], command: str) -> str:
+def page(results: Path, entries: Sequence[Entry]) -> str:
     """The page.
 
     Parameters
@@ -45,8 +47,6 @@ def page(results: Path, entries: Sequence[Entry], command: str) -> str:
         The folder of the files; what does not fit into the page is linked relative to it.
     entries : sequence of mappings
         As :meth:`metalqr.config.page_plan.PagePlan.entries` returns them.
-    command : str
-        That makes a file again, without the file.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def page(results: Path, entries: Sequence[Entry], command: str) -> str:
         loader=jinja2.FileSystemLoader(_ASSETS), autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
     )
     origin = environment.get_template("origin.html.jinja")
-    described = {(entry["kind"], entry["name"]): _origin(entry, command) for entry in entries}
+    described = {(entry["kind"], entry["name"]): _origin(entry) for entry in entries}
     data = []
     for name, section in sections.items():
         for number, chart in enumerate(section["charts"]):
@@ -92,7 +92,7 @@ def page(results: Path, entries: Sequence[Entry], command: str) -> str:
     for entry, table in shown_tables:
         _group(groups, places, entry)["tables"].append(table)
     return environment.get_template("page.html.jinja").render(
-        title=TITLE, lead=LEAD, version=metalqr.__version__, beside=budget.is_spent, charts=charts, library=library,
+        title=TITLE, lead=LEAD, version=__version__, beside=budget.is_spent, charts=charts, library=library,
         groups=[group for group in groups.values() if group["charts"] or group["figures"] or group["tables"]],
         style=_read("page.css"), scripts=[_read(name) for name in _SCRIPTS],
         origin=lambda given: markupsafe.Markup(origin.render(given)),
@@ -111,10 +111,10 @@ def _group(groups: Mapping[str, dict[str, Any]], places: Mapping[str, str], entr
     return groups[REST]
 
 
-def _origin(entry: Entry, command: str) -> dict[str, Any]:
+def _origin(entry: Entry) -> dict[str, Any]:
     forms = {"section": "json", "figure": "pdf", "table": "csv"}
     file = f"results/{entry['kind']}s/{entry['name']}.{forms[entry['kind']]}"
-    target = f"{command} {file}" + (f"\n{command} results/page.html" if entry["kind"] == "section" else "")
+    target = f"{COMMAND} {file}" + (f"\n{COMMAND} results/page.html" if entry["kind"] == "section" else "")
     settings = yaml.safe_dump(
         entry["settings"], sort_keys=False, allow_unicode=True, width=110, default_flow_style=None
     )

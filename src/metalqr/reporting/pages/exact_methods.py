@@ -9,8 +9,9 @@ import numpy as np
 
 from metalqr.config.registries import sections
 from metalqr.reporting.figures.exact_methods import METHODS
+from metalqr.reporting.pages.chart import Axis, Chart, Control
 from metalqr.reporting.pages.curves import curve, looks
-from metalqr.reporting.pages.section import Axis, Chart, Control, Section
+from metalqr.reporting.pages.section import Section
 
 if TYPE_CHECKING:
     import xarray as xr

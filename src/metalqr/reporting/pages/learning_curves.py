@@ -12,8 +12,9 @@ import numpy as np
 from metalqr.config.registries import sections
 from metalqr.reporting import summaries
 from metalqr.reporting.labels import GAP, MEASURED, declared
+from metalqr.reporting.pages.chart import Axis, Chart, Control
 from metalqr.reporting.pages.curves import DASHES, INK, LINES, curve, looks, plain, points_each
-from metalqr.reporting.pages.section import Axis, Chart, Control, Section
+from metalqr.reporting.pages.section import Section
 from metalqr.reporting.tables.markdown import number
 
 if TYPE_CHECKING:

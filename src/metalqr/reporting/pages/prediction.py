@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metalqr.config.registries import sections
+from metalqr.reporting.pages.chart import Axis, Chart, Control
 from metalqr.reporting.pages.curves import COLOURS, INK, curve, looks
-from metalqr.reporting.pages.section import Axis, Chart, Control, Section
+from metalqr.reporting.pages.section import Section
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -10,8 +10,9 @@ import numpy as np
 
 from metalqr.config.registries import sections
 from metalqr.reporting import sample_efficiency, summaries
+from metalqr.reporting.pages.chart import Axis, Chart, Control
 from metalqr.reporting.pages.curves import INK, LINES, curve, looks
-from metalqr.reporting.pages.section import Axis, Chart, Control, Section
+from metalqr.reporting.pages.section import Section
 from metalqr.reporting.tables.markdown import number
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ def _curves(name: str, case: xr.Dataset, look: Mapping[str, Mapping[str, Any]]) 
         ends = {"low": ratio.min("seed").values, "high": ratio.max("seed").values}
         yield curve("band", fields, {"steps": steps, **ends}, look[variant], 100)
         yield curve("median", fields, {"steps": steps, "ratio": middle}, look[variant], 150)
-    steps = case["rollout_steps"].where(case["rollout_steps"] > 0)
-    ends_of_axis = np.array([float(steps.min()), float(steps.max())])
+    counted = case["rollout_steps"].where(case["rollout_steps"] > 0)
+    ends_of_axis = np.array([float(counted.min()), float(counted.max())])
     floor = np.full(2, summaries.floor_ratio(case))
     if np.isfinite([floor, ends_of_axis]).all():
         points = {"steps": ends_of_axis, "ratio": floor}

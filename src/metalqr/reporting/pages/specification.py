@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from metalqr.reporting.pages.section import Chart
+from metalqr.reporting.pages.chart import Chart
 
 #: The name of the data that the page fills in: a row for each point.
 ROWS = "rows"
