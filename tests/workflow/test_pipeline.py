@@ -144,13 +144,13 @@ def test_predictions_are_made_beside_the_runs_and_nothing_again(finished: Projec
     stage, shown = "prediction: {experiments: [estimators, figure1]}\n", "estimators: {show_prediction: true"
     other = finished.copied(tmp_path).overlay(f"{stage}experiments: {{{shown}}}}}\n")
     planned = other.planned("predictions")
-    assert set(planned) == {"predict", "join_predictions", "draw", "tabulate", "section", "page"}
+    assert set(planned) == {"predict", "join_predictions", "draw", "tabulate"}
     assert len(planned["predict"]) == 3  # two share the configuration of figure1 on d1k1
     other.snakemake("predictions", "--cores", "2")
     assert other.planned("predictions") == {}
     # Of the figures of curves, those of `estimators` show predictions, and that of `figure1` does not.
     waiting = other.planned()
-    assert set(waiting) == {"draw", "page"}
+    assert set(waiting) == {"draw", "section", "page"}
     assert sorted(Path(file).stem for file in waiting["draw"]) == ["estimators", "sample_efficiency"]
     other.snakemake("--cores", "2")
     assert other.planned() == {}

@@ -213,6 +213,8 @@ def test_the_pointer_shows_the_values_of_the_nearest_point(tab: Page) -> None:
     words = tab.value("document.querySelector('#vg-tooltip-element').textContent")
     for word in ("iterations", "average cost difference ratio", "rollout steps", "seed", "case"):
         assert word in words
+    assert "figure1" in words
+    assert "undefined" not in words
 
 
 def test_dark_and_light(tab: Page) -> None:

@@ -252,7 +252,7 @@ def test_the_example_shows_the_gradient_norms(forgotten: None, dataset: xr.DataT
     (chart,) = charts("gradient_norms", {"figure1": dataset})
     points = chosen(chart, case="d1k1")["points"]
     places = np.array(points["iteration"], dtype=int)
-    middle = np.median(dataset["d1k1"]["gradient_norm"].values, axis=0)[places]
+    middle = np.median(dataset["d1k1"].to_dataset()["gradient_norm"].values, axis=0)[places]
     known = np.isfinite(middle)
     assert_allclose(np.array(points["norm"], dtype=float)[known], middle[known], rtol=ROUNDED)
     assert math.isfinite(middle[0])

@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose
 
 from metalqr import results
 from metalqr.config.experiments import Base, Experiment
-from metalqr.config.registries import figures, tables
+from metalqr.config.registries import figures, sections, tables
 from metalqr.prediction import Prediction
 from metalqr.reporting.predictions import KEPT, compare, left_out, load_compared, save_compared, with_predicted
 from metalqr.reporting.tables.markdown import to_markdown
@@ -182,3 +182,20 @@ def test_figures_of_curves_show_predicted_medians(name: str, shown: xr.DataTree)
     ]
     assert keys == [1, 0]
     assert overlaps_and_escapes(with_lines) == overlaps_and_escapes(without) == []
+
+
+def test_section_of_the_page_shows_both_curves_and_the_final_ratios(trees: dict[str, xr.DataTree]) -> None:
+    one, ends = sections.get("prediction")().charts(trees)
+    plain = trees["plain"]["one"].to_dataset().isel(configuration=0)
+    for what, variable in (("measured median", "measured"), ("predicted median", "median")):
+        (found,) = (each for each in one.curves if (each["configuration"], each["what"]) == ("plain, one", what))
+        places = np.searchsorted(plain["iteration"].values, found["points"]["iteration"])
+        assert (places[0], places[-1]) == (0, KEPT - 1)
+        assert_allclose(found["points"]["ratio"], plain[variable].values[places], rtol=5.1e-5)
+    # Of the swept rates the last one diverged, and its prediction ends at iteration 6.
+    points = {each["configuration"]: each["points"] for each in ends.curves if each["kind"] == "dot"}
+    assert len(points) == 3
+    measured = float(plain["measured"][-1])
+    assert_allclose(points["plain, one"]["ratio"], [measured], rtol=5.1e-5)
+    assert_allclose(points["plain, one"]["expected"], [0.9 * 0.04], rtol=5.1e-5)
+    assert ends.see[0].startswith("Of 3 configurations")

@@ -26,8 +26,6 @@ LEAD = (
 COMMAND = ".venv/bin/snakemake --cores all --force"
 #: The heading of what belongs to no section.
 REST = "More"
-#: Characters of a caption that is not folded.
-SHORT = 500
 _ASSETS = Path(__file__).parent / "assets"
 #: In this order: each uses those before it.
 _SCRIPTS = ("theme.js", "chart.js", "controls.js", "table.js", "page.js")
@@ -123,13 +121,14 @@ def _origin(entry: Entry) -> dict[str, Any]:
 
 def _figure(entry: Entry, image: str, file: str, origin: Mapping[str, Any]) -> dict[str, Any]:
     name = entry["name"]
+    first, _, more = entry["caption"].partition("\n\n")
     return {
         "id": _identifier(f"figure-{name}"),
         "name": name,
-        "title": f"Figure {name}",
+        "title": f"Figure: {name}",
         "see": entry["see"],
-        "caption": html_of(entry["caption"]),
-        "is_short": len(entry["caption"]) <= SHORT,
+        "caption": html_of(first),
+        "more": html_of(more) if more else "",
         "image": image,
         "pdf": file,
         "origin": origin,

@@ -54,7 +54,7 @@ def specification(chart: Chart) -> dict[str, Any]:
                 )
             )
     tips = [alt.Tooltip(name, type="nominal", title=title) for name, title in _fields(chart).items()]
-    tips += [alt.Tooltip(name, type="quantitative", title=title, format=",.5~g") for name, title in _numbers(chart)]
+    tips += [alt.Tooltip(name, type="quantitative", title=title, format=",.5~r") for name, title in _numbers(chart)]
     nearest = alt.selection_point(name="pointer", on="pointerover", nearest=True, clear="pointerout", empty=False)
     reached = base.transform_filter((alt.datum.kind != "band") & (alt.datum.kind != "reference"))
     marks = alt.when(nearest).then(alt.value(1.0)).when(alt.datum.kind == "dot")

@@ -3,6 +3,15 @@
 // Powers of ten where digits would be many.
 const NUMBER = "datum.label === '' ? '' : datum.value !== 0 && (abs(datum.value) < 1e-3 || abs(datum.value) >= 1e5) ? format(datum.value, '~e') : format(datum.value, ',~g')";
 
+// The values under the pointer: Vega-Lite 6.4 looks for words in the cell around a point, and for numbers in the point.
+function withWords(spec) {
+  for (const { encode } of spec.marks.filter((mark) => mark.encode?.update?.isVoronoi)) {
+    const { tooltip } = encode.update;
+    tooltip.signal = tooltip.signal.replaceAll(/(?<!datum\.)datum\[/g, "datum.datum[");
+  }
+  return spec;
+}
+
 class Chart {
   constructor(element, given) {
     Object.assign(this, given, { element });
@@ -65,7 +74,8 @@ class Chart {
     const drawing = this.drawing = Symbol();
     const found = [];
     for (const box of this.element.querySelectorAll(".panel")) {
-      const options = { actions: false, renderer: "canvas", config: theme.config(), tooltip: { theme: theme.current() } };
+      const look = { config: theme.config(), tooltip: { theme: theme.current() } };
+      const options = { actions: false, renderer: "canvas", patch: withWords, ...look };
       const result = await vegaEmbed(box.querySelector(".plot"), this.specification(box.dataset.panel), options);
       // The size of a container, and so of the axes, follows the window by itself.
       found.push({ panel: box.dataset.panel, box, view: result.view });
