@@ -88,11 +88,9 @@ slurm:
 # Installs Debian's Chromium where there is no browser and that is possible; the tests that need one say why they are skipped.
 browser:
 	@for program in $(BROWSERS); do command -v $$program > /dev/null && exit; done; \
-	if command -v apt-get > /dev/null && test "$$(id -u)" = 0; then \
-		apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends chromium fonts-dejavu-core; \
-	else \
-		echo "No Chromium: the tests of results/page.html in a browser are skipped."; \
-	fi
+	{ command -v apt-get > /dev/null && test "$$(id -u)" = 0 && apt-get update && \
+		DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends chromium fonts-dejavu-core; } || \
+		echo "No Chromium: the tests of results/page.html in a browser are skipped."
 
 lint: .venv ## Check style, formatting, types and docstrings; changes nothing
 	$(BIN)/ruff check .

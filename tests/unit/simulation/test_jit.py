@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -178,7 +179,8 @@ def test_without_compilation_everything_imports_and_rollouts_say_why_not() -> No
 def test_every_file_with_compiled_code_is_part_of_the_digest() -> None:
     folder, package = Path(jit.__file__).parent, Path(metalqr.__file__).parent
     texts = {path: path.read_text() for path in package.rglob("*.py")}
-    users = {path for path, text in texts.items() if "import numba" in text or "simulation.simd.lanes" in text}
+    marks = re.compile(r"^ *@(numba|compiled)|simulation\.simd\.lanes", re.MULTILINE)
+    users = {path for path, text in texts.items() if marks.search(text)}
     assert {folder / "kernel.py", folder / "normals.py"} <= users
     others = {folder.parent / "streams.py", folder.parent / "user" / "step_rollouts.py"}
     assert {path for path in users if path.parent != folder} == others
