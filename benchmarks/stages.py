@@ -11,7 +11,7 @@ STAGES = (
     "tasks", "optima", "tuned", "runs", "datasets",
     "theory", "estimation_error", "exact_methods", "stability", "certificates",
     "evaluation", "meta_benefit", "predictions",
-    "figures", "tables",
+    "figures", "tables", "sections", "pages",
 )  # fmt: skip
 MISSING = (
     "There are no timings: `make paper` leaves them in `results/timings/`, and `make bench` then adds them up here.\n"

@@ -38,9 +38,9 @@ rule page:
     output:
         "results/page.html",
     log:
-        "results/logs/page.log",
+        "results/logs/pages/page.log",
     benchmark:
-        "results/timings/page.tsv"
+        "results/timings/pages/page.tsv"
     localrule: True
     conda:
         "../../envs/figures.yaml"

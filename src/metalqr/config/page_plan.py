@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from metalqr.config.outputs import Outputs
 
 #: Megabytes of the program that puts the scripts of the charts into one.
-BUNDLING = 500
+BUNDLING = 200
 #: The blocks of the config that a kind of result depends on, beside its experiments and cases.
 _BLOCKS = {"evaluation": "evaluation", "meta_benefit": "evaluation", "predictions": "prediction"}
 

@@ -133,6 +133,17 @@ def test_floors_are_straight(first: Chart, dataset: xr.DataTree) -> None:
     assert_allclose(floor["ratio"], summaries.floor_ratio(dataset["d20k10"].to_dataset()), rtol=ROUNDED)
 
 
+def test_where_a_sweep_changes_the_tasks_each_value_has_its_floor() -> None:
+    case = synthetic.case(sweep={"tasks.perturbation_deviation": [0.1, 0.2]})
+    costs = case["J_shared"] * xr.DataArray([1.0, 1.1], dims="tasks.perturbation_deviation")
+    (chart,) = charts("learning_curves", {"e": synthetic.experiment("e", d2k2=case.assign(J_shared=costs))})
+    optimal = float(case["J_star"].sum())
+    for value, factor in (("0.1", 1.0), ("0.2", 1.1)):
+        (method,) = {each["method"] for each in chart.curves if each.get("method", "").endswith(value)}
+        floor = chosen(chart, kind="reference", method=method)["points"]["ratio"]
+        assert_allclose(floor, factor * float(case["J_shared"].sum()) / optimal - 1.0, rtol=1e-4)
+
+
 def test_a_case_with_a_simulator_shows_relative_costs_without_a_floor() -> None:
     case = measured_case()
     (chart,) = charts("learning_curves", {"mine": synthetic.experiment("mine", pump=case)})

@@ -10,8 +10,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from metalqr.lqr import FloatArray
-
 #: Points of a curve, at most and at least.
 MOST, LEAST = 300, 40
 #: Points that the curves of one chart have together, while each has more than the least.
@@ -61,7 +59,7 @@ def plain(values: ArrayLike) -> list[float | None]:
 
 
 def curve(
-    kind: str, fields: Mapping[str, Any], points: Mapping[str, FloatArray], look: Mapping[str, Any], most: int = MOST
+    kind: str, fields: Mapping[str, Any], points: Mapping[str, ArrayLike], look: Mapping[str, Any], most: int = MOST
 ) -> dict[str, Any]:
     """A curve of a chart.
 
@@ -84,7 +82,7 @@ def curve(
     dict
         The fields, with ``points``.
     """
-    length = len(next(iter(points.values())))
+    length = np.size(next(iter(points.values())))
     places = kept(length, most)
     thinned = {name: plain(np.asarray(values)[places]) for name, values in points.items()}
     return {**fields, "kind": kind, "colour": look["colour"], "dash": list(look.get("dash", ())), "points": thinned}

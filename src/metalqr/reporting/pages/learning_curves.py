@@ -7,8 +7,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from metalqr.config.registries import sections
 from metalqr.reporting import summaries
 from metalqr.reporting.labels import GAP, MEASURED, declared
@@ -83,23 +81,33 @@ def experiment_curves(experiment: str, cases: Mapping[str, xr.Dataset]) -> Itera
         look = dict(colours[method if len(several) > 1 else name])
         if len(several) > 1 and len(cases) > 1:
             look["dash"] = dashes[name]
-        label = f"{name}{GAP if summaries.is_gap(point) else MEASURED if summaries.is_measured(point) else ''}"
-        fields = {"experiment": experiment, "case": label, "method": method}
+        fields = {"experiment": experiment, "case": _label(name, point), "method": method}
         yield from _runs(point, fields, look, most)
         median = summaries.continued_ratio(point).median("seed", skipna=False).values
         steps = point["rollout_steps"].max("seed").values
         coordinates = {"iteration": point["iteration"].values, "ratio": median, "steps": steps}
         yield curve("median", {**fields, "seed": "median of all"}, coordinates, look, most)
-    for name, case in cases.items():
-        floor = summaries.floor_ratio(case)
-        if math.isfinite(floor):
-            ends = [float(case["iteration"].min()), float(case["iteration"].max())]
-            label = f"{name}{GAP if summaries.is_gap(case) else ''}"
-            last = float(case["rollout_steps"].max())
-            coordinates = {"iteration": np.array(ends), "ratio": np.full(2, floor), "steps": np.array([1.0, last])}
-            colour = colours[name]["colour"] if len(several) == 1 else INK
-            fields = {"experiment": experiment, "case": label, "seed": "best single gain"}
-            yield curve("reference", fields, coordinates, {"colour": colour, "dash": (5, 3)})
+    for name, method, point in points:
+        # One line for all methods, unless a sweep changes the tasks.
+        is_own = summaries.is_measured(point) or cases[name]["J_shared"].dims != ("task",)
+        if is_own or method == next(each for case, each, _ in points if case == name):
+            colour = colours[method if len(several) > 1 else name]["colour"] if is_own or len(several) == 1 else INK
+            fields = {"experiment": experiment, "case": _label(name, point), **({"method": method} if is_own else {})}
+            yield from _floor(point, cases[name], fields, colour)
+
+
+def _label(name: str, point: xr.Dataset) -> str:
+    """The name of a case, and what is shown of one that has no ratio."""
+    return f"{name}{GAP if summaries.is_gap(point) else MEASURED if summaries.is_measured(point) else ''}"
+
+
+def _floor(point: xr.Dataset, case: xr.Dataset, fields: Mapping[str, str], colour: str) -> Iterator[dict[str, Any]]:
+    """The line of the best single gain, where it is known, along all iterations of the case."""
+    floor = summaries.floor_ratio(point)
+    if math.isfinite(floor):
+        iterations, steps = (float(case[name].max()) for name in ("iteration", "rollout_steps"))
+        points = {"iteration": [0.0, iterations], "ratio": [floor, floor], "steps": [1.0, steps]}
+        yield curve("reference", {**fields, "seed": "best single gain"}, points, {"colour": colour, "dash": (5, 3)})
 
 
 def _runs(point: xr.Dataset, fields: Mapping[str, str], look: Mapping[str, Any], most: int) -> Iterator[dict[str, Any]]:
