@@ -14,6 +14,7 @@ FIGURES = ("certificates", "estimation_error", "exact_methods", "theory_vs_pract
 TABLES = (
     "certificates",
     "estimation_error",
+    "exact_methods",
     "learnability",
     "method_bias",
     "stability",
@@ -47,7 +48,11 @@ ESTIMATION_ERROR = {
     **figure("estimation_error"),
     "tabulate": tables("estimation_error"),
 }
-EXACT_METHODS = {"run_exact_methods": ["results/exact_methods/d1k1.nc"], **figure("exact_methods")}
+EXACT_METHODS = {
+    "run_exact_methods": ["results/exact_methods/d1k1.nc"],
+    **figure("exact_methods"),
+    "tabulate": tables("exact_methods"),
+}
 STABILITY = {"check_stability": ["results/stability/d1k1.nc"], "tabulate": tables("stability")}
 CERTIFICATES = {
     "certify_runs": ["results/certificates/d1k1.nc"],
@@ -109,7 +114,13 @@ A_CASE_MORE = {
     "run_exact_methods": ["results/exact_methods/d2k2.nc"],
     **together(*map(figure, FIGURES[1:])),
     "tabulate": tables(
-        "estimation_error", "learnability", "method_bias", "theory_audit", "theory_promises", "theory_vs_practice"
+        "estimation_error",
+        "exact_methods",
+        "learnability",
+        "method_bias",
+        "theory_audit",
+        "theory_promises",
+        "theory_vs_practice",
     ),
 }
 
