@@ -18,6 +18,8 @@ ONCE = ("--retries", "0")
 #: What is not asked for where only runs are of interest.
 DRAWN = (
     "figures/",
+    "sections/",
+    "page.html",
     *(f"tables/{name}." for name in ("estimators", "figure1", "learning_rate", "perturbations", "sample_efficiency")),
 )
 
