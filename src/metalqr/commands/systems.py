@@ -49,7 +49,7 @@ def _all_systems() -> Iterable[str]:
         parameters = ", ".join(
             f"{key} [{each.unit}]" if each.unit else key for key, each in facts.family.settings.parameters().items()
         )
-        shown = f"{percent(largest)} ({parameter})" if parameter else "none"
+        spread = f"{percent(largest)} ({parameter})" if parameter else "none"
         rows.append(
             (
                 name,
@@ -58,7 +58,7 @@ def _all_systems() -> Iterable[str]:
                 f"{facts.radius:.3f}",
                 f"{facts.optimum:.3g}",
                 f"{facts.initial:.3g}",
-                shown,
+                spread,
                 parameters,
             )
         )

@@ -200,8 +200,7 @@ class SimulatedTasks:
         self.replays_noise = True
         for task in range(self.count):
             first, again = (self.costs(task, gains, self.evaluation_length, seeds) for _ in range(2))
-            if not _same(first, again):
-                place = int(np.argmax(~np.isclose(first, again, rtol=ROUNDING, atol=0.0)))
+            if (place := _first_difference(first, again)) is not None:
                 _log.warning(
                     "%s: for seed %d it returned %r, then %r: it does not replay its noise, so the run will not have "
                     "the same numbers again, and common_noise is not possible; draw all randomness from the seed",
@@ -209,10 +208,9 @@ class SimulatedTasks:
                 )  # fmt: skip
                 self.replays_noise = False
                 continue
-            alone = [self.costs(task, gains[:1], self.evaluation_length, seeds[each : each + 1]) for each in range(3)]
+            alone = [self.costs(task, gains[:1], self.evaluation_length, seed) for seed in np.split(seeds, _TRIED)]
             apart = np.concatenate(alone)
-            if not _same(first, apart):
-                place = int(np.argmax(~np.isclose(first, apart, rtol=ROUNDING, atol=0.0)))
+            if (place := _first_difference(first, apart)) is not None:
                 raise SimulatorError(
                     f"{self._place(task)}: for seed {seeds[place]} it returned {float(first[place])!r} among "
                     f"{_TRIED} gains, and {float(apart[place])!r} alone; a cost may depend on its gain and seed alone"
@@ -244,5 +242,7 @@ def evaluation_seeds(count: int) -> NDArray[np.int64]:
     return np.random.default_rng(20240617).integers(0, 2**53, size=count)
 
 
-def _same(first: Array, second: Array) -> bool:
-    return bool(np.isclose(first, second, rtol=ROUNDING, atol=0.0).all())
+def _first_difference(first: Array, second: Array) -> int | None:
+    """The first place where two answers differ by more than rounding; None if they do not."""
+    places = np.flatnonzero(~np.isclose(first, second, rtol=ROUNDING, atol=0.0))
+    return int(places[0]) if places.size else None
