@@ -75,9 +75,9 @@ def covariance(
 
     .. math::
 
-        \text{one_point:} \quad & \frac{n (J^2 + V)}{r^2 M} I
+        \text{one\_point:} \quad & \frac{n (J^2 + V)}{r^2 M} I
         + \frac1M \left( \frac{n}{n+2} (\|g\|^2 I + 2 g g^\top) - g g^\top \right), \\
-        \text{two_point:} \quad & \frac{n V}{2 r^2 M} I
+        \text{two\_point:} \quad & \frac{n V}{2 r^2 M} I
         + \frac1M \left( \frac{n}{n+2} (\|g\|^2 I + 2 g g^\top) - g g^\top \right),
 
     for independent uniform perturbations; of the terms that do not grow as r shrinks, ``leading`` leaves out those of
