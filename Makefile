@@ -35,7 +35,7 @@ unexport PYTHONPATH PYTHONHOME
 PAPERS := pan2025 song2025 svrpg2023 toso2024
 
 .DEFAULT_GOAL := help
-.PHONY: $(PAPERS) help paper check test test-cluster validate slurm browser lint schema gallery bench lock clean .venv
+.PHONY: $(PAPERS) help paper check test test-cluster validate slurm browser lint schema gallery showcase bench lock clean .venv
 
 help: ## List the targets
 	@echo "metalqr: the paper's figures from one command. Targets:"
@@ -106,6 +106,9 @@ schema: .venv ## Write the config's JSON schema and the tables of docs/; run it 
 
 gallery: .venv ## Draw the figures of docs/systems.md; run it after adding or changing a system
 	$(BIN)/python -m metalqr.reporting.figures.gallery
+
+showcase: .venv ## Copy the figures and tables that README.md and docs/ show from results/, and renew the numbers in their pages
+	$(BIN)/python -m metalqr.reporting.showcase
 
 bench: .venv $(BENCH_STAMP) ## Time metalqr against NumPy, JAX and a plain loop, into results/benchmarks/ (some minutes)
 	$(BIN)/python -m benchmarks

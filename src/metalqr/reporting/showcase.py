@@ -1,0 +1,181 @@
+"""The figures, tables and numbers of results that the documentation shows: taken from the files of a finished pipeline.
+
+``make showcase`` runs this module as a program. It copies each figure of docs/figures that the pipeline has drawn anew,
+and each table that a page uses, into docs/tables. Then it renews the pages from docs/tables. A page has a table
+between ``<!-- NAME: from results, by `make showcase` -->`` and ``<!-- end of NAME -->``, where ``NAME where COLUMN =
+VALUE`` chooses rows by a heading, and a number within a sentence as ``<!--= NAME KEY=VALUE COLUMN -->0.0653<!--=-->``.
+
+A test fails when a page differs from docs/tables, so that no two pages can have different numbers of the same thing.
+"""
+
+import functools
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from metalqr.common import atomic
+from metalqr.common.generated import with_parts
+from metalqr.config.schema import ROOT
+from metalqr.reporting.tables.markdown import number, percent, power
+
+RESULTS, FIGURES, TABLES = ROOT / "results", ROOT / "docs" / "figures", ROOT / "docs" / "tables"
+COMMAND = "make showcase"
+#: Most pixels of a copied figure, from left to right.
+WIDTH = 1600
+
+_NUMBER = re.compile(r"<!--= (?P<asked>[^\n]+?) -->(?P<shown>[^<]*)<!--=-->")
+_PART = re.compile(rf"^<!-- (?P<name>\S+)[^\n]*: from results, by `{COMMAND}` -->$", re.MULTILINE)
+_FUNCTIONS: dict[str, Callable[[pd.Series], float]] = {
+    "min": lambda values: float(values.min()),
+    "median": lambda values: float(values.median()),
+    "max": lambda values: float(values.max()),
+    "sum": lambda values: float(values.sum()),
+    "count": lambda values: float(values.count()),
+}
+_WRITERS: dict[str, Callable[[float], str]] = {"number": number, "percent": percent, "power": power}
+
+
+class ShowcaseError(ValueError):
+    """A page asks for what no table has."""
+
+
+def pages() -> list[Path]:
+    """The pages that may show results: the README and the documentation."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+
+
+def source_of(name: str, folder: Path) -> Path:
+    """File of a table without its suffix: ``figure1`` is in ``tables``, others are named by their path in results."""
+    return folder / name if "/" in name else folder / "tables" / name
+
+
+def renewed(page: str, tables: Path = TABLES) -> str:
+    """A page with all its tables and numbers from the files in a folder.
+
+    Raises
+    ------
+    ShowcaseError
+        A table, a row or a column is not there, or a number has several rows.
+    """
+    page = with_parts(page, COMMAND, functools.partial(_rows, tables))
+    return _NUMBER.sub(lambda found: f"<!--= {found['asked']} -->{value(found['asked'], tables)}<!--=-->", page)
+
+
+def _rows(tables: Path, part: str) -> str:
+    name, _, condition = part.partition(" where ")
+    path = (tables / name).with_suffix(".md")
+    if not path.exists():
+        raise ShowcaseError(f"{name}: there is no {path.name} in docs/tables; run `{COMMAND}` after the pipeline")
+    heading, rule, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    if condition:
+        column, _, wanted = (each.strip() for each in condition.partition("="))
+        place = _cells(heading).index(column) if column in _cells(heading) else None
+        if place is None:
+            raise ShowcaseError(f"{part}: the table has no column {column!r}, but {_cells(heading)}")
+        rows = [row for row in rows if _cells(row)[place] == wanted]
+    if not rows:
+        raise ShowcaseError(f"{part}: the table has no such row")
+    return "".join([heading, rule, *rows])
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
+
+
+def value(asked: str, tables: Path = TABLES) -> str:
+    """A number as a page shows it.
+
+    Parameters
+    ----------
+    asked
+        ``NAME KEY=VALUE ... COLUMN FORMAT``. The column may be negative, ``-difference``, or a function of several
+        rows, such as ``max(final_ratio)``. The format is ``number``, the default, ``percent``, ``power`` or one of
+        Python's.
+    tables
+        Folder of the tables, files NAME.csv.
+    """
+    name, *words = asked.split(" ")
+    conditions = [word for word in words if "=" in word]
+    column, written, *surplus = [*(word for word in words if "=" not in word), "number", "number"][:3]
+    if column in _WRITERS or surplus not in ([], ["number"]):
+        raise ShowcaseError(f"{asked!r} should be NAME KEY=VALUE ... COLUMN FORMAT")
+    frame = _frame((tables / name).with_suffix(".csv"))
+    for condition in conditions:
+        key, _, wanted = condition.partition("=")
+        frame = frame[_column(frame, key, asked) == wanted]
+    sign, column = (-1.0, column[1:]) if column.startswith("-") else (1.0, column)
+    function, _, inner = column.partition("(")
+    if inner:
+        if function not in _FUNCTIONS:
+            raise ShowcaseError(f"{asked!r}: {function} is none of {', '.join(_FUNCTIONS)}")
+        found = _FUNCTIONS[function](_column(frame, inner.removesuffix(")"), asked).astype(float))
+    else:
+        values = _column(frame, column, asked)
+        if len(values) != 1:
+            raise ShowcaseError(f"{asked!r}: {len(values)} rows, not one; give a KEY=VALUE for each key")
+        found = float(values.iloc[0])
+    return _WRITERS[written](sign * found) if written in _WRITERS else format(sign * found, written)
+
+
+@functools.cache
+def _frame(path: Path) -> pd.DataFrame:
+    if not path.exists():
+        raise ShowcaseError(f"there is no {path.name} in docs/tables; run `{COMMAND}` after the pipeline")
+    return pd.read_csv(path, dtype=str)
+
+
+def _column(frame: pd.DataFrame, name: str, asked: str) -> pd.Series:
+    if name not in frame:
+        raise ShowcaseError(f"{asked!r}: the table has no column {name!r}, but {', '.join(map(str, frame))}")
+    return frame[name]
+
+
+def used(page: str) -> Iterator[Path]:
+    """The files of tables that a page uses, in docs/tables."""
+    for found in _PART.finditer(page):
+        yield Path(f"{found['name']}.md")
+    for found in _NUMBER.finditer(page):
+        yield Path(f"{found['asked'].split(' ')[0]}.csv")
+
+
+def main() -> None:
+    """Copy figures and tables, and renew the pages."""
+    texts = {path: path.read_text(encoding="utf-8") for path in pages()}
+    wanted = {path for text in texts.values() for path in used(text)}
+    for path in sorted(wanted):
+        made = source_of(str(path), RESULTS)
+        if made.exists():
+            (TABLES / path).parent.mkdir(parents=True, exist_ok=True)
+            atomic.write(TABLES / path, made.read_bytes())
+        else:
+            print(f"Left as it was: docs/tables/{path}, since there is no {made.relative_to(ROOT)}")
+    for path in sorted(FIGURES.glob("*.png")):
+        made = RESULTS / "figures" / path.name
+        if made.exists():
+            atomic.write(path, small(made))
+        else:
+            print(f"Left as it was: docs/figures/{path.name}, since there is no {made.relative_to(ROOT)}")
+    for path, text in texts.items():
+        if (new := renewed(text)) != text:
+            atomic.write(path, new.encode())
+
+
+def small(path: Path) -> bytes:
+    """A figure as a PNG that is no wider than a page needs, with a palette of 256 colours."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    with Image.open(path) as drawn:
+        image = drawn.convert("RGB")
+    if image.width > WIDTH:
+        image = image.resize((WIDTH, round(image.height * WIDTH / image.width)), Image.Resampling.LANCZOS)
+    written = BytesIO()
+    image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(written, "PNG", optimize=True)
+    return written.getvalue()
+
+
+if __name__ == "__main__":
+    main()

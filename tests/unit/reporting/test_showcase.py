@@ -1,0 +1,110 @@
+"""The numbers of the documentation are those of docs/tables."""
+
+from pathlib import Path
+
+import pytest
+from places import ROOT
+
+from metalqr.reporting import showcase
+from metalqr.reporting.showcase import ShowcaseError, renewed, used, value
+
+CSV = "case,variant,final_ratio,difference\nd1k1,paper,0.01223,-0.5\nd1k1,mean_cost,0.03,-0.25\nd2k2,paper,12.5,1\n"
+MARKDOWN = "| case | ratio |\n| ---- | ----: |\n| d1k1 | 0.012 |\n| d2k2 |  12.5 |\n"
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Path:
+    (tmp_path / "some.csv").write_text(CSV)
+    (tmp_path / "some.md").write_text(MARKDOWN)
+    return tmp_path
+
+
+def asked(where: str) -> str:
+    return f"before\n<!-- some{where}: from results, by `make showcase` -->\nold\n<!-- end of some{where} -->\nafter\n"
+
+
+@pytest.mark.parametrize("path", showcase.pages(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_pages_have_the_numbers_of_the_tables(path: Path) -> None:
+    page = path.read_text(encoding="utf-8")
+    assert renewed(page) == page, "run `make showcase`"
+
+
+def test_no_table_that_no_page_shows() -> None:
+    there = {path.relative_to(showcase.TABLES) for path in showcase.TABLES.rglob("*.*")}
+    assert there == {path for page in showcase.pages() for path in used(page.read_text(encoding="utf-8"))}
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("case=d1k1 variant=paper final_ratio", "0.0122"),
+        ("case=d1k1 variant=paper final_ratio percent", "1.22 %"),
+        ("case=d1k1 variant=paper final_ratio .2f", "0.01"),
+        ("case=d1k1 variant=paper -difference", "0.500"),
+        ("case=d1k1 min(final_ratio)", "0.0122"),
+        ("max(final_ratio) .0f", "12"),
+        ("case=d1k1 count(final_ratio) .0f", "2"),
+    ],
+)
+def test_number(tables: Path, words: str, text: str) -> None:
+    assert value(f"some {words}", tables) == text
+    line = f"It is <!--= some {words} -->1.00<!--=-->, not more."
+    assert renewed(line, tables) == f"It is <!--= some {words} -->{text}<!--=-->, not more."
+    assert list(used(line)) == [Path("some.csv")]
+
+
+def test_table(tables: Path) -> None:
+    assert renewed(asked(""), tables) == asked("").replace("old\n", MARKDOWN)
+    assert list(used(asked(""))) == [Path("some.md")]
+
+
+def test_rows_of_a_table(tables: Path) -> None:
+    page = asked(" where case = d2k2")
+    heading, rule, _, row = MARKDOWN.splitlines(keepends=True)
+    assert renewed(page, tables) == page.replace("old\n", heading + rule + row)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("case=d1k1 final_ratio", "2 rows, not one; give a KEY=VALUE for each key"),
+        ("case=d3k3 final_ratio", "0 rows, not one"),
+        ("case=d2k2 ratio", "no column 'ratio', but case, variant"),
+        ("kase=d2k2 final_ratio", "no column 'kase'"),
+        ("mode(final_ratio)", "mode is none of min"),
+        ("case=d2k2", "should be NAME KEY=VALUE"),
+        ("case=d2k2 final_ratio percent .3f", "should be NAME KEY=VALUE"),
+    ],
+)
+def test_wrong_numbers(tables: Path, words: str, message: str) -> None:
+    with pytest.raises(ShowcaseError, match=message.replace("(", r"\(").replace(")", r"\)")):
+        value(f"some {words}", tables)
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        (asked("").replace("some", "other"), "there is no other.md in docs/tables; run `make showcase`"),
+        (asked(" where kase = d1k1"), "no column 'kase'"),
+        (asked(" where case = d3k3"), "no such row"),
+        (asked("").replace("end of some", "end"), "the part some does not end"),
+    ],
+)
+def test_wrong_tables(tables: Path, page: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        renewed(page, tables)
+
+
+def test_figures_are_small(tmp_path: Path) -> None:
+    from io import BytesIO
+
+    import numpy as np
+    from PIL import Image
+
+    drawn = np.full((400, 3200, 3), 255, dtype=np.uint8)
+    drawn[100:300, 400:2800] = (0, 114, 178)
+    Image.fromarray(drawn).save(tmp_path / "drawn.png")
+    with Image.open(BytesIO(showcase.small(tmp_path / "drawn.png"))) as copied:
+        assert copied.size == (1600, 200)
+        assert copied.convert("RGB").getpixel((800, 100)) == (0, 114, 178)
+        assert copied.convert("RGB").getpixel((10, 10)) == (255, 255, 255)
