@@ -1,5 +1,6 @@
 """The handler that Snakemake gives the records of its log."""
 
+import os
 import sys
 import threading
 import time
@@ -30,7 +31,6 @@ class Planned(NamedTuple):
     rule: str
     stage: str
     what: str
-    #: Upper bound or estimate.
     seconds: float
     threads: int
 
@@ -69,8 +69,8 @@ class LogHandler(LogHandlerBase):
         self._work = Work({})
         self._planned: dict[int, Planned] = {}
         self._started: dict[int, _Started] = {}
-        self._made: set[str] = set()
         self._log: str | None = None
+        self._interrupted = False
         self._lock = threading.RLock()
         self._closing = threading.Event()
         self._ticker = threading.Thread(target=self._tick, daemon=True)
@@ -123,8 +123,8 @@ class LogHandler(LogHandlerBase):
                 if self._planned:
                     places = {name: place for name, place in _PLACES.items() if Path(place).exists()}
                     places["Logs"] = "results/logs" + (f", {self._log}" if self._log else "")
-                    passed = time.time() - self._begun
-                    self._screen.write(text.closing(self._counts(), len(self._work.failed), passed, places))
+                    passed, failures = time.time() - self._begun, 0 if self._interrupted else len(self._work.failed)
+                    self._screen.write(text.closing(self._counts(), failures, passed, places))
             if self._redirected is not None:
                 self._redirected.close()
         super().close()
@@ -151,7 +151,7 @@ class LogHandler(LogHandlerBase):
         if planned:
             cores = self._work.cores
             where = "" if cores is None else f" on {cores} core{'s' if cores > 1 else ''}"
-            most = "" if cores is None else f", at most about {text.about(self._work.left(now))}"
+            most = "" if cores is None else f", about {text.about(self._work.left(now))}"
             self._screen.write([f"{len(planned)} jobs{where}{most}"])
 
     def _start(self, given: dict[str, Any], now: float) -> None:
@@ -171,17 +171,22 @@ class LogHandler(LogHandlerBase):
 
     def _fail(self, given: dict[str, Any], now: float) -> None:
         job = given["jobid"]
+        if job in self._work.failed:  # once more, at the end
+            return
         seconds, started = self._work.failed_at(job, now), self._started.pop(job, None)
+        if self._interrupted:  # it has not failed by itself
+            return
         name = f"{given['rule_name']}  {started.what}" if started else given["rule_name"]
         self._screen.write(text.failed(name, seconds, list(given["log"]), bool(self._work.running)), "red")
 
     def _say(self, record: LogRecord) -> None:
         message = self.format(record)
         if message.startswith("Complete log"):
-            self._log = message.partition(":")[2].strip()
+            self._log = os.path.relpath(message.partition(":")[2].strip())
+        self._interrupted |= text.is_interruption(message)
         if record.levelno <= INFO and text.is_noise(message):
             return
-        if record.levelno >= ERROR and text.repeats_a_failure(message) and self._work.failed:
+        if record.levelno >= ERROR and text.repeats_a_failure(message):
             return
         colour = "red" if record.levelno >= ERROR else "yellow" if record.levelno >= WARNING else None
         self._screen.write(message.strip("\n").splitlines(), colour)

@@ -31,10 +31,10 @@ class Screen:
     @property
     def columns(self) -> int:
         """Characters of a line of the terminal, less one, which some terminals need."""
-        try:
-            return max(20, os.get_terminal_size(self._stream.fileno()).columns - 1)
-        except (OSError, ValueError):
-            return max(20, shutil.get_terminal_size().columns - 1)
+        found = 0
+        with contextlib.suppress(OSError, ValueError):
+            found = os.get_terminal_size(self._stream.fileno()).columns
+        return max(20, (found or shutil.get_terminal_size().columns) - 1)
 
     def write(self, lines: Sequence[str], colour: str | None = None) -> None:
         """Write lines that stay."""
@@ -94,8 +94,10 @@ class Redirected:
         os.dup2(self._original, self._descriptor)
         os.write(self._stopper, b".")
         self._thread.join()
-        # The pipe stays: a child that lives on may write to it.
-        os.close(self._original)
+        self.stream.close()
+        # Not the end that is read: a child that lives on may write to it.
+        for descriptor in (self._original, self._stop, self._stopper):
+            os.close(descriptor)
 
     def _read(self, receive: Callable[[str], None]) -> None:
         rest = b""

@@ -20,10 +20,13 @@ _NOISE = re.compile(
     "Assuming unrestricted shared filesystem|Building DAG of jobs|Using shell:|Provided |Rules claiming more threads"
     r"|Conda environments: ignored|Singularity containers: ignored|Group jobs: inactive|Select jobs|Execute \d+ jobs"
     "|Using workflow specific profile|Config file .* is extended|Complete log|Workflow has started"
-    "|Exiting because a job execution failed"
 )
-#: What it says of a script that has failed, which the job's own lines say better.
-_OF_SCRIPTS = "CalledProcessError"
+#: What it says of jobs that have failed, beside the lines of each.
+_OF_FAILURES = re.compile(
+    "CalledProcessError in file|Exiting because a job execution failed|At least one job did not complete successfully"
+)
+#: What it says when it is interrupted.
+_INTERRUPTED = "Terminating processes on user request"
 
 
 def duration(seconds: float) -> str:
@@ -72,8 +75,8 @@ def failed(job: str, seconds: float | None, logs: Sequence[str], goes_on: bool) 
     for log in logs:
         end = last_lines(log)
         lines += [f"  {log} {'ends:' if end else 'is empty.'}", *(f"    | {line}" for line in end)]
-    rest = "The others continue. " if goes_on else ""
-    return [*lines, f"  {rest}Correct what it names and run the same command again: what is finished is kept."]
+    rest = ["  Jobs that do not need it continue."] if goes_on else []
+    return [*lines, *rest, "  Correct the cause, then run the same command again: finished jobs are kept."]
 
 
 def last_lines(path: str, count: int = _LINES) -> list[str]:
@@ -135,8 +138,13 @@ def is_noise(message: str) -> bool:
 
 
 def repeats_a_failure(message: str) -> bool:
-    """True if an error says no more than that a script has failed."""
-    return _OF_SCRIPTS in message
+    """True if an error says no more than that a job has failed."""
+    return _OF_FAILURES.search(message) is not None
+
+
+def is_interruption(message: str) -> bool:
+    """True if a message says that all jobs are being ended."""
+    return message.startswith(_INTERRUPTED)
 
 
 def described(wildcards: Mapping[str, str]) -> str:
@@ -151,9 +159,9 @@ def closing(counts: tuple[int, int], failures: int, passed: float, places: Mappi
     if failures:
         end = f"{failures} of {jobs} jobs failed, {done} are done, {after}."
     elif done < jobs:
-        end = f"Stopped {after}: {done} of {jobs} jobs are done. Run the same command again to continue."
+        end = f"Stopped {after}: {done} of {jobs} jobs are done.\nRun the same command again to continue."
     else:
         end = f"All {jobs} jobs are done, {after}."
     width = max(map(len, places), default=0) + 1
     shown = [f"  {name + ':':<{width}} {place}" for name, place in places.items()]
-    return [end, *shown]
+    return [*end.splitlines(), *shown]

@@ -32,11 +32,11 @@ def test_a_finished_job_is_one_line_within_80_columns() -> None:
 def test_a_failed_job_says_what_it_was_how_its_log_ends_and_what_to_do(tmp_path: Path) -> None:
     log = tmp_path / "seed-1.log"
     log.write_text("\n".join([*(f"line {number}" for number in range(20)), "ValueError: no", ""]))
-    first, name, *end, advice = text.failed("train_policy  d2k2, seed 1", 3.21, [str(log)], goes_on=True)
+    first, name, *end, others, advice = text.failed("train_policy  d2k2, seed 1", 3.21, [str(log)], goes_on=True)
     assert first == "FAILED  train_policy  d2k2, seed 1 after 3.2 s"
     assert name == f"  {log} ends:"
     assert end == [*(f"    | line {number}" for number in range(15, 20)), "    | ValueError: no"]
-    assert "others continue" in advice
+    assert "continue" in others
     assert "run the same command again" in advice
 
 
@@ -82,11 +82,17 @@ def test_closing_lines() -> None:
         "  Logs: results/logs",
     ]
     assert text.closing((1, 3), 2, 5.0, {})[0] == "2 of 3 jobs failed, 1 are done, after 5.0 s."
-    assert text.closing((1, 3), 0, 5.0, {})[0].startswith("Stopped after 5.0 s: 1 of 3 jobs are done. Run the same")
+    assert text.closing((1, 3), 0, 5.0, {}) == [
+        "Stopped after 5.0 s: 1 of 3 jobs are done.",
+        "Run the same command again to continue.",
+    ]
 
 
 def test_what_snakemake_says_is_left_out_only_where_nobody_has_to_know_it() -> None:
     for message in ("Building DAG of jobs...", "Select jobs to execute...", "", "None", "Provided cores: 2"):
         assert text.is_noise(message), message
+    for message in ("CalledProcessError in file", "At least one job did not complete successfully."):
+        assert text.repeats_a_failure(f"WorkflowError:\n{message}")
+    assert not text.repeats_a_failure("WorkflowError:\nThe config has a problem:")
     for message in ("Nothing to be done (all requested files are present and up to date).", "Warning: a case", "Error"):
         assert not text.is_noise(message), message
