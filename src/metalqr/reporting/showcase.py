@@ -4,12 +4,16 @@
 and each table that a page uses, into docs/tables. Then it renews the pages from docs/tables. A page has a table
 between ``<!-- NAME: from results, by `make showcase` -->`` and ``<!-- end of NAME -->``, where ``NAME where COLUMN =
 VALUE`` chooses rows by a heading, and a number within a sentence as ``<!--= NAME KEY=VALUE COLUMN -->0.0653<!--=-->``.
+A table of a neighbouring paper is ``toso2024/NAME``.
 
 A test fails when a page differs from docs/tables, so that no two pages can have different numbers of the same thing.
 """
 
 import functools
+import itertools
+import operator
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +30,7 @@ COMMAND = "make showcase"
 WIDTH = 1600
 
 _NUMBER = re.compile(r"<!--= (?P<asked>[^\n]+?) -->(?P<shown>[^<]*)<!--=-->")
+_FIRST = re.compile(r"^[ >*+-]*<!--= [^\n]*", re.MULTILINE)
 _PART = re.compile(rf"^<!-- (?P<name>\S+)[^\n]*: from results, by `{COMMAND}` -->$", re.MULTILINE)
 _FUNCTIONS: dict[str, Callable[[pd.Series], float]] = {
     "min": lambda values: float(values.min()),
@@ -34,6 +39,7 @@ _FUNCTIONS: dict[str, Callable[[pd.Series], float]] = {
     "sum": lambda values: float(values.sum()),
     "count": lambda values: float(values.count()),
 }
+_OPERATIONS: dict[str, Callable[[float, float], float]] = {"/": operator.truediv, "-": operator.sub}
 _WRITERS: dict[str, Callable[[float], str]] = {"number": number, "percent": percent, "power": power}
 
 
@@ -47,8 +53,16 @@ def pages() -> list[Path]:
 
 
 def source_of(name: str, folder: Path) -> Path:
-    """File of a table without its suffix: ``figure1`` is in ``tables``, others are named by their path in results."""
-    return folder / name if "/" in name else folder / "tables" / name
+    """File of a table without its suffix: ``figure1`` is in ``tables``, others are named by their path in results.
+
+    ``toso2024/NAME`` is in the tables of that neighbouring paper.
+    """
+    paper, _, table = name.partition("/")
+    if not table:
+        return folder / "tables" / name
+    if (ROOT / "config" / "papers" / f"{paper}.yaml").exists():
+        return folder / "papers" / paper / "results" / "tables" / table
+    return folder / name
 
 
 def renewed(page: str, tables: Path = TABLES) -> str:
@@ -57,8 +71,12 @@ def renewed(page: str, tables: Path = TABLES) -> str:
     Raises
     ------
     ShowcaseError
-        A table, a row or a column is not there, or a number has several rows.
+        A table, a row or a column is not there, a number has several rows, or it begins a line.
     """
+    if first := _FIRST.search(page):
+        raise ShowcaseError(
+            f"{first[0]!r}: Markdown takes a line that begins so for HTML; write a word before the number"
+        )
     page = with_parts(page, COMMAND, functools.partial(_rows, tables))
     return _NUMBER.sub(lambda found: f"<!--= {found['asked']} -->{value(found['asked'], tables)}<!--=-->", page)
 
@@ -90,33 +108,51 @@ def value(asked: str, tables: Path = TABLES) -> str:
     Parameters
     ----------
     asked
-        ``NAME KEY=VALUE ... COLUMN FORMAT``. The column may be negative, ``-difference``, or a function of several
-        rows, such as ``max(final_ratio)``. The format is ``number``, the default, ``percent``, ``power`` or one of
-        Python's.
+        ``NAME KEY=VALUE ... COLUMN FORMAT``. A VALUE with spaces is in quotes. The column may be negative,
+        ``-difference``, or a function of several rows, such as ``max(final_ratio)``. A quotient or a difference with
+        another number has that after it, ``NAME ... COLUMN / NAME ... COLUMN FORMAT`` or ``NAME ... COLUMN / 1e6``.
+        The format is ``number``, the default, ``percent``, ``power`` or one of Python's.
     tables
         Folder of the tables, files NAME.csv.
     """
-    name, *words = asked.split(" ")
-    conditions = [word for word in words if "=" in word]
-    column, written, *surplus = [*(word for word in words if "=" not in word), "number", "number"][:3]
-    if column in _WRITERS or surplus not in ([], ["number"]):
+    words = shlex.split(asked)
+    place = next((place for place, word in enumerate(words) if word in _OPERATIONS), len(words))
+    terms = [words[:place], words[place + 1 :]] if place < len(words) else [words]
+    last = terms[-1]
+    surplus = len([word for word in last if "=" not in word]) > (1 if last and _is_number(last[0]) else 2)
+    written = last.pop() if surplus else "number"
+    found, *others = (_term(term, asked, tables) for term in terms)
+    for other in others:
+        found = _OPERATIONS[words[place]](found, other)
+    return _WRITERS[written](found) if written in _WRITERS else format(found, written)
+
+
+def _term(words: list[str], asked: str, tables: Path) -> float:
+    if len(words) == 1 and _is_number(words[0]):
+        return float(words[0])
+    plain = [word for word in words if "=" not in word]
+    if len(plain) != 2 or plain[1] in _WRITERS:
         raise ShowcaseError(f"{asked!r} should be NAME KEY=VALUE ... COLUMN FORMAT")
+    name, column = plain
     frame = _frame((tables / name).with_suffix(".csv"))
-    for condition in conditions:
-        key, _, wanted = condition.partition("=")
-        frame = frame[_column(frame, key, asked) == wanted]
+    for condition in words:
+        key, equals, wanted = condition.partition("=")
+        if equals:
+            frame = frame[_column(frame, key, asked) == wanted]
     sign, column = (-1.0, column[1:]) if column.startswith("-") else (1.0, column)
     function, _, inner = column.partition("(")
     if inner:
         if function not in _FUNCTIONS:
             raise ShowcaseError(f"{asked!r}: {function} is none of {', '.join(_FUNCTIONS)}")
-        found = _FUNCTIONS[function](_column(frame, inner.removesuffix(")"), asked).astype(float))
-    else:
-        values = _column(frame, column, asked)
-        if len(values) != 1:
-            raise ShowcaseError(f"{asked!r}: {len(values)} rows, not one; give a KEY=VALUE for each key")
-        found = float(values.iloc[0])
-    return _WRITERS[written](sign * found) if written in _WRITERS else format(sign * found, written)
+        return sign * _FUNCTIONS[function](_column(frame, inner.removesuffix(")"), asked).astype(float))
+    values = _column(frame, column, asked)
+    if len(values) != 1:
+        raise ShowcaseError(f"{asked!r}: {len(values)} rows, not one; give a KEY=VALUE for each key")
+    return sign * float(values.iloc[0])
+
+
+def _is_number(word: str) -> bool:
+    return re.fullmatch(r"[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?", word) is not None
 
 
 @functools.cache
@@ -137,7 +173,9 @@ def used(page: str) -> Iterator[Path]:
     for found in _PART.finditer(page):
         yield Path(f"{found['name']}.md")
     for found in _NUMBER.finditer(page):
-        yield Path(f"{found['asked'].split(' ')[0]}.csv")
+        words = shlex.split(found["asked"])
+        names = [words[0], *(after for word, after in itertools.pairwise(words) if word in _OPERATIONS)]
+        yield from (Path(f"{name}.csv") for name in names if not _is_number(name))
 
 
 def main() -> None:

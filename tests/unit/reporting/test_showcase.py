@@ -6,9 +6,14 @@ import pytest
 from places import ROOT
 
 from metalqr.reporting import showcase
-from metalqr.reporting.showcase import ShowcaseError, renewed, used, value
+from metalqr.reporting.showcase import ShowcaseError, renewed, source_of, used, value
 
-CSV = "case,variant,final_ratio,difference\nd1k1,paper,0.01223,-0.5\nd1k1,mean_cost,0.03,-0.25\nd2k2,paper,12.5,1\n"
+CSV = """case,variant,final_ratio,difference
+d1k1,paper,0.01223,-0.5
+d1k1,mean_cost,0.03,-0.25
+d2k2,paper,12.5,1
+d4k4,two words,0.25,0
+"""
 MARKDOWN = "| case | ratio |\n| ---- | ----: |\n| d1k1 | 0.012 |\n| d2k2 |  12.5 |\n"
 
 
@@ -44,13 +49,35 @@ def test_no_table_that_no_page_shows() -> None:
         ("case=d1k1 min(final_ratio)", "0.0122"),
         ("max(final_ratio) .0f", "12"),
         ("case=d1k1 count(final_ratio) .0f", "2"),
+        ("case=d1k1 min(final_ratio) / 0.001 .1f", "12.2"),
+        ("case=d1k1 variant=mean_cost final_ratio / some case=d1k1 variant=paper final_ratio", "2.45"),
+        ("case=d1k1 variant=mean_cost final_ratio - some case=d1k1 variant=paper final_ratio .5f", "0.01777"),
+        ("'variant=two words' final_ratio", "0.250"),
     ],
 )
 def test_number(tables: Path, words: str, text: str) -> None:
     assert value(f"some {words}", tables) == text
     line = f"It is <!--= some {words} -->1.00<!--=-->, not more."
     assert renewed(line, tables) == f"It is <!--= some {words} -->{text}<!--=-->, not more."
-    assert list(used(line)) == [Path("some.csv")]
+    assert set(used(line)) == {Path("some.csv")}
+
+
+def test_quotient_of_two_tables(tables: Path) -> None:
+    (tables / "other.csv").write_text("case,cost\nd1k1,4\n")
+    line = "It is <!--= some case=d2k2 final_ratio / other cost .3f -->1<!--=-->."
+    assert renewed(line, tables) == line.replace(">1<", ">3.125<")
+    assert list(used(line)) == [Path("some.csv"), Path("other.csv")]
+
+
+def test_files_of_tables(tmp_path: Path) -> None:
+    places = {
+        "figure1": "tables/figure1",
+        "benchmarks/demands": "benchmarks/demands",
+        "toso2024/toso2024_met": "papers/toso2024/results/tables/toso2024_met",
+    }
+    assert {name: source_of(name, tmp_path) for name in places} == {
+        name: tmp_path / path for name, path in places.items()
+    }
 
 
 def test_table(tables: Path) -> None:
@@ -74,6 +101,8 @@ def test_rows_of_a_table(tables: Path) -> None:
         ("mode(final_ratio)", "mode is none of min"),
         ("case=d2k2", "should be NAME KEY=VALUE"),
         ("case=d2k2 final_ratio percent .3f", "should be NAME KEY=VALUE"),
+        ("case=d2k2 final_ratio / other", "should be NAME KEY=VALUE"),
+        ("case=d2k2 final_ratio / other cost", "no other.csv in docs/tables"),
     ],
 )
 def test_wrong_numbers(tables: Path, words: str, message: str) -> None:
@@ -88,6 +117,8 @@ def test_wrong_numbers(tables: Path, words: str, message: str) -> None:
         (asked(" where kase = d1k1"), "no column 'kase'"),
         (asked(" where case = d3k3"), "no such row"),
         (asked("").replace("end of some", "end"), "the part some does not end"),
+        ("The ratio is\n<!--= some case=d2k2 final_ratio -->12.5<!--=-->.", "write a word before the number"),
+        ("- <!--= some case=d2k2 final_ratio -->12.5<!--=-->", "write a word before the number"),
     ],
 )
 def test_wrong_tables(tables: Path, page: str, message: str) -> None:
