@@ -3,7 +3,8 @@
 ``make showcase`` runs this module as a program. It copies each figure of docs/figures that the pipeline has drawn anew,
 and each table that a page uses, into docs/tables. Then it renews the pages from docs/tables. A page has a table
 between ``<!-- NAME: from results, by `make showcase` -->`` and ``<!-- end of NAME -->``, where ``NAME where COLUMN =
-VALUE`` chooses rows by a heading, and a number within a sentence as ``<!--= NAME KEY=VALUE COLUMN -->0.0653<!--=-->``.
+VALUE or VALUE with COLUMN and COLUMN`` chooses rows and columns by their headings, and a number within a sentence as
+``<!--= NAME KEY=VALUE COLUMN -->0.0653<!--=-->``.
 A table of a neighbouring paper is ``toso2024/NAME``.
 
 A test fails when a page differs from docs/tables, so that no two pages can have different numbers of the same thing.
@@ -82,24 +83,36 @@ def renewed(page: str, tables: Path = TABLES) -> str:
 
 
 def _rows(tables: Path, part: str) -> str:
-    name, _, condition = part.partition(" where ")
+    choice, _, shown = part.partition(" with ")
+    name, _, condition = choice.partition(" where ")
     path = (tables / name).with_suffix(".md")
     if not path.exists():
         raise ShowcaseError(f"{name}: there is no {path.name} in docs/tables; run `{COMMAND}` after the pipeline")
     heading, rule, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
+
+    def place(column: str) -> int:
+        if column not in _cells(heading):
+            raise ShowcaseError(f"{part}: the table has no column {column!r}, but {_cells(heading)}")
+        return _cells(heading).index(column)
+
     if condition:
         column, _, wanted = (each.strip() for each in condition.partition("="))
-        place = _cells(heading).index(column) if column in _cells(heading) else None
-        if place is None:
-            raise ShowcaseError(f"{part}: the table has no column {column!r}, but {_cells(heading)}")
-        rows = [row for row in rows if _cells(row)[place] == wanted]
+        rows = [row for row in rows if _cells(row)[place(column)] in wanted.split(" or ")]
     if not rows:
         raise ShowcaseError(f"{part}: the table has no such row")
-    return "".join([heading, rule, *rows])
+    lines = [heading, rule, *rows]
+    if shown:
+        places = [place(column) for column in shown.split(" and ")]
+        lines = [f"|{'|'.join(_split(line)[place] for place in places)}|\n" for line in lines]
+    return "".join(lines)
 
 
 def _cells(row: str) -> list[str]:
-    return [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
+    return [cell.strip() for cell in _split(row)]
+
+
+def _split(row: str) -> list[str]:
+    return re.split(r"(?<!\\)\|", row)[1:-1]
 
 
 def value(asked: str, tables: Path = TABLES) -> str:

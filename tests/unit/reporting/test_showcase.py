@@ -89,6 +89,16 @@ def test_rows_of_a_table(tables: Path) -> None:
     page = asked(" where case = d2k2")
     heading, rule, _, row = MARKDOWN.splitlines(keepends=True)
     assert renewed(page, tables) == page.replace("old\n", heading + rule + row)
+    page = asked(" where case = d2k2 or d1k1")
+    assert renewed(page, tables) == page.replace("old\n", MARKDOWN)
+
+
+def test_columns_of_a_table(tables: Path) -> None:
+    page = asked(" with ratio and case")
+    new = "| ratio | case |\n| ----: | ---- |\n| 0.012 | d1k1 |\n|  12.5 | d2k2 |\n"
+    assert renewed(page, tables) == page.replace("old\n", new)
+    page = asked(" where case = d2k2 with ratio")
+    assert renewed(page, tables) == page.replace("old\n", "| ratio |\n| ----: |\n|  12.5 |\n")
 
 
 @pytest.mark.parametrize(
@@ -116,6 +126,7 @@ def test_wrong_numbers(tables: Path, words: str, message: str) -> None:
         (asked("").replace("some", "other"), "there is no other.md in docs/tables; run `make showcase`"),
         (asked(" where kase = d1k1"), "no column 'kase'"),
         (asked(" where case = d3k3"), "no such row"),
+        (asked(" with case and cost"), "no column 'cost'"),
         (asked("").replace("end of some", "end"), "the part some does not end"),
         ("The ratio is\n<!--= some case=d2k2 final_ratio -->12.5<!--=-->.", "write a word before the number"),
         ("- <!--= some case=d2k2 final_ratio -->12.5<!--=-->", "write a word before the number"),
