@@ -5,7 +5,6 @@ and each table that a page uses, into docs/tables. Then it renews the pages from
 between ``<!-- NAME: from results, by `make showcase` -->`` and ``<!-- end of NAME -->``, where ``NAME where COLUMN =
 VALUE or VALUE with COLUMN and COLUMN`` chooses rows and columns by their headings, and a number within a sentence as
 ``<!--= NAME KEY=VALUE COLUMN -->0.0653<!--=-->``.
-A table of a neighbouring paper is ``toso2024/NAME``.
 
 A test fails when a page differs from docs/tables, so that no two pages can have different numbers of the same thing.
 """
@@ -56,14 +55,12 @@ def pages() -> list[Path]:
 def source_of(name: str, folder: Path) -> Path:
     """File of a table without its suffix: ``figure1`` is in ``tables``, others are named by their path in results.
 
-    ``toso2024/NAME`` is in the tables of that neighbouring paper.
+    ``toso2024_met`` and ``toso2024/adaptation`` are in the tables of that neighbouring paper.
     """
-    paper, _, table = name.partition("/")
-    if not table:
-        return folder / "tables" / name
+    paper, mark, table = re.split("([/_])", f"{name}/", maxsplit=1)
     if (ROOT / "config" / "papers" / f"{paper}.yaml").exists():
-        return folder / "papers" / paper / "results" / "tables" / table
-    return folder / name
+        return folder / "papers" / paper / "results" / "tables" / (name if mark == "_" else table.rstrip("/"))
+    return folder / name if "/" in name else folder / "tables" / name
 
 
 def renewed(page: str, tables: Path = TABLES) -> str:
@@ -122,21 +119,26 @@ def value(asked: str, tables: Path = TABLES) -> str:
     ----------
     asked
         ``NAME KEY=VALUE ... COLUMN FORMAT``. A VALUE with spaces is in quotes. The column may be negative,
-        ``-difference``, or a function of several rows, such as ``max(final_ratio)``. A quotient or a difference with
-        another number has that after it, ``NAME ... COLUMN / NAME ... COLUMN FORMAT`` or ``NAME ... COLUMN / 1e6``.
+        ``-difference``, or a function of several rows, such as ``max(final_ratio)``. Quotients and
+        differences of numbers are taken from left to right, ``NAME ... COLUMN / NAME ... COLUMN / 0.01 .0f``.
         The format is ``number``, the default, ``percent``, ``power`` or one of Python's.
     tables
         Folder of the tables, files NAME.csv.
     """
-    words = shlex.split(asked)
-    place = next((place for place, word in enumerate(words) if word in _OPERATIONS), len(words))
-    terms = [words[:place], words[place + 1 :]] if place < len(words) else [words]
+    signs: list[str] = []
+    terms: list[list[str]] = [[]]
+    for word in shlex.split(asked):
+        if word in _OPERATIONS:
+            signs.append(word)
+            terms.append([])
+        else:
+            terms[-1].append(word)
     last = terms[-1]
     surplus = len([word for word in last if "=" not in word]) > (1 if last and _is_number(last[0]) else 2)
     written = last.pop() if surplus else "number"
     found, *others = (_term(term, asked, tables) for term in terms)
-    for other in others:
-        found = _OPERATIONS[words[place]](found, other)
+    for sign, other in zip(signs, others, strict=True):
+        found = _OPERATIONS[sign](found, other)
     return _WRITERS[written](found) if written in _WRITERS else format(found, written)
 
 
@@ -192,24 +194,26 @@ def used(page: str) -> Iterator[Path]:
 
 
 def main() -> None:
-    """Copy figures and tables, and renew the pages."""
+    """Copy figures and tables, remove tables that no page uses, and renew the pages."""
     texts = {path: path.read_text(encoding="utf-8") for path in pages()}
     wanted = {path for text in texts.values() for path in used(text)}
+    for surplus in {path for path in TABLES.rglob("*.*") if path.relative_to(TABLES) not in wanted}:
+        surplus.unlink()
     for path in sorted(wanted):
         made = source_of(str(path), RESULTS)
         if made.exists():
             (TABLES / path).parent.mkdir(parents=True, exist_ok=True)
             atomic.write(TABLES / path, made.read_bytes())
         else:
-            print(f"Left as it was: docs/tables/{path}, since there is no {made.relative_to(ROOT)}")
+            print(f"Left as it was: docs/tables/{path}, since there is no {made}")
     for path in sorted(FIGURES.glob("*.png")):
         made = RESULTS / "figures" / path.name
         if made.exists():
             atomic.write(path, small(made))
         else:
-            print(f"Left as it was: docs/figures/{path.name}, since there is no {made.relative_to(ROOT)}")
+            print(f"Left as it was: docs/figures/{path.name}, since there is no {made}")
     for path, text in texts.items():
-        if (new := renewed(text)) != text:
+        if (new := renewed(text, TABLES)) != text:
             atomic.write(path, new.encode())
 
 

@@ -52,6 +52,7 @@ def test_no_table_that_no_page_shows() -> None:
         ("case=d1k1 min(final_ratio) / 0.001 .1f", "12.2"),
         ("case=d1k1 variant=mean_cost final_ratio / some case=d1k1 variant=paper final_ratio", "2.45"),
         ("case=d1k1 variant=mean_cost final_ratio - some case=d1k1 variant=paper final_ratio .5f", "0.01777"),
+        ("case=d2k2 final_ratio / some case=d2k2 difference / 100 .3f", "0.125"),
         ("'variant=two words' final_ratio", "0.250"),
     ],
 )
@@ -73,11 +74,27 @@ def test_files_of_tables(tmp_path: Path) -> None:
     places = {
         "figure1": "tables/figure1",
         "benchmarks/demands": "benchmarks/demands",
-        "toso2024/toso2024_met": "papers/toso2024/results/tables/toso2024_met",
+        "toso2024_met": "papers/toso2024/results/tables/toso2024_met",
+        "toso2024/adaptation": "papers/toso2024/results/tables/adaptation",
     }
     assert {name: source_of(name, tmp_path) for name in places} == {
         name: tmp_path / path for name, path in places.items()
     }
+
+
+def test_tables_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results, copies, page = tmp_path / "results" / "tables", tmp_path / "copies", tmp_path / "page.md"
+    for folder, name in ((results, "some.csv"), (results, "unused.csv"), (copies, "old.csv")):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(CSV)
+    page.write_text("It is <!--= some case=d2k2 final_ratio -->1<!--=-->.")
+    monkeypatch.setattr(showcase, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(showcase, "TABLES", copies)
+    monkeypatch.setattr(showcase, "FIGURES", tmp_path / "figures")
+    monkeypatch.setattr(showcase, "pages", lambda: [page])
+    showcase.main()
+    assert {path.name for path in copies.iterdir()} == {"some.csv"}
+    assert page.read_text() == "It is <!--= some case=d2k2 final_ratio -->12.5<!--=-->."
 
 
 def test_table(tables: Path) -> None:
