@@ -38,6 +38,7 @@ _FUNCTIONS: dict[str, Callable[[pd.Series], float]] = {
     "max": lambda values: float(values.max()),
     "sum": lambda values: float(values.sum()),
     "count": lambda values: float(values.count()),
+    "positive": lambda values: float((values > 0).sum()),
 }
 _OPERATIONS: dict[str, Callable[[float, float], float]] = {"/": operator.truediv, "-": operator.sub}
 _WRITERS: dict[str, Callable[[float], str]] = {"number": number, "percent": percent, "power": power}
@@ -85,7 +86,9 @@ def _rows(tables: Path, part: str) -> str:
     path = (tables / name).with_suffix(".md")
     if not path.exists():
         raise ShowcaseError(f"{name}: there is no {path.name} in docs/tables; run `{COMMAND}` after the pipeline")
-    heading, rule, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    # Some have a note below the table.
+    heading, rule, *rows = (line for line in lines if line.startswith("|"))
 
     def place(column: str) -> int:
         if column not in _cells(heading):

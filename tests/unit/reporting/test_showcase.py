@@ -20,7 +20,7 @@ MARKDOWN = "| case | ratio |\n| ---- | ----: |\n| d1k1 | 0.012 |\n| d2k2 |  12.5
 @pytest.fixture
 def tables(tmp_path: Path) -> Path:
     (tmp_path / "some.csv").write_text(CSV)
-    (tmp_path / "some.md").write_text(MARKDOWN)
+    (tmp_path / "some.md").write_text(f"{MARKDOWN}\nA note.\n")
     return tmp_path
 
 
@@ -49,6 +49,7 @@ def test_no_table_that_no_page_shows() -> None:
         ("case=d1k1 min(final_ratio)", "0.0122"),
         ("max(final_ratio) .0f", "12"),
         ("case=d1k1 count(final_ratio) .0f", "2"),
+        ("positive(difference) .0f", "1"),
         ("case=d1k1 min(final_ratio) / 0.001 .1f", "12.2"),
         ("case=d1k1 variant=mean_cost final_ratio / some case=d1k1 variant=paper final_ratio", "2.45"),
         ("case=d1k1 variant=mean_cost final_ratio - some case=d1k1 variant=paper final_ratio .5f", "0.01777"),
