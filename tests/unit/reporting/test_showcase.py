@@ -6,16 +6,21 @@ import pytest
 from places import ROOT
 
 from metalqr.reporting import showcase
-from metalqr.reporting.showcase import ShowcaseError, renewed, used, value
+from metalqr.reporting.showcase import ShowcaseError, renewed, source_of, used, value
 
-CSV = "case,variant,final_ratio,difference\nd1k1,paper,0.01223,-0.5\nd1k1,mean_cost,0.03,-0.25\nd2k2,paper,12.5,1\n"
+CSV = """case,variant,final_ratio,difference
+d1k1,paper,0.01223,-0.5
+d1k1,mean_cost,0.03,-0.25
+d2k2,paper,12.5,1
+d4k4,two words,0.25,0
+"""
 MARKDOWN = "| case | ratio |\n| ---- | ----: |\n| d1k1 | 0.012 |\n| d2k2 |  12.5 |\n"
 
 
 @pytest.fixture
 def tables(tmp_path: Path) -> Path:
     (tmp_path / "some.csv").write_text(CSV)
-    (tmp_path / "some.md").write_text(MARKDOWN)
+    (tmp_path / "some.md").write_text(f"{MARKDOWN}\nA note.\n")
     return tmp_path
 
 
@@ -44,13 +49,53 @@ def test_no_table_that_no_page_shows() -> None:
         ("case=d1k1 min(final_ratio)", "0.0122"),
         ("max(final_ratio) .0f", "12"),
         ("case=d1k1 count(final_ratio) .0f", "2"),
+        ("positive(difference) .0f", "1"),
+        ("case=d1k1 min(final_ratio) / 0.001 .1f", "12.2"),
+        ("case=d1k1 variant=mean_cost final_ratio / some case=d1k1 variant=paper final_ratio", "2.45"),
+        ("case=d1k1 variant=mean_cost final_ratio - some case=d1k1 variant=paper final_ratio .5f", "0.01777"),
+        ("case=d2k2 final_ratio / some case=d2k2 difference / 100 .3f", "0.125"),
+        ("'variant=two words' final_ratio", "0.250"),
     ],
 )
 def test_number(tables: Path, words: str, text: str) -> None:
     assert value(f"some {words}", tables) == text
     line = f"It is <!--= some {words} -->1.00<!--=-->, not more."
     assert renewed(line, tables) == f"It is <!--= some {words} -->{text}<!--=-->, not more."
-    assert list(used(line)) == [Path("some.csv")]
+    assert set(used(line)) == {Path("some.csv")}
+
+
+def test_quotient_of_two_tables(tables: Path) -> None:
+    (tables / "other.csv").write_text("case,cost\nd1k1,4\n")
+    line = "It is <!--= some case=d2k2 final_ratio / other cost .3f -->1<!--=-->."
+    assert renewed(line, tables) == line.replace(">1<", ">3.125<")
+    assert list(used(line)) == [Path("some.csv"), Path("other.csv")]
+
+
+def test_files_of_tables(tmp_path: Path) -> None:
+    places = {
+        "figure1": "tables/figure1",
+        "benchmarks/demands": "benchmarks/demands",
+        "toso2024_met": "papers/toso2024/results/tables/toso2024_met",
+        "toso2024/adaptation": "papers/toso2024/results/tables/adaptation",
+    }
+    assert {name: source_of(name, tmp_path) for name in places} == {
+        name: tmp_path / path for name, path in places.items()
+    }
+
+
+def test_tables_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results, copies, page = tmp_path / "results" / "tables", tmp_path / "copies", tmp_path / "page.md"
+    for folder, name in ((results, "some.csv"), (results, "unused.csv"), (copies, "old.csv")):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(CSV)
+    page.write_text("It is <!--= some case=d2k2 final_ratio -->1<!--=-->.")
+    monkeypatch.setattr(showcase, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(showcase, "TABLES", copies)
+    monkeypatch.setattr(showcase, "FIGURES", tmp_path / "figures")
+    monkeypatch.setattr(showcase, "pages", lambda: [page])
+    showcase.main()
+    assert {path.name for path in copies.iterdir()} == {"some.csv"}
+    assert page.read_text() == "It is <!--= some case=d2k2 final_ratio -->12.5<!--=-->."
 
 
 def test_table(tables: Path) -> None:
@@ -62,6 +107,16 @@ def test_rows_of_a_table(tables: Path) -> None:
     page = asked(" where case = d2k2")
     heading, rule, _, row = MARKDOWN.splitlines(keepends=True)
     assert renewed(page, tables) == page.replace("old\n", heading + rule + row)
+    page = asked(" where case = d2k2 or d1k1")
+    assert renewed(page, tables) == page.replace("old\n", MARKDOWN)
+
+
+def test_columns_of_a_table(tables: Path) -> None:
+    page = asked(" with ratio and case")
+    new = "| ratio | case |\n| ----: | ---- |\n| 0.012 | d1k1 |\n|  12.5 | d2k2 |\n"
+    assert renewed(page, tables) == page.replace("old\n", new)
+    page = asked(" where case = d2k2 with ratio")
+    assert renewed(page, tables) == page.replace("old\n", "| ratio |\n| ----: |\n|  12.5 |\n")
 
 
 @pytest.mark.parametrize(
@@ -74,6 +129,8 @@ def test_rows_of_a_table(tables: Path) -> None:
         ("mode(final_ratio)", "mode is none of min"),
         ("case=d2k2", "should be NAME KEY=VALUE"),
         ("case=d2k2 final_ratio percent .3f", "should be NAME KEY=VALUE"),
+        ("case=d2k2 final_ratio / other", "should be NAME KEY=VALUE"),
+        ("case=d2k2 final_ratio / other cost", "no other.csv in docs/tables"),
     ],
 )
 def test_wrong_numbers(tables: Path, words: str, message: str) -> None:
@@ -87,7 +144,10 @@ def test_wrong_numbers(tables: Path, words: str, message: str) -> None:
         (asked("").replace("some", "other"), "there is no other.md in docs/tables; run `make showcase`"),
         (asked(" where kase = d1k1"), "no column 'kase'"),
         (asked(" where case = d3k3"), "no such row"),
+        (asked(" with case and cost"), "no column 'cost'"),
         (asked("").replace("end of some", "end"), "the part some does not end"),
+        ("The ratio is\n<!--= some case=d2k2 final_ratio -->12.5<!--=-->.", "write a word before the number"),
+        ("- <!--= some case=d2k2 final_ratio -->12.5<!--=-->", "write a word before the number"),
     ],
 )
 def test_wrong_tables(tables: Path, page: str, message: str) -> None:
