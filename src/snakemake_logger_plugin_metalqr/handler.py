@@ -19,6 +19,8 @@ from snakemake_logger_plugin_metalqr.work import Work
 
 #: Seconds from one drawing of the changing lines to the next, and between two totals where there is no terminal.
 _REFRESH, _TOTAL = 0.5, 60.0
+#: The least pause between two drawings, in multiples of the time that one takes.
+_REST = 20.0
 #: Running jobs that the changing lines show.
 _SHOWN = 4
 #: Files to look at, where a run has made them.
@@ -109,7 +111,6 @@ class LogHandler(LogHandlerBase):
         try:
             with self._lock:
                 self._handle(record)
-                self._draw(record.created)
         except Exception:  # as the other handlers of Python's logging do
             self.handleError(record)
 
@@ -213,7 +214,8 @@ class LogHandler(LogHandlerBase):
         yield text.total_bar(self._counts(), share, passed, self._left(now), width, plain)
 
     def _tick(self) -> None:
-        while not self._closing.wait(_REFRESH):
+        pause = _REFRESH
+        while not self._closing.wait(pause):
             now = time.time()
             with self._lock:
                 self._draw(now)
@@ -221,3 +223,5 @@ class LogHandler(LogHandlerBase):
                     self._told = now
                     line = text.total(self._counts(), self._work.share(now), now - self._begun, self._left(now))
                     self._screen.write([line])
+            # So that it takes little of the time, also with ten thousand jobs.
+            pause = max(_REFRESH, _REST * (time.time() - now))

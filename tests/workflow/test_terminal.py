@@ -37,7 +37,7 @@ def on_a_terminal(project: Project, *arguments: str) -> str:
 
 
 def lines_of_jobs(printed: str) -> list[tuple[str, str]]:
-    return sorted(match.group(1, 2) for line in printed.splitlines() if (match := LINE.fullmatch(line.strip())))
+    return sorted((match[1], match[2]) for line in printed.splitlines() if (match := LINE.fullmatch(line.strip())))
 
 
 def expected(project: Project, *targets: str) -> list[tuple[str, str]]:
