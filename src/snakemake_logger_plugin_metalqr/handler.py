@@ -25,6 +25,8 @@ _REST = 20.0
 _SHOWN = 4
 #: Files to look at, where a run has made them.
 _PLACES = {"Page": "results/page.html", "Figure 1": "results/figures/figure1.pdf"}
+#: The folder of the logs of the jobs.
+_LOGS = "results/logs"
 
 
 class Planned(NamedTuple):
@@ -67,6 +69,8 @@ class LogHandler(LogHandlerBase):
             self._redirected = Redirected(sys.stderr.fileno(), sys.stderr.encoding)
             self._screen = Screen(self._redirected.stream, colours=not common.nocolor)
             self._redirected.start(lambda line: self._screen.write([line]))
+        # Snakemake goes to --directory later; paths are shown as they are from here.
+        self._folder = Path.cwd()
         self._begun = self._told = time.time()
         self._work = Work({})
         self._planned: dict[int, Planned] = {}
@@ -122,8 +126,8 @@ class LogHandler(LogHandlerBase):
             with self._lock:
                 self._screen.draw(())
                 if self._planned:
-                    places = {name: place for name, place in _PLACES.items() if Path(place).exists()}
-                    places["Logs"] = "results/logs" + (f", {self._log}" if self._log else "")
+                    places = {name: self._seen(place) for name, place in _PLACES.items() if Path(place).exists()}
+                    places["Logs"] = ", ".join(map(self._seen, [_LOGS, *([self._log] if self._log else [])]))
                     passed, failures = time.time() - self._begun, 0 if self._interrupted else len(self._work.failed)
                     self._screen.write(text.closing(self._counts(), failures, passed, places))
             if self._redirected is not None:
@@ -178,12 +182,13 @@ class LogHandler(LogHandlerBase):
         if self._interrupted:  # it has not failed by itself
             return
         name = f"{given['rule_name']}  {started.what}" if started else given["rule_name"]
-        self._screen.write(text.failed(name, seconds, list(given["log"]), bool(self._work.running)), "red")
+        logs = {self._seen(log): log for log in given["log"]}
+        self._screen.write(text.failed(name, seconds, logs, bool(self._work.running)), "red")
 
     def _say(self, record: LogRecord) -> None:
         message = self.format(record)
         if message.startswith("Complete log"):
-            self._log = os.path.relpath(message.partition(":")[2].strip())
+            self._log = message.partition(":")[2].strip()
         self._interrupted |= text.is_interruption(message)
         if record.levelno <= INFO and text.is_noise(message):
             return
@@ -191,6 +196,9 @@ class LogHandler(LogHandlerBase):
             return
         colour = "red" if record.levelno >= ERROR else "yellow" if record.levelno >= WARNING else None
         self._screen.write(message.strip("\n").splitlines(), colour)
+
+    def _seen(self, path: str) -> str:
+        return os.path.relpath(path, self._folder)
 
     def _counts(self) -> tuple[int, int]:
         return len(self._work.done & self._planned.keys()), len(self._planned)
