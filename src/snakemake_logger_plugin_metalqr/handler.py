@@ -19,10 +19,14 @@ from snakemake_logger_plugin_metalqr.work import Work
 
 #: Seconds from one drawing of the changing lines to the next, and between two totals where there is no terminal.
 _REFRESH, _TOTAL = 0.5, 60.0
+#: The least pause between two drawings, in multiples of the time that one takes.
+_REST = 20.0
 #: Running jobs that the changing lines show.
 _SHOWN = 4
 #: Files to look at, where a run has made them.
 _PLACES = {"Page": "results/page.html", "Figure 1": "results/figures/figure1.pdf"}
+#: The folder of the logs of the jobs.
+_LOGS = "results/logs"
 
 
 class Planned(NamedTuple):
@@ -65,6 +69,8 @@ class LogHandler(LogHandlerBase):
             self._redirected = Redirected(sys.stderr.fileno(), sys.stderr.encoding)
             self._screen = Screen(self._redirected.stream, colours=not common.nocolor)
             self._redirected.start(lambda line: self._screen.write([line]))
+        # Snakemake goes to --directory later; paths are shown as they are from here.
+        self._folder = Path.cwd()
         self._begun = self._told = time.time()
         self._work = Work({})
         self._planned: dict[int, Planned] = {}
@@ -109,7 +115,6 @@ class LogHandler(LogHandlerBase):
         try:
             with self._lock:
                 self._handle(record)
-                self._draw(record.created)
         except Exception:  # as the other handlers of Python's logging do
             self.handleError(record)
 
@@ -121,8 +126,8 @@ class LogHandler(LogHandlerBase):
             with self._lock:
                 self._screen.draw(())
                 if self._planned:
-                    places = {name: place for name, place in _PLACES.items() if Path(place).exists()}
-                    places["Logs"] = "results/logs" + (f", {self._log}" if self._log else "")
+                    places = {name: self._seen(place) for name, place in _PLACES.items() if Path(place).exists()}
+                    places["Logs"] = ", ".join(map(self._seen, [_LOGS, *([self._log] if self._log else [])]))
                     passed, failures = time.time() - self._begun, 0 if self._interrupted else len(self._work.failed)
                     self._screen.write(text.closing(self._counts(), failures, passed, places))
             if self._redirected is not None:
@@ -177,12 +182,13 @@ class LogHandler(LogHandlerBase):
         if self._interrupted:  # it has not failed by itself
             return
         name = f"{given['rule_name']}  {started.what}" if started else given["rule_name"]
-        self._screen.write(text.failed(name, seconds, list(given["log"]), bool(self._work.running)), "red")
+        logs = {self._seen(log): log for log in given["log"]}
+        self._screen.write(text.failed(name, seconds, logs, bool(self._work.running)), "red")
 
     def _say(self, record: LogRecord) -> None:
         message = self.format(record)
         if message.startswith("Complete log"):
-            self._log = os.path.relpath(message.partition(":")[2].strip())
+            self._log = message.partition(":")[2].strip()
         self._interrupted |= text.is_interruption(message)
         if record.levelno <= INFO and text.is_noise(message):
             return
@@ -190,6 +196,9 @@ class LogHandler(LogHandlerBase):
             return
         colour = "red" if record.levelno >= ERROR else "yellow" if record.levelno >= WARNING else None
         self._screen.write(message.strip("\n").splitlines(), colour)
+
+    def _seen(self, path: str) -> str:
+        return os.path.relpath(path, self._folder)
 
     def _counts(self) -> tuple[int, int]:
         return len(self._work.done & self._planned.keys()), len(self._planned)
@@ -213,7 +222,8 @@ class LogHandler(LogHandlerBase):
         yield text.total_bar(self._counts(), share, passed, self._left(now), width, plain)
 
     def _tick(self) -> None:
-        while not self._closing.wait(_REFRESH):
+        pause = _REFRESH
+        while not self._closing.wait(pause):
             now = time.time()
             with self._lock:
                 self._draw(now)
@@ -221,3 +231,5 @@ class LogHandler(LogHandlerBase):
                     self._told = now
                     line = text.total(self._counts(), self._work.share(now), now - self._begun, self._left(now))
                     self._screen.write([line])
+            # So that it takes little of the time, also with ten thousand jobs.
+            pause = max(_REFRESH, _REST * (time.time() - now))

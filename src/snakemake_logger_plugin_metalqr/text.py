@@ -20,6 +20,7 @@ _NOISE = re.compile(
     "Assuming unrestricted shared filesystem|Building DAG of jobs|Using shell:|Provided |Rules claiming more threads"
     r"|Conda environments: ignored|Singularity containers: ignored|Group jobs: inactive|Select jobs|Execute \d+ jobs"
     "|Using workflow specific profile|Config file .* is extended|Complete log|Workflow has started"
+    r"|Creating report|Adding \S+ \(|Loading script code"
 )
 #: What it says of jobs that have failed, beside the lines of each.
 _OF_FAILURES = re.compile(
@@ -68,12 +69,15 @@ def _short(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 999.5 else f"{seconds / 60:.0f} min"
 
 
-def failed(job: str, seconds: float | None, logs: Sequence[str], goes_on: bool) -> list[str]:
-    """The lines of a failed job: what it was, how its log ends, and what to do."""
+def failed(job: str, seconds: float | None, logs: Mapping[str, str], goes_on: bool) -> list[str]:
+    """The lines of a failed job: what it was, how its log ends, and what to do.
+
+    The logs are paths as they are shown, each with that by which the file is found.
+    """
     after = "" if seconds is None else f" after {duration(seconds)}"
     lines = [f"FAILED  {job}{after}"]
-    for log in logs:
-        end = last_lines(log)
+    for log, path in logs.items():
+        end = last_lines(path)
         lines += [f"  {log} {'ends:' if end else 'is empty.'}", *(f"    | {line}" for line in end)]
     rest = ["  Jobs that do not need it continue."] if goes_on else []
     return [*lines, *rest, "  Correct the cause, then run the same command again: finished jobs are kept."]

@@ -37,7 +37,7 @@ def on_a_terminal(project: Project, *arguments: str) -> str:
 
 
 def lines_of_jobs(printed: str) -> list[tuple[str, str]]:
-    return sorted(match.group(1, 2) for line in printed.splitlines() if (match := LINE.fullmatch(line.strip())))
+    return sorted((match[1], match[2]) for line in printed.splitlines() if (match := LINE.fullmatch(line.strip())))
 
 
 def expected(project: Project, *targets: str) -> list[tuple[str, str]]:
@@ -55,9 +55,11 @@ def test_a_line_for_each_job_on_a_terminal_and_in_a_pipe(fresh: Project, tmp_pat
     shown = on_a_terminal(project, "tasks", *LOGGER)
     kept = CONTROL.sub("", shown)
     assert lines_of_jobs(kept) == jobs == [("tasks", "d1k1"), ("tasks", "d2k2")]
-    assert re.search(r"1 of 2 jobs  \|.+\|  \d+ % of the work", kept)
+    assert re.search(r"\d of 2 jobs  \|.+\|  \d+ % of the work", kept)
     assert "\x1b[?" not in shown  # no mode of the terminal is changed, which a kill would leave so
-    assert re.search(r"All 2 jobs are done, after .*\.\s+Logs: results/logs, \.snakemake/log/.*\.log\s*$", kept)
+    assert re.search(
+        r"All 2 jobs are done, after .*\.\s+Logs: \S+/made/results/logs, \S+/made/\.snakemake/log/\S+\.log\s*$", kept
+    )
 
     printed = elsewhere(fresh, places["pipe"]).snakemake("tasks", *LOGGER)
     assert not CONTROL.search(printed)
@@ -77,7 +79,7 @@ def test_a_failed_job_says_why_and_where_its_log_is(fresh: Project, tmp_path: Pa
     tasks.write_bytes(tasks.read_bytes()[:100])
     printed = project.snakemake("results/optima/d1k1.nc", "results/optima/d2k2.nc", *LOGGER, succeeds=False)
     assert lines_of_jobs(printed) == [("optima", "d2k2")]
-    failed = r"^FAILED  solve_optima  d1k1 after [\d.]+ s\n  results/logs/optima/d1k1.log ends:$"
+    failed = r"^FAILED  solve_optima  d1k1 after [\d.]+ s\n  \S+/made/results/logs/optima/d1k1.log ends:$"
     assert re.search(failed, printed, re.MULTILINE)
     assert len(re.findall("FAILED", printed)) == 1
     assert "run the same command again: finished jobs are kept." in printed

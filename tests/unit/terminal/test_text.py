@@ -32,9 +32,11 @@ def test_a_finished_job_is_one_line_within_80_columns() -> None:
 def test_a_failed_job_says_what_it_was_how_its_log_ends_and_what_to_do(tmp_path: Path) -> None:
     log = tmp_path / "seed-1.log"
     log.write_text("\n".join([*(f"line {number}" for number in range(20)), "ValueError: no", ""]))
-    first, name, *end, others, advice = text.failed("train_policy  d2k2, seed 1", 3.21, [str(log)], goes_on=True)
+    first, name, *end, others, advice = text.failed(
+        "train_policy  d2k2, seed 1", 3.21, {"seed-1.log": str(log)}, goes_on=True
+    )
     assert first == "FAILED  train_policy  d2k2, seed 1 after 3.2 s"
-    assert name == f"  {log} ends:"
+    assert name == "  seed-1.log ends:"
     assert end == [*(f"    | line {number}" for number in range(15, 20)), "    | ValueError: no"]
     assert "continue" in others
     assert "run the same command again" in advice
@@ -44,7 +46,7 @@ def test_a_log_that_is_missing_or_empty_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "empty.log").touch()
     for name in ("empty.log", "missing.log"):
         assert text.last_lines(str(tmp_path / name)) == []
-    assert "is empty." in text.failed("draw", None, [str(tmp_path / "missing.log")], goes_on=False)[1]
+    assert "is empty." in text.failed("draw", None, {"draw.log": str(tmp_path / "missing.log")}, goes_on=False)[1]
 
 
 def test_the_bar_of_a_training_is_read_from_its_log(tmp_path: Path) -> None:
@@ -89,7 +91,14 @@ def test_closing_lines() -> None:
 
 
 def test_what_snakemake_says_is_left_out_only_where_nobody_has_to_know_it() -> None:
-    for message in ("Building DAG of jobs...", "Select jobs to execute...", "", "None", "Provided cores: 2"):
+    for message in (
+        "Building DAG of jobs...",
+        "Select jobs to execute...",
+        "",
+        "None",
+        "Provided cores: 2",
+        "Adding figure1.svg (194.24 KB).",
+    ):
         assert text.is_noise(message), message
     for message in ("CalledProcessError in file", "At least one job did not complete successfully."):
         assert text.repeats_a_failure(f"WorkflowError:\n{message}")
