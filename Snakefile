@@ -23,11 +23,13 @@ from metalqr.common.python_path import installed_first
 installed_first()
 
 from metalqr.config import ConfigError, Plan, read_arguments, read_configs
+from metalqr.config.differences import differences
 from metalqr.config.plan import quick
 from metalqr.reporting.tables import learnability
 from pipeline import (
     FolderError,
     Sources,
+    planned_jobs,
     remove_stale_locks,
     require_plain,
     require_writable,
@@ -41,7 +43,9 @@ if Path(sys.executable).exists():
 try:
     require_plain(ROOT)
     require_writable(Path.cwd())
-    _, folder = read_configs([ROOT / "config.yaml", *workflow.overwrite_configfiles])
+    (paper, *_), folder = read_configs(
+        [ROOT / "config.yaml", *workflow.overwrite_configfiles]
+    )
 except (ConfigError, FolderError) as error:
     raise WorkflowError(str(error)) from None
 
@@ -66,6 +70,8 @@ except ConfigError as error:
 if workflow.is_main_process:
     for warning in plan.warnings:
         logger.warning(f"Warning: {warning}")
+# Of config.yaml, for the page.
+changes = [list(change) for change in differences(paper, config)]
 # For the captions of the report and the scripts: without an overlay's `key: null`, with every default, and with the paths of
 # the plug-ins. A job's Snakemake also runs this. None of it makes a result stale.
 config.clear()
@@ -92,6 +98,12 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/theory.smk"
 include: "workflow/rules/pages.smk"
+
+
+# For the time left, which `--logger metalqr` shows.
+onstart:
+    if workflow.is_main_process:
+        logger.info(None, extra={"planned": planned_jobs(workflow.dag, plan)})
 
 
 # Shown last after every successful call, because they matter before any run is started.

@@ -51,6 +51,9 @@ PLATFORMS = [
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 GROUPS: dict[str, list[str]] = PROJECT["dependency-groups"]
+EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
+#: What draws, and needs the extra `figures`.
+DRAWING = {path for name in ("figures", "pages") for path in (PACKAGE / "reporting" / name).rglob("*.py")}
 
 
 def locked(lock: Path = LOCK) -> list[tuple[Requirement, list[str]]]:
@@ -118,6 +121,7 @@ def test_every_entry_of_a_lock_has_hashes_and_none_a_place(lock: Path) -> None:
 def test_the_locks_satisfy_pyproject_on_every_platform(platform: dict[str, str]) -> None:
     wanted = [*PROJECT["project"]["dependencies"], *PROJECT["build-system"]["requires"]]
     wanted += [entry for name, group in GROUPS.items() if name != BENCH_GROUP for entry in group]
+    wanted += [entry for extra in EXTRAS.values() for entry in extra if Requirement(entry).name != "metalqr"]
     for lock, entries in ((LOCK, wanted), (BENCH_LOCK, GROUPS[BENCH_GROUP])):
         versions = locked_versions(lock, platform)
         for requirement in map(Requirement, entries):
@@ -163,15 +167,22 @@ def test_conda_environments_have_the_versions_of_the_lock_and_no_other_channel(p
 @pytest.mark.slow
 def test_the_dependencies_are_what_the_package_imports() -> None:
     declared = names(PROJECT["project"]["dependencies"])
-    imported = imported_distributions(PACKAGE.rglob("*.py"))
+    imported = imported_distributions({*PACKAGE.rglob("*.py")} - DRAWING)
     assert imported <= declared <= imported | FOUND_BY_XARRAY
+    assert imported_distributions(DRAWING) - declared == names(EXTRAS["figures"])
+
+
+def test_the_pipeline_is_what_draws_and_snakemake() -> None:
+    needed = names(EXTRAS["workflow"])
+    assert "metalqr[figures]" in EXTRAS["workflow"]
+    assert all(name.startswith("snakemake") for name in needed - {"metalqr"})
+    assert "snakemake" in needed
 
 
 @pytest.mark.slow
 def test_the_environments_of_the_rules_have_what_the_package_imports() -> None:
     files = {*PACKAGE.rglob("*.py"), *SCRIPTS}
-    drawing = {path for name in ("figures", "pages") for path in (PACKAGE / "reporting" / name).rglob("*.py")}
-    for name, imported in (("compute", files - drawing), ("figures", files)):
+    for name, imported in (("compute", files - DRAWING), ("figures", files)):
         pins = environment_pins(ROOT / "envs" / f"{name}.yaml")
         assert imported_distributions(imported) | FOUND_BY_XARRAY <= pins.keys()
 

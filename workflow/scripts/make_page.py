@@ -7,4 +7,4 @@ from pathlib import Path
 from metalqr.common import atomic
 from metalqr.reporting.pages.document import page
 
-atomic.write(snakemake.output[0], page(Path("results"), snakemake.params.entries).encode())
+atomic.write(snakemake.output[0], page(Path("results"), snakemake.params.entries, snakemake.params.changes).encode())

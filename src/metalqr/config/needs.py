@@ -36,6 +36,13 @@ _POWERS = 25
 #: Entries of state matrices, and of perturbed gains, that an evaluation works on together.
 EVALUATED_TOGETHER, PERTURBED_TOGETHER = 400_000, 4_000_000
 
+#: Seconds in which a job has started and imported its libraries, as a rule.
+START = 1.2
+#: What its formula gives more than it takes, as a factor.
+TYPICAL = 0.5
+#: Seconds of the rules without a formula.
+REPORTING = {"draw": 4.0, "tabulate": 1.5, "section": 1.5, "page": 5.0}
+
 
 class Need(NamedTuple):
     """Doubles in memory, and seconds."""

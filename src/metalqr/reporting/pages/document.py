@@ -36,7 +36,7 @@ _GLOBAL = "window.vegaEmbed = vegaEmbed;"
 Entry = Mapping[str, Any]
 
 
-def page(results: Path, entries: Sequence[Entry]) -> str:
+def page(results: Path, entries: Sequence[Entry], changes: Sequence[Sequence[str]] = ()) -> str:
     """The page.
 
     Parameters
@@ -45,6 +45,8 @@ def page(results: Path, entries: Sequence[Entry]) -> str:
         The folder of the files; what does not fit into the page is linked relative to it.
     entries : sequence of mappings
         As :meth:`metalqr.config.page_plan.PagePlan.entries` returns them.
+    changes : sequence of (key, value in config.yaml, value here)
+        As :func:`metalqr.config.differences.differences` returns them.
 
     Returns
     -------
@@ -90,7 +92,8 @@ def page(results: Path, entries: Sequence[Entry]) -> str:
     for entry, table in shown_tables:
         _group(groups, places, entry)["tables"].append(table)
     return environment.get_template("page.html.jinja").render(
-        title=TITLE, lead=LEAD, version=__version__, beside=budget.is_spent, charts=charts, library=library,
+        title=TITLE, lead=LEAD, changes=changes, version=__version__, beside=budget.is_spent, charts=charts,
+        library=library,
         groups=[group for group in groups.values() if group["charts"] or group["figures"] or group["tables"]],
         style=_read("page.css"), scripts=[_read(name) for name in _SCRIPTS],
         origin=lambda given: markupsafe.Markup(origin.render(given)),
