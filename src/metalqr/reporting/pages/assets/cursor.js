@@ -23,7 +23,7 @@ function makeCursor(chart) {
       curve = Math.min(Math.max(curve, 0), found.length - 1);
       point = Math.min(Math.max(point, 0), found[curve].length - 1);
       const row = found[curve][point], canvas = plot.querySelector("canvas").getBoundingClientRect(), outer = box.getBoundingClientRect();
-      const [left, top] = drawn.origin();
+      const [left, top] = drawn.origin().map((shift, place) => shift + drawn.padding()[["left", "top"][place]]);
       ring.style.left = `${canvas.left - outer.left + left + drawn.scale("x")(row[chart.horizontal])}px`;
       ring.style.top = `${canvas.top - outer.top + top + drawn.scale("y")(row[chart.y.field])}px`;
       const titles = { [chart.x.field]: chart.x.title, ...chart.x.others };
