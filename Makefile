@@ -35,7 +35,7 @@ unexport PYTHONPATH PYTHONHOME
 PAPERS := pan2025 song2025 svrpg2023 toso2024
 
 .DEFAULT_GOAL := help
-.PHONY: $(PAPERS) help paper check test test-cluster validate slurm browser lint schema gallery docs bench lock clean .venv
+.PHONY: $(PAPERS) help quick paper check test test-cluster validate slurm browser lint schema gallery docs dist showcase bench lock clean .venv
 
 help: ## List the targets
 	@echo "metalqr: the paper's figures from one command. Targets:"
@@ -44,9 +44,20 @@ help: ## List the targets
 			for (place = 1; place <= count; place++) printf "  make %-12s %s\n", names[place], $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo "PYTHON=python3.12 chooses the Python that .venv is made with (3.11 to 3.13)."
 
+quick: .venv ## All of it at small numbers, in results/quick (three minutes); says how it differs from the paper
+	@mkdir -p results/quick
+	$(BIN)/snakemake --cores all --logger metalqr --configfile config/quick.yaml --directory results/quick
+	@$(BIN)/snakemake --report results/report.html --logger metalqr --configfile config/quick.yaml --directory results/quick
+	@echo
+	@$(BIN)/python -m metalqr.config.differences config.yaml config/quick.yaml
+	@echo
+	@echo "Page:     $$PWD/results/quick/results/page.html"
+	@echo "Report:   $$PWD/results/quick/results/report.html"
+	@echo "Figure 1: $$PWD/results/quick/results/figures/figure1.pdf"
+
 paper: .venv ## Reproduce results/figures/figure1.pdf and all other results of the paper, results/page.html and report.html
-	$(BIN)/snakemake --cores all
-	$(BIN)/snakemake --report results/report.html
+	$(BIN)/snakemake --cores all --logger metalqr
+	@$(BIN)/snakemake --report results/report.html --logger metalqr
 	@echo
 	@echo "Page:     $$PWD/results/page.html"
 	@echo "Report:   $$PWD/results/report.html"
@@ -54,7 +65,7 @@ paper: .venv ## Reproduce results/figures/figure1.pdf and all other results of t
 
 $(PAPERS): .venv ## Rebuild the experiments of this neighbouring paper, in results/papers/ (minutes; docs/papers.md)
 	@mkdir -p results/papers/$@
-	$(BIN)/snakemake figures tables --cores all --configfile config/papers/$@.yaml --directory results/papers/$@
+	$(BIN)/snakemake figures tables --cores all --logger metalqr --configfile config/papers/$@.yaml --directory results/papers/$@
 	@echo
 	@echo "Figure: $$PWD/results/papers/$@/results/figures/$@.pdf"
 
@@ -111,6 +122,17 @@ gallery: .venv ## Draw the figures of docs/systems.md; run it after adding or ch
 docs: .venv ## Build the documentation into build/site, with every link checked (a minute)
 	$(BIN)/python -m website
 
+showcase: .venv ## Copy the figures and tables that README.md and docs/ show from results/, and renew the numbers in their pages
+	$(BIN)/python -m metalqr.reporting.showcase
+# The wheel is made from the sdist, so that what the sdist lacks is noticed. Both are made by the lock's setuptools, without network.
+dist: .venv ## Make the wheel and the sdist of metalqr, in dist/
+	rm -rf dist src/metalqr.egg-info
+	$(BIN)/python -c 'from setuptools import build_meta; build_meta.build_sdist("dist")' > /dev/null
+	$(BIN)/python -m pip wheel --disable-pip-version-check --quiet --no-build-isolation --no-deps --no-index \
+		--wheel-dir dist dist/metalqr-*.tar.gz
+	rm -rf src/metalqr.egg-info
+	@echo; ls dist/* | sed "s|^|Made: $$PWD/|"
+
 bench: .venv $(BENCH_STAMP) ## Time metalqr against NumPy, JAX and a plain loop, into results/benchmarks/ (some minutes)
 	$(BIN)/python -m benchmarks
 
@@ -150,7 +172,7 @@ $(BENCH_STAMP): $(PATH_STAMP) requirements-bench.lock
 lock: ## Bring both locks up to date with pyproject.toml (needs uv; UPGRADE=1 also takes newer versions)
 	@command -v $(UV) > /dev/null || { \
 		echo "Error: '$(UV)' not found; 'make lock' needs uv, see docs/installation.md." >&2; exit 1; }
-	$(COMPILE_LOCK) pyproject.toml --group build --group docs --group workflow --group test --group lint \
+	$(COMPILE_LOCK) pyproject.toml --extra workflow --group build --group docs --group test --group lint \
 		--output-file requirements.lock
 	$(COMPILE_LOCK) --group bench --constraints requirements.lock --output-file requirements-bench.lock
 	@echo "Now bring envs/*.yaml to the same versions; tests/unit/test_environments.py names the differences."

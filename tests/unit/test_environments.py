@@ -18,8 +18,6 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from places import ROOT
 
-import metalqr
-
 PACKAGE = ROOT / "src" / "metalqr"
 LOCK, BENCH_LOCK = ROOT / "requirements.lock", ROOT / "requirements-bench.lock"
 #: The dependency group that only `make bench` installs, from a lock of its own.
@@ -51,6 +49,9 @@ PLATFORMS = [
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 GROUPS: dict[str, list[str]] = PROJECT["dependency-groups"]
+EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
+#: What draws, and needs the extra `figures`.
+DRAWING = {path for name in ("figures", "pages") for path in (PACKAGE / "reporting" / name).rglob("*.py")}
 
 
 def locked(lock: Path = LOCK) -> list[tuple[Requirement, list[str]]]:
@@ -118,6 +119,7 @@ def test_every_entry_of_a_lock_has_hashes_and_none_a_place(lock: Path) -> None:
 def test_the_locks_satisfy_pyproject_on_every_platform(platform: dict[str, str]) -> None:
     wanted = [*PROJECT["project"]["dependencies"], *PROJECT["build-system"]["requires"]]
     wanted += [entry for name, group in GROUPS.items() if name != BENCH_GROUP for entry in group]
+    wanted += [entry for extra in EXTRAS.values() for entry in extra if Requirement(entry).name != "metalqr"]
     for lock, entries in ((LOCK, wanted), (BENCH_LOCK, GROUPS[BENCH_GROUP])):
         versions = locked_versions(lock, platform)
         for requirement in map(Requirement, entries):
@@ -163,15 +165,22 @@ def test_conda_environments_have_the_versions_of_the_lock_and_no_other_channel(p
 @pytest.mark.slow
 def test_the_dependencies_are_what_the_package_imports() -> None:
     declared = names(PROJECT["project"]["dependencies"])
-    imported = imported_distributions(PACKAGE.rglob("*.py"))
+    imported = imported_distributions({*PACKAGE.rglob("*.py")} - DRAWING)
     assert imported <= declared <= imported | FOUND_BY_XARRAY
+    assert imported_distributions(DRAWING) - declared == names(EXTRAS["figures"])
+
+
+def test_the_pipeline_is_what_draws_and_snakemake() -> None:
+    needed = names(EXTRAS["workflow"])
+    assert "metalqr[figures]" in EXTRAS["workflow"]
+    assert all(name.startswith("snakemake") for name in needed - {"metalqr"})
+    assert "snakemake" in needed
 
 
 @pytest.mark.slow
 def test_the_environments_of_the_rules_have_what_the_package_imports() -> None:
     files = {*PACKAGE.rglob("*.py"), *SCRIPTS}
-    drawing = {path for name in ("figures", "pages") for path in (PACKAGE / "reporting" / name).rglob("*.py")}
-    for name, imported in (("compute", files - drawing), ("figures", files)):
+    for name, imported in (("compute", files - DRAWING), ("figures", files)):
         pins = environment_pins(ROOT / "envs" / f"{name}.yaml")
         assert imported_distributions(imported) | FOUND_BY_XARRAY <= pins.keys()
 
@@ -185,7 +194,3 @@ def test_every_rule_names_an_environment_that_exists() -> None:
     for rule in (ROOT / "workflow" / "rules").glob("*.smk"):
         for name in re.findall(r'conda:\s+"([^"]+)"', rule.read_text()):
             assert (rule.parent / name).is_file(), f"{rule.name}: {name}"
-
-
-def test_the_citation_names_this_version() -> None:
-    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == metalqr.__version__

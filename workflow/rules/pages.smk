@@ -50,6 +50,7 @@ rule page:
     params:
         **sources.params("figures", "make_page"),
         entries=plan.page.entries,
+        changes=changes,
         assets=sources.digests(plan.page.assets),
     script:
         "../scripts/make_page.py"

@@ -50,11 +50,17 @@ def shown(lines: Iterable[str], status: int = 0) -> int:
 
 def planned(files: Sequence[str | Path]) -> Plan:
     """The plan of a config: of files that are laid over the default one, one after the other."""
-    default = Path(_DEFAULT) if Path(_DEFAULT).exists() else Path(__file__).resolve().parents[3] / _DEFAULT
-    (config, *changes), folder = read_configs([default, *files])
+    (config, *changes), folder = read_configs([_default(), *files])
     for change in changes:
         lay_over(config, change)
     return Plan(config, folder)
+
+
+def _default() -> Path:
+    """The config.yaml of the working directory, or else of a wheel, which setup.py puts there, or of a clone."""
+    package = Path(__file__).resolve().parents[1]
+    places = (Path(_DEFAULT), package / "config" / "default.yaml", package.parents[1] / _DEFAULT)
+    return next((place for place in places if place.exists()), places[-1])
 
 
 def columns(rows: Sequence[Sequence[str]]) -> Iterable[str]:

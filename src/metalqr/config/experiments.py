@@ -130,6 +130,11 @@ class Experiment:
             self._points[case] = self._list_points(case)
         return self._points[case]
 
+    def place(self, point: Point) -> str:
+        """The values of a point on the axes, in words, without those of linked settings; empty without axes."""
+        own = {axis: value for axis, value in point.values.items() if axis not in self.linked}
+        return point._replace(values=own).name
+
     def families(self, case: str) -> dict[str, "Family"]:
         """The task family of each set of tasks of a case, by the name of the set."""
         if case not in self._families:

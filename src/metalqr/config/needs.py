@@ -36,6 +36,14 @@ _POWERS = 25
 #: Entries of state matrices, and of perturbed gains, that an evaluation works on together.
 EVALUATED_TOGETHER, PERTURBED_TOGETHER = 400_000, 4_000_000
 
+# What a job is expected to take on that machine with two jobs at a time: from the timings of a `make paper`.
+#: Seconds in which it has started and imported its libraries.
+START = 1.5
+#: The rest, as a share of what its formula gives.
+TYPICAL = 0.75
+#: Seconds of the rules without a formula.
+REPORTING = {"draw": 6.0, "tabulate": 1.7, "section": 1.7, "page": 6.0}
+
 
 class Need(NamedTuple):
     """Doubles in memory, and seconds."""

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from metalqr.systems.family import Family
 
 
+#: Wildcards whose values mean nothing without their names.
+_SAID = {"seed": "seed", "rate": "adaptation rate"}
+
+
 class TaskSet(NamedTuple):
     """Tasks that runs use: those of a case, or the same with some settings of the family moved by a sweep."""
 
@@ -51,6 +55,8 @@ class Run(NamedTuple):
     tuning_runs: int
     #: The file of the tuning, if there is one.
     tuned: str | None
+    #: Its place on the axes of the first experiment that has it.
+    place: str
 
 
 def quick(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -123,8 +129,9 @@ class Plan:
                 names = {"case": point.tasks, "configuration": point.configuration}
                 tuned = TUNED_FILE.format(**names) if point.tune else None
                 changed = identity(point.settings, point.tune)
-                run = Run(point.tasks, point.settings, changed, plugins, tuning_runs, tuned)
-                self._runs[point.tasks, point.configuration] = run
+                place = experiment.place(point)
+                run = Run(point.tasks, point.settings, changed, plugins, tuning_runs, tuned, place)
+                self._runs.setdefault((point.tasks, point.configuration), run)
                 pattern = RUN_FILE.format(**names, seed="{}")
                 files += [pattern.format(seed) for seed in experiment.seeds]
                 if tuned and tuned not in tunings:
@@ -217,6 +224,19 @@ class Plan:
     def priority(self, rule: str) -> Callable[[Any], int]:
         """The priority of a rule's jobs: the longest first, on one scale for all rules."""
         return quick(lambda wildcards: needs.priority(self._needs(rule, wildcards)[1]))
+
+    def expected(self, rule: str, wildcards: Any) -> float:
+        """Seconds that a job takes, as far as that is known before: right in proportion, and of the right size."""
+        if rule in needs.RULES:
+            return needs.START + needs.TYPICAL * self._needs(rule, wildcards)[1]
+        return needs.REPORTING.get(rule, needs.START)
+
+    def name_of(self, wildcards: Any) -> str:
+        """A job among those of its rule: case, experiment, figure or the like, then a run's place on axes and seed."""
+        words = dict(wildcards.items())
+        if "configuration" in words:
+            words["configuration"] = self.run(wildcards).place
+        return ", ".join(f"{_SAID[key]} {word}" if key in _SAID else word for key, word in words.items() if word)
 
     def megabytes_of(self, kind: str, name: str) -> float:
         """Memory that holds a result; no file of the stage `theory` holds more than the largest job of its case."""

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
+from metalqr.common.generated import with_parts
 from metalqr.config import evaluation, model, plugin_types, prediction, theory
 from metalqr.config.algorithm import CHOICES, MetaSettings
 from metalqr.config.registries import estimators, families, initial_gains
@@ -38,13 +39,15 @@ def schema_text() -> str:
 
 def with_tables(page: str, tables: Mapping[str, str]) -> str:
     """A page of the documentation with what stands between its markers renewed by these tables."""
-    for name, table in tables.items():
-        begin, end = f"<!-- {name}: from the code, by `make schema` -->\n", f"<!-- end of {name} -->"
-        before, _, rest = page.partition(begin)
-        _, found, after = rest.partition(end)
-        if not found:
-            raise ValueError(f"the page has no place for {name}")
-        page = before + begin + table + end + after
+    placed = set()
+
+    def table(name: str) -> str:
+        placed.add(name)
+        return tables[name]
+
+    page = with_parts(page, "make schema", table)
+    if missing := tables.keys() - placed:
+        raise ValueError(f"the page has no place for {min(missing)}")
     return page
 
 

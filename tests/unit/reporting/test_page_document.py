@@ -11,7 +11,7 @@ from PIL import Image
 
 from metalqr.config.page_plan import part
 from metalqr.config.plan import Plan
-from metalqr.reporting.pages import embedding
+from metalqr.reporting.pages import document, embedding
 from metalqr.reporting.pages.embedding import Budget
 from metalqr.reporting.pages.words import html_of, table_of
 
@@ -52,6 +52,17 @@ def test_captions_keep_their_words_and_take_no_file(tmp_path: Path) -> None:
     assert "<math" in found
     assert re.search(r"<li><p>a line</p>\s*</li>", found)
     assert "hidden" not in found
+
+
+def test_the_page_says_what_an_overlay_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document, "_library", str)  # the scripts of the charts, which take seconds
+    changes = [("algorithm.iterations", "1200", "300"), ("cases.<a>", "given", "left out")]
+    found = document.page(tmp_path, [], changes)
+    assert "Not the paper's numbers" in found
+    assert "in 2 places" in found
+    assert re.search(r"algorithm.iterations</td><td[^>]*>1200</td><td[^>]*>300</td>", found)
+    assert "cases.&lt;a&gt;" in found
+    assert "Not the paper's numbers" not in document.page(tmp_path, [])
 
 
 def test_tables_escape_their_cells() -> None:
