@@ -1,9 +1,10 @@
 """The paper's numerical section: config.yaml - tasks - runs, optima - datasets - figures, tables; evaluation and theory are
 separate branches.
 
-Targets: all (default), and each stage's name.
+Targets: all (default), and each stage's name. As a module of another workflow: docs/module.md.
 """
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -14,8 +15,17 @@ from snakemake.utils import min_version, update_config
 
 min_version("9.20")
 
-# Every path below starts at the Snakefile, so that the workflow runs from any folder and with --directory.
-ROOT = Path(workflow.basedir)
+if not isinstance(workflow.current_basedir, os.PathLike):
+    raise WorkflowError(
+        f"{workflow.current_basedir}: a single file of metalqr is not enough; name workflow/Snakefile"
+    )
+
+# Every path below starts at the Snakefile, so that the workflow runs from any folder, with --directory, and as a module.
+ROOT = Path(workflow.current_basedir)
+# A module leaves to the workflow that uses it: config files, the report's text, and locks.
+IS_MODULE = not workflow.modifier.is_main_snakefile()
+# A rule of that workflow above the module is what it makes by default.
+IS_DEFAULT = not IS_MODULE or workflow.default_target is None
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "workflow" / "lib")]
 
 from metalqr.common.python_path import installed_first
@@ -29,10 +39,12 @@ from metalqr.reporting.tables import learnability
 from pipeline import (
     FolderError,
     Sources,
+    over_default,
     planned_jobs,
     remove_stale_locks,
     require_plain,
     require_writable,
+    saved_state,
 )
 
 # Snakemake pastes it into a shell command, where a space would end it (its issue 2645).
@@ -43,27 +55,29 @@ if Path(sys.executable).exists():
 try:
     require_plain(ROOT)
     require_writable(Path.cwd())
-    (paper, *_), folder = read_configs(
-        [ROOT / "config.yaml", *workflow.overwrite_configfiles]
-    )
+    overlays = [] if IS_MODULE else workflow.overwrite_configfiles
+    (paper, *_), folder = read_configs([ROOT / "config.yaml", *overlays])
 except (ConfigError, FolderError) as error:
     raise WorkflowError(str(error)) from None
 
-if workflow.is_main_process and remove_stale_locks(Path(".snakemake")):
-    logger.info(
-        "Removed the locks of an earlier Snakemake that was killed in this folder."
-    )
+if IS_MODULE:
+    config = over_default(ROOT, config)
+    folder = Path.cwd()
+else:
+    if workflow.is_main_process and remove_stale_locks(Path(".snakemake")):
+        logger.info(
+            "Removed the locks of an earlier Snakemake that was killed in this folder."
+        )
 
+    configfile: str(ROOT / "config.yaml")
 
-configfile: str(ROOT / "config.yaml")
-
-
-report: "workflow/report/workflow.rst"
+    report: "workflow/report/workflow.rst"
 
 
 try:
-    for argument in read_arguments(workflow.config_settings.config_args):
-        update_config(config, argument)
+    if not IS_MODULE:
+        for argument in read_arguments(workflow.config_settings.config_args):
+            update_config(config, argument)
     plan = Plan(config, folder)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
@@ -118,7 +132,7 @@ onsuccess:
 # Each target rule also requests the files of the stages before it: otherwise Snakemake does not recreate a deleted
 # intermediate file while everything made from it still exists.
 rule all:
-    default_target: True
+    default_target: IS_DEFAULT
     input:
         rules.figures.input,
         plan.tables.files("datasets"),

@@ -196,7 +196,7 @@ class Pan2025(Figure):
 
     def draw(self, datasets: Mapping[str, Any]) -> matplotlib.figure.Figure:
         """Draw a panel for each case."""
-        figure = new_figure(10.0, 4.6)
+        figure = new_figure(layout.MAX_WIDTH, 2.8)
         panels = figure.subplots(1, len(CASES))
         keys = []
         for axes, (case, title) in zip(panels, CASES.items(), strict=True):
@@ -213,7 +213,7 @@ class Pan2025(Figure):
         for label, colour, marker in zip(STARTS.values(), CASE_COLOURS, CASE_MARKERS, strict=False):
             keys.append(line_key(label, color=colour, marker=marker, **CASE_MARK))
         keys += [line_key("tuned step", color="0.3"), line_key("the training's step", color="0.3", linestyle="--")]
-        layout.legend_below(figure, keys, 10.0, most=4)
+        layout.legend_below(figure, keys, layout.MAX_WIDTH, most=4)
         return figure
 
 

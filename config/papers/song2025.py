@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -11,7 +12,7 @@ from metalqr.config.registries import figures, tables
 from metalqr.reporting import summaries
 from metalqr.reporting.figures import layout
 from metalqr.reporting.figures.figure import Figure
-from metalqr.reporting.figures.palette import BAND, CROSS, REFERENCE
+from metalqr.reporting.figures.palette import BAND, BLUE, CASE_MARK, CASE_MARKERS, CROSS, GREEN, PURPLE, RED, REFERENCE
 from metalqr.reporting.figures.style import line_key, logarithmic, new_figure
 from metalqr.reporting.sample_efficiency import settings_at
 from metalqr.reporting.tables.markdown import Column, Columns, number
@@ -47,7 +48,7 @@ REPORTED = (
     Reported("song2025_step", "song2025_long_step", "plain", "Σ_w = 1e-3 I, step 2e-3", True),
 )
 EXACT: dict[str, Any] = {"linewidth": 0.9, "linestyle": (0, (4, 1.5))}
-_COLOURS = ("tab:blue", "tab:red", "tab:green", "tab:purple", "black")
+_COLOURS = (BLUE, RED, GREEN, PURPLE, "black")
 
 
 class _Curves:
@@ -90,20 +91,20 @@ class CurvesFigure(Figure):
 
     def draw(self, datasets: Mapping[str, Any]) -> matplotlib.figure.Figure:
         """Draw the curves of each noise, and all of them."""
-        curves, width = _Curves(datasets), 11.4
-        figure = new_figure(width, 4.5)
+        curves, width = _Curves(datasets), layout.MAX_WIDTH
+        figure = new_figure(width, 2.7)
         *near, far = layout.panels(figure, 3, 3)
         keys = []
-        for curve, colour in zip(REPORTED, _COLOURS, strict=True):
+        for curve, colour, marker in zip(REPORTED, _COLOURS, CASE_MARKERS, strict=False):
             runs = curves.runs(curve)
             iteration, ratio = curves.exact_path(runs)
             for axes in (near[curve.case != "song2025_quiet"], far):
-                _draw(axes, runs, colour)
+                _draw(axes, runs, colour, marker)
                 if curve.variant == "plain":
                     axes.plot(iteration[1:], ratio[1:], color=colour, **EXACT)
-            keys.append(line_key(curve.label, color=colour))
-        for axes, variance in zip(near, ("1e-5", "1e-3"), strict=True):
-            axes.set(xscale="log", xlabel="iteration", title=f"Σ_w = {variance} I", xlim=(10, 6e4), ylim=(0.6, 1.2))
+            keys.append(line_key(_in_symbols(curve.label), color=colour, marker=marker, **CASE_MARK))
+        for axes, title in zip(near, map(_in_symbols, ("Σ_w = 1e-5 I", "Σ_w = 1e-3 I")), strict=True):
+            axes.set(xscale="log", xlabel="iteration", title=title, xlim=(10, 6e4), ylim=(0.6, 1.2))
         near[0].set_ylabel("gap, share of the optimal cost")
         far.axvline(REPORTED_ITERATIONS, **REFERENCE)
         far.set(xscale="log", xlabel="iteration", title="the paper's axes", xlim=(1, 6e6))
@@ -118,7 +119,12 @@ class CurvesFigure(Figure):
         return figure
 
 
-def _draw(axes: Axes, runs: xr.Dataset, colour: str) -> None:
+def _in_symbols(label: str) -> str:
+    """A label with its covariance as mathematics."""
+    return re.sub(r"Σ_w = 1e(-\d) I", r"$\\Sigma_w = 10^{\1} I$", label)
+
+
+def _draw(axes: Axes, runs: xr.Dataset, colour: str, marker: str) -> None:
     """Draw the runs of a curve at iterations that are even on the logarithmic axis."""
     ratio, count = summaries.continued_ratio(runs), runs.sizes["iteration"] - 1
     places = np.unique(np.geomspace(1, count, 400).astype(int))
@@ -126,7 +132,8 @@ def _draw(axes: Axes, runs: xr.Dataset, colour: str) -> None:
     finite = shown.where(np.isfinite(shown))
     axes.fill_between(places, finite.min("seed").values, finite.max("seed").values, color=colour, **BAND)
     median = shown.median("seed", skipna=False)
-    axes.plot(places, median.where(np.isfinite(median)).values, color=colour)
+    look = {"color": colour, "marker": marker, "markevery": 45, **CASE_MARK}
+    axes.plot(places, median.where(np.isfinite(median)).values, **look)
     ended = summaries.diverged(runs).values
     if ended.any():
         last = np.maximum(summaries.last_iteration(runs).values[ended], 1)

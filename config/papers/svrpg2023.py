@@ -15,8 +15,9 @@ from metalqr.estimators.estimator import Array, Direction
 from metalqr.reporting import summaries
 from metalqr.reporting.figures import layout
 from metalqr.reporting.figures.figure import Figure
-from metalqr.reporting.figures.palette import BAND, CROSS, FLOOR, REFERENCE, with_styles
+from metalqr.reporting.figures.palette import BAND, CASE_MARK, CROSS, FLOOR, REFERENCE, with_styles
 from metalqr.reporting.figures.style import line_key, logarithmic, new_figure
+from metalqr.reporting.labels import spaced
 from metalqr.reporting.sample_efficiency import settings_at
 from metalqr.reporting.tables.markdown import Column, Columns, number
 from metalqr.reporting.tables.table import Table
@@ -217,22 +218,23 @@ class QueriesFigure(Figure):
 
     def draw(self, datasets: Mapping[str, Any]) -> matplotlib.figure.Figure:
         """Draw queries and pairs."""
-        case, width = _case(datasets), 9.6
-        figure = new_figure(width, 4.3)
+        case, width = _case(datasets), layout.MAX_WIDTH
+        figure = new_figure(width, 2.8)
         left, right = layout.panels(figure, 2, 2, sharey=True)
         lines: list[Line2D] = []
-        for variant, colour, _ in with_styles(map(str, case["variant"].values)):
+        for variant, colour, marker in with_styles(map(str, case["variant"].values)):
             point = case.sel(variant=variant)
-            lines.append(_draw(left, point, "queries", variant, colour))
+            look: dict[str, Any] = {"color": colour, "marker": marker, **CASE_MARK}
+            lines.append(_draw(left, point, "queries", variant, look))
             if variant in ("one_point", "variance_reduced_one_point"):
                 continue
-            _draw(right, point, "pairs", variant, colour)
+            _draw(right, point, "pairs", variant, look)
             if variant == "variance_reduced":
-                _draw(right, point, "pairs of anchors", variant, colour, linestyle=":")
+                _draw(right, point, "pairs of anchors", variant, {"color": colour, "linestyle": ":"})
         colours = {str(line.get_label()): line.get_color() for line in lines}
-        marker: dict[str, Any] = {
+        reported: dict[str, Any] = {
             "marker": "s",
-            "markersize": 6.5,
+            "markersize": 5.0,
             "markeredgecolor": "black",
             "linestyle": "none",
             "zorder": 6,
@@ -240,7 +242,7 @@ class QueriesFigure(Figure):
         for each in REPORTED:
             if each.number is not None and each.variant in ("two_point", "variance_reduced"):
                 axes = left if each.unit == "queries" else right
-                axes.plot(each.number, TARGET, color=colours[each.variant], **marker)
+                axes.plot(each.number, TARGET, color=colours[spaced(each.variant)], **reported)
         for axes, unit in ((left, "queries"), (right, "pairs of queries with one initial state")):
             axes.axhline(TARGET, color="0.3", **FLOOR)
             axes.set(xscale="log", xlabel=unit)
@@ -249,7 +251,7 @@ class QueriesFigure(Figure):
         left.set_ylabel("gap, share of that at the initial gain")
         keys = [
             *lines,
-            line_key("reported", color="white", **marker),
+            line_key("reported", color="white", **reported),
             line_key("pairs of the anchors alone", **REFERENCE),
             line_key("diverged", color="0.5", linestyle="none", **CROSS),
         ]
@@ -257,22 +259,24 @@ class QueriesFigure(Figure):
         return figure
 
 
-def _draw(axes: Axes, point: xr.Dataset, unit: str, label: str, colour: str, linestyle: str = "-") -> Line2D:
+def _draw(axes: Axes, point: xr.Dataset, unit: str, variant: str, look: Mapping[str, Any]) -> Line2D:
     """Draw one variant from its first iteration on."""
     share, amount = share_of_gap(point).isel(iteration=slice(1, None)), amounts(point, unit)[1:]
     shown = share.where(np.isfinite(share))
-    if linestyle == "-" and not summaries.diverged(point).any():
-        axes.fill_between(amount, shown.min("seed").values, shown.max("seed").values, color=colour, **BAND)
+    if "marker" in look and not summaries.diverged(point).any():
+        axes.fill_between(amount, shown.min("seed").values, shown.max("seed").values, color=look["color"], **BAND)
     median = share.median("seed", skipna=False)
+    # Markers at places that are even on the logarithmic axis.
+    places = np.unique(np.geomspace(1, len(amount), 7).astype(int)) - 1
     (line,) = axes.plot(
-        amount, median.where(np.isfinite(median)).values, color=colour, linestyle=linestyle, label=label
+        amount, median.where(np.isfinite(median)).values, label=spaced(variant), markevery=places.tolist(), **look
     )
     ended = summaries.diverged(point).values
     if ended.any():
         last = summaries.last_iteration(point).values[ended].astype(int)
         height = (summaries.last_ratio(point) / point["ratio"].isel(iteration=0)).values[ended]
         places = amounts(point, unit)[np.maximum(last, 1)]
-        axes.plot(places, np.minimum(height, 2.5), color=colour, linestyle="none", zorder=5, **CROSS)
+        axes.plot(places, np.minimum(height, 2.5), color=look["color"], linestyle="none", zorder=5, **CROSS)
     return line
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from metalqr.config.registries import directions, figures, methods, tables
 from metalqr.estimators.estimator import Direction
 from metalqr.reporting import summaries
+from metalqr.reporting.figures import layout
 from metalqr.reporting.figures.figure import Figure
 from metalqr.reporting.figures.palette import CASE_COLOURS, CASE_MARKERS, CROSS
 from metalqr.reporting.figures.style import line_key, logarithmic, new_figure
@@ -178,6 +179,10 @@ def final_gaps(case: xr.Dataset) -> xr.DataArray:
     return found.where(~summaries.diverged(case), np.inf)
 
 
+#: The place of a panel's legend; the last is what is between, in heights of its letters.
+BELOW: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "borderaxespad": 5.5}
+
+
 @figures.register("toso2024")
 class Toso2024(Figure):
     r"""What Toso, Zhan, Anderson, Wang (2024) report of task 1 beside our runs with their settings, medians and ranges.
@@ -194,8 +199,8 @@ class Toso2024(Figure):
 
     def draw(self, datasets: Mapping[str, Any]) -> matplotlib.figure.Figure:
         """Draw three panels."""
-        figure = new_figure(12.0, 4.2)
-        reported, one_step, forms = figure.subplots(1, 3, width_ratios=[1.15, 1.0, 1.15])
+        figure = new_figure(layout.MAX_WIDTH, 3.6)
+        reported, one_step, forms = figure.subplots(1, 3)
         self._reported(reported, summaries.cases(datasets["toso2024_reported"]))
         self._one_step(one_step, summaries.cases(datasets["toso2024_one_step"]))
         self._forms(forms, summaries.cases(datasets["toso2024_forms"]))
@@ -211,9 +216,9 @@ class Toso2024(Figure):
             line_key(rf"$\epsilon = {log.epsilon:g}$, step {log.step:.2g}", color=colour, marker=marker)
             for log, colour, marker in zip(LOGS[:3], CASE_COLOURS, CASE_MARKERS, strict=False)
         ]
-        axes.legend(handles=keys, loc="upper right", title="lines: their logs, points: ours", title_fontsize=8)
+        axes.legend(handles=keys, title="lines: their logs, points: ours", **BELOW)
         logarithmic(axes)
-        axes.set(title="As reported: the step falls, too", xlabel="iteration", ylabel="gap on task 1")
+        axes.set(title="As reported: the step\nfalls, too", xlabel="iteration", ylabel="gap on task 1")
 
     @staticmethod
     def _one_step(axes: Axes, cases: Mapping[str, xr.Dataset]) -> None:
@@ -226,16 +231,16 @@ class Toso2024(Figure):
                 _with_range(axes, [place], chosen, colour, marker)
                 if diverged := int(np.isinf(chosen).sum()):
                     words = f"{diverged} of {chosen.size}\ndiverged"
-                    axes.text(float(place), 1.12 * float(chosen.median()), words, ha="center", fontsize=8)
+                    axes.text(float(place), 1.12 * float(chosen.median()), words, ha="center", fontsize=layout.SMALL)
         for log in LOGS:
             if 200 in log.gaps:
-                axes.plot(list(found).index(log.case) + 0.12, log.gaps[200], "*", color="black", markersize=9)
+                axes.plot(list(found).index(log.case) + 0.12, log.gaps[200], "*", color="black", markersize=7)
         keys = [
             line_key(f"step {step:.2g}", color=colour, marker=marker, linestyle="none")
             for step, colour, marker in zip(steps, CASE_COLOURS[3:], CASE_MARKERS[3:], strict=False)
         ]
-        star = line_key("their logs, step 8e-06", color="black", marker="*", linestyle="none", markersize=9)
-        axes.legend(handles=[*keys, star], loc="center")
+        star = line_key("their logs, step 8e-06", color="black", marker="*", linestyle="none", markersize=7)
+        axes.legend(handles=[*keys, star], **BELOW)
         logarithmic(axes, subs=(1.0, 2.0, 5.0))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.set_xticks(places, [f"{EPSILONS[case]:g}" for case in found])
@@ -246,7 +251,7 @@ class Toso2024(Figure):
         labels = ["nearly fixed $x_0$, step 8e-06", r"$x_0 \sim N(0, I/4)$, step 2e-06"]
         keys = []
         for place, (label, case, colour, marker) in enumerate(
-            zip(labels, cases.values(), CASE_COLOURS, CASE_MARKERS, strict=False)
+            zip(labels, cases.values(), CASE_COLOURS[5:], CASE_MARKERS[5:], strict=False)
         ):
             gaps = final_gaps(case)
             for row, form in enumerate(FORMS):
@@ -256,13 +261,19 @@ class Toso2024(Figure):
                 axes.plot(finite, np.full(finite.size, height), color=colour, marker=marker, linestyle="none")
                 if finite.size < values.size:
                     axes.plot(1.6, height, color=colour, linestyle="none", **CROSS)
-                    axes.text(1.75, height, f"{values.size - finite.size} of {values.size}", va="center", fontsize=8)
+                    axes.text(
+                        1.75,
+                        height,
+                        f"{values.size - finite.size} of {values.size}",
+                        va="center",
+                        fontsize=layout.SMALL,
+                    )
             keys.append(line_key(label, color=colour, marker=marker, linestyle="none"))
         axes.set_yticks(range(len(FORMS)), list(FORMS.values())[::-1])
-        axes.set(title="By the form of the method", xlabel="gap on task 1 after 100 iterations", xlim=(0.0, 2.3))
+        axes.set(title="By the form of the method", xlabel="gap on task 1\nafter 100 iterations", xlim=(0.0, 2.3))
         axes.set_xticks([0.0, 0.5, 1.0])
-        axes.set_ylim(-0.6, len(FORMS) + 0.75)
-        axes.legend(handles=keys, loc="upper right")
+        axes.set_ylim(-0.6, len(FORMS) - 0.4)
+        axes.legend(handles=keys, **BELOW)
 
 
 def _with_range(axes: Axes, places: Any, gaps: xr.DataArray, colour: str, marker: str) -> None:
@@ -270,7 +281,7 @@ def _with_range(axes: Axes, places: Any, gaps: xr.DataArray, colour: str, marker
     middle = gaps.median("seed", skipna=False).values
     finite = gaps.where(np.isfinite(gaps))
     ends = np.abs(np.stack([finite.min("seed").values, finite.max("seed").values]) - middle)
-    axes.errorbar(places, middle, ends, color=colour, marker=marker, linestyle="none", capsize=3, zorder=3)
+    axes.errorbar(places, middle, ends, color=colour, marker=marker, linestyle="none", capsize=2, zorder=3)
 
 
 @tables.register("toso2024_met")

@@ -17,7 +17,8 @@ from websockets.sync.client import ClientConnection, connect
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 #: Seconds for the browser to start, and for the page to do something.
 PATIENCE = 60
-KEYS = {"Tab": 9, "Enter": 13, " ": 32}
+KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "End": 35, "Home": 36}
+KEYS |= {f"Arrow{side}": 37 + place for place, side in enumerate(("Left", "Up", "Right", "Down"))}
 
 
 def program() -> str | None:
@@ -103,6 +104,10 @@ class Page:
         button = {"x": x, "y": y, "button": "left", "clickCount": 1}
         self.call("Input.dispatchMouseEvent", type="mousePressed", **button)
         self.call("Input.dispatchMouseEvent", type="mouseReleased", **button)
+
+    def saves_to(self, folder: Path) -> None:
+        """Where downloads go."""
+        self.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
 
     def picture(self, path: Path) -> None:
         """Save what the window shows."""

@@ -5,9 +5,12 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from systems import Array
+
+from metalqr.reporting.figures.layout import MAX_WIDTH, SMALL
 
 
 def lines(axes: Axes, label: str) -> list[Line2D]:
@@ -68,12 +71,38 @@ def overlaps_and_escapes(figure: Figure) -> list[str]:
         hidden |= {tick.label1 for tick in axis.get_major_ticks() if not low * 0.999 <= tick.get_loc() <= high * 1.001}
     texts: list[Text] = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_visible()]
     texts = [text for text in texts if text.get_text().strip() and text not in hidden]
-    boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
-    words = [text for text, box in boxes if box.width > 0]
-    starts, ends = (np.array([getattr(box, end) for _, box in boxes if box.width > 0]) for end in ("min", "max"))
+    drawn = [(text, text.get_window_extent()) for text in texts]
+    drawn = [(text, box) for text, box in drawn if box.width > 0]
+    if not drawn:
+        return []
+    words = [text.get_text() for text, _ in drawn]
+    # Turned words lie beside one another, though the boxes around them do not.
+    turned = np.array([text.get_rotation() % 90 > 0 for text, _ in drawn])
+    starts, ends = (np.array([getattr(box, end) for _, box in drawn]) for end in ("min", "max"))
     page = figure.bbox.padded(0.5)
     escapes = np.flatnonzero(((starts < page.min) | (ends > page.max)).any(axis=1))
     # Of two boxes that overlap by more than a pixel, each begins before the other ends, in both directions.
     begins_before = (starts[:, np.newaxis] + 1.0 < ends).all(axis=2)
-    pairs = np.argwhere(np.triu(begins_before & begins_before.T, 1))
+    pairs = np.argwhere(np.triu(begins_before & begins_before.T & ~(turned & turned[:, np.newaxis]), 1))
     return [words[place] for place in escapes] + [f"{words[one]} / {words[two]}" for one, two in pairs]
+
+
+def legends(figure: Figure) -> list[Legend]:
+    """Every legend, of the figure, of its parts and of its panels."""
+    return [found for found in figure.findobj(Legend) if isinstance(found, Legend)]
+
+
+def faults(figure: Figure) -> list[str]:
+    """What a reader of print would object to: texts that overlap, escape or are small, legends over a panel."""
+    found = overlaps_and_escapes(figure)
+    texts = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_text().strip()]
+    found += [
+        f"{text.get_text()}: {text.get_fontsize():g} points" for text in texts if float(text.get_fontsize()) < SMALL
+    ]
+    width = figure.get_size_inches()[0]
+    found += [] if width <= MAX_WIDTH else [f"{width:g} inches are wider than a page"]
+    for box in (legend.get_window_extent() for legend in legends(figure)):
+        found += [f"a legend over {axes.get_title()!r}" for axes in figure.axes if box.padded(-1.0).overlaps(axes.bbox)]
+        inside = np.all(box.min >= figure.bbox.min) and np.all(box.max <= figure.bbox.max)
+        found += [] if inside else [f"a legend leaves the figure: {box}"]
+    return found

@@ -18,8 +18,6 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from places import ROOT
 
-import metalqr
-
 PACKAGE = ROOT / "src" / "metalqr"
 LOCK, BENCH_LOCK = ROOT / "requirements.lock", ROOT / "requirements-bench.lock"
 #: The dependency group that only `make bench` installs, from a lock of its own.
@@ -196,7 +194,3 @@ def test_every_rule_names_an_environment_that_exists() -> None:
     for rule in (ROOT / "workflow" / "rules").glob("*.smk"):
         for name in re.findall(r'conda:\s+"([^"]+)"', rule.read_text()):
             assert (rule.parent / name).is_file(), f"{rule.name}: {name}"
-
-
-def test_the_citation_names_this_version() -> None:
-    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == metalqr.__version__

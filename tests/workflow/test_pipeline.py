@@ -4,14 +4,20 @@ import json
 import os
 from contextlib import ExitStack
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
+from drawn import faults
+from places import ROOT
 from project import Project
 
 from metalqr import results
+from metalqr.config import Plan, read_configs
+from metalqr.config.reading import lay_over
+from metalqr.config.registries import figures
 from metalqr.reporting.predictions import load_compared
 from metalqr.results.tuned import choice
 
@@ -108,6 +114,22 @@ def test_log_of_a_run_shows_settings_progress_and_end(finished: Project) -> None
     assert "iteration 3 of 3, mean cost" in text
     assert text.rstrip().endswith("completed at iteration 3")
     assert "WARNING" not in text
+
+
+def test_figures_have_no_legend_over_curves_and_no_words_over_words(
+    finished: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs, folder = read_configs([ROOT / "config.yaml", ROOT / "tests/workflow/tiny.yaml"])
+    config: dict[str, Any] = {}
+    for each in configs:
+        lay_over(config, each)
+    monkeypatch.chdir(finished.directory)
+    shown = Plan(config, folder).figures.by_name
+    assert shown.keys() >= {"estimators", "figure1", "hyperparameters", "sample_efficiency"}
+    for name, output in shown.items():
+        load = resolve_name(output.reader)
+        datasets = {each: load(file, each) for each, file in zip(output.names, output.inputs, strict=True)}
+        assert not faults(figures.get(output.plugin)().make(datasets)), name
 
 
 def test_diverged_runs_are_results(finished: Project) -> None:

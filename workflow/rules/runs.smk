@@ -58,6 +58,6 @@ rule train_policy:
         # Without those at their defaults, so that a new setting reruns nothing.
         settings=quick(plan.settings),
         # Not an output: Snakemake removes the outputs of a job before it reruns it.
-        saved_state="results/checkpoints/{case}.{configuration}.seed-{seed}.nc",
+        saved_state=quick(saved_state),
     script:
         "../scripts/train_policy.py"

@@ -7,4 +7,5 @@ from pathlib import Path
 from metalqr.common import atomic
 from metalqr.reporting.pages.document import page
 
-atomic.write(snakemake.output[0], page(Path("results"), snakemake.params.entries, snakemake.params.changes).encode())
+output = Path(snakemake.output[0])
+atomic.write(output, page(output.parent, snakemake.params.entries, snakemake.params.changes).encode())

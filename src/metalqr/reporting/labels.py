@@ -25,9 +25,19 @@ def declared(axis: str) -> Declaration:
     return setting_declaration(axis) or other
 
 
+def spaced(name: str) -> str:
+    """A name of a config as words: ``two_point`` is ``two point``."""
+    return name.replace("_", " ")
+
+
 def dimensions(case: xr.Dataset) -> str:
     """A case's dimensions in the words of the paper's legend."""
     return f"state dim: {case.attrs['state_dim']}, action dim: {case.attrs['action_dim']}"
+
+
+def titled(name: str, case: xr.Dataset) -> str:
+    """The name of a case with its dimensions."""
+    return f"{name}: d = {case.attrs['state_dim']}, k = {case.attrs['action_dim']}"
 
 
 def case_labels(cases: Mapping[str, xr.Dataset]) -> dict[str, str]:
@@ -41,7 +51,7 @@ def case_labels(cases: Mapping[str, xr.Dataset]) -> dict[str, str]:
     if all(name == f"d{d}k{k}" for name, (d, k) in sizes.items()):
         labels = {name: dimensions(case) for name, case in cases.items()}
     else:
-        labels = {name: f"{name}: d = {d}, k = {k}" for name, (d, k) in sizes.items()}
+        labels = {name: titled(name, case) for name, case in cases.items()}
     return {name: f"{label}{_kind(cases[name])}" for name, label in labels.items()}
 
 

@@ -26,8 +26,6 @@ from metalqr.reporting.tables.markdown import number, percent, power
 
 RESULTS, FIGURES, TABLES = ROOT / "results", ROOT / "docs" / "figures", ROOT / "docs" / "tables"
 COMMAND = "make showcase"
-#: Most pixels of a copied figure, from left to right.
-WIDTH = 1600
 
 _NUMBER = re.compile(r"<!--= (?P<asked>[^\n]+?) -->(?P<shown>[^<]*)<!--=-->")
 _FIRST = re.compile(r"^[ >*+-]*<!--= [^\n]*", re.MULTILINE)
@@ -198,6 +196,8 @@ def used(page: str) -> Iterator[Path]:
 
 def main() -> None:
     """Copy figures and tables, remove tables that no page uses, and renew the pages."""
+    from metalqr.reporting.figures.copies import small
+
     texts = {path: path.read_text(encoding="utf-8") for path in pages()}
     wanted = {path for text in texts.values() for path in used(text)}
     for surplus in {path for path in TABLES.rglob("*.*") if path.relative_to(TABLES) not in wanted}:
@@ -218,21 +218,6 @@ def main() -> None:
     for path, text in texts.items():
         if (new := renewed(text, TABLES)) != text:
             atomic.write(path, new.encode())
-
-
-def small(path: Path) -> bytes:
-    """A figure as a PNG that is no wider than a page needs, with a palette of 256 colours."""
-    from io import BytesIO
-
-    from PIL import Image
-
-    with Image.open(path) as drawn:
-        image = drawn.convert("RGB")
-    if image.width > WIDTH:
-        image = image.resize((WIDTH, round(image.height * WIDTH / image.width)), Image.Resampling.LANCZOS)
-    written = BytesIO()
-    image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(written, "PNG", optimize=True)
-    return written.getvalue()
 
 
 if __name__ == "__main__":

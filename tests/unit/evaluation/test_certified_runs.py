@@ -4,7 +4,7 @@ import measurements
 import numpy as np
 import pandas as pd
 import pytest
-from drawn import overlaps_and_escapes, ys
+from drawn import faults, ys
 from systems import central_difference, random_tasks, scalar_tasks, similar_tasks
 
 from metalqr import optimal
@@ -105,4 +105,4 @@ def test_the_figure_shows_what_the_files_hold(count: int) -> None:
     assert [text.get_text() for text in steps.texts] == ["↓ Theorem 1, corrected: 1.0e-08"]
     np.testing.assert_array_equal(ys(radii.lines[0]), [0.1, 0.3, 0.4])
     np.testing.assert_array_equal(ys(radii.lines[1]), [0.1, np.nan, np.nan])
-    assert not overlaps_and_escapes(found)
+    assert not faults(found)

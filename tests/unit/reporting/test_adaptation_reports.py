@@ -7,7 +7,7 @@ import adapted
 import numpy as np
 import pytest
 import xarray as xr
-from drawn import legend_texts, overlaps_and_escapes
+from drawn import faults, legend_texts
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose, assert_array_equal
@@ -16,6 +16,7 @@ from metalqr.config.evaluation import Evaluation
 from metalqr.config.registries import figures, tables
 from metalqr.reporting import adaptation
 from metalqr.reporting.figures.adaptation_panels import COMPARATORS
+from metalqr.reporting.figures.palette import BLUE, ORANGE
 from metalqr.reporting.tables.markdown import to_markdown
 
 STEPS = np.arange(4)
@@ -50,18 +51,23 @@ def test_lines_are_medians_and_quantiles_over_all_tasks(whole: xr.Dataset) -> No
     figure = drawn("adaptation", {"mine/one": whole})
     exact, estimated, unstable = figure.axes
     gaps = whole["gap"].sel(start="fast", estimator="exact", rate="tuned")
-    median, quantile = heights(exact, "tab:blue")
+    median, quantile = heights(exact, BLUE)
     assert_allclose(median, gaps.median(["seed", "repeat", "task"]))
     ordered = np.sort(gaps.transpose("step", ...).values.reshape(4, -1), axis=1)
     assert_allclose(quantile, ordered[:, 35])  # 36 of 40 are at most that
     # With 2 of 10 tasks unstable the median is finite, and the 90 % quantile is not.
-    median, quantile = heights(estimated, "tab:orange")
+    median, quantile = heights(estimated, ORANGE)
     assert np.isfinite(median).all()
     assert_array_equal(np.isfinite(quantile), [True, False, False, False])
-    assert_allclose(heights(unstable, "tab:orange")[0], [0.0, 20.0, 20.0, 20.0])
+    assert_allclose(heights(unstable, ORANGE)[0], [0.0, 20.0, 20.0, 20.0])
     assert_array_equal(estimated.get_lines()[0].get_xdata(), 20 * STEPS)
-    assert "pairs, 4 rollouts a step" in estimated.get_xlabel()
-    assert legend_texts(figure) == ["fast", "slow", *list(COMPARATORS)[:3], "90 % quantile"]
+    assert "pairs, 4 rollouts a step" in unstable.get_xlabel()
+    assert legend_texts(figure) == [
+        "fast",
+        "slow",
+        *(name.replace("_", " ") for name in list(COMPARATORS)[:3]),
+        "90 % quantile",
+    ]
 
 
 def test_regret_is_in_costs_and_in_costs_of_all_rollouts(whole: xr.Dataset) -> None:
@@ -69,7 +75,7 @@ def test_regret_is_in_costs_and_in_costs_of_all_rollouts(whole: xr.Dataset) -> N
     for axes, estimator, scale in ((exact, "exact", 1), (estimated, "pairs", 4)):
         regret = whole["regret"].sel(start="fast", estimator=estimator, rate="tuned")
         expected = scale * regret.median(["seed", "repeat", "task"])
-        assert_allclose(heights(axes, "tab:blue")[0][1:], expected[1:])
+        assert_allclose(heights(axes, BLUE)[0][1:], expected[1:])
 
 
 @pytest.mark.slow
@@ -78,15 +84,15 @@ def test_regret_is_in_costs_and_in_costs_of_all_rollouts(whole: xr.Dataset) -> N
 def test_nothing_overlaps(name: str, count: int, whole: xr.Dataset) -> None:
     figure = drawn(name, {f"mine/case{place}": whole for place in range(count)})
     assert len(figure.axes) == count * (3 if name == "adaptation" else 2)
-    assert not overlaps_and_escapes(figure)
+    assert not faults(figure)
 
 
 def test_what_does_not_exist_is_left_out(whole: xr.Dataset) -> None:
     without = whole.copy(deep=True)
     without["gap"].loc[{"start": "slow", "estimator": "exact"}] = np.nan
     exact, estimated, _ = drawn("adaptation", {"mine/one": without}).axes
-    assert not heights(exact, "tab:orange")
-    assert heights(estimated, "tab:orange")
+    assert not heights(exact, ORANGE)
+    assert heights(estimated, ORANGE)
     row = by_start(without)["slow", "own"]
     assert math.isnan(row["exact_gap_1"])
     assert math.isfinite(row["gap_1"])

@@ -7,7 +7,7 @@ import benefits
 import numpy as np
 import pytest
 import xarray as xr
-from drawn import legend_texts, overlaps_and_escapes, xs, ys
+from drawn import faults, legend_texts, xs, ys
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
@@ -15,6 +15,7 @@ from numpy.testing import assert_allclose
 from metalqr.config.evaluation import Evaluation
 from metalqr.config.registries import figures, tables
 from metalqr.reporting import benefit
+from metalqr.reporting.figures.palette import BLUE, ORANGE, PURPLE
 from metalqr.reporting.tables.markdown import to_markdown
 
 #: The median of the tasks 1 to 4, and that of the draws.
@@ -49,13 +50,13 @@ def test_lines_are_medians_over_tasks_then_over_draws(whole: xr.Dataset) -> None
     assert [axes.get_title() for axes in figure.axes[:3]] == [
         "dynamics, × 0.5",
         "dynamics, × 1",
-        "dynamics, × 2 (1 of 3 draws incomplete)",
+        "dynamics, × 2\n(1 of 3 draws incomplete)",
     ]
     above, below = figure.axes[1], figure.axes[4]  # dynamics at 1
-    assert_allclose(solid(above, "tab:orange"), [TASKS * 0.1] * 3)
-    assert_allclose(solid(above, "tab:blue"), np.array([1, 1, benefits.OVERFIT]) * TASKS * 0.05)
+    assert_allclose(solid(above, ORANGE), [TASKS * 0.1] * 3)
+    assert_allclose(solid(above, BLUE), np.array([1, 1, benefits.OVERFIT]) * TASKS * 0.05)
     assert_allclose(solid(below, "0.25"), [0.5, 0.5, 2.0])
-    assert_allclose(solid(below, "tab:purple"), [0.5, 0.5, 2.0])
+    assert_allclose(solid(below, PURPLE), [0.5, 0.5, 2.0])
     assert xs(above.get_lines()[0]).tolist() == [0.1, 0.3, 0.9]
     assert legend_texts(figure)[:4] == ["best single gain", "optimum of L", "unseen tasks", "training tasks"]
 
@@ -65,8 +66,8 @@ def test_a_line_ends_where_half_of_the_tasks_are_unstable(whole: xr.Dataset) -> 
     lost = whole.copy(deep=True)
     lost["unseen_gap"].loc[{"heterogeneity": 1.0, "share": 0.9, "start": "meta_optimum", "unseen": [0, 1]}] = math.inf
     above = drawn("meta_benefit", lost).axes[1]
-    assert np.isfinite(solid(above, "tab:blue")).tolist() == [True, True, False]
-    assert np.isfinite(solid(above, "tab:orange")).all()
+    assert np.isfinite(solid(above, BLUE)).tolist() == [True, True, False]
+    assert np.isfinite(solid(above, ORANGE)).all()
 
 
 @pytest.mark.slow
@@ -77,14 +78,14 @@ def test_gaps_against_distances(whole: xr.Dataset) -> None:
     first, second = figure.axes[1], figure.axes[4]  # gradients
 
     def large(axes: Axes, colour: str) -> list[Any]:
-        return [line for line in axes.get_lines() if line.get_color() == colour and line.get_markersize() == 6.0]
+        return [line for line in axes.get_lines() if line.get_color() == colour and line.get_markersize() == 5.0]
 
-    (line,) = large(first, "tab:blue")  # dynamics
+    (line,) = large(first, BLUE)  # dynamics
     assert_allclose(xs(line), 10 * np.array([0.5, 1.0, 2.0]))
     assert_allclose(ys(line), TASKS * 0.2 * np.array([0.5, 1.0, 2.0]))
-    gains = [ys(line) for line in large(second, "tab:orange")]  # both, from either gain
+    gains = [ys(line) for line in large(second, ORANGE)]  # both, from either gain
     assert_allclose(gains, 2 * TASKS * np.outer([0.1, 0.05], [0.5, 1.0, 2.0]))
-    (draws,) = [line for line in first.get_lines() if line.get_color() == "tab:blue" and line.get_alpha() == 0.4]
+    (draws,) = [line for line in first.get_lines() if line.get_color() == BLUE and line.get_alpha() == 0.4]
     assert_allclose(sorted(xs(draws)), sorted(10 * np.outer([0.5, 1.0, 2.0], benefits.DRAWS).ravel()))
 
 
@@ -94,14 +95,14 @@ def test_without_any_result_the_panels_are_empty(name: str, whole: xr.Dataset) -
     lost = whole.sel(share=[0.9], draw=[1], heterogeneity=[2.0])
     figure = drawn(name, lost)
     assert all(not np.isfinite(ys(line)).any() for axes in figure.axes for line in axes.get_lines()[1:])
-    assert not overlaps_and_escapes(figure)
+    assert not faults(figure)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["meta_benefit", "heterogeneity"])
 @pytest.mark.parametrize("kinds", [["both"], ["dynamics", "both"]])
 def test_nothing_overlaps(name: str, kinds: list[str], whole: xr.Dataset) -> None:
-    assert not overlaps_and_escapes(drawn(name, whole.sel(difference=kinds)))
+    assert not faults(drawn(name, whole.sel(difference=kinds)))
 
 
 def test_the_table_has_medians_and_paired_differences(rows: dict[tuple[str, float, float], dict[str, Any]]) -> None:

@@ -4,7 +4,7 @@ import descents
 import numpy as np
 import pytest
 import xarray as xr
-from drawn import legend_texts, overlaps_and_escapes, xs, ys
+from drawn import faults, legend_texts, xs, ys
 from matplotlib.axes import Axes
 from matplotlib.colors import same_color
 from matplotlib.figure import Figure
@@ -75,8 +75,7 @@ def test_axes_hold_what_is_drawn(figure: Figure) -> None:
     whole, first = figure.axes[0], figure.axes[2]
     assert whole.get_ylim() == (1e-12, 2.0)  # of the natural gradient's fastest task
     assert first.get_ylim() == (1e-12, 2.0)
-    assert whole.get_title(loc="left") == "d2k1"
-    assert whole.get_title(loc="right") == "state dim: 2, action dim: 1"
+    assert whole.get_title() == "d2k1: d = 2, k = 1"
 
 
 @pytest.mark.slow
@@ -117,7 +116,7 @@ def test_nothing_overlaps(count: int, case: xr.Dataset) -> None:
         small[name][:] = 2.3e-6 if name == "step" else 1.0 - 2.3e-6
     figure = drawn({f"case{number}": small for number in range(count)})
     assert len(figure.axes) == 2 * count
-    assert not overlaps_and_escapes(figure)
+    assert not faults(figure)
 
 
 def test_without_a_descent_on_the_meta_objective_it_is_left_out(case: xr.Dataset) -> None:

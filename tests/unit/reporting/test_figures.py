@@ -16,9 +16,9 @@ from drawn import (
     curve,
     dashed_heights,
     dotted_places,
+    faults,
     legend_texts,
     lines,
-    overlaps_and_escapes,
     tick_texts,
     xs,
     ys,
@@ -31,6 +31,7 @@ from places import ROOT
 import metalqr
 from metalqr.config.registries import figures
 from metalqr.reporting import summaries
+from metalqr.reporting.figures.palette import BLUE, GREEN, ORANGE
 from metalqr.reporting.figures.style import save
 
 D2K2 = "state dim: 2, action dim: 2"
@@ -41,10 +42,10 @@ def curves_of(dataset: xr.DataTree) -> Figure:
     return figure
 
 
-def panel_of(**cases: xr.Dataset) -> Axes:
-    """The panel with the paper's axes."""
-    axes: Axes = curves_of(synthetic.experiment("e", **cases)).axes[0]
-    return axes
+def panel_of(**cases: xr.Dataset) -> tuple[Axes, list[str]]:
+    """The panel with the paper's axes, and the words of the legend."""
+    figure = curves_of(synthetic.experiment("e", **cases))
+    return figure.axes[0], legend_texts(figure)
 
 
 def hyperparameters_of(datasets: dict[str, xr.DataTree]) -> Figure:
@@ -57,9 +58,10 @@ def hyperparameters_of(datasets: dict[str, xr.DataTree]) -> Figure:
 
 def test_figure1_draws_the_median_the_range_and_the_floor_of_each_case() -> None:
     dataset = synthetic.figure1_dataset()
-    axes, logarithmic = curves_of(dataset).axes
-    expected = {"d1k1": ("1, action dim: 1", "blue"), "d2k2": ("2, action dim: 2", "orange")}
-    expected["d20k10"] = ("20, action dim: 10", "green")
+    figure = curves_of(dataset)
+    axes, logarithmic = figure.axes
+    expected = {"d1k1": ("1, action dim: 1", BLUE), "d2k2": ("2, action dim: 2", ORANGE)}
+    expected["d20k10"] = ("20, action dim: 10", GREEN)
     floors = dashed_heights(axes)
     assert len(floors) == len(axes.collections) == 3
     for (name, (words, colour)), floor, band in zip(expected.items(), floors, axes.collections, strict=True):
@@ -74,8 +76,8 @@ def test_figure1_draws_the_median_the_range_and_the_floor_of_each_case() -> None
             assert heights.max() == case["ratio"][:, iteration].max()
         assert floor[0] == pytest.approx(float((case["J_shared"].sum() - case["J_star"].sum()) / case["J_star"].sum()))
         face: Any = np.asarray(band.get_facecolor())[0, :3]
-        assert all(same_color(found, f"tab:{colour}") for found in (median.get_color(), floor[1], face))
-    assert legend_texts(axes)[3:] == ["best single gain found", "range of 3 seeds (line: median)"]
+        assert all(same_color(found, colour) for found in (median.get_color(), floor[1], face))
+    assert legend_texts(figure)[3:] == ["best single gain found", "range of 3 seeds (line: median)"]
     assert (axes.get_xlim(), axes.get_ylim()) == ((0.0, 80.0), (0.0, 1.2))
     # The same again, on an axis that shows the lowest floor.
     assert logarithmic.get_yscale() == "log"
@@ -87,21 +89,21 @@ def test_figure1_draws_the_median_the_range_and_the_floor_of_each_case() -> None
 
 def test_figure1_has_a_longer_axis_when_the_data_need_it() -> None:
     high = synthetic.case(first=1.8, seeds=[7])
-    axes = panel_of(d2k2=high)
+    axes, words = panel_of(d2k2=high)
     assert axes.get_ylim()[1] >= high["ratio"].max() >= 1.8
     assert not axes.collections  # one seed has no range
-    assert legend_texts(axes) == [D2K2, "best single gain found"]
+    assert words == [D2K2, "best single gain found"]
 
 
 def test_a_diverged_run_counts_as_infinite_and_is_marked() -> None:
     case = synthetic.case(ends={(1,): ("diverged", 30)})
     case["ratio"][1, :31] = np.linspace(1.0, 1.1, 31)
-    axes = panel_of(d2k2=case)
+    axes, words = panel_of(d2k2=case)
     assert crosses(axes) == [(30.0, pytest.approx(1.1))]
     median = curve(axes, D2K2)
     np.testing.assert_array_equal(median[:31], np.median(case["ratio"][:, :31], axis=0))
     np.testing.assert_array_equal(median[31:], case["ratio"][[0, 2], 31:].max("seed"))
-    assert "diverged (1 of 3 runs)" in legend_texts(axes)
+    assert "diverged (1 of 3 runs)" in words
 
 
 def test_a_run_that_diverged_beyond_the_axis_is_marked_at_its_edge() -> None:
@@ -114,23 +116,19 @@ def test_a_run_that_diverged_beyond_the_axis_is_marked_at_its_edge() -> None:
     assert axes.get_ylim() == (0.0, 1.2)
     assert crosses(axes) == [(30.0, 1.2), (31.0, 1.2), (32.0, 1.2)]
     assert np.isnan(curve(axes, D2K2)[32:]).all()
-    assert not overlaps_and_escapes(figure)
+    assert not faults(figure)
 
 
 def test_a_run_that_met_its_tolerance_keeps_its_last_value() -> None:
     case = synthetic.case(seeds=[0], ends={(0,): ("tolerance", 20)})
-    axes = panel_of(d2k2=case)
+    axes, _ = panel_of(d2k2=case)
     np.testing.assert_array_equal(curve(axes, D2K2)[20:], np.full(61, float(case["ratio"][0, 20])))
     assert not crosses(axes)
 
 
-def test_iterations_are_whole_and_the_legend_hides_no_curve() -> None:
-    axes = panel_of(d2k2=synthetic.case(iterations=3, time_constant=1e9, noise=0.0, seeds=[0]))
+def test_iterations_are_whole() -> None:
+    axes, _ = panel_of(d2k2=synthetic.case(iterations=3, time_constant=1e9, noise=0.0, seeds=[0]))
     assert [tick for tick in axes.get_xticks() if 0 <= tick <= 3] == [0, 1, 2, 3]
-    legend = axes.get_legend()
-    assert legend is not None
-    drawn = axes.transData.transform(np.column_stack([np.arange(4), curve(axes, D2K2)]))
-    assert not legend.get_window_extent().count_contains(drawn)
 
 
 # --- hyperparameters -------------------------------------------------------------------------------------------------
@@ -141,7 +139,7 @@ def row_of_panels(figure: Figure, row: int) -> list[Axes]:
 
 
 def large_points(axes: Axes) -> list[tuple[float, float]]:
-    found = [line for line in axes.get_lines() if line.get_marker() == "o" and line.get_markersize() > 6]
+    found = [line for line in axes.get_lines() if line.get_marker() == "o" and line.get_markersize() > 4.5]
     return [(float(xs(line)[0]), float(ys(line)[0])) for line in found]
 
 
@@ -208,8 +206,8 @@ def test_axes_fit_the_values_and_nothing_overlaps(hyperparameters: Figure) -> No
     scales = [row_of_panels(hyperparameters, row)[1].get_xscale() for row in range(5)]
     assert scales == ["log", "log", "log", "symlog", "log"]
     ticks = [tick_texts(row_of_panels(hyperparameters, row)[1]) for row in (0, 3)]
-    assert ticks == [["0.01", "0.02", "0.05", "0.1", "0.4"], ["0", "$10^{-5}$", "$10^{-3}$", "$10^{-2}$"]]
-    assert not overlaps_and_escapes(hyperparameters)
+    assert ticks == [["0.01", "", "0.05", "", "0.4"], ["", "$10^{-5}$", "$10^{-3}$", "$10^{-2}$"]]
+    assert not faults(hyperparameters)
 
 
 @pytest.mark.slow
@@ -238,7 +236,7 @@ def test_many_close_values_several_cases_and_a_floor_of_zero() -> None:
     sweep = {"smoothing_radius": [0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2]}
     cases = {"a": synthetic.case(sweep=sweep), "b": synthetic.case(floor=0.0, unstable=0.0, sweep=sweep)}
     figure = hyperparameters_of({"radius": synthetic.experiment("radius", **cases)})
-    assert not overlaps_and_escapes(figure)
+    assert not faults(figure)
     assert len(legend_texts(figure.axes[2])) == 7
     titles = [row_of_panels(figure, row)[0].get_title(loc="left") for row in range(2)]
     assert titles == ["Smoothing radius $r$, case a", "Smoothing radius $r$, case b"]
@@ -258,7 +256,7 @@ def test_words_single_values_and_only_diverged_runs() -> None:
     assert [axes.get_xscale() for axes in figure.axes[1::3]] == ["linear"] * 3
     assert tick_texts(figure.axes[1]) == ["1", "3", "all"]
     assert crosses(figure.axes[7]) == [(1e-3, 1.0), (2e-3, 1.0)]
-    assert not overlaps_and_escapes(figure)
+    assert not faults(figure)
 
 
 # --- files -----------------------------------------------------------------------------------------------------------

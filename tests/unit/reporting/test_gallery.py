@@ -1,6 +1,7 @@
 """The figures of docs/systems.md: one for each system, shown on the page, small, and with the names of the axes."""
 
 import pytest
+from drawn import faults
 
 from metalqr.reporting.figures.gallery import FOLDER, gallery_figure, path_of
 from metalqr.reporting.systems_page import PAGE
@@ -28,3 +29,9 @@ def test_axes_have_the_units_of_the_system() -> None:
     assert [len(axes.get_lines()) for axes in figure.axes] == [5, 5, 5]
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["1", "2", "3", "4", "5"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["bus", "chained_integrator", "hydraulics"])
+def test_long_names_of_axes_do_not_overlap(name: str) -> None:
+    assert not faults(gallery_figure(name))

@@ -70,7 +70,7 @@ def test_figures_say_what_they_show(name: str, sweep: dict[str, Any] | None) -> 
     axes = alone.axes[0]
     assert axes.get_ylabel() == curves.GAP_LABEL
     both = figures.get(name)().draw({"e": synthetic.experiment("e", plain=case, free=without_ratio(case))})
-    texts = [text.get_text() for panel in both.axes for text in panel.findobj() if hasattr(text, "get_text")]
+    texts = [text.get_text() for text in both.findobj() if hasattr(text, "get_text")]
     assert both.axes[0].get_ylabel() == curves.RATIO_LABEL
     assert any("free: d = 1, k = 1 (absolute gap)" in text.replace("\n", " ") for text in texts)
     top = max(float(line.get_ydata().max()) for line in axes.lines if len(line.get_ydata()) > 2)

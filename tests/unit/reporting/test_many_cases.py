@@ -1,9 +1,11 @@
 """Every figure with 1 to 30 cases: sizes, legends and titles that hold whatever the cases are called."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import adapted
+import benefits
 import descents
 import measurements
 import numpy as np
@@ -11,13 +13,14 @@ import pytest
 import stored
 import synthetic
 import xarray as xr
-from drawn import overlaps_and_escapes
+from drawn import faults, legends
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.legend import Legend
 
 from metalqr.config.registries import figures
 from metalqr.evaluation.exact_methods.dataset import METHODS, exact_methods_dataset
+from metalqr.reporting.figures.layout import MAX_WIDTH
+from metalqr.reporting.figures.palette import CASE_COLOURS
+from metalqr.reporting.figures.style import new_figure, settle, styled
 from metalqr.reporting.labels import case_labels
 
 #: The longest names that a config may give; they differ in the last letter alone, or have no place to break.
@@ -68,8 +71,25 @@ DATASETS: dict[str, Callable[[list[str]], dict[str, Any]]] = {
 }
 
 
-def legends(figure: Figure) -> Iterator[Legend]:
-    yield from (found for found in figure.findobj(Legend) if isinstance(found, Legend))
+def sampled(names: list[str]) -> dict[str, Any]:
+    """Curves against rollout steps."""
+    found = {name: runs(0, {"variant": ["paper", "two_point"]}) for name in names}
+    return {"mine": synthetic.experiment("mine", **found)}
+
+
+def adaptations(names: list[str]) -> dict[str, Any]:
+    return {f"mine/{name}": adapted.whole() for name in names}
+
+
+#: Of the other figures; that of predictions has files for data, and is tried where these are made.
+OTHERS: dict[str, Callable[[list[str]], dict[str, Any]]] = {
+    "adaptation": adaptations,
+    "regret": adaptations,
+    "certificates": lambda names: dict.fromkeys(names, measurements.certificates()),
+    "sample_efficiency": sampled,
+    "meta_benefit": lambda names: {names[0]: benefits.benefit()},
+    "heterogeneity": lambda names: {names[0]: benefits.benefit()},
+}
 
 
 def titles(axes: Axes) -> list[str]:
@@ -88,12 +108,10 @@ def test_figures_hold_any_number_of_cases(kind: str, count: int) -> None:
     names = NAMES[:count] if count > 1 else LONG[:1]
     figure = figures.get(kind)().make(DATASETS[kind](names))
     width, height = figure.get_size_inches()
-    assert width <= 12.0
+    assert width <= MAX_WIDTH
     assert height <= {1: 7.0, 2: 8.0, 30: 34.0}[count]
-    assert not overlaps_and_escapes(figure)
-    boxes = [legend.get_window_extent() for legend in legends(figure)]
-    assert boxes
-    assert all(box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1 for box in boxes)
+    assert not faults(figure)
+    assert legends(figure)
     words = [text.get_text() for legend in legends(figure) for text in legend.get_texts()]
     words += [title for axes in figure.axes for title in titles(axes)] + [figure.get_suptitle()]
     shown = [plain(each) for each in words]
@@ -104,12 +122,50 @@ def test_figures_hold_any_number_of_cases(kind: str, count: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", OTHERS)
+@pytest.mark.parametrize("names", [LONG[:1], NAMES[:2], NAMES[:4]], ids=["one", "two", "four"])
+def test_other_figures_hold_several_cases(kind: str, names: list[str]) -> None:
+    figure = figures.get(kind)().make(OTHERS[kind](names))
+    assert not faults(figure)
+    assert legends(figure)
+
+
+def test_every_figure_is_tried() -> None:
+    own = {figure.name for figure in figures if figure.__module__.startswith("metalqr.")}
+    assert own == {*DATASETS, *OTHERS, "prediction"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("spoil", "fault"),
+    [
+        (lambda axes: axes.legend(["one"], loc="upper right"), "a legend over"),
+        (lambda axes: axes.legend(["one"], loc="lower left", bbox_to_anchor=(1.3, 0.0)), "a legend leaves"),
+        (lambda axes: axes.set_title("small", fontsize=6.0), "6 points"),
+        (lambda axes: axes.text(0.5, 1.02, "over", transform=axes.transAxes), "over / title"),
+        (lambda axes: axes.text(2.0, 0.5, "beyond", transform=axes.transAxes), "beyond"),
+        (lambda axes: axes.figure.set_figwidth(8.0), "wider"),
+    ],
+)
+def test_faults_are_found(spoil: Callable[[Axes], object], fault: str) -> None:
+    with styled():
+        figure = new_figure(3.5, 3.0, "constrained")
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1])
+        axes.set_title("title")
+        settle(figure)
+        assert not faults(figure)
+        spoil(axes)
+        assert any(fault in found for found in faults(figure))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["learning_curves", "estimation_error"])
 def test_every_curve_of_a_panel_has_its_own_colour(kind: str) -> None:
     figure = figures.get(kind)().make(DATASETS[kind](NAMES[:8]))
     for legend in legends(figure):
         keys = [handle for handle in legend.get_lines() if handle.get_marker() not in ("None", None, "X")]
-        coloured = [str(handle.get_color()) for handle in keys if str(handle.get_color()).startswith("tab:")]
+        coloured = [str(handle.get_color()) for handle in keys if handle.get_color() in CASE_COLOURS]
         assert len(set(coloured)) == len(coloured) <= 6
 
 
@@ -136,4 +192,4 @@ def test_rows_of_two_experiments_on_one_setting_and_case_name_the_experiment() -
 @pytest.mark.slow
 def test_a_sweep_of_many_values_keeps_its_legend_inside() -> None:
     sweep = [0.01 * value for value in range(1, 25)]
-    assert not overlaps_and_escapes(figures.get("hyperparameters")().make(experiment(["slow"], smoothing_radius=sweep)))
+    assert not faults(figures.get("hyperparameters")().make(experiment(["slow"], smoothing_radius=sweep)))

@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from drawn import dotted_places, legend_texts, lines, overlaps_and_escapes, tick_texts, xs, ys
+from drawn import dotted_places, faults, legend_texts, lines, tick_texts, xs, ys
 from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 
 from metalqr.config.registries import figures, tables
 from metalqr.evaluation.estimation_error.curves import load_estimation_error
 from metalqr.evaluation.stability import Guarantee, stability_dataset
+from metalqr.reporting.figures.palette import BLUE, GREEN, ORANGE
 from metalqr.reporting.tables import markdown
 from metalqr.reporting.tables.markdown import to_markdown
 from metalqr.reporting.tables.stability import PROMISES
@@ -132,12 +133,12 @@ def test_panels_show_relative_errors_and_biases_of_each_case(errors: dict[str, x
         for name, label in (("error_mean", "_error"), ("bias", "_bias")):
             drawn = lines(axes, label)
             assert len(drawn) == 3
-            for line, case, expected in zip(drawn, errors.values(), ("blue", "orange", "green"), strict=True):
+            for line, case, expected in zip(drawn, errors.values(), (BLUE, ORANGE, GREEN), strict=True):
                 chosen = case.isel(target=np.flatnonzero(case["algorithm"] == algorithm))
                 relative = (chosen[f"{name}_{parameter}"] / chosen["exact_norm"]).mean("target").values
                 np.testing.assert_array_equal(xs(line), case[parameter].values)
                 np.testing.assert_allclose(ys(line), np.where(np.isfinite(relative), relative, np.nan))
-                assert same_color(line.get_color(), f"tab:{expected}")
+                assert same_color(line.get_color(), expected)
         corners = np.asarray(axes.collections[1].get_paths()[0].vertices)
         value = float(errors["d2k2"][parameter][1])
         heights = corners[corners[:, 0] == value, 1]
@@ -177,13 +178,13 @@ def test_what_is_infinite_is_a_cross_at_the_top(figure: Figure) -> None:
         axes = figure.axes[row + 1]
         top = axes.get_ylim()[1]
         for label, places in (
-            ("_error beyond", [("orange", [0.2]), ("green", [0.2])]),
-            ("_bias beyond", [("blue", [0.2]), ("orange", [0.2]), ("green", [0.1, 0.2])]),
+            ("_error beyond", [(ORANGE, [0.2]), (GREEN, [0.2])]),
+            ("_bias beyond", [(BLUE, [0.2]), (ORANGE, [0.2]), (GREEN, [0.1, 0.2])]),
         ):
             for line, (colour, values) in zip(lines(axes, label), places, strict=True):
                 assert xs(line).tolist() == values
                 assert ys(line).tolist() == [top] * len(values)
-                assert f"tab:{colour}" in (line.get_color(), line.get_markeredgecolor())
+                assert colour in (line.get_color(), line.get_markeredgecolor())
         assert not any("beyond" in str(line.get_label()) for line in figure.axes[row].get_lines())
 
 
@@ -204,7 +205,7 @@ def test_axes_hold_everything_regular_and_name_the_values(figure: Figure, errors
     ]
     assert [dotted_places(axes) for axes in figure.axes[:3]] == [[100.0], [0.05], [50.0]]
     assert "state dim: 20, action dim: 10" in legend_texts(figure)
-    assert not overlaps_and_escapes(figure)
+    assert not faults(figure)
 
 
 @pytest.mark.slow
@@ -213,7 +214,7 @@ def test_a_single_case_with_single_values_and_one_with_nothing_finite() -> None:
     found = measured(one={"values": single}, two={"values": single, "infinite": {"bias": (0,), "error": (0,)}})
     for datasets in ({"two": found["two"]}, found):
         drawn = ERRORS.make(datasets)
-        assert not overlaps_and_escapes(drawn)
+        assert not faults(drawn)
         assert len(lines(drawn.axes[0], "_error")) == len(datasets)
 
 
@@ -238,7 +239,7 @@ def test_what_the_budget_leaves_out_is_named_in_figure_and_table(errors: dict[st
     drawn = ERRORS.make(datasets)
     note = "left out of state dim: 20, action dim: 10,\nover the budget of 2e+09 rollout steps:\n$M$ = 100, 200"
     assert [text for text in legend_texts(drawn) if "left out" in text] == [note]
-    assert not overlaps_and_escapes(drawn)
+    assert not faults(drawn)
     assert not lines(drawn.axes[0], "_error beyond")
     table = tables.get("estimation_error")().make(datasets)
     left_out = table[table["left_out"] != ""]

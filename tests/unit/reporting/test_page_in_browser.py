@@ -5,18 +5,22 @@ import csv
 import io
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import browser
 import numpy as np
 import pytest
 import synthetic
 from browser import Page
+from PIL import Image
 
 from metalqr.config.registries import figures, sections, tables
 from metalqr.reporting.figures import style
+from metalqr.reporting.pages.curves import COLOURS
 from metalqr.reporting.pages.document import page
 from metalqr.reporting.tables import markdown
 
@@ -286,3 +290,104 @@ def test_csv_of_a_chart_has_the_numbers_of_the_dataset(tab: Page) -> None:
     stored = synthetic.figure1_dataset()["d1k1"].to_dataset()["ratio"].sel(seed=1).values
     np.testing.assert_allclose([float(row["ratio"]) for row in run], stored, rtol=5.1e-5)
     assert [int(row["iteration"]) for row in run] == list(range(len(stored)))
+
+
+def saved(tab: Page, folder: Path, form: str) -> Path:
+    """What a download button of the first chart saves, on a dark page."""
+    tab.saves_to(folder)
+    tab.click(f"{FIRST} [data-save={form}]")
+    path, deadline = folder / f"learning_curves-0.{form}", time.monotonic() + browser.PATIENCE
+    while not path.is_file():
+        assert time.monotonic() < deadline, "nothing was saved"
+        time.sleep(0.05)
+    return path
+
+
+def test_svg_of_a_chart_has_the_curves_that_are_shown(tab: Page, tmp_path: Path) -> None:
+    after(tab, switch("case", "d20k10"))
+    after(tab, "#theme")
+    root = ElementTree.parse(saved(tab, tmp_path, "svg")).getroot()
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    lines = {path.get("stroke") for path in root.iter("{http://www.w3.org/2000/svg}path")}
+    assert set(COLOURS[:2]) <= lines
+    assert COLOURS[2] not in lines
+    words = {text.text for text in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"iterations", "average cost difference ratio"} <= words
+    # The page is as it was: its background shows through.
+    assert tab.value(f"{CHART}.views[0].view.background()") in (None, "transparent")
+
+
+def test_png_of_a_chart_is_as_it_is_shown_at_twice_its_size(tab: Page, tmp_path: Path) -> None:
+    after(tab, "#theme")
+    with Image.open(saved(tab, tmp_path, "png")) as image:
+        shown = tab.value(f"[{CHART}.views[0].view.width(), {CHART}.views[0].view.height()]")
+        assert image.width > 2 * shown[0]
+        assert image.height > 2 * shown[1]
+        paper = tab.value("theme.paper()")
+        pixels = np.asarray(image.convert("RGB"))
+    assert paper == "#{:02x}{:02x}{:02x}".format(*pixels[0, 0])  # not transparent
+    for colour in COLOURS[:3]:
+        wanted = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
+        assert (np.abs(pixels.astype(int) - wanted).max(axis=2) < 12).sum() > 200, colour
+
+
+def test_what_to_see_follows_the_experiment(tab: Page) -> None:
+    lines = f"[...document.querySelectorAll('{FIRST} .see li')]"
+    shown = f"{lines}.filter((each) => !each.hidden).map((each) => each.textContent)"
+    assert [line.partition(":")[0].partition(", ")[::2] for line in tab.value(shown)] == [
+        ("figure1", name) for name in ("d1k1", "d2k2", "d20k10")
+    ]
+    choose(tab, "experiment", "ours")
+    (line,) = tab.value(shown)
+    assert line.startswith("ours, d2k2: the smallest median of the final ratio is")
+    assert "(fast)" in line
+    choose(tab, "experiment", "figure1")
+    assert len(tab.value(shown)) == 3
+
+
+def test_arrow_keys_move_along_curves_and_say_what_is_there(tab: Page) -> None:
+    reading, ring = (f"document.querySelector('{FIRST} .{name}')" for name in ("reading", "cursor"))
+    tab.value(f"document.querySelector('{FIRST} .plot').focus()")
+    assert tab.value(f"{reading}.hidden && {ring}.hidden")
+    tab.press("ArrowRight")
+    case = synthetic.figure1_dataset()["d1k1"].to_dataset()
+
+    def said(iteration: int, seed: int) -> str:
+        run = case.sel(seed=seed, iteration=iteration)
+        values = [float(run[name]) for name in ("ratio", "rollout_steps")]
+        ratio, steps = (
+            tab.value(f"({value}).toLocaleString('en', {{maximumSignificantDigits: 5}})") for value in values
+        )
+        words = f"iterations {iteration}, average cost difference ratio {ratio}, experiment figure1, case d1k1"
+        return f"{words}, method as the case, seed {seed}, rollout steps {steps}"
+
+    assert tab.value(f"{reading}.textContent") == said(0, 0)
+    for _ in range(3):
+        tab.press("ArrowRight")
+    tab.press("ArrowLeft")
+    assert tab.value(f"{reading}.textContent") == said(2, 0)
+    tab.press("ArrowDown")
+    assert tab.value(f"{reading}.textContent") == said(2, 1)
+    tab.press("End")
+    assert tab.value(f"{reading}.textContent") == said(80, 1)
+    # The ring is on the point: at the right edge of the axes, and below those of the points before.
+    place = f"{ring}.getBoundingClientRect().toJSON()"
+    end, canvas = (
+        tab.value(place),
+        tab.value(f"document.querySelector('{FIRST} canvas').getBoundingClientRect().toJSON()"),
+    )
+    width = tab.value(f"{CHART}.views[0].view.width()")
+    assert canvas["left"] < end["left"] < canvas["right"]
+    tab.press("Home")
+    start = tab.value(place)
+    assert end["left"] - start["left"] == pytest.approx(width, abs=1.0)
+    assert start["top"] < end["top"] < canvas["bottom"]
+    tab.press("Escape")
+    assert tab.value(f"{reading}.hidden && {ring}.hidden")
+
+
+def test_a_curve_that_is_switched_off_is_not_reached(tab: Page) -> None:
+    after(tab, switch("case", "d1k1"))
+    tab.value(f"document.querySelector('{FIRST} .plot').focus()")
+    tab.press("ArrowRight")
+    assert "case d2k2" in tab.value(f"document.querySelector('{FIRST} .reading').textContent")

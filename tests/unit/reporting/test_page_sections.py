@@ -19,8 +19,9 @@ from metalqr.config.registry import load_plugins
 from metalqr.evaluation.exact_methods.dataset import exact_methods_dataset
 from metalqr.reporting import summaries
 from metalqr.reporting.pages import curves
-from metalqr.reporting.pages.chart import Chart
+from metalqr.reporting.pages.chart import Chart, Finding
 from metalqr.reporting.pages.specification import specification
+from metalqr.reporting.tables.markdown import number
 
 #: Half a unit of the last of five digits.
 ROUNDED = 5.1e-5
@@ -153,7 +154,10 @@ def test_a_case_with_a_simulator_shows_relative_costs_without_a_floor() -> None:
     total = case["cost"].sum("task").sel(seed=1).values
     assert_allclose(run["points"]["ratio"], total / total[0], rtol=ROUNDED)
     assert run["floor"] is None
-    assert "measured cost" in chart.see[0]
+    (line,) = chart.see
+    assert isinstance(line, Finding)
+    assert "measured cost" in line.text
+    assert line.fields == {"experiment": "mine"}
 
 
 def test_many_runs_have_fewer_points_each() -> None:
@@ -181,8 +185,8 @@ def test_sample_efficiency_has_median_and_range_over_steps() -> None:
     for point in (case.sel(variant="paper"), fast):
         runs = zip(point["ratio"].values, point["rollout_steps"].values, strict=True)
         steps.append(float(np.median([np.append(count[ratio <= target], np.inf)[0] for ratio, count in runs])))
-    assert f"{steps[0]:,.0f}" in chart.see[0]
-    assert f"{steps[1]:,.0f}" in chart.see[0]
+    assert f"{steps[0]:,.0f}" in str(chart.see[0])
+    assert f"{steps[1]:,.0f}" in str(chart.see[0])
 
 
 def test_adaptation_has_the_median_over_everything() -> None:
@@ -192,6 +196,10 @@ def test_adaptation_has_the_median_over_everything() -> None:
     firsts = np.median(np.outer([1.0, 1.01], 0.2 * (1 + np.arange(adapted.TASKS) / 10)))
     assert_allclose(points["gap"], firsts * 0.9 ** np.arange(adapted.STEPS + 1), rtol=0.01)
     assert chart.choices[0].values == ["pairs", "exact"]
+    lines = [line for line in chart.see if isinstance(line, Finding)]
+    assert [(line.fields["estimator"], f"({line.fields['estimator']})" in line.text) for line in lines] == [
+        (str(name), True) for name in adapted.whole()["estimator"].values
+    ]
     assert chart.curves[0]["panel"] == "one"
 
 
@@ -216,7 +224,7 @@ def test_systems_have_the_costs_of_every_task() -> None:
         assert_allclose(chosen(chart, gain=gain)["points"]["cost"], case[variable], rtol=ROUNDED)
     assert chart.panels == ["mine: d = 3, k = 2"]
     more = 100 * (25.0 / float(case["J_star"].sum()) - 1)
-    assert f"initial gain costs {more:.3g} %" in chart.see[0]
+    assert f"initial gain costs {more:.3g} %" in str(chart.see[0])
 
 
 def test_exact_methods_are_relative_to_the_first_gap() -> None:
@@ -227,7 +235,7 @@ def test_exact_methods_are_relative_to_the_first_gap() -> None:
         points = chosen(chart, method="gradient descent", task=str(task))["points"]
         assert_allclose(points["gap"], rate ** np.array(points["iteration"]), rtol=ROUNDED)
     words = f"gradient descent {'does not get there' if np.median(rates) ** 40 > 1e-3 else 'takes'}"
-    assert words in chart.see[0]
+    assert words in str(chart.see[0])
 
 
 def test_estimation_errors_are_relative_to_the_gradient() -> None:
@@ -236,6 +244,12 @@ def test_estimation_errors_are_relative_to_the_gradient() -> None:
     values = np.array(measurements.VALUES["perturbations"]) / measurements.SETTINGS["perturbations"]
     points = chosen(chart, panel="Algorithm 2", setting="perturbations", kind="median")["points"]
     assert_allclose(points["error"], np.hypot(2.0 * values**-0.5, 0.02), rtol=ROUNDED)
+    lines = [line for line in chart.see if isinstance(line, Finding)]
+    assert {line.fields["setting"] for line in lines} == set(chart.choices[0].values)
+    last = chosen(chart, panel="Algorithm 1", setting="smoothing radius", kind="median")["points"]
+    ends = [(value, error) for value, error in zip(last["value"], last["error"], strict=True) if error is not None]
+    (line, _) = (line for line in lines if line.fields["setting"] == "smoothing radius")
+    assert f"smoothing radius {ends[-1][0]:g} is {number(ends[-1][1])} of" in line.text
 
 
 # --- charts ----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import synthetic
 import xarray as xr
-from drawn import lines, overlaps_and_escapes, tick_texts, xs, ys
+from drawn import faults, lines, tick_texts, xs, ys
 from matplotlib.text import Text
 from numpy.testing import assert_allclose
 
@@ -16,6 +16,7 @@ from metalqr import results
 from metalqr.config.experiments import Base, Experiment
 from metalqr.config.registries import figures, sections, tables
 from metalqr.prediction import Prediction
+from metalqr.reporting.figures.palette import BLUE
 from metalqr.reporting.predictions import KEPT, compare, left_out, load_compared, save_compared, with_predicted
 from metalqr.reporting.tables.markdown import to_markdown
 
@@ -120,12 +121,12 @@ def test_the_figure_has_curves_first_then_final_ratios(trees: dict[str, xr.DataT
     assert_allclose(ys(mean_gain)[-1], 0.8 * 0.04)
     assert_allclose(ys(valid)[-1], 0.9 * 0.04)
     assert tick_texts(finals) == ["0.001", "0.01", "0.1"]
-    blue = [line for line in finals.get_lines() if line.get_color() == "tab:blue" and line.get_marker() == "None"]
+    blue = [line for line in finals.get_lines() if line.get_color() == BLUE and line.get_marker() == "None"]
     assert_allclose([ys(line)[0] for line in blue], [0.9 * 0.04, 0.9 * 0.001, 0.9 * 0.04])
     assert [line.get_linestyle() != "-" for line in blue] == [False, False, True]
     (cross,) = [line for line in finals.get_lines() if line.get_marker() == "X"]
     assert_allclose(cross.get_xdata(), [2.12])
-    assert overlaps_and_escapes(figure) == []
+    assert faults(figure) == []
 
 
 @pytest.fixture
@@ -181,7 +182,7 @@ def test_figures_of_curves_show_predicted_medians(name: str, shown: xr.DataTree)
         for each in (with_lines, without)
     ]
     assert keys == [1, 0]
-    assert overlaps_and_escapes(with_lines) == overlaps_and_escapes(without) == []
+    assert faults(with_lines) == faults(without) == []
 
 
 def test_section_of_the_page_shows_both_curves_and_the_final_ratios(trees: dict[str, xr.DataTree]) -> None:

@@ -6,6 +6,7 @@ import pytest
 from places import ROOT
 
 from metalqr.reporting import showcase
+from metalqr.reporting.figures.copies import small
 from metalqr.reporting.showcase import ShowcaseError, renewed, source_of, used, value
 
 CSV = """case,variant,final_ratio,difference
@@ -164,7 +165,7 @@ def test_figures_are_small(tmp_path: Path) -> None:
     drawn = np.full((400, 3200, 3), 255, dtype=np.uint8)
     drawn[100:300, 400:2800] = (0, 114, 178)
     Image.fromarray(drawn).save(tmp_path / "drawn.png")
-    with Image.open(BytesIO(showcase.small(tmp_path / "drawn.png"))) as copied:
+    with Image.open(BytesIO(small(tmp_path / "drawn.png"))) as copied:
         assert copied.size == (1600, 200)
         assert copied.convert("RGB").getpixel((800, 100)) == (0, 114, 178)
         assert copied.convert("RGB").getpixel((10, 10)) == (255, 255, 255)

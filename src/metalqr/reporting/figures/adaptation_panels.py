@@ -12,9 +12,9 @@ from metalqr.config.evaluation import EXACT
 from metalqr.reporting import adaptation
 from metalqr.reporting.figures import layout
 from metalqr.reporting.figures.figure import Figure
-from metalqr.reporting.figures.palette import with_styles
+from metalqr.reporting.figures.palette import CASE_MARK, with_styles
 from metalqr.reporting.figures.style import line_key, logarithmic_ticks, new_figure, round_ticks
-from metalqr.reporting.labels import dimensions
+from metalqr.reporting.labels import spaced, titled
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from metalqr.lqr import FloatArray
 
-MAX_COLUMNS = 3
 #: Looks of what trained gains are compared with; black and grey, so that they differ from these.
 COMPARATORS: dict[str, dict[str, Any]] = {
     "initial_gain": {"color": "0.45", "linestyle": ":", "linewidth": 1.6},
@@ -32,7 +31,8 @@ COMPARATORS: dict[str, dict[str, Any]] = {
     "certainty_equivalence": {"color": "0.45", "linestyle": (0, (4, 1.5, 1, 1.5)), "linewidth": 1.3},
 }
 QUANTILE: dict[str, Any] = {"linestyle": (0, (2, 2)), "linewidth": 0.7}
-MARK: dict[str, Any] = {"markersize": 4.0, "markeredgecolor": "white", "markeredgewidth": 0.5}
+#: Steps from which on an axis counts thousands.
+MANY_STEPS = 1e5
 #: The smallest gap that is shown: what is below is rounding.
 MIN_GAP = 1e-12
 
@@ -65,11 +65,11 @@ class AdaptationFigure(Figure):
 def _panels(datasets: Mapping[str, xr.Dataset], rows: Sequence[Row]) -> matplotlib.figure.Figure:
     """Draw the rows for each case; with more cases than columns, one block under the other."""
     count = len(datasets)
-    blocks = math.ceil(count / MAX_COLUMNS)
-    columns = math.ceil(count / blocks)
+    columns = layout.columns_of(count)
+    blocks = math.ceil(count / columns)
     styles = _styles(datasets.values())
-    width = min(layout.MAX_WIDTH, max(5.4, 3.9 * columns + 0.4))
-    height = sum(row.height for row in rows) * 2.5 * blocks + 0.35 * blocks + 0.8
+    width = layout.width_of(columns)
+    height = sum(row.height for row in rows) * 2.0 * blocks + 0.3 * blocks + 0.2
     figure = new_figure(width, height)
     grid = figure.add_gridspec(len(rows) * blocks, columns, height_ratios=[row.height for row in rows] * blocks)
     names = list(datasets)
@@ -78,12 +78,14 @@ def _panels(datasets: Mapping[str, xr.Dataset], rows: Sequence[Row]) -> matplotl
         for number, row in enumerate(rows):
             axes = figure.add_subplot(grid[block * len(rows) + number, column])
             _draw(axes, dataset, row, styles)
+            if number + 1 < len(rows) and row.is_exact == rows[number + 1].is_exact:
+                axes.set_xlabel("")  # that of the panel below
             if column == 0:
                 axes.set_ylabel(row.label)
             if number == 0:
-                words = f"{adaptation.title(name, names)}: {dimensions(dataset)}"
-                axes.set_title(layout.wrapped(words, 72.0 * (width - 0.9) / columns - 32.0, 10.0))
-    keys = [line_key(label, **style) for label, style in styles.items()]
+                words = titled(adaptation.title(name, names), dataset)
+                axes.set_title(layout.wrapped(words, layout.title_width(columns), layout.TITLE))
+    keys = [line_key(spaced(label), **style) for label, style in styles.items()]
     if any(row.quantity == "gap" for row in rows):
         keys.append(line_key("90 % quantile", color="0.3", **QUANTILE))
     layout.legend_below(figure, keys, width, most=5)
@@ -98,14 +100,13 @@ def _styles(datasets: Any) -> dict[str, dict[str, Any]]:
         for name, kind in zip(dataset["start"].values, dataset["kind"].values, strict=True)
     }
     trained = [name for name, kind in kinds.items() if kind not in COMPARATORS]
-    found = {
-        name: {"color": colour, "marker": marker, "linewidth": 1.4, **MARK}
-        for name, colour, marker in with_styles(trained)
-    }
+    found = {name: {"color": colour, "marker": marker, **CASE_MARK} for name, colour, marker in with_styles(trained)}
     return found | {name: COMPARATORS[kinds[name]] for name in kinds if name not in found}
 
 
 def _draw(axes: Axes, dataset: xr.Dataset, row: Row, styles: Mapping[str, Mapping[str, Any]]) -> None:
+    from matplotlib.ticker import EngFormatter
+
     estimator = EXACT if row.is_exact else adaptation.stated_estimator(dataset)
     chosen = dataset.sel(estimator=estimator, rate="tuned")
     steps = chosen["step"].values if row.is_exact else chosen["rollout_steps"].values
@@ -128,9 +129,11 @@ def _draw(axes: Axes, dataset: xr.Dataset, row: Row, styles: Mapping[str, Mappin
         axes.set_yscale("log")
         logarithmic_ticks(axes.yaxis)
     round_ticks(axes.xaxis, most=5, whole=True)
+    if steps.max() >= MANY_STEPS:
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 500k, 1M
     rollouts = int(chosen["rollouts"])
     axes.set_xlabel(
-        "steps" if row.is_exact else f"rollout steps on a task ({estimator}, {rollouts} rollouts a step)", fontsize=8
+        "steps" if row.is_exact else f"rollout steps on a task\n({spaced(estimator)}, {rollouts} rollouts a step)"
     )
 
 

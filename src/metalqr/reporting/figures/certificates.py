@@ -13,8 +13,9 @@ from metalqr.config.registries import figures
 from metalqr.reporting import captions
 from metalqr.reporting.figures import layout
 from metalqr.reporting.figures.figure import Figure
+from metalqr.reporting.figures.palette import BLUE, GREEN, ORANGE, RED
 from metalqr.reporting.figures.style import line_key, logarithmic_ticks, new_figure, round_ticks
-from metalqr.reporting.labels import dimensions
+from metalqr.reporting.labels import case_labels
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -22,11 +23,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
-CERTIFIED: dict[str, Any] = {"color": "#4477aa"}
-HESSIAN: dict[str, Any] = {"color": "#e08214", "linestyle": (0, (4, 2))}
+CERTIFIED: dict[str, Any] = {"color": BLUE, "marker": "o", "markersize": 2.0}
+HESSIAN: dict[str, Any] = {"color": ORANGE, "linestyle": (0, (4, 2))}
 USED: dict[str, Any] = {"color": "black", "linewidth": 1.0}
-RADII: dict[str, Any] = {"color": "#228833", "linewidth": 1.0, "alpha": 0.8}
-MAX_COLUMNS = 3
+RADII: dict[str, Any] = {"color": GREEN, "linewidth": 0.9, "alpha": 0.8}
 
 
 @figures.register("certificates")
@@ -56,25 +56,19 @@ class Certificates(Figure):
     def draw(self, datasets: Mapping[str, xr.Dataset]) -> matplotlib.figure.Figure:
         """Two panels for each case, one under the other, from files of the stage ``certificates``."""
         count = len(datasets)
-        columns, blocks = min(count, MAX_COLUMNS), math.ceil(count / MAX_COLUMNS)
-        width = max(4.6, min(layout.MAX_WIDTH, 0.5 + 3.2 * columns))
-        figure = new_figure(width, 4.6 * blocks + 0.6)
-        grid = figure.subplots(2 * blocks, columns, squeeze=False, height_ratios=(1.4, 1.0) * blocks)
-        for place, (name, case) in enumerate(datasets.items()):
-            block, column = divmod(place, columns)
-            steps, radii = grid[2 * block, column], grid[2 * block + 1, column]
+        columns = layout.columns_of(count)
+        width = layout.width_of(columns)
+        figure = new_figure(width, 3.7 * math.ceil(count / columns) + 0.1)
+        panels = layout.panel_pairs(figure, count, columns, height_ratios=(1.4, 1.0))
+        labels = case_labels(datasets)
+        for place, ((name, case), (steps, radii)) in enumerate(zip(datasets.items(), panels, strict=True)):
             _draw_steps(steps, case)
             _draw_radii(radii, case)
-            room = 72.0 * (width - 0.5) / columns - 12.0
-            steps.set_title(layout.wrapped(f"{name}: {dimensions(case)}", room, 9.0), fontsize=9)
+            steps.set_title(layout.wrapped(labels[name], layout.title_width(columns), layout.TITLE))
             radii.set_xlabel("iterations")
-            if column == 0:
+            if place % columns == 0:
                 steps.set_ylabel("learning rate")
                 radii.set_ylabel("norm of a perturbation")
-        for unused in range(count, columns * blocks):
-            block, column = divmod(unused, columns)
-            grid[2 * block, column].remove()
-            grid[2 * block + 1, column].remove()
         layout.legend_below(figure, _keys(), width, most=2)
         return figure
 
@@ -83,7 +77,7 @@ def _draw_steps(panel: Axes, case: xr.Dataset) -> None:
     iterations, first = case["iteration"].values, case.isel(seed=0)
     rate = float(json.loads(case.attrs["settings"])["learning_rate"])
     certified, hessian = first["certified_step"].values, first["hessian_step"].values
-    panel.plot(iterations, np.where(certified > 0, certified, np.nan), marker=".", markersize=3, **CERTIFIED)
+    panel.plot(iterations, np.where(certified > 0, certified, np.nan), **CERTIFIED)
     panel.plot(iterations, np.where(np.isfinite(hessian), hessian, np.nan), **HESSIAN)
     panel.axhline(rate, **USED)
     theorem = float(case["theorem_step"].sel(form="corrected"))
@@ -93,7 +87,9 @@ def _draw_steps(panel: Axes, case: xr.Dataset) -> None:
     panel.set_ylim(lowest, shown.max() * 2.0)
     if np.isfinite(theorem):
         words = f"{'↓ ' if theorem < lowest else ''}Theorem 1, corrected: {theorem:.1e}"
-        panel.text(0.98, 0.03, words, transform=panel.transAxes, ha="right", va="bottom", fontsize=7.5, color="tab:red")
+        panel.text(
+            0.98, 0.03, words, transform=panel.transAxes, ha="right", va="bottom", fontsize=layout.SMALL, color=RED
+        )
     logarithmic_ticks(panel.yaxis, most=7)
     round_ticks(panel.xaxis, most=5, whole=True)
     panel.margins(x=0.02)
@@ -113,7 +109,7 @@ def _draw_radii(panel: Axes, case: xr.Dataset) -> None:
 
 def _keys() -> list[Line2D]:
     return [
-        line_key("certified", marker=".", markersize=3, **CERTIFIED),
+        line_key("certified", **CERTIFIED),
         line_key("inverse of the exact Hessian", **HESSIAN),
         line_key("used by the run: learning rate, radius", **USED),
         line_key("stability radius, a line for each run", **RADII),

@@ -9,7 +9,7 @@ import numpy as np
 
 from metalqr.reporting import summaries
 from metalqr.reporting.figures.palette import BAND, CASE_MARK, CROSS, FLOOR, PREDICTED, with_styles
-from metalqr.reporting.figures.style import band_key, line_key, round_ticks
+from metalqr.reporting.figures.style import band_key, line_key, logarithmic_ticks, round_ticks
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,8 +23,14 @@ if TYPE_CHECKING:
 RATIO_LABEL = r"$\dfrac{\sum_i\,(J_i(K_n) - J_i^*\!)}{\sum_i\,J_i^*}$"
 GAP_LABEL = r"$\sum_i\,(J_i(K_n) - J_i^*\!)$"
 MEASURED_LABEL = r"$\dfrac{\sum_i\,\hat J_i(K_n)}{\sum_i\,\hat J_i(K_0)}$"
+#: Points of these labels, whose fractions are smaller than other text.
+RATIO_SIZE = 9.0
 #: The paper's axis; it grows when the data need it.
 MIN_RATIO_TOP = 1.2
+
+
+#: A floor so many times below all curves is left out of a logarithmic axis, where it would hide the rest.
+FAR = 50.0
 
 
 def draw_curve(axes: Axes, case: xr.Dataset, colour: ColorType, top: float) -> Line2D:
@@ -75,7 +81,9 @@ def draw_panel(axes: Axes, curves: Iterable[tuple[str, xr.Dataset]], top: float,
     With ``floors``, each curve has a floor in its colour.
     """
     cases, lines = [], []
-    for position, ((label, case), colour, marker) in enumerate(with_styles(curves)):
+    found = dict(curves)
+    for position, (label, colour, marker) in enumerate(with_styles(found)):
+        case = found[label]
         line = draw_curve(axes, case, colour, top)
         every = max(1, case.sizes["iteration"] // 8)
         # Shifted from curve to curve, so that markers do not hide one another.
@@ -84,10 +92,23 @@ def draw_panel(axes: Axes, curves: Iterable[tuple[str, xr.Dataset]], top: float,
             draw_floor(axes, summaries.floor_ratio(case), colour)
         cases.append(case)
         lines.append(line)
-    axes.set(xlabel="Iterations", xlim=iteration_limits(cases), ylim=(0.0, top))
-    round_ticks(axes.xaxis, whole=True)
+    axes.set(xlabel="iterations", xlim=iteration_limits(cases), ylim=(0.0, top))
+    round_ticks(axes.xaxis, most=6, whole=True)
     round_ticks(axes.yaxis)
     return lines
+
+
+def make_logarithmic(axes: Axes, cases: Iterable[xr.Dataset], top: float) -> None:
+    """Make the vertical axis of a panel of cases logarithmic, down to their lowest ratio, or to a floor near it."""
+    found = list(cases)
+    ratios = np.concatenate([case["ratio"].values.ravel() for case in found])
+    positive = ratios[np.isfinite(ratios) & (ratios > 0.0)]
+    lowest = float(positive.min()) if positive.size else 1e-3
+    floors = [summaries.floor_ratio(case) for case in found]
+    lowest = min([lowest, *(floor for floor in floors if floor > lowest / FAR)])
+    axes.set_yscale("log")
+    axes.set_ylim(min(0.7 * lowest, 0.5 * top), 1.2 * top)
+    logarithmic_ticks(axes.yaxis)
 
 
 def draw_floor(axes: Axes, floor: float, colour: ColorType) -> None:

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 PARAMETERS = {"perturbations": " (outer and inner)", "smoothing_radius": "", "rollout_length": ""}
 #: The rows: titles, by the number of the algorithm.
 ALGORITHMS = {1: "Algorithm 1: gradient of one task (mean over tasks)", 2: "Algorithm 2: meta-gradient"}
-#: Inches.
-WIDTH = 10.0
 GUIDE: dict[str, Any] = {"color": "0.55", "linewidth": 0.8, "zorder": 1.5}
+#: Inches of the panels of a group.
+HEIGHT = 4.5
 #: Factor between the curves and a guide.
 ROOM = 1.6
 #: Part of the decades of an axis that the words at a guide take.
-WORDS_SHARE = 0.2
-BIAS: dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 1.2}
+WORDS_SHARE = 0.25
+BIAS: dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 1.0}
 
 
 @figures.register("estimation_error")
@@ -79,18 +79,16 @@ class EstimationError(Figure):
         keys = [_case_keys(group, labels) for group in groups]
         if is_small:
             keys[0][len(datasets) : len(datasets)] = _keys()  # before what is left out
-        # Room for two or three lines of a legend, and more where values are left out.
-        high, lines = (6.6, 3) if is_small else (5.1, 2)
-        heights = [high + 0.16 * max(0, layout.legend_lines(each, WIDTH, most) - lines) for each in keys]
-        figure = new_figure(WIDTH, sum(heights) + (0.0 if is_small else 0.7))
+        heights = [HEIGHT + layout.LINE * layout.legend_lines(each, layout.MAX_WIDTH, most) for each in keys]
+        figure = new_figure(layout.MAX_WIDTH, HEIGHT if is_small else sum(heights))
         parts = (
             [figure] if is_small else figure.subfigures(len(groups), 1, squeeze=False, height_ratios=heights).ravel()
         )
         for part, group, shown in zip(parts, groups, keys, strict=True):
             _draw_group(part, list(group.values()), limits)
-            layout.legend_below(part, shown, WIDTH, most)
+            layout.legend_below(part, shown, layout.MAX_WIDTH, most)
         if not is_small:
-            layout.legend_below(figure, _keys(), WIDTH, most=4)
+            layout.legend_below(figure, _keys(), layout.MAX_WIDTH, most=4)
         return figure
 
 
@@ -162,7 +160,7 @@ def _draw(axes: Axes, cases: list[_Curves], parameter: str, limits: tuple[float,
         band = np.where(inside, np.fmin(curves.quantile, top), np.nan)
         axes.fill_between(curves.values, mean, band, color=colour, **BAND)
         axes.plot(curves.values, mean, color=colour, label="_error", marker=marker, **CASE_MARK)
-        axes.plot(curves.values, bias, color=colour, marker=marker, markersize=3.0, label="_bias", **BIAS)
+        axes.plot(curves.values, bias, color=colour, marker=marker, markersize=2.5, label="_bias", **BIAS)
         # Side by side, so that none hides another; those of the biases below those of the errors.
         aside = min(10.0, 42.0 / len(cases)) * (place - (len(cases) - 1) / 2)
         _draw_beyond(axes, curves.values[~inside], top, (aside, 0.0), "_error beyond", CROSS | {"color": colour})
@@ -192,7 +190,7 @@ def _draw_beyond(
 
 def _hollow(colour: ColorType) -> dict[str, Any]:
     """The cross of a bias."""
-    return CROSS | {"markerfacecolor": "white", "markeredgecolor": colour, "markeredgewidth": 1.0, "markersize": 7.0}
+    return CROSS | {"markerfacecolor": "white", "markeredgecolor": colour, "markeredgewidth": 1.0, "markersize": 5.0}
 
 
 def _set_value_axis(axes: Axes, values: FloatArray) -> None:
@@ -203,7 +201,7 @@ def _set_value_axis(axes: Axes, values: FloatArray) -> None:
     # Limits first: otherwise Matplotlib computes limits for a new scale, which fails for a single value.
     axes.set_xlim(low, high)
     axes.set_xscale("log")
-    label_ticks(axes, values, [f"{value:g}" for value in values], places, 190.0)
+    label_ticks(axes, values, [f"{value:g}" for value in values], places, 125.0)
 
 
 def _draw_guides(axes: Axes, cases: list[_Curves], symbol: str) -> None:
@@ -227,7 +225,9 @@ def _draw_guides(axes: Axes, cases: list[_Curves], symbol: str) -> None:
         line = margin * extreme(levels[levels > 0]) * ends**slope
         axes.plot(ends, line, label="_guide", **GUIDE)
         place = (ends[end], line[end])
-        axes.annotate(_power(symbol, slope), place, textcoords="offset points", color="0.4", fontsize=8, **words)
+        axes.annotate(
+            _power(symbol, slope), place, textcoords="offset points", color="0.4", fontsize=layout.SMALL, **words
+        )
 
 
 def _limits(cases: list[dict[str, _Curves]]) -> tuple[float, float]:
@@ -240,7 +240,7 @@ def _limits(cases: list[dict[str, _Curves]]) -> tuple[float, float]:
         return 0.1, 10.0
     low, high = float(values.min()), float(values.max())
     # The words of the guides need a part of the height, however many decades it has.
-    room = max(ROOM**3, (high / low) ** WORDS_SHARE)
+    room = max(ROOM**4, (high / low) ** WORDS_SHARE)
     return low / room, high * room
 
 
@@ -269,8 +269,7 @@ def _left_out(label: str, case: xr.Dataset) -> str:
 def _case_keys(cases: Mapping[str, xr.Dataset], labels: Mapping[str, str]) -> list[Line2D | Patch]:
     """The keys of cases, then the words about what is left out."""
     keys: list[Line2D | Patch] = [
-        line_key(labels[name], color=colour, marker=marker, markersize=4.5, markeredgecolor="white")
-        for name, colour, marker in with_styles(cases)
+        line_key(labels[name], color=colour, marker=marker, **CASE_MARK) for name, colour, marker in with_styles(cases)
     ]
     notes = (_left_out(labels[name], case) for name, case in cases.items())
     return keys + [line_key(words, linestyle="none") for words in notes if words]
@@ -281,7 +280,7 @@ def _keys() -> list[Line2D | Patch]:
     return [
         line_key("mean error", color="0.3"),
         band_key("up to the 90 % quantile"),
-        line_key("bias", color="0.3", marker="o", markersize=3.0, **BIAS),
+        line_key("bias", color="0.3", marker="o", markersize=2.5, **BIAS),
         line_key("slope that theory predicts", **GUIDE),
         line_key("the cases' own setting", **REFERENCE),
         line_key("error infinite or beyond the axis", color="0.6", linestyle="none", **CROSS),

@@ -12,8 +12,9 @@ from metalqr.config.registries import figures
 from metalqr.reporting import captions
 from metalqr.reporting.figures import layout
 from metalqr.reporting.figures.figure import Figure
+from metalqr.reporting.figures.palette import BLUE, CASE_MARK, GREEN, ORANGE, PURPLE
 from metalqr.reporting.figures.style import line_key, logarithmic, new_figure, round_ticks
-from metalqr.reporting.labels import dimensions
+from metalqr.reporting.labels import case_labels
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -30,14 +31,18 @@ class _Method(NamedTuple):
     key: str | None
     label: str
     colour: str
+    marker: str
+
+    def look(self, iterations: int) -> dict[str, Any]:
+        """The line of the median task, with a few markers."""
+        return {**MEDIAN, **CASE_MARK, "marker": self.marker, "markevery": max(1, iterations // 6)}
 
 
-#: Other colours than those of the cases in the other figures.
 METHODS = (
-    _Method("gradient_descent", "gradient descent", "#4477aa"),
-    _Method("natural_gradient", "natural gradient", "#e08214"),
-    _Method("gauss_newton", "Gauss–Newton", "#228833"),
-    _Method(None, "MAML gradient descent", "#aa3377"),
+    _Method("gradient_descent", "gradient descent", BLUE, "o"),
+    _Method("natural_gradient", "natural gradient", ORANGE, "s"),
+    _Method("gauss_newton", "Gauss–Newton", GREEN, "^"),
+    _Method(None, "MAML gradient descent", PURPLE, "D"),
 )
 #: The rates of a method that a path needs, by their names in a file.
 RATES = ("asymptotic_rate", "guaranteed_rate")
@@ -45,9 +50,8 @@ RATES = ("asymptotic_rate", "guaranteed_rate")
 FIRST_ITERATIONS = 12
 #: Relative gaps below this are not shown, because they are soon only rounding.
 MIN_GAP = 1e-12
-MAX_COLUMNS = 3
 #: The median task, of which the table exact_methods has the rates, and the others.
-MEDIAN: dict[str, Any] = {"linewidth": 1.6, "zorder": 3}
+MEDIAN: dict[str, Any] = {"linewidth": 1.4, "zorder": 3}
 OTHERS: dict[str, Any] = {"linewidth": 0.6, "alpha": 0.45}
 LIMIT: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 3)), "linewidth": 0.8, "zorder": 4}
 BOUND: dict[str, Any] = {"linestyle": ":", "linewidth": 1.2}
@@ -77,52 +81,26 @@ class ExactMethods(Figure):
         return [f"{iterations} iterations each", *cases]
 
     def draw(self, datasets: Mapping[str, xr.Dataset]) -> matplotlib.figure.Figure:
-        """Two panels for each case, from files of the stage ``exact_methods``.
-
-        Up to three cases are columns; more are blocks in rows of three, each with its plots side by side.
-        """
-        from matplotlib.layout_engine import ConstrainedLayoutEngine
-
+        """Two panels for each case, one under the other, in blocks of three."""
         count = len(datasets)
-        columns, rows = min(count, MAX_COLUMNS), math.ceil(count / MAX_COLUMNS)
-        is_small = rows == 1
-        width = max(4.6, 0.4 + 3.5 * columns) if is_small else layout.MAX_WIDTH
-        engine = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.05)
-        figure = new_figure(width, (4.8 if is_small else 2.1) * rows + 0.6, engine)
-        panels = _columns(figure, count) if is_small else _blocks(figure, count)
+        columns = layout.columns_of(count)
+        blocks = math.ceil(count / columns)
+        width = layout.width_of(columns)
+        figure = new_figure(width, (4.0 if blocks == 1 else 3.1) * blocks + 0.2)
+        panels = layout.panel_pairs(figure, count, columns, height_ratios=(2.4, 1.7))
+        labels = case_labels(datasets)
         for place, ((name, case), (whole, first)) in enumerate(zip(datasets.items(), panels, strict=True)):
             paths = [_Path.of(case, method) for method in METHODS]
             _draw(whole, paths, case.sizes["iteration"] - 1, lowest=_lowest(paths))
             _draw(first, paths, min(FIRST_ITERATIONS, case.sizes["iteration"] - 1), lowest=MIN_GAP)
-            room = 72.0 * (width / columns - 1.0)
-            bold, words = layout.text_width(name, 10.0, "bold"), dimensions(case)
-            if bold + layout.text_width(words, 8.0) < room - 10.0:
-                whole.set_title(name, loc="left", fontweight="bold")
-                (whole if is_small else first).set_title(words, loc="right", fontsize=8)
-            else:
-                title = f"{layout.wrapped(name, room, 10.0, 'bold')}\n{words}"
-                whole.set_title(title, loc="left", fontweight="bold")
+            whole.set_title(layout.wrapped(labels[name], layout.title_width(columns), layout.TITLE))
+            first.set_xlabel("iterations")
             for axes in (whole, first):
-                round_ticks(axes.xaxis, most=7 if is_small else 4, whole=True)
-                if not is_small or axes is first:
-                    axes.set_xlabel("iterations")
-                if place % columns == 0 and (is_small or axes is whole):
-                    axes.set_ylabel("gap, relative to the first")
-        layout.legend_below(figure, _keys(), width, most=4 if columns > 1 else 2)
+                round_ticks(axes.xaxis, most=6, whole=True)
+                if place % columns == 0:
+                    axes.set_ylabel("relative gap")
+        layout.legend_below(figure, _keys(), width, most=4)
         return figure
-
-
-def _columns(figure: matplotlib.figure.Figure, count: int) -> list[Sequence[Axes]]:
-    """The panels of each case, one under the other."""
-    return list(figure.subplots(2, count, squeeze=False, height_ratios=(2.6, 1.7)).T)
-
-
-def _blocks(figure: matplotlib.figure.Figure, count: int) -> list[Sequence[Axes]]:
-    """The panels of each case, side by side."""
-    rows = math.ceil(count / MAX_COLUMNS)
-    grid = figure.add_gridspec(rows, 2 * MAX_COLUMNS, width_ratios=(1.5, 1.0) * MAX_COLUMNS)
-    places = [divmod(place, MAX_COLUMNS) for place in range(count)]
-    return [[figure.add_subplot(grid[row, 2 * column + side]) for side in (0, 1)] for row, column in places]
 
 
 class _Path(NamedTuple):
@@ -165,7 +143,7 @@ def _draw(axes: Axes, paths: list[_Path], iterations: int, lowest: float) -> Non
     steps = np.arange(iterations + 1)
     for path in paths:
         for task, gaps in enumerate(path.gaps):
-            style = MEDIAN if task == path.median else OTHERS
+            style = path.method.look(iterations) if task == path.median else OTHERS
             axes.plot(steps, gaps[: iterations + 1], color=path.method.colour, **style)
         bound = path.rates["guaranteed_rate"]
         if np.isfinite(bound):
@@ -188,7 +166,7 @@ def _draw_limit(axes: Axes, path: _Path, iterations: int) -> None:
 
 def _keys() -> list[Line2D]:
     return [
-        *(line_key(method.label, color=method.colour, **MEDIAN) for method in METHODS),
+        *(line_key(method.label, color=method.colour, **method.look(1)) for method in METHODS),
         line_key("median task", color="0.4", **MEDIAN),
         line_key("other tasks", color="0.4", **OTHERS),
         line_key("slope of the limit", **LIMIT),

@@ -3,6 +3,8 @@
 ``make gallery`` runs this module as a program; a test fails when a figure is missing, or none of a system's.
 """
 
+import itertools
+import textwrap
 from io import BytesIO
 from pathlib import Path
 
@@ -11,15 +13,18 @@ from matplotlib.figure import Figure
 from metalqr.common import atomic
 from metalqr.config.schema import ROOT
 from metalqr.evaluation.step_responses import StepResponses, step_responses
+from metalqr.reporting.figures.layout import MAX_WIDTH, SMALL
 from metalqr.reporting.figures.palette import with_styles
 from metalqr.reporting.figures.style import new_figure, round_ticks, settle, styled
 from metalqr.systems.catalogue import names
 
 FOLDER = ROOT / "docs" / "figures" / "systems"
-WIDTH, HEIGHT = 8.0, 2.1
+WIDTH, HEIGHT = MAX_WIDTH, 1.9
 #: Characters that fit along an axis.
-MAX_LABEL = 24
-DPI = 90
+MAX_LABEL = 22
+DPI = 100
+#: A second distinction of the curves.
+DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (5, 1.5, 1, 1.5)))
 
 
 def path_of(name: str) -> Path:
@@ -36,19 +41,21 @@ def gallery_figure(name: str) -> Figure:
         courses = [(found.family.states[place], found.states, place) for place in found.shown_states]
         courses.append((found.family.inputs[found.shown_input], found.inputs, found.shown_input))
         for axes, (label, course, place) in zip(panels, courses, strict=True):
-            for value, colour, _ in with_styles(course):
-                axes.plot(found.times, course[value][:, place], color=colour, label=f"{round(value, 4):g}")
-            axes.set_ylabel(label.replace(" [", "\n[") if len(label) > MAX_LABEL else label, fontsize=8)
-            axes.set_xlabel(f"time [{found.family.time_unit}]", fontsize=8)
-            axes.tick_params(labelsize=8)
+            for (value, colour, _), dashes in zip(with_styles(course), itertools.cycle(DASHES), strict=False):
+                words = f"{round(value, 4):g}"
+                axes.plot(found.times, course[value][:, place], color=colour, linestyle=dashes, label=words)
+            axes.set_ylabel(textwrap.fill(label, MAX_LABEL))
+            axes.set_xlabel(f"time [{found.family.time_unit}]")
             axes.margins(x=0)
             axes.ticklabel_format(axis="y", scilimits=(-3, 4))
             round_ticks(axes.xaxis, 5)
             round_ticks(axes.yaxis, 5)
-        figure.suptitle(f"load of 1 on: {found.family.inputs[found.loaded]}", fontsize=8)
+        figure.suptitle(f"load of 1 on: {found.family.inputs[found.loaded]}")
         if found.parameter:
             lines = panels[0].get_lines()
-            figure.legend(handles=lines, title=_heading(found), fontsize=7, title_fontsize=7, loc="outside right upper")
+            figure.legend(
+                handles=lines, title=_heading(found), fontsize=SMALL, title_fontsize=SMALL, loc="outside right upper"
+            )
         settle(figure)
     return figure
 

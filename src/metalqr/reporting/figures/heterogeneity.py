@@ -13,7 +13,7 @@ from metalqr.reporting.figures import layout
 from metalqr.reporting.figures.figure import Figure
 from metalqr.reporting.figures.palette import with_styles
 from metalqr.reporting.figures.style import line_key, logarithmic_ticks, new_figure
-from metalqr.reporting.labels import dimensions
+from metalqr.reporting.labels import titled
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DISTANCES = {
     "matrix_distance": "matrices",
-    "gradient_distance": "gradients at the best single gain",
+    "gradient_distance": "gradients at the\nbest single gain",
     "bisimulation_distance": "bisimulation",
 }
 #: Of the rows: the starting gains with the steps that are taken from each.
@@ -33,7 +33,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     benefit.SINGLE: {"linestyle": (0, (3, 2)), "markerfacecolor": "white"},
     benefit.META: {"linestyle": "-"},
 }
-DRAW: dict[str, Any] = {"linestyle": "none", "markersize": 3.0, "alpha": 0.4}
+DRAW: dict[str, Any] = {"linestyle": "none", "markersize": 2.5, "alpha": 0.4}
 
 
 @figures.register("heterogeneity")
@@ -61,8 +61,8 @@ class Heterogeneity(Figure):
     def draw(self, datasets: Mapping[str, xr.Dataset]) -> matplotlib.figure.Figure:
         """Draw a panel of one case for each distance and each row."""
         ((name, dataset),) = datasets.items()
-        width = 3.4 * len(DISTANCES) + 0.6
-        figure = new_figure(width, 6.0)
+        width = layout.width_of(len(DISTANCES))
+        figure = new_figure(width, 4.3)
         grid = figure.subplots(len(ROWS), len(DISTANCES), squeeze=False, sharex="col", sharey="row")
         share = benefit.middle_share(dataset)
         for row, panels in zip(ROWS, grid, strict=True):
@@ -70,12 +70,12 @@ class Heterogeneity(Figure):
                 _draw_panel(axes, dataset, distance, row, share)
                 axes.set(xscale="log", yscale="log")
         for axes, label in zip(grid[-1], DISTANCES.values(), strict=True):
-            axes.set_xlabel(f"distance: {label}", fontsize=8.5)
+            axes.set_xlabel(f"distance: {label}")
         grid[0, 0].set_ylabel("gap of the best single gain")
         grid[1, 0].set_ylabel(rf"gap after one step, $\eta = {share:g}\,\eta_{{max}}$")
         for axis in (*(axes.xaxis for axes in grid[0]), *(axes.yaxis for axes in grid[:, 0])):  # which panels share
             logarithmic_ticks(axis, most=6)
-        figure.suptitle(layout.wrapped(f"{name}: {dimensions(dataset)}", 72.0 * width - 20.0, 10.0))
+        figure.suptitle(layout.wrapped(titled(name, dataset), 72.0 * width - 20.0, layout.TITLE))
         keys = [line_key(kind, color=colour, marker=marker) for kind, colour, marker in _kinds(dataset)]
         labels = {benefit.SINGLE: "best single gain", benefit.META: "optimum of L"}
         keys += [line_key(labels[start], color="0.3", marker="o", **look) for start, look in LOOKS.items()]
@@ -98,7 +98,7 @@ def _draw_panel(axes: Axes, dataset: xr.Dataset, distance: str, row: Mapping[str
             known = apart.where(gaps.notnull())
             axes.plot(_shown(known), _shown(gaps), color=colour, marker=marker, **{**LOOKS[start], **DRAW})
             middle = (_shown(benefit.Spread.of(each).middle) for each in (known, gaps))
-            axes.plot(*middle, color=colour, marker=marker, markersize=6.0, **LOOKS[start])
+            axes.plot(*middle, color=colour, marker=marker, markersize=5.0, **LOOKS[start])
 
 
 def _shown(values: xr.DataArray) -> FloatArray:

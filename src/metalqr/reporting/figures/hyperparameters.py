@@ -16,7 +16,7 @@ from metalqr.reporting import captions, summaries
 from metalqr.reporting.figures import curves, layout
 from metalqr.reporting.figures.figure import Figure
 from metalqr.reporting.figures.palette import CROSS, FLOOR, REFERENCE, TITLE_PAD
-from metalqr.reporting.figures.style import label_ticks, line_key, logarithmic, new_figure, round_ticks
+from metalqr.reporting.figures.style import label_ticks, line_key, logarithmic, new_figure, power, round_ticks
 from metalqr.reporting.labels import declared, dimensions
 
 if TYPE_CHECKING:
@@ -38,13 +38,13 @@ MANY_DECADES = 300.0
 #: A smaller floor or final ratio counts as zero: a logarithmic axis down to it would hide the rest.
 NO_FLOOR = 1e-4
 MIN_SHARE_TOP = 1e-3
-#: Letters of a title that is broken.
-LONG_TITLE = 60
-#: Inches.
-WIDTH = 10.0
-#: Height that the rows share, each between the smallest and the largest height of a row; lower than
+#: Points of a narrow panel without a legend beside it, and what a column of a legend takes of it.
+PANELS, LEGEND_COLUMN = 105.0, 16.0
+#: Points of a title in one line, which ends before the marks above the second panel.
+TITLE_WIDTH = 205.0
+#: Inches that the rows share, each between the smallest and the largest height of a row; lower than
 #: the last, the rows of an experiment share what stands around them.
-ROWS, ROW_HEIGHTS, LOW = 28.5, (0.95, 2.2), 1.7
+ROWS, ROW_HEIGHTS, LOW = 28.5, (0.95, 1.75), 1.6
 
 
 @figures.register("hyperparameters")
@@ -96,28 +96,32 @@ class Hyperparameters(Figure):
         sweeps = [_Sweep.of(case, [other for key, other in rows if key == name]) for name, case in rows]
         row_height = min(ROW_HEIGHTS[1], max(ROW_HEIGHTS[0], ROWS / len(rows)))
         is_low = row_height < LOW
-        height = row_height * len(rows) + 0.9 + (0.3 * len(found) if is_low else 0.0)
-        figure = new_figure(WIDTH, height, ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.03 if is_low else 0.06))
+        height = row_height * len(rows) + 0.4 + (0.3 * len(found) if is_low else 0.0)
+        figure = new_figure(layout.MAX_WIDTH, height, ConstrainedLayoutEngine(h_pad=0.03 if is_low else 0.05))
         grid = figure.subplots(len(rows), 3, squeeze=False, width_ratios=(1.25, 1.0, 1.0))
         final_limits = _final_limits(cases, sweeps)
         low, top = final_limits[0], max(map(curves.ratio_top, cases))
         run_limits = low, 1.1 * top if low > 0 else top
+        # Values in a column of a legend, at most; points of the panels beside the widest legend.
+        most = 4 if is_low else 10
+        room = PANELS - LEGEND_COLUMN * max(math.ceil(len(sweep.values) / most) for sweep in sweeps)
         several = len({name for name, _ in rows}) > 1
         titles = _titles(found, sweeps, several)
         for panels, title, (_, case), sweep in zip(grid, titles, rows, sweeps, strict=True):
-            panels[0].set_title(title, loc="left", fontweight="bold", fontsize=8 if is_low else 10, pad=TITLE_PAD)
+            panels[0].set_title(
+                title, loc="left", fontweight="bold", fontsize=layout.TEXT if is_low else layout.TITLE, pad=TITLE_PAD
+            )
             lines = _draw_runs(panels[0], case, sweep, run_limits)
-            _draw_final_ratio(panels[1], case, sweep, final_limits)
-            _draw_unstable_share(panels[2], case, sweep)
+            _draw_final_ratio(panels[1], case, sweep, final_limits, room)
+            _draw_unstable_share(panels[2], case, sweep, room)
             # Beside the panels: no place inside is free of curves in every sweep.
             beside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.4 if is_low else 1.05)}
-            columns = math.ceil(len(lines) / (4 if is_low else 10))
-            panels[2].legend(handles=lines, title=sweep.symbol, frameon=False, ncols=columns, **beside)
+            panels[2].legend(handles=lines, title=sweep.symbol, ncols=math.ceil(len(lines) / most), **beside)
         if is_low:
             _merge_rows(grid, list(map(len, found.values())))
         words = "Hyperparameters" if several else f"Hyperparameters, case {rows[0][0]} ({dimensions(cases[0])})"
-        figure.suptitle(layout.wrapped(words, 72.0 * WIDTH - 20.0, 11.0), fontsize=11)
-        layout.legend_below(figure, _keys(cases), WIDTH, most=6)
+        figure.suptitle(layout.wrapped(words, 72.0 * layout.MAX_WIDTH - 20.0, layout.TITLE))
+        layout.legend_below(figure, _keys(cases), layout.MAX_WIDTH, most=4)
         return figure
 
 
@@ -166,8 +170,7 @@ def _merge_rows(grid: NDArray[np.object_], sizes: list[int]) -> None:
     ends = list(itertools.accumulate(sizes))
     for row, panels in enumerate(grid):
         for place, (axes, words) in enumerate(zip(panels, ("ratio", "final ratio", "unstable"), strict=True)):
-            axes.set_ylabel(words, fontsize=8)
-            axes.tick_params(labelsize=7)
+            axes.set_ylabel(words, fontsize=layout.SMALL)
             if row + 1 not in ends and axes.get_xlim() == grid[row + 1][place].get_xlim():
                 axes.set_xlabel("")
                 axes.tick_params(labelbottom=False)
@@ -179,19 +182,19 @@ def _draw_runs(axes: Axes, case: xr.Dataset, sweep: _Sweep, limits: tuple[float,
     lines = []
     for index, (colour, label) in enumerate(zip(sweep.colours, _value_labels(sweep.values), strict=True)):
         line = curves.draw_curve(axes, case.isel({sweep.setting: index}), colour, top=limits[1])
-        line.set(label=label, linewidth=1.1)
+        line.set(label=label, linewidth=1.0)
         lines.append(line)
     for floor, colour in zip(sweep.floors, ["black"] if len(sweep.floors) == 1 else sweep.colours, strict=True):
         curves.draw_floor(axes, floor, colour)
     axes.set(xlabel="iterations", xlim=curves.iteration_limits([case]))
-    round_ticks(axes.xaxis, whole=True)
-    axes.set_ylabel(curves.ratio_label([case]), fontsize=9)
+    round_ticks(axes.xaxis, most=5, whole=True)
+    axes.set_ylabel(curves.ratio_label([case]))
     _set_ratio_axis(axes, limits)
     return lines
 
 
-def _draw_final_ratio(axes: Axes, case: xr.Dataset, sweep: _Sweep, limits: tuple[float, float]) -> None:
-    positions = _value_axis(axes, sweep)
+def _draw_final_ratio(axes: Axes, case: xr.Dataset, sweep: _Sweep, limits: tuple[float, float], room: float) -> None:
+    positions = _value_axis(axes, sweep, room)
     _draw_points(axes, positions, summaries.final_ratio(case), sweep.colours)
     if len(sweep.floors) == 1:
         curves.draw_floor(axes, sweep.floors[0], "black")
@@ -205,15 +208,21 @@ def _draw_final_ratio(axes: Axes, case: xr.Dataset, sweep: _Sweep, limits: tuple
         if count:
             axes.plot([position], [1.0], **CROSS, color=colour, transform=edge, clip_on=False, label="_diverged")
             axes.annotate(
-                f"{count}/{runs}", (position, 1.0), (0, 6), edge, textcoords="offset points", ha="center", fontsize=7.5
+                f"{count}/{runs}",
+                (position, 1.0),
+                (0, 6),
+                edge,
+                textcoords="offset points",
+                ha="center",
+                fontsize=layout.SMALL,
             )
 
 
-def _draw_unstable_share(axes: Axes, case: xr.Dataset, sweep: _Sweep) -> None:
-    positions = _value_axis(axes, sweep)
+def _draw_unstable_share(axes: Axes, case: xr.Dataset, sweep: _Sweep, room: float) -> None:
+    positions = _value_axis(axes, sweep, room)
     share = summaries.unstable_share(case)
     _draw_points(axes, positions, share, sweep.colours, crosses=summaries.diverged(case))
-    axes.set_ylabel("unstable perturbations")
+    axes.set_ylabel("unstable\nperturbations")
     axes.set_ylim(0.0, max(MIN_SHARE_TOP, 1.2 * float(share.max().fillna(0.0))))
     round_ticks(axes.yaxis, most=6)
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
@@ -230,10 +239,10 @@ def _draw_points(
     for position, colour, median, values, is_cross in zip(positions, colours, shown, runs.values, marked, strict=True):
         finite = np.isfinite(values)
         if finite.any():
-            axes.vlines(position, values[finite].min(), values[finite].max(), color=colour, linewidth=2)
-        axes.plot([position], [median], marker="o", markersize=6.5, color=colour, markeredgecolor="white")
-        small = {"marker": "o", "markersize": 3.0, "zorder": 3}
-        for chosen, style in ((~is_cross, small), (is_cross, CROSS | {"markersize": 6, "zorder": 4})):
+            axes.vlines(position, values[finite].min(), values[finite].max(), color=colour, linewidth=1.5)
+        axes.plot([position], [median], marker="o", markersize=5.0, color=colour, markeredgecolor="white")
+        small = {"marker": "o", "markersize": 2.0, "zorder": 3}
+        for chosen, style in ((~is_cross, small), (is_cross, CROSS | {"markersize": 4.5, "zorder": 4})):
             heights = values[finite & chosen]
             axes.plot(np.full(heights.size, position), heights, color=colour, linestyle="none", **style)
 
@@ -241,8 +250,8 @@ def _draw_points(
 # --- axes ------------------------------------------------------------------------------------------------------------
 
 
-def _value_axis(axes: Axes, sweep: _Sweep) -> FloatArray:
-    """Scale, limits, ticks and label of the horizontal axis; where each swept value lies on it.
+def _value_axis(axes: Axes, sweep: _Sweep, room: float) -> FloatArray:
+    """Scale, limits, ticks and label of the horizontal axis of so many points; where each swept value lies on it.
 
     Numbers lie on a logarithmic axis when they span a factor of five, symmetric logarithmic when zero is among them;
     values that are not numbers lie side by side.
@@ -269,7 +278,7 @@ def _value_axis(axes: Axes, sweep: _Sweep) -> FloatArray:
         place = values.index(sweep.reference)
         first.append(labels[place])
         axes.axvline(places[place], zorder=0.5, **REFERENCE)
-    label_ticks(axes, places, labels, (scaled - low) / (high - low), 150.0, first)
+    label_ticks(axes, places, labels, (scaled - low) / (high - low), room, first)
     axes.set_xlabel(sweep.label)
     return places[: len(sweep.values)]
 
@@ -303,16 +312,18 @@ def _titles(found: Mapping[str, Mapping[str, xr.Dataset]], sweeps: list[_Sweep],
     titles = []
     for (experiment, case), sweep in zip(rows, sweeps, strict=True):
         parts = [sweep.label[0].upper() + sweep.label[1:]]
-        parts += [layout.wrapped(f"case {case}", 72.0 * WIDTH - 120.0, 10.0, "bold")] if several else []
+        parts += [layout.wrapped(f"case {case}", TITLE_WIDTH, layout.TITLE, "bold")] if several else []
         parts += [f"experiment {experiment}"] if counts[sweep.setting, case] > 1 else []
         # Matplotlib's layout makes room beside the first panel for a long line.
-        titles.append((", " if len(", ".join(parts)) < LONG_TITLE else "\n").join(parts))
+        titles.append(
+            (", " if layout.text_width(", ".join(parts), layout.TITLE, "bold") < TITLE_WIDTH else "\n").join(parts)
+        )
     return titles
 
 
 def _keys(cases: list[xr.Dataset]) -> list[Line2D | Patch]:
-    median = line_key("median", color="0.3", marker="o", markersize=6.5, markeredgecolor="white")
-    run = line_key("one run", color="0.3", linestyle="none", marker="o", markersize=3)
+    median = line_key("median", color="0.3", marker="o", markersize=5.0, markeredgecolor="white")
+    run = line_key("one run", color="0.3", linestyle="none", marker="o", markersize=2.0)
     keys = [median, run, *curves.curve_keys(cases)]
     if len({summaries.swept_settings(case) for case in cases}) > 1:
         keys.append(line_key("value in the other rows", **REFERENCE))
@@ -323,14 +334,8 @@ def _value_labels(values: Sequence[Any]) -> list[str]:
     """Values as mathematical text: 0.05, 1200, or all as powers (10^-3, 3 x 10^-5) when one is very small or large."""
     numbers = [abs(value) for value in values if isinstance(value, int | float) and value != 0]
     powers = any(not 0.005 <= number < 1e5 for number in numbers)
-    return [_power(value) if powers and isinstance(value, int | float) and value else _plain(value) for value in values]
+    return [power(value) if powers and isinstance(value, int | float) and value else _plain(value) for value in values]
 
 
 def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, int | float) else str(value)
-
-
-def _power(value: float) -> str:
-    mantissa, exponent = f"{value:e}".split("e")
-    power = f"10^{{{int(exponent)}}}"
-    return f"${power}$" if float(mantissa) == 1 else rf"${float(mantissa):g}{{\cdot}}{power}$"

@@ -11,25 +11,29 @@ from metalqr.config.registries import figures
 from metalqr.reporting import benefit
 from metalqr.reporting.figures import layout
 from metalqr.reporting.figures.figure import Figure
-from metalqr.reporting.figures.palette import BAND, REFERENCE
+from metalqr.reporting.figures.palette import BAND, BLUE, CASE_MARK, ORANGE, PURPLE, REFERENCE
 from metalqr.reporting.figures.style import band_key, line_key, logarithmic_ticks, new_figure
-from metalqr.reporting.labels import dimensions
+from metalqr.reporting.labels import titled
 
 if TYPE_CHECKING:
     import matplotlib.figure
     import xarray as xr
     from matplotlib.axes import Axes
 
-STARTS: dict[str, tuple[str, str]] = {
-    benefit.SINGLE: ("tab:orange", "best single gain"),
-    benefit.META: ("tab:blue", "optimum of L"),
+#: The looks of lines, and their names.
+STARTS: dict[str, tuple[dict[str, Any], str]] = {
+    benefit.SINGLE: ({"color": ORANGE, "marker": "s", **CASE_MARK}, "best single gain"),
+    benefit.META: ({"color": BLUE, "marker": "o", **CASE_MARK}, "optimum of L"),
 }
 TASKS: dict[str, dict[str, Any]] = {
-    "unseen": {"linestyle": "-", "linewidth": 1.4},
+    "unseen": {"linestyle": "-", "linewidth": 1.2},
     "training": {"linestyle": (0, (3, 2)), "linewidth": 1.0},
 }
 #: Of the ratios, by what they are of.
-RATIOS = {"of the medians": "tab:purple", "of a task, median": "0.25"}
+RATIOS: dict[str, dict[str, Any]] = {
+    "of the medians": {"color": PURPLE, "marker": "^", **CASE_MARK},
+    "of a task, median": {"color": "0.25", "marker": "D", **CASE_MARK},
+}
 
 
 @figures.register("meta_benefit")
@@ -60,8 +64,8 @@ class MetaBenefit(Figure):
         """Draw two panels of one case for each difference and each heterogeneity."""
         ((name, dataset),) = datasets.items()
         kinds, factors = dataset["difference"].values.tolist(), dataset["heterogeneity"].values.tolist()
-        width = min(layout.MAX_WIDTH, max(5.4, 3.1 * len(factors) + 1.0))
-        figure = new_figure(width, 3.6 * len(kinds) + 1.0)
+        width = layout.width_of(len(factors))
+        figure = new_figure(width, 3.0 * len(kinds) + 0.5)
         grid = figure.subplots(
             2 * len(kinds),
             len(factors),
@@ -85,41 +89,41 @@ class MetaBenefit(Figure):
             axes.set_xlabel(r"$\eta / \eta_{max}$")
         for axis in (grid[0, 0].xaxis, *(axes.yaxis for axes in grid[:, 0])):  # which the other panels share
             logarithmic_ticks(axis)
-        figure.suptitle(layout.wrapped(f"{name}: {dimensions(dataset)}", 72.0 * width - 20.0, 10.0))
-        keys = [line_key(label, color=colour) for colour, label in STARTS.values()]
+        figure.suptitle(layout.wrapped(titled(name, dataset), 72.0 * width - 20.0, layout.TITLE))
+        keys = [line_key(label, **look) for look, label in STARTS.values()]
         keys += [line_key(f"{tasks} tasks", color="0.3", **style) for tasks, style in TASKS.items()]
-        keys += [line_key(f"ratio {label}", color=colour) for label, colour in RATIOS.items()]
+        keys += [line_key(f"ratio {label}", **look) for label, look in RATIOS.items()]
         layout.legend_below(figure, [*keys, band_key("range over draws")], width, most=4)
         return figure
 
 
 def _draw_gaps(axes: Axes, level: xr.Dataset) -> None:
-    for start, (colour, _) in STARTS.items():
+    for start, (look, _) in STARTS.items():
         for tasks, style in TASKS.items():
-            _draw_spread(axes, benefit.medians(level, tasks, start, 1), colour, style, with_band=tasks == "unseen")
+            _draw_spread(axes, benefit.medians(level, tasks, start, 1), look | style, with_band=tasks == "unseen")
 
 
 def _draw_ratios(axes: Axes, level: xr.Dataset) -> None:
     axes.axhline(1.0, **REFERENCE)
     found = benefit.ratios_of_medians(level, "unseen"), benefit.ratios(level, "unseen")
-    for values, colour in zip(found, RATIOS.values(), strict=True):
-        _draw_spread(axes, values, colour, TASKS["unseen"], with_band=True)
+    for values, look in zip(found, RATIOS.values(), strict=True):
+        _draw_spread(axes, values, look | TASKS["unseen"], with_band=True)
 
 
 def _title(level: xr.Dataset) -> str:
     """What differs and how much, and how many draws have no result at some rate."""
     words = f"{level['difference'].item()}, × {level['heterogeneity'].item():g}"
     failed = int((level["failure"].values != "").any(axis=-1).sum())
-    return f"{words} ({failed} of {level.sizes['draw']} draws incomplete)" if failed else words
+    return f"{words}\n({failed} of {level.sizes['draw']} draws incomplete)" if failed else words
 
 
-def _draw_spread(axes: Axes, values: xr.DataArray, colour: str, style: Mapping[str, Any], *, with_band: bool) -> None:
+def _draw_spread(axes: Axes, values: xr.DataArray, look: Mapping[str, Any], *, with_band: bool) -> None:
     """The median over draws against the share, with the range over draws."""
     shares = values["share"].values
     middle, low, high = (_shown(each.values.ravel()) for each in benefit.Spread.of(values))
-    axes.plot(shares, middle, color=colour, **style)
+    axes.plot(shares, middle, **look)
     if with_band:
-        axes.fill_between(shares, low, high, color=colour, **BAND)
+        axes.fill_between(shares, low, high, color=look["color"], **BAND)
 
 
 def _shown(values: Any) -> Any:

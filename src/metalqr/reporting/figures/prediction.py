@@ -13,9 +13,9 @@ from metalqr.reporting import captions
 from metalqr.reporting.figures import layout
 from metalqr.reporting.figures.curves import RATIO_LABEL
 from metalqr.reporting.figures.figure import Figure
-from metalqr.reporting.figures.palette import BAND, CROSS, TITLE_PAD
+from metalqr.reporting.figures.palette import BAND, BLUE, CROSS, TITLE_PAD
 from metalqr.reporting.figures.style import band_key, line_key, logarithmic_ticks, new_figure, round_ticks
-from metalqr.reporting.labels import declared
+from metalqr.reporting.labels import declared, spaced
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
     from metalqr.lqr import FloatArray
 
-PREDICTED, MEASURED = "tab:blue", "black"
+PREDICTED, MEASURED = BLUE, "black"
 #: How a prediction is drawn beyond its last valid iteration.
 INVALID: dict[str, Any] = {"linestyle": (0, (2, 1.5)), "alpha": 0.6}
 #: The mean gain, of which only the learning curves have a line.
-MEAN_GAIN: dict[str, Any] = {"color": PREDICTED, "linestyle": ":", "linewidth": 1.2}
-RUNS: dict[str, Any] = {"color": MEASURED, "marker": "o", "markersize": 3.5, "linestyle": "none"}
+MEAN_GAIN: dict[str, Any] = {"color": PREDICTED, "linestyle": ":", "linewidth": 1.1}
+RUNS: dict[str, Any] = {"color": MEASURED, "marker": "o", "markersize": 3.0, "linestyle": "none"}
 DIVERGED: dict[str, Any] = CROSS | {"color": "0.6", "linestyle": "none"}
 #: A prediction that is above the panel, or infinite.
-ABOVE: dict[str, Any] = {"color": PREDICTED, "marker": "^", "markersize": 6, "linestyle": "none"}
+ABOVE: dict[str, Any] = {"color": PREDICTED, "marker": "^", "markersize": 5, "linestyle": "none"}
 #: What only some panels have, by its name in the legend.
 MARKS = {
     "mean gain": MEAN_GAIN,
@@ -44,8 +44,8 @@ MARKS = {
 MARKERS, FEW = 12, 5
 #: How far above the largest measured ratio a panel goes, for predictions.
 HEADROOM = 30.0
-#: Inches.
-WIDTH, ROW = 10.0, 2.6
+#: Inches of a row of panels.
+ROW = 2.0
 
 
 @figures.register("prediction")
@@ -73,15 +73,18 @@ class Prediction(Figure):
         from metalqr.reporting.predictions import cases
 
         shown = sorted(cases(datasets), key=lambda each: not _is_curve(each[2]))
-        columns = min(3, len(shown))
-        width = max(5.0, WIDTH * columns / 3)
-        figure = new_figure(width, ROW * math.ceil(len(shown) / columns) + 0.7)
+        columns = layout.columns_of(len(shown))
+        width = layout.width_of(columns)
+        figure = new_figure(width, ROW * math.ceil(len(shown) / columns) + 0.2)
         panels = layout.panels(figure, len(shown), columns)
         marks: set[str] = set()
         for place, (axes, (experiment, case, dataset)) in enumerate(zip(panels, shown, strict=True)):
             is_curve = _is_curve(dataset)
             marks |= (_draw_curve if is_curve else _draw_final)(axes, dataset)
-            axes.set_title(layout.wrapped(f"{experiment}, {case}", 72.0 * width / columns - 40.0, 10.0), pad=TITLE_PAD)
+            axes.set_title(
+                layout.wrapped(f"{spaced(experiment)}, {case}", layout.title_width(columns), layout.TITLE),
+                pad=TITLE_PAD,
+            )
             if place % columns == 0:
                 axes.set_ylabel(RATIO_LABEL if is_curve else "final ratio")
         keys = [
@@ -112,7 +115,7 @@ def _draw_curve(axes: Axes, dataset: xr.Dataset) -> set[str]:
     # Denser at the beginning, where a curve falls.
     kept = np.unique((last * np.linspace(0.0, 1.0, MARKERS) ** 2).round().astype(int))
     low, middle, high = (one[f"measured{name}"].values[kept] for name in ("_min", "", "_max"))
-    axes.vlines(iteration[kept], _finite(low), _finite(high), color=MEASURED, linewidth=1.2)
+    axes.vlines(iteration[kept], _finite(low), _finite(high), color=MEASURED, linewidth=1.0)
     axes.plot(iteration[kept], _finite(middle), **RUNS)
     axes.set_xlabel("iterations")
     round_ticks(axes.xaxis, most=5, whole=True)
@@ -139,7 +142,7 @@ def _draw_final(axes: Axes, dataset: xr.Dataset) -> set[str]:
     finite = np.where(np.isfinite(runs), runs, np.nan)
     some = np.isfinite(runs).any(axis=1)
     axes.vlines(
-        places[some], np.nanmin(finite[some], axis=1), np.nanmax(finite[some], axis=1), color=MEASURED, linewidth=1.2
+        places[some], np.nanmin(finite[some], axis=1), np.nanmax(finite[some], axis=1), color=MEASURED, linewidth=1.0
     )
     axes.plot(places, _finite(measured), **RUNS)
     above, ended = places[~(median <= top)], places[~np.isfinite(runs).all(axis=1)]
@@ -147,9 +150,9 @@ def _draw_final(axes: Axes, dataset: xr.Dataset) -> set[str]:
         if at.size:  # an empty line that is not clipped would count in the layout, at the figure's corner
             edge = axes.get_xaxis_transform()
             axes.plot(at, np.ones(at.size), transform=edge, clip_on=False, zorder=5, **style)
-    texts = [value.replace("_", " ") for value in values]
+    texts = list(map(spaced, values))
     turned: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if len(texts) > FEW else {}
-    axes.set_xticks(places, texts, fontsize=8, **turned)
+    axes.set_xticks(places, texts, **turned)
     axes.set_xlim(-0.6, len(values) - 0.4)
     axes.grid(visible=False, axis="x")
     if axis := dataset.attrs["axis"]:

@@ -12,9 +12,9 @@ from metalqr.config.registries import figures
 from metalqr.reporting import sample_efficiency, summaries
 from metalqr.reporting.figures import curves, layout
 from metalqr.reporting.figures.figure import Figure
-from metalqr.reporting.figures.palette import BAND, CROSS, REFERENCE, with_styles
-from metalqr.reporting.figures.style import line_key, logarithmic, new_figure
-from metalqr.reporting.labels import case_labels
+from metalqr.reporting.figures.palette import BAND, CASE_MARK, CROSS, REFERENCE, with_styles
+from metalqr.reporting.figures.style import line_key, logarithmic_ticks, new_figure
+from metalqr.reporting.labels import case_labels, spaced
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -57,9 +57,9 @@ class SampleEfficiency(Figure):
         )
         styles = {name: (colour, marker) for name, colour, marker in with_styles(names)}
         count = sum(len(cases) for _, cases in found)
-        columns, rows = min(count, 3), math.ceil(count / 3)
-        width = min(layout.MAX_WIDTH, max(5.4, 3.9 * columns))
-        figure = new_figure(width, 0.9 + 3.3 * rows)
+        columns = layout.columns_of(count)
+        width = layout.width_of(columns)
+        figure = new_figure(width, 2.3 * math.ceil(count / columns) + 0.3)
         panels = iter(layout.panels(figure, count, columns))
         lines: dict[str, Line2D] = {}
         everything = []
@@ -69,17 +69,19 @@ class SampleEfficiency(Figure):
                 axes = next(panels)
                 for variant in map(str, case["variant"].values):
                     line = _draw_curve(axes, case.sel(variant=variant), *styles[variant])
-                    line.set_label(variant)
+                    line.set_label(spaced(variant))
                     lines.setdefault(variant, line)
                 curves.draw_floor(axes, summaries.floor_ratio(case), "0.3")
                 axes.axhline(sample_efficiency.reference_ratio(case), **REFERENCE)
                 title = f"{experiment}, {labels[name]}" if len(found) > 1 else labels[name]
-                axes.set_title(layout.wrapped(title, 72.0 * (width - 0.9) / columns - 32.0, 10.0))
+                logarithmic_ticks(axes.yaxis)
+                logarithmic_ticks(axes.xaxis, most=5)
+                axes.set_title(layout.wrapped(title, layout.title_width(columns), layout.TITLE))
                 axes.set_xlabel("rollout steps")
                 if (place + number) % columns == 0:
-                    axes.set_ylabel(curves.ratio_label(cases.values()), fontsize=11)
+                    axes.set_ylabel(curves.ratio_label(cases.values()), fontsize=curves.RATIO_SIZE)
                 everything.append(case)
-        reference = line_key(f"final ratio of {sample_efficiency.reference(everything[0])}", **REFERENCE)
+        reference = line_key(f"final ratio of {spaced(sample_efficiency.reference(everything[0]))}", **REFERENCE)
         keys = [*lines.values(), *curves.curve_keys(everything), reference]
         layout.legend_below(figure, keys, width, most=5)
         return figure
@@ -97,14 +99,11 @@ def _draw_curve(axes: Axes, case: xr.Dataset, colour: str, marker: str) -> Line2
     ends = np.flatnonzero(np.isfinite(median.values))
     # Markers at places that are even on the logarithmic axis.
     places = np.unique(np.geomspace(1, max(ends[-1] + 1 if len(ends) else 1, 1), 6).astype(int) - 1)
-    (line,) = axes.plot(
-        steps, median.values, color=colour, marker=marker, markersize=4.0, markeredgecolor="white",
-        markeredgewidth=0.5, linewidth=1.2, markevery=places.tolist(),
-    )  # fmt: skip
+    (line,) = axes.plot(steps, median.values, color=colour, marker=marker, markevery=places.tolist(), **CASE_MARK)
     predicted = case.isel(iteration=slice(1, None))
     curves.draw_predicted(axes, predicted, steps, colour)
     axes.set_xscale("log")
-    logarithmic(axes)
+    axes.set_yscale("log")
     ended = summaries.diverged(case).values
     if ended.any():
         last = summaries.last_iteration(case)

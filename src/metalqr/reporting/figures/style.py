@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from metalqr.common import atomic
-from metalqr.reporting.figures.layout import text_width
+from metalqr.reporting.figures.layout import LEGEND, SMALL, TEXT, TITLE, text_width
 from metalqr.reporting.figures.palette import BAND
 
 if TYPE_CHECKING:
@@ -27,17 +27,27 @@ if TYPE_CHECKING:
 #: On top of seaborn's style "whitegrid".
 _STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # shipped with Matplotlib, so the same on every machine
-    "font.size": 9.0,
-    "axes.titlesize": 10.0,
+    "font.size": TEXT,
+    "axes.labelsize": TEXT,
+    "axes.titlesize": TITLE,
+    "figure.titlesize": TITLE,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "xtick.major.pad": 2.5,
+    "ytick.major.pad": 2.5,
+    "axes.titlepad": 5.0,
+    "axes.linewidth": 0.7,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "grid.color": "0.9",
-    "grid.linewidth": 0.6,
-    "legend.fontsize": 8.0,
-    "legend.framealpha": 0.9,
-    "legend.edgecolor": "0.85",
-    "lines.linewidth": 1.4,
-    "savefig.dpi": 150,
+    "grid.linewidth": 0.5,
+    "legend.fontsize": LEGEND,
+    "legend.title_fontsize": LEGEND,
+    "legend.columnspacing": 1.5,
+    "legend.frameon": False,  # legends stand outside the panels
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4.0,
+    "savefig.dpi": 200,
     "pdf.fonttype": 42,
     "svg.fonttype": "path",
     "svg.hashsalt": "metalqr",
@@ -97,6 +107,13 @@ def logarithmic(axes: Axes, **locator: Any) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
 
 
+def power(value: float) -> str:
+    """A number as a multiple of a power of ten, as mathematical text."""
+    mantissa, exponent = f"{value:e}".split("e")
+    shown = f"10^{{{int(exponent)}}}"
+    return f"${shown}$" if float(mantissa) == 1 else rf"${float(mantissa):g}{{\cdot}}{shown}$"
+
+
 def logarithmic_ticks(axis: Axis, most: int = 7) -> None:
     """Ticks of a logarithmic axis whose limits are known: powers of ten, and numbers between where these are few."""
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
@@ -112,7 +129,7 @@ def logarithmic_ticks(axis: Axis, most: int = 7) -> None:
     )
     axis.set_minor_locator(NullLocator())
     if not is_wide:
-        axis.set_major_formatter("{x:g}")
+        axis.set_major_formatter(lambda value, _: f"{value:g}" if 1e-3 <= value < 1e5 else power(value))
 
 
 def label_ticks(
@@ -126,7 +143,7 @@ def label_ticks(
     ends = [min(labels, key=middles.__getitem__), max(labels, key=middles.__getitem__)]
     kept: dict[str, tuple[float, float]] = {}
     for label in dict.fromkeys([*first, *ends, *labels]):
-        half = text_width(label, 9.0) / 2 + 2.0
+        half = text_width(label, SMALL) / 2 + 2.0
         low, high = middles[label] - half, middles[label] + half
         if all(high <= other_low or low >= other_high for other_low, other_high in kept.values()):
             kept[label] = (low, high)

@@ -12,6 +12,7 @@ from metalqr.config.registries import figures
 from metalqr.reporting import captions
 from metalqr.reporting.figures import layout
 from metalqr.reporting.figures.figure import Figure
+from metalqr.reporting.figures.palette import BLUE, GREEN, RED
 from metalqr.reporting.figures.style import line_key, new_figure
 from metalqr.reporting.labels import declared
 
@@ -31,11 +32,11 @@ SETTINGS = (
     "rollout_length",
 )
 FORM_STYLES: dict[str, dict[str, Any]] = {
-    "printed": {"marker": "o", "markerfacecolor": "white", "color": "tab:red"},
-    "corrected": {"marker": "D", "color": "tab:blue"},
+    "printed": {"marker": "o", "markerfacecolor": "white", "color": RED},
+    "corrected": {"marker": "D", "color": BLUE},
 }
 CENTRED: dict[str, Any] = {"ha": "center", "va": "center"}
-CERTIFIED_STYLE: dict[str, Any] = {"marker": "^", "color": "tab:green"}
+CERTIFIED_STYLE: dict[str, Any] = {"marker": "^", "color": GREEN}
 USED_STYLE: dict[str, Any] = {"marker": "s", "color": "black"}
 #: Distance of the marks from the middle of their row.
 OFFSETS = {"printed": 0.15, "corrected": -0.15, "certified": -0.36}
@@ -66,20 +67,20 @@ class TheoryVsPractice(Figure):
 
     def draw(self, datasets: Mapping[str, xr.Dataset]) -> matplotlib.figure.Figure:
         """A panel for each case, from files of the stage ``theory``."""
-        columns, rows = min(len(datasets), 4), math.ceil(len(datasets) / 4)
-        width = min(layout.MAX_WIDTH, 3.1 * columns + 1.5)
-        figure = new_figure(width, 3.6 if rows == 1 else 3.1 * rows + 0.3)
+        columns = layout.columns_of(len(datasets))
+        width = layout.MAX_WIDTH if columns > 1 else 5.0  # beside the names of the settings
+        figure = new_figure(width, 2.9 * math.ceil(len(datasets) / columns) + 0.1)
         panels = layout.panels(figure, len(datasets), columns, sharey=True)
         for panel, (name, case) in zip(panels, datasets.items(), strict=True):
             _draw_case(panel, case)
-            panel.set_title(layout.wrapped(name, 72.0 * (width - 1.5) / columns - 12.0, 10.0))
+            panel.set_title(layout.wrapped(name, 72.0 * (width - 1.8) / columns - 14.0, layout.TITLE))
             panel.set_xlabel("power of ten")
         panels[0].set_yticks(range(len(SETTINGS)), [declared(name).axis_label for name in reversed(SETTINGS)])
         keys = [line_key("used by the runs", linestyle="none", markersize=5, **USED_STYLE)]
         for form, style in FORM_STYLES.items():
             keys.append(line_key(f"theorems as {form}", linestyle="none", markersize=4.5, **style))
         keys.append(line_key("certified at the initial gain", linestyle="none", markersize=4.5, **CERTIFIED_STYLE))
-        layout.legend_below(figure, keys, width, most=4, frameon=False)
+        layout.legend_below(figure, keys, width, most=4)
         return figure
 
 
@@ -88,7 +89,9 @@ def _draw_case(panel: Axes, case: xr.Dataset) -> None:
     for row, setting in enumerate(reversed(SETTINGS)):
         used = _power(case["used"].sel(setting=setting))
         if np.isnan(used):
-            panel.text(0.5, row, "not applicable", transform=panel.get_yaxis_transform(), fontsize=6.5, **CENTRED)
+            panel.text(
+                0.5, row, "not applicable", transform=panel.get_yaxis_transform(), fontsize=layout.SMALL, **CENTRED
+            )
             continue
         panel.plot([used], [row], linestyle="none", markersize=5, zorder=3, **USED_STYLE)
         for form, style in FORM_STYLES.items():
@@ -98,7 +101,12 @@ def _draw_case(panel: Axes, case: xr.Dataset) -> None:
             panel.plot([used, required], [place, place], color=style["color"], linewidth=0.8, alpha=0.6)
             panel.plot([required], [place], linestyle="none", markersize=4.5, **style)
             aside, side = (-5, "right") if required < used else (5, "left")
-            words: dict[str, Any] = {"textcoords": "offset points", "va": "center", "ha": side, "fontsize": 6.5}
+            words: dict[str, Any] = {
+                "textcoords": "offset points",
+                "va": "center",
+                "ha": side,
+                "fontsize": layout.SMALL,
+            }
             number = f"{abs(required - used):.0f}"
             panel.annotate(number, (required, place), (aside, 0), color=style["color"], **words)
         certified = _power(case["certified"].sel(setting=setting))
@@ -106,7 +114,7 @@ def _draw_case(panel: Axes, case: xr.Dataset) -> None:
             panel.plot([certified], [row + OFFSETS["certified"]], linestyle="none", markersize=4.5, **CERTIFIED_STYLE)
     if not np.isfinite(case["required"]).any():
         none = "no requirements:\nsee the remarks\nof the table"
-        panel.text(0.97, 0.97, none, transform=panel.transAxes, ha="right", va="top", fontsize=6.5)
+        panel.text(0.97, 0.97, none, transform=panel.transAxes, ha="right", va="top", fontsize=layout.SMALL)
     panel.margins(x=0.14)
     panel.set_ylim(-0.7, len(SETTINGS) - 0.4)
     panel.grid(axis="y", visible=False)

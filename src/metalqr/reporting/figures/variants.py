@@ -11,7 +11,7 @@ from metalqr.reporting import captions, summaries
 from metalqr.reporting.figures import curves, layout
 from metalqr.reporting.figures.figure import Figure
 from metalqr.reporting.figures.style import new_figure
-from metalqr.reporting.labels import case_labels
+from metalqr.reporting.labels import case_labels, spaced
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -26,7 +26,7 @@ class Variants(Figure):
     """Learning curves of variants: the average cost difference ratio, one panel per case, one curve per variant.
 
     Lines are medians over the seeds, bands the range, crosses the last stabilising gains of runs that diverged. The
-    dashed line is the best single gain.
+    dashed line is the best single gain, unless it is so far below all curves that the logarithmic axis would hide them.
     """
 
     see = "Which variant comes nearest to the dashed line, and how far apart its seeds are."
@@ -47,20 +47,22 @@ class Variants(Figure):
         """One panel for each case of one experiment."""
         (dataset,) = datasets.values()
         cases = summaries.cases(dataset, axes=1)
-        columns, rows = min(len(cases), 4), math.ceil(len(cases) / 4)
-        width = min(layout.MAX_WIDTH, max(5.4, 3.6 * columns))
-        figure = new_figure(width, 3.8 if rows == 1 else 2.8 * rows + 0.7)
+        everything = list(cases.values())
+        columns = layout.columns_of(len(cases))
+        width = layout.width_of(columns)
+        figure = new_figure(width, 2.3 * math.ceil(len(cases) / columns) + 0.3)
         labels = case_labels(cases)
         lines: dict[str, Line2D] = {}
         panels = layout.panels(figure, len(cases), columns)
         for place, (axes, (name, case)) in enumerate(zip(panels, cases.items(), strict=True)):
-            variants = [(str(variant), case.sel(variant=variant)) for variant in case["variant"].values.tolist()]
+            variants = [(spaced(variant), case.sel(variant=variant)) for variant in case["variant"].values.tolist()]
             found = curves.draw_panel(axes, variants, curves.ratio_top(case), floors=False)
             lines |= {variant: line for (variant, _), line in zip(variants, found, strict=True)}
             curves.draw_floor(axes, summaries.floor_ratio(case), "0.3")
-            axes.set_title(layout.wrapped(labels[name], 72.0 * (width - 0.9) / columns - 32.0, 10.0))
+            curves.make_logarithmic(axes, [case], curves.ratio_top(case))
+            axes.set_title(layout.wrapped(labels[name], layout.title_width(columns), layout.TITLE))
             if place % columns == 0:
-                axes.set_ylabel(curves.ratio_label(cases.values()), fontsize=11)
-        keys = [*lines.values(), *curves.curve_keys(list(cases.values()))]
-        layout.legend_below(figure, keys, width, most=4)
+                axes.set_ylabel(curves.ratio_label(everything), fontsize=curves.RATIO_SIZE)
+        keys = [*lines.values(), *curves.curve_keys(everything)]
+        layout.legend_below(figure, keys, width, most=5)
         return figure

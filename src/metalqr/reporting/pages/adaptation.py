@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metalqr.config.evaluation import EXACT
 from metalqr.config.registries import sections
 from metalqr.reporting.adaptation import Summary, stated_estimator, title
-from metalqr.reporting.pages.chart import Axis, Chart, Control
+from metalqr.reporting.pages.chart import Axis, Chart, Control, Finding
 from metalqr.reporting.pages.curves import DASHES, INK, curve, looks
 from metalqr.reporting.pages.section import Section
 from metalqr.reporting.tables.markdown import number
@@ -73,17 +72,18 @@ def _curves(name: str, dataset: xr.Dataset, look: Mapping[str, Mapping[str, Any]
             yield curve("median", fields, points, look[start])
 
 
-def _findings(name: str, dataset: xr.Dataset) -> Iterator[str]:
-    """The smallest median gap after the last step, with exact gradients."""
-    ends: dict[str, float] = {}
-    for start in dataset["start"].values.tolist():
-        summary = Summary.of(dataset["gap"].sel(start=start, estimator=EXACT, rate=TUNED))
-        if summary is not None and np.isfinite(summary.median[-1]):
-            ends[start] = float(summary.median[-1])
-    if len(ends) > 1:
-        best, worst = min(ends, key=lambda each: ends[each]), max(ends, key=lambda each: ends[each])
-        steps = int(dataset["step"].values[-1])
-        yield (
-            f"{name}: after {steps} exact steps the median gap is smallest from {best}, {number(ends[best])}, and "
-            f"largest from {worst}, {number(ends[worst])}."
-        )
+def _findings(name: str, dataset: xr.Dataset) -> Iterator[Finding]:
+    """The smallest and the largest median gap after the last step, for each kind of gradient."""
+    for estimator in dataset["estimator"].values.tolist():
+        ends: dict[str, float] = {}
+        for start in dataset["start"].values.tolist():
+            summary = Summary.of(dataset["gap"].sel(start=start, estimator=estimator, rate=TUNED))
+            if summary is not None and np.isfinite(summary.median[-1]):
+                ends[start] = float(summary.median[-1])
+        if len(ends) > 1:
+            best, worst = min(ends, key=ends.__getitem__), max(ends, key=ends.__getitem__)
+            text = (
+                f"{name}: after {int(dataset['step'].values[-1])} steps ({estimator}) the median gap is smallest from "
+                f"{best}, {number(ends[best])}, and largest from {worst}, {number(ends[worst])}."
+            )
+            yield Finding(text, {"estimator": estimator})

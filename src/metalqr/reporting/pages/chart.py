@@ -37,6 +37,14 @@ class Axis:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """A sentence of what to see; the page shows it while the choices of the chart are those of its fields."""
+
+    text: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Chart:
     """An interactive chart: curves in one panel or several, with their controls.
 
@@ -44,8 +52,8 @@ class Chart:
     ----------
     title, caption : str
         The heading, and what is shown, in plain text.
-    see : sequence of str
-        What to see in it: sentences with numbers from the data.
+    see : sequence of str or Finding
+        What to see in it: sentences with numbers from the data; a finding counts for one value of a choice.
     x, y : Axis
         The axes.
     curves : sequence of mappings
@@ -62,7 +70,7 @@ class Chart:
 
     title: str
     caption: str
-    see: Sequence[str]
+    see: Sequence[str | Finding]
     x: Axis
     y: Axis
     curves: Sequence[Mapping[str, Any]]

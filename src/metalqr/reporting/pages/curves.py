@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from metalqr.reporting.figures.palette import CASE_COLOURS
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -16,8 +18,8 @@ MOST, LEAST = 300, 40
 TOGETHER = 9000
 #: Significant digits that are kept.
 DIGITS = 5
-#: Blue, orange and green as in the paper, then the rest of the colours that Okabe and Ito chose for all kinds of sight.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
+#: Those of the figures that can be seen on a dark page, too.
+COLOURS = CASE_COLOURS[:6]
 #: Black on a light page, white on a dark one.
 INK = "ink"
 #: The kinds of lines, of charts of runs with seeds.

@@ -19,8 +19,8 @@ from metalqr.reporting.pages.words import html_of, table_of
 #: The name of the page, and the sentence under it.
 TITLE = "metalqr: results"
 LEAD = (
-    "Zeroth-order meta-policy optimisation for linear quadratic regulators. Point at a curve for its values; switch "
-    "curves, cases and axes above each chart."
+    "Zeroth-order meta-policy optimisation for linear quadratic regulators. Point at a curve for its values, or "
+    "move along it with the arrow keys; switch curves, cases and axes above each chart."
 )
 #: Makes the file after it again.
 COMMAND = ".venv/bin/snakemake --cores all --force"
@@ -28,7 +28,7 @@ COMMAND = ".venv/bin/snakemake --cores all --force"
 REST = "More"
 _ASSETS = Path(__file__).parent / "assets"
 #: In this order: each uses those before it.
-_SCRIPTS = ("theme.js", "chart.js", "controls.js", "table.js", "page.js")
+_SCRIPTS = ("theme.js", "chart.js", "controls.js", "table.js", "cursor.js", "page.js")
 
 #: What the library leaves for the scripts of the page.
 _GLOBAL = "window.vegaEmbed = vegaEmbed;"
@@ -82,7 +82,9 @@ def page(results: Path, entries: Sequence[Entry], changes: Sequence[Sequence[str
     budget = Budget(
         len(charts.encode()) + len(library.encode()) + sum(len(str(table).encode()) for _, table in shown_tables)
     )
+    ranks = {shown: place for place, shown in enumerate(places)}
     figures = [entry for entry in entries if entry["kind"] == "figure"]
+    figures.sort(key=lambda entry: ranks.get(entry["plugin"], len(ranks)))
     images = {entry["name"]: budget.image(results, f"figures/{entry['name']}.png") for entry in figures}
     for entry in figures:
         file = budget.file(results, f"figures/{entry['name']}.pdf", "application/pdf")

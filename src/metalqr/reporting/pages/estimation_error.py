@@ -9,7 +9,7 @@ import numpy as np
 
 from metalqr.config.registries import sections
 from metalqr.reporting.labels import declared
-from metalqr.reporting.pages.chart import Axis, Chart, Control
+from metalqr.reporting.pages.chart import Axis, Chart, Control, Finding
 from metalqr.reporting.pages.curves import curve, looks
 from metalqr.reporting.pages.section import Section
 from metalqr.reporting.tables.markdown import number
@@ -41,7 +41,7 @@ class EstimationError(Section):
                 caption="The mean error of an estimate, relative to the norm of the exact gradient; of Algorithm 1 "
                 "the mean over tasks. One setting changes, the others are those of the case; the band "
                 "reaches to the 90 % quantile.",
-                see=[line for name, dataset in datasets.items() for line in _findings(name, dataset)],
+                see=[line for name, dataset in datasets.items() for line in _findings(name, dataset, settings)],
                 x=Axis("value", "value of the setting", is_log=True),
                 y=Axis("error", "error, relative to the gradient", is_log=True),
                 curves=[
@@ -78,12 +78,13 @@ def _relative(dataset: xr.Dataset, variable: str, algorithm: int) -> FloatArray:
     return np.asarray((chosen[variable] / chosen["exact_norm"]).mean("target"))
 
 
-def _findings(name: str, dataset: xr.Dataset) -> Iterator[str]:
-    for algorithm, label in ALGORITHMS.items():
-        errors = _relative(dataset, "error_mean_perturbations", algorithm)
-        known = np.flatnonzero(np.isfinite(errors))
-        if known.size:
-            place = known[-1]
-            count = int(dataset["perturbations"].values[place])
-            share = number(float(errors[place]))
-            yield f"{name}, {label}: the mean error with {count} perturbations is {share} of the gradient."
+def _findings(name: str, dataset: xr.Dataset, settings: Mapping[str, str]) -> Iterator[Finding]:
+    """The error with the last value of each setting."""
+    for setting, words in settings.items():
+        for algorithm, label in ALGORITHMS.items():
+            errors = _relative(dataset, f"error_mean_{setting}", algorithm)
+            known = np.flatnonzero(np.isfinite(errors))
+            if known.size:
+                value, share = dataset[setting].values[known[-1]], number(float(errors[known[-1]]))
+                text = f"{name}, {label}: the mean error with {words} {value:g} is {share} of the gradient."
+                yield Finding(text, {"setting": words})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from metalqr.config.registries import sections
 from metalqr.reporting import summaries
 from metalqr.reporting.labels import GAP, MEASURED, declared
-from metalqr.reporting.pages.chart import Axis, Chart, Control
+from metalqr.reporting.pages.chart import Axis, Chart, Control, Finding
 from metalqr.reporting.pages.curves import DASHES, INK, LINES, curve, looks, plain, points_each
 from metalqr.reporting.pages.section import Section
 from metalqr.reporting.tables.markdown import number
@@ -50,7 +50,7 @@ class LearningCurves(Section):
                 "cross ends a run that diverged; the median counts it as infinite. A case marked as absolute "
                 "gap shows the sum of J_i(K) - J_i* itself, one marked as measured cost the cost relative to "
                 "that of the initial gain. The linear axes are the paper's; logarithmic ones show the floor.",
-                see=[line for name in names for line in findings(name, found[name])][:6],
+                see=[Finding(line, {"experiment": name}) for name in names for line in findings(name, found[name])],
                 x=Axis("iteration", "iterations", others={"steps": "rollout steps"}),
                 y=Axis("ratio", "average cost difference ratio"),
                 curves=curves,
@@ -89,7 +89,7 @@ def experiment_curves(experiment: str, cases: Mapping[str, xr.Dataset]) -> Itera
         yield curve("median", {**fields, "seed": "median of all"}, coordinates, look, most)
     for name, method, point in points:
         # One line for all methods, unless a sweep changes the tasks.
-        is_own = summaries.is_measured(point) or cases[name]["J_shared"].dims != ("task",)
+        is_own = not _has_one_floor(cases[name])
         if is_own or method == next(each for case, each, _ in points if case == name):
             colour = colours[method if len(several) > 1 else name]["colour"] if is_own or len(several) == 1 else INK
             fields = {"experiment": experiment, "case": _label(name, point), **({"method": method} if is_own else {})}
@@ -149,17 +149,26 @@ def methods(case: xr.Dataset) -> Iterator[tuple[str, xr.Dataset]]:
 
 
 def findings(experiment: str, cases: Mapping[str, xr.Dataset]) -> Iterator[str]:
-    """What the medians of an experiment without methods do, a sentence each."""
+    """What the medians of an experiment do, a sentence for each case: from first to last, or by method."""
     for name, case in cases.items():
-        if summaries.swept_settings(case):
-            continue
-        first = float(case["ratio"].isel(iteration=0).median())
-        final = float(summaries.final_ratio(case).median())
         quantity = "measured cost" if summaries.is_measured(case) else "gap" if summaries.is_gap(case) else "ratio"
-        text = f"{experiment}, {name}: the median {quantity} goes from {number(first)} to {number(final)}"
-        floor = summaries.floor_ratio(case)
-        if math.isfinite(floor) and floor > 0 and math.isfinite(final):
+        ends = {method: float(summaries.final_ratio(point).median()) for method, point in methods(case)}
+        least, most = min(ends, key=ends.__getitem__), max(ends, key=ends.__getitem__)
+        if len(ends) > 1:
+            text = f"{experiment}, {name}: the smallest median of the final {quantity} is {number(ends[least])} "
+            text += f"({least}), the largest {number(ends[most])} ({most})"
+        else:
+            first = float(case["ratio"].isel(iteration=0).median())
+            text = f"{experiment}, {name}: the median {quantity} goes from {number(first)} to {number(ends[least])}"
+        floor = summaries.floor_ratio(case) if _has_one_floor(case) else math.nan
+        if math.isfinite(floor) and floor > 0 and math.isfinite(ends[least]):
             text += f"; the best single gain has {number(floor)}"
-        if count := int(summaries.diverged(case).sum()):
-            text += f"; {count} of {case.sizes['seed']} runs diverged"
+        ended = summaries.diverged(case)
+        if count := int(ended.sum()):
+            text += f"; {count} of {ended.size} runs diverged"
         yield f"{text}."
+
+
+def _has_one_floor(case: xr.Dataset) -> bool:
+    """False where there is no model, or where a sweep changes the tasks."""
+    return not summaries.is_measured(case) and case["J_shared"].dims == ("task",)

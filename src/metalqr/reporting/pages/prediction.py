@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 MEASURED, PREDICTED, RANGE, BAND = "measured median", "predicted median", "range of the runs", "predicted 5 to 95 %"
+#: Of the points, whose colours repeat before these do; a cross is a run that diverged.
+SHAPES = ("circle", "square", "triangle-up", "diamond")
 
 
 @sections.register("prediction")
@@ -96,12 +99,14 @@ def _curves(name: str, place: xr.Dataset, known: Mapping[str, str]) -> Iterator[
 
 def _ends(places: Sequence[tuple[str, xr.Dataset, Mapping[str, str]]]) -> Iterator[dict[str, Any]]:
     """The last iteration of each configuration whose prediction is valid until there."""
-    look = looks(dict.fromkeys(known["experiment"] for _, _, known in places))
+    names = list(dict.fromkeys(known["experiment"] for _, _, known in places))
+    look, shapes = looks(names), dict(zip(names, itertools.cycle(SHAPES), strict=False))
     for name, place, known in places:
         last = int(np.flatnonzero(np.isfinite(place["iteration"].values))[-1])
         if place["iteration"].values[last] <= int(place["valid_until"]):
             points = {"expected": place["median"].values[[last]], "ratio": place["measured"].values[[last]]}
-            yield curve("dot", {**known, "configuration": name}, points, look[known["experiment"]])
+            fields = {**known, "configuration": name, "shape": shapes[known["experiment"]]}
+            yield curve("dot", fields, points, look[known["experiment"]])
 
 
 def _findings(ends: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -28,7 +28,7 @@ class Systems(Section):
 
     category = "Systems"
     place = 60
-    shows = ("learnability",)
+    shows = ("learnability", "method_bias")
 
     def charts(self, datasets: Mapping[str, xr.DataTree]) -> Sequence[Chart]:
         """One chart with a panel for each case that has a model and whose tasks are the same in all runs."""

@@ -102,6 +102,14 @@ class Chart {
     this.element.dispatchEvent(new CustomEvent("shown"));
   }
 
+  showFindings() {
+    const box = this.element.querySelector(".see"), lines = [...box?.querySelectorAll("li") ?? []];
+    for (const line of lines.filter((each) => each.dataset.fields)) {
+      line.hidden = Object.entries(JSON.parse(line.dataset.fields)).some(([field, value]) => this.chosenValues[field] !== value);
+    }
+    if (box) box.hidden = lines.every((line) => line.hidden);
+  }
+
   csv() {
     const curves = this.visible(), heads = new Set(), names = new Set();
     const unlisted = new Set(["points", "id", "colour", "dash", "kind", "shape"]);

@@ -43,8 +43,9 @@ function makeControls(chart) {
   const sets = chart.switches.map((control) => [control, make("fieldset", { name: control.field }, make("legend", {}, control.label))]);
   box.append(...sets.map(([, set]) => set));
 
-  // What can be switched depends on the choices.
+  // What can be switched, and what there is to see, depends on the choices.
   function fill() {
+    chart.showFindings();
     const offered = chart.offered();
     for (const [control, set] of sets) {
       const present = control.values.filter((value) => offered.some((curve) => curve[control.field] === value));
@@ -67,7 +68,7 @@ function switchOf(chart, control, value, offered) {
 
 const MARKS = {
   circle: '<circle cx="8" cy="5" r="4"/>', square: '<rect x="4" y="1" width="8" height="8"/>',
-  "triangle-up": '<path d="M3 9h10l-5-8z"/>', cross: '<path d="M4 4h3V1h2v3h3v2H9v3H7V6H4z"/>',
+  diamond: '<path d="M8 0l5 5-5 5-5-5z"/>', "triangle-up": '<path d="M3 9h10l-5-8z"/>', cross: '<path d="M4 4h3V1h2v3h3v2H9v3H7V6H4z"/>',
 };
 
 // The line or the mark that stands for a value: its colour where it has one, otherwise its dash where it has one.

@@ -4,6 +4,7 @@ const charts = Object.fromEntries(JSON.parse(document.getElementById("charts").t
   const element = document.getElementById(given.id), chart = new Chart(element, given);
   makeControls(chart);
   makeRuns(chart);
+  makeCursor(chart);
   element.querySelectorAll("[data-save]").forEach((button) => button.addEventListener("click", () => chart.save(button.dataset.save)));
   return [given.id, chart];
 }));
