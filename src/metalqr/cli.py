@@ -12,8 +12,8 @@ from metalqr.config.problems import ConfigError
 
 _DESCRIPTION = """\
 Meta-policy optimisation of linear quadratic regulators. The results of a config are computed by Snakemake, see
-README.md; this command answers questions about what a config can name, and trains single cases: on their model, on a
-simulator of your own, or on a plant that is asked and told by files."""
+docs/using.md; this command answers questions about what a config can name, and trains single cases: on their model, on
+a simulator of your own, or on a plant that is asked and told by files."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

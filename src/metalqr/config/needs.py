@@ -1,8 +1,8 @@
 """Memory and time of the jobs: upper bounds, computed from their sizes before any job starts.
 
-A formula counts the doubles that are alive at the same time, and the seconds on the machine of the README. It exceeds
-the measurements of jobs of many sizes by little more than a factor of two (results/benchmarks/demands.md). Nothing is
-allocated, however large the sizes.
+A formula counts the doubles that are alive at the same time, and the seconds on the machine of docs/speed.md. It
+exceeds the measurements of jobs of many sizes by little more than a factor of two (results/benchmarks/demands.md).
+Nothing is allocated, however large the sizes.
 """
 
 import math

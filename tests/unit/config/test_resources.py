@@ -151,7 +151,7 @@ def test_estimates_of_the_stage_evaluation_exceed_what_was_measured(
 
 @pytest.mark.parametrize(("dimensions", "taken"), [((1, 1), (8, 9)), ((2, 2), (14, 15)), ((20, 10), (212, 268))])
 def test_time_of_the_papers_runs_on_one_core(dimensions: tuple[int, int], taken: tuple[float, float]) -> None:
-    """`make paper` as the README has it: 3.03e9 steps, so the formula without its safety should be about right."""
+    """`make paper` as docs/reproduction.md has it: 3.03e9 steps; the formula without its safety is about right."""
     parts = run(*dimensions, 5, perturbations=100, inner_perturbations=100, rollout_length=50, iterations=1200)
     assert 0.8 * taken[0] < seconds("train_policy", parts) < 1.5 * taken[1]
 
