@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from metalqr.config.model import default_algorithm
 from metalqr.config.reading import lay_over, read_configs
 
 
@@ -31,8 +32,9 @@ _Keys = list[list[str]]
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:
     """Settings that one config changes in another.
 
-    Settings that differ in one level of their keys alone and change alike are one entry, with the names in braces.
-    A mapping that only one of the configs has is an entry as a whole, and so is a list.
+    The block ``execution`` changes no number, so it is left out; and a setting of the algorithm that is left out has
+    its default. Settings that differ in one level of their keys alone and change alike are one entry, with the names in
+    braces. A mapping that only one of the configs has is an entry as a whole, and so is a list.
 
     Parameters
     ----------
@@ -54,7 +56,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Dif
     seeds | [0, 1] | [0]
     """
     groups: list[tuple[_Keys, str, str]] = []
-    for path, old, new in _changes(before, after, ()):
+    for path, old, new in _changes(_numbers(before), _numbers(after), ()):
         for keys, *others in groups:
             if others == [old, new] and (level := _joint_level(keys, path)) is not None:
                 keys[level].append(path[level])
@@ -72,6 +74,12 @@ def told(changes: Sequence[Difference], width: int = 80) -> str:
     )
     wrapper = textwrap.TextWrapper(width, initial_indent="  ", subsequent_indent="      ", break_on_hyphens=False)
     return "\n".join(map(wrapper.fill, lines))
+
+
+def _numbers(config: Mapping[str, Any]) -> dict[str, Any]:
+    given = {name: value for name, value in config.get("algorithm", {}).items() if value is not None}
+    rest = {name: value for name, value in config.items() if name != "execution"}
+    return {**rest, "algorithm": {**default_algorithm(), **given}}
 
 
 def _changes(before: Any, after: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str, str]]:

@@ -177,7 +177,7 @@ class Config(Settings):
 
     def given(self, case: str) -> dict[str, Any]:
         """Every setting that the config gives a case, or that all settings share a default of."""
-        return {**_defaults(), **self.algorithm, **self.cases[case].algorithm}
+        return {**default_algorithm(), **self.algorithm, **self.cases[case].algorithm}
 
     @property
     def warnings(self) -> Iterator[str]:
@@ -297,8 +297,12 @@ class Config(Settings):
 
     def plain(self) -> dict[str, Any]:
         """The config in plain values, every default filled in: what the jobs and the captions of the report read."""
-        return {**self.model_dump(mode="json", exclude_none=True), "algorithm": {**_defaults(), **self.algorithm}}
+        return {
+            **self.model_dump(mode="json", exclude_none=True),
+            "algorithm": {**default_algorithm(), **self.algorithm},
+        }
 
 
-def _defaults() -> dict[str, Any]:
+def default_algorithm() -> dict[str, Any]:
+    """The settings of Algorithm 2 that have a default."""
     return {each.name: each.default for each in MetaSettings.declarations() if not each.is_required}

@@ -61,6 +61,17 @@ def _expanded(key: str) -> list[list[str]]:
     return [f"{head}{name}{tail}".split(".") for name in names.split(", ")]
 
 
+@pytest.mark.parametrize(
+    "overlay", ["execution: {threads: 2}", "algorithm: {tolerance: null}", "algorithm: {tolerance: 0.0}"]
+)
+def test_what_changes_no_number_is_no_difference(overlay: str) -> None:
+    assert differences(DEFAULT, overlaid(overlay)) == []
+
+
+def test_a_default_that_is_changed_is_a_difference() -> None:
+    assert differences(DEFAULT, overlaid("algorithm: {tolerance: 0.5}")) == [("algorithm.tolerance", "0.0", "0.5")]
+
+
 def test_lines_fit_the_terminal_and_shorten_lists() -> None:
     changes = differences(DEFAULT, overlaid(QUICK.read_text(encoding="utf-8")))
     lines = told(changes, 80).splitlines()
