@@ -100,7 +100,9 @@ class Sketch:
         self.fluctuations = Fluctuations(curvatures, self._times[self._places])
         self.largest_step = 1.0 / float(self.fluctuations.values.max())
         self._ratio_curvature = lqr.hessian_matrix(tasks, known.gains[-1]).sum(axis=0) / self._scale
-        self._single = float(known.flow.ratios.min())
+        # The flow ends elsewhere where the longest rollouts are short for the system.
+        shared = float(optimal.shared_gain(tasks).cost.sum()) / self._scale - 1.0
+        self._single = min(shared, float(known.flow.ratios.min()))
 
     def gains(self, length: int) -> FloatArray:
         """The gains of the points of the flow with rollouts of a length, (P, k, d)."""

@@ -114,5 +114,20 @@ def test_time_of_the_flow_is_that_of_discrete_steps() -> None:
     assert found.unfinished.item() < 2.5 * (left[0] - left[1]) / (start - left[1])
 
 
+def test_short_rollouts_are_a_loss_of_the_horizon() -> None:
+    a = np.array([0.9, 0.5])
+    tasks = LQRTasks(A=a[:, None, None], B=[[[1.0]]] * 2, Q=[[[1.0]]] * 2, R=[[[1.0]]] * 2, Psi=[[[1.0]]] * 2)
+    gains = np.linspace(0.0, 1.0, 100_001)
+    costs = (1.0 + gains**2) / (1.0 - (a[:, np.newaxis] - gains) ** 2)
+    best = costs.sum(axis=0).min() / costs.min(axis=1).sum() - 1.0
+    settings = MetaSettings(
+        learning_rate=1e-3, adaptation_rate=0.0, estimator="two_point", rollout_length=2, iterations=50
+    )
+    sketch = Sketch(tasks, np.zeros((1, 1)), 0.0, 50, 2)
+    losses, _ = sketch.losses(settings, sketch.schedules([learning_rates(settings)]), np.array([0.1]))
+    assert losses.tasks.item() == pytest.approx(best, rel=1e-6)
+    assert losses.horizon.item() > 0.1 * best
+
+
 def test_rounded_perturbations() -> None:
     assert [rounded(count) for count in (1, 9, 10, 13, 99, 2000, 1999)] == [1, 9, 10, 12, 80, 2000, 1500]
