@@ -31,6 +31,7 @@ def source() -> dict[str, str]:
     """
     own = {f"docs/{path.name}": path.name for path in sorted((ROOT / "docs").glob("*.md"))}
     links = Links(ROOT, own | FURTHER | {"README.md": "index.md"})
+    links.rewritten("README.md")  # for its links; it is the home of the project on GitHub, not of the site
     pages = {page: links.rewritten(path) for path, page in (own | FURTHER).items()}
     pages["index.md"] += "".join(_toctree(heading, names) for heading, names in menu().items())
     pages |= {page: links.shown(path) for path, page in links.files.items()}

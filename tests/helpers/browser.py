@@ -66,10 +66,10 @@ class Page:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
 
-    def open(self, path: Path) -> None:
-        """Open a file and wait until it is loaded."""
+    def open(self, path: Path, ready: str = "typeof charts === 'object'") -> None:
+        """Open a file and wait until it is loaded, and until a condition of its own; by default that of the report."""
         self.call("Page.navigate", url=path.resolve().as_uri())
-        self.wait("document.readyState === 'complete' && typeof charts === 'object'")
+        self.wait(f"document.readyState === 'complete' && {ready}")
 
     def value(self, expression: str) -> Any:
         """The value of an expression in JavaScript, awaited."""
