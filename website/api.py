@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import GenericAlias, ModuleType
 from typing import Any, NamedTuple
 
 import metalqr
@@ -132,6 +132,8 @@ def _sections(package: str, entries: list[Entry], owners: Mapping[int, str]) -> 
 
 
 def _directive(entry: Entry) -> list[str]:
+    if isinstance(entry.value, GenericAlias):  # for which autodoc would show the signature of NumPy's class
+        return [f".. py:data:: {entry.name}", "", f"   ``{entry.value}``", ""]
     option = {"class": ["   :members:"], "exception": ["   :members:"], "data": ["   :no-value:"]}.get(entry.kind, [])
     return [f".. auto{entry.kind}:: {entry.name}", *option, ""]
 

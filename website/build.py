@@ -8,7 +8,7 @@ import yaml
 from sphinx.cmd.build import build_main
 
 from website import api
-from website.links import Links
+from website.links import LinkError, Links
 
 ROOT = Path(__file__).resolve().parents[1]
 HERE = ROOT / "website"
@@ -66,7 +66,10 @@ def build(build_folder: Path, *options: str) -> int:
 
 def main() -> None:
     """Build the site into ``build/site`` of the project."""
-    code = build(ROOT / "build", *sys.argv[1:])
+    try:
+        code = build(ROOT / "build", *sys.argv[1:])
+    except LinkError as error:
+        sys.exit(f"Error: {error}")
     if code == 0:
         print(f"Site: {ROOT / 'build' / 'site' / 'index.html'}")
     sys.exit(code)

@@ -70,7 +70,8 @@ class Links:
     def shown(self, path: str) -> str:
         """A page that shows a file of the project."""
         text = (self.root / path).read_text(encoding="utf-8")
-        lexer = None if path.endswith(("Snakefile", ".smk")) else find_lexer_class_for_filename(path)
-        language = lexer.aliases[0] if lexer else "python"
+        lexer = find_lexer_class_for_filename(path)
+        # Snakemake's language is Python with rules, which colours well enough.
+        language = "python" if path.endswith(("Snakefile", ".smk")) else lexer.aliases[0] if lexer else "text"
         fence = "`" * max(3, *(len(each) + 1 for each in re.findall(r"`+", text) or [""]))
         return f"---\norphan: true\n---\n\n# {Path(path).name}\n\n`{path}`\n\n{fence}{language}\n{text}{fence}\n"

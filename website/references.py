@@ -70,7 +70,8 @@ class Names(SphinxPostTransform):
                 value = _value(name)
                 described = next((each for each in (name, _own_name(value)) if each in objects), None)
                 if described:
-                    node["reftarget"], node["refspecific"] = described, False
+                    # Any kind: a field without a value is described with its class.
+                    node["reftarget"], node["refspecific"], node["reftype"] = described, False, "obj"
                     break
                 if value is not None:
                     node["has_no_page"] = True

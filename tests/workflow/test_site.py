@@ -64,7 +64,7 @@ def test_it_opens_from_its_files_without_a_complaint(opened: Page, site: Path) -
 @pytest.mark.parametrize("width", [400, 1400])
 def test_no_page_is_wider_than_the_window(width: int, opened: Page, site: Path) -> None:
     opened.show(width, 900)
-    for path in sorted(site.glob("*.html")):
+    for path in sorted([*site.glob("*.html"), *site.glob("api/*.html")]):
         opened.open(path, "true")
         assert opened.value("document.documentElement.scrollWidth") <= width, path.name
 
@@ -77,6 +77,7 @@ def test_the_search_finds_a_page_and_a_name(opened: Page, site: Path) -> None:
         # They come one after the other.
         found = f"[...document.querySelectorAll('#search-results li a')].some(each => each.href.includes({json.dumps(page)}))"
         opened.wait(found)
+    assert opened.complaints == []
 
 
 def test_the_workflow_publishes_what_make_docs_builds() -> None:

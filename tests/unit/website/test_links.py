@@ -13,6 +13,7 @@ def links(tmp_path: Path) -> Links:
     (tmp_path / "docs").mkdir()
     (tmp_path / "examples").mkdir()
     (tmp_path / "examples" / "own.py").write_text('"""Own."""\n')
+    (tmp_path / "CITATION.cff").write_text("cff-version: 1.2.0\n")
     (tmp_path / "Snakefile").write_text("rule all:\n")
     (tmp_path / "docs" / "other.md").write_text("# Other\n")
     return Links(tmp_path, {"docs/one.md": "one.md", "docs/other.md": "other.md", "NOTES.md": "project/notes.md"})
@@ -49,11 +50,13 @@ def test_a_link_that_leads_nowhere(target: str, links: Links) -> None:
         rewritten(links, f"[there]({target})")
 
 
-@pytest.mark.parametrize(("path", "fence"), [("examples/own.py", "```python\n"), ("Snakefile", "```python\n")])
-def test_a_file_is_shown_as_it_is(path: str, fence: str, links: Links) -> None:
+@pytest.mark.parametrize(
+    ("path", "language"), [("examples/own.py", "python"), ("Snakefile", "python"), ("CITATION.cff", "text")]
+)
+def test_a_file_is_shown_as_it_is(path: str, language: str, links: Links) -> None:
     page = links.shown(path)
     assert page.startswith("---\norphan: true\n---\n")
-    assert f"{fence}{(links.root / path).read_text()}```\n" in page
+    assert f"```{language}\n{(links.root / path).read_text()}```\n" in page
 
 
 def test_every_page_is_in_the_menu_once() -> None:
