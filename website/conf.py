@@ -1,5 +1,7 @@
 """The settings of Sphinx, in its own names. ``website/build.py`` puts the pages together and calls it."""
 
+from typing import Any
+
 from metalqr import __version__
 
 project = "metalqr"
@@ -61,3 +63,13 @@ html_theme_options = {
         "color-brand-visited": "#7cc0ff",
     },
 }
+
+
+def _without_menu(app: Any, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    if page.startswith("_modules/"):
+        context["toctree"] = lambda **options: ""
+
+
+def setup(app: Any) -> None:
+    """Leave the menu out of the pages of the code, hundreds of them, for which Sphinx would make it anew each time."""
+    app.connect("html-page-context", _without_menu, priority=400)

@@ -10,7 +10,7 @@ from website.mathml import mathml
 
 def test_a_formula_in_a_line() -> None:
     assert mathml(nodes.math("", "K_i^*"), block=False) == (
-        "<math><msubsup><mi>K</mi><mi>i</mi><mo>*</mo></msubsup></math>"
+        "<math><msubsup><mi>K</mi><mi>i</mi><mo>∗</mo></msubsup></math>"
     )
 
 
