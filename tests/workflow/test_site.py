@@ -14,7 +14,7 @@ from places import ROOT
 
 from website import build
 
-# The site is built once, in most of a minute: Sphinx reads every docstring, and repeats no warning of a page that it has read.
+# The site is built once, in most of a minute: Sphinx reads every docstring, and repeats no warning of what it has read.
 pytestmark = pytest.mark.slow
 
 
@@ -23,7 +23,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the site, built as by `make docs`, silently: a warning would be an error."""
     folder = tmp_path_factory.mktemp("site")
     program = "import sys, pathlib; from website import build; sys.exit(build.build(pathlib.Path(sys.argv[1])))"
-    done = subprocess.run([sys.executable, "-c", program, folder], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", program, folder]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     return folder / "site"
 
