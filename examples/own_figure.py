@@ -13,6 +13,7 @@ from metalqr.config.registries import figures
 from metalqr.reporting import summaries
 from metalqr.reporting.figures.figure import Figure
 from metalqr.reporting.figures.style import new_figure
+from metalqr.reporting.labels import case_labels
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -39,10 +40,12 @@ class SimulatedSteps(Figure):
         figure = new_figure(6.4, 4.2)  # inches
         axes = figure.add_subplot()
         for experiment, dataset in datasets.items():
-            for name, case in summaries.cases(dataset).items():
+            cases = summaries.cases(dataset)
+            labels = case_labels(cases)  # which also tell where there are no optima: the ratio is of measured costs
+            for name, case in cases.items():
                 learned = case.isel(iteration=slice(1, None))  # a logarithmic axis has no zero
-                steps = learned["rollout_steps"].median("seed")
-                axes.plot(steps, summaries.continued_ratio(learned).median("seed"), label=f"{experiment}, {name}")
+                steps, ratio = learned["rollout_steps"], summaries.continued_ratio(learned)
+                axes.plot(steps.median("seed"), ratio.median("seed"), label=f"{experiment}, {labels[name]}")
         axes.set(xscale="log", yscale="log", xlabel="simulated steps", ylabel="average cost difference ratio")
-        axes.legend()
+        figure.legend(loc="outside lower center")
         return figure

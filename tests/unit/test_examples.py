@@ -249,22 +249,6 @@ def test_plants_trained_from_their_simulators_alone_reach_the_linear_design(case
 
 
 @pytest.mark.slow
-def test_all_examples_together_make_a_config_that_can_be_used(tmp_path: Path) -> None:
-    """The config of docs/extending.md and those of the examples; in a process of its own, which registers them anew."""
-    page = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
-    (content,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
-    shutil.copytree(EXAMPLES, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "mine.yaml").write_text(content.replace("[own_", "[own_family.py, own_table.py, own_"))
-    family = re.search(r"    cases:\n(?:     .*\n)+", (EXAMPLES / "own_family.py").read_text(encoding="utf-8"))
-    assert family
-    (tmp_path / "cases.yaml").write_text(textwrap.dedent(family[0]))
-    files = ["tests/workflow/tiny.yaml", str(tmp_path / "mine.yaml"), str(tmp_path / "cases.yaml")]
-    command = [sys.executable, "-c", "import sys; from metalqr.cli import main; sys.exit(main())", "check", *files]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.stdout.endswith("The config can be used.\n"), done.stderr
-
-
-@pytest.mark.slow
 def test_a_plugin_may_be_defined_in_a_notebook() -> None:
     """There no file is behind the module."""
     code = (

@@ -1,10 +1,10 @@
 """The figures, tables and numbers of results that the documentation shows: taken from the files of a finished pipeline.
 
 ``make showcase`` runs this module as a program. It copies each figure of docs/figures that the pipeline has drawn anew,
-and each table that a page uses, into docs/tables. Then it renews the pages from docs/tables. A page has a table
-between ``<!-- NAME: from results, by `make showcase` -->`` and ``<!-- end of NAME -->``, where ``NAME where COLUMN =
-VALUE or VALUE with COLUMN and COLUMN`` chooses rows and columns by their headings, and a number within a sentence as
-``<!--= NAME KEY=VALUE COLUMN -->0.0653<!--=-->``.
+a smaller copy of it into docs/figures/gallery, and each table that a page uses into docs/tables. Then it renews the
+pages from docs/tables. A page has a table between ``<!-- NAME: from results, by `make showcase` -->`` and ``<!-- end of
+NAME -->``, where ``NAME where COLUMN = VALUE or VALUE with COLUMN and COLUMN`` chooses rows and columns by their
+headings, and a number within a sentence as ``<!--= NAME KEY=VALUE COLUMN -->0.0653<!--=-->``.
 
 A test fails when a page differs from docs/tables, so that no two pages can have different numbers of the same thing.
 """
@@ -60,6 +60,19 @@ def source_of(name: str, folder: Path) -> Path:
     if (ROOT / "config" / "papers" / f"{paper}.yaml").exists():
         return folder / "papers" / paper / "results" / "tables" / (name if mark == "_" else table.rstrip("/"))
     return folder / name if "/" in name else folder / "tables" / name
+
+
+def drawn(copy: Path, folder: Path) -> Path:
+    """File of a figure in a folder of results, by its place below docs/figures.
+
+    ``figure1.png`` and ``gallery/figure1.png`` are of the default config, ``toso2024.png`` is of that neighbouring
+    paper, and ``gallery/systems/heterogeneity.png`` of an example that is run in ``results/systems``.
+    """
+    paper = re.split("[_.]", copy.name)[0]
+    if (ROOT / "config" / "papers" / f"{paper}.yaml").exists():
+        return folder / "papers" / paper / "results" / "figures" / copy.name
+    *_, example = copy.parent.parts or ("",)
+    return folder / ("" if example in ("", "gallery") else f"{example}/results") / "figures" / copy.name
 
 
 def renewed(page: str, tables: Path = TABLES) -> str:
@@ -196,7 +209,7 @@ def used(page: str) -> Iterator[Path]:
 
 def main() -> None:
     """Copy figures and tables, remove tables that no page uses, and renew the pages."""
-    from metalqr.reporting.figures.copies import small
+    from metalqr.reporting.figures.copies import GALLERY, small
 
     texts = {path: path.read_text(encoding="utf-8") for path in pages()}
     wanted = {path for text in texts.values() for path in used(text)}
@@ -209,12 +222,13 @@ def main() -> None:
             atomic.write(TABLES / path, made.read_bytes())
         else:
             print(f"Left as it was: docs/tables/{path}, since there is no {made}")
-    for path in sorted(FIGURES.glob("*.png")):
-        made = RESULTS / "figures" / path.name
+    gallery = set(FIGURES.glob("gallery/**/*.png"))
+    for path in sorted({*FIGURES.glob("*.png"), *FIGURES.glob("papers/*.png"), *gallery}):
+        made = drawn(path.relative_to(FIGURES), RESULTS)
         if made.exists():
-            atomic.write(path, small(made))
+            atomic.write(path, small(made, GALLERY) if path in gallery else small(made))
         else:
-            print(f"Left as it was: docs/figures/{path.name}, since there is no {made}")
+            print(f"Left as it was: docs/figures/{path.relative_to(FIGURES)}, since there is no {made}")
     for path, text in texts.items():
         if (new := renewed(text, TABLES)) != text:
             atomic.write(path, new.encode())

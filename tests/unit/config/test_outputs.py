@@ -193,7 +193,9 @@ def test_example_is_planned_and_drawn(forgotten: None) -> None:
     figure = figures.get("simulated_steps")().make({"figure1": dataset})
     assert isinstance(figure, Figure)
     (axes,) = figure.axes
-    assert [line.get_label() for line in axes.get_lines()] == ["figure1, d1k1", "figure1, d2k2", "figure1, d20k10"]
+    assert [line.get_label() for line in axes.get_lines()] == [
+        f"figure1, state dim: {d}, action dim: {k}" for d, k in ((1, 1), (2, 2), (20, 10))
+    ]
     steps = dataset.children["d1k1"].to_dataset()["rollout_steps"].median("seed")
     assert np.asarray(axes.get_lines()[0].get_xdata())[-1] == steps[-1]
 

@@ -169,3 +169,19 @@ def test_figures_are_small(tmp_path: Path) -> None:
         assert copied.size == (1600, 200)
         assert copied.convert("RGB").getpixel((800, 100)) == (0, 114, 178)
         assert copied.convert("RGB").getpixel((10, 10)) == (255, 255, 255)
+    with Image.open(BytesIO(small(tmp_path / "drawn.png", (640, 40)))) as copied:
+        assert copied.size == (320, 40)
+
+
+def test_small_figures_keep_the_colours_of_thin_lines() -> None:
+    """The blue and the green of the lines are apart by 60; the palette of the median cut errs by 90."""
+    from io import BytesIO
+
+    import numpy as np
+    from PIL import Image
+
+    path = ROOT / "docs" / "figures" / "exact_methods.png"
+    with Image.open(BytesIO(small(path, (640, 720)))) as copied, Image.open(path) as drawn:
+        found = np.asarray(copied.convert("RGB"), dtype=int)
+        expected = np.asarray(drawn.convert("RGB").resize(copied.size, Image.Resampling.LANCZOS), dtype=int)
+    assert np.abs(found - expected).max() < 30
