@@ -19,6 +19,7 @@ import yaml
 from configs import overlaid
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
+from pages import texts
 from places import ROOT
 from systems import similar_tasks
 
@@ -251,8 +252,7 @@ def test_plants_trained_from_their_simulators_alone_reach_the_linear_design(case
 @pytest.mark.slow
 def test_all_examples_together_make_a_config_that_can_be_used(tmp_path: Path) -> None:
     """The config of docs/extending.md and those of the examples; in a process of its own, which registers them anew."""
-    page = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
-    (content,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    (content,) = texts("docs/extending.md", "yaml")
     shutil.copytree(EXAMPLES, tmp_path, dirs_exist_ok=True)
     (tmp_path / "mine.yaml").write_text(content.replace("[own_", "[own_family.py, own_table.py, own_"))
     family = re.search(r"    cases:\n(?:     .*\n)+", (EXAMPLES / "own_family.py").read_text(encoding="utf-8"))
