@@ -1,13 +1,14 @@
 """A plant that is asked and told by files: two carts, of which metalqr sees nothing but the costs that are told.
 
-    python ask_tell.py
+    python ask_tell.py FOLDER
 
-writes its files into the folder where it is called: the config, the gains that are asked for, the costs of their
+writes its files into a folder, by default the one where it is called: the config, the gains that are asked for, the costs of their
 rollouts, and the state of the run, in which the trained gain is. Stop it at any moment and call it again: it goes on.
 To train on your own plant, replace `cost`. From another language, run the commands `metalqr ask` and `metalqr tell`.
 """
 
 import csv
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,7 @@ def cost(gain: np.ndarray, length: int, seed: int, mass: float) -> float:
 
 def exchange(folder: Path) -> None:
     """Ask, roll out and tell, until the run has ended."""
+    folder.mkdir(parents=True, exist_ok=True)
     config, state, gains, costs = (folder / name for name in ("carts.yaml", "state.nc", "gains.csv", "costs.csv"))
     config.write_text(CONFIG, encoding="utf-8")
     # The exit status is 3 once the run has ended.
@@ -65,4 +67,4 @@ def exchange(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    exchange(Path())
+    exchange(Path(*sys.argv[1:2]))

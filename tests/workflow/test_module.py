@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import xarray as xr
 import yaml
+from pages import texts
 from places import ROOT, TINY
 from project import Project
 
@@ -38,16 +39,13 @@ rule longest:
             file.write(params.config)
 """
 
+#: The two workflows of the page: with a clone, and the module of one without.
+OF_THE_PAGE, HOSTED = texts("docs/module.md", "python")
 #: As snakedeploy writes it.
-DEPLOYED = """
+DEPLOYED = f"""
 configfile: "config/config.yaml"
 
-module metalqr:
-    snakefile:
-        github("nobody/metalqr", path="workflow/Snakefile", tag="v1.0.0")
-    config:
-        config
-
+{HOSTED.replace('"owner/', '"nobody/')}
 use rule * from metalqr
 """
 
@@ -87,6 +85,21 @@ def test_another_workflow_uses_a_run_of_it(finished: Project, tmp_path: Path) ->
     assert other.planned() == {}
 
 
+def test_the_workflow_of_the_documentation_uses_a_dataset(finished: Project, tmp_path: Path) -> None:
+    snakefile = OF_THE_PAGE.replace("/path/to/metalqr", str(finished.root))
+    assert snakefile != OF_THE_PAGE
+    other = workflow(tmp_path / "other", snakefile, {"training": tiny()})
+    shutil.copytree(finished.directory / "results", other.directory / "trained" / "results")
+    (other.directory / "costs.py").write_text(
+        "import xarray as xr\n"
+        "with xr.open_datatree(snakemake.input[0]) as tree, open(snakemake.output[0], 'w') as file:\n"
+        "    print(*tree.children, file=file)\n"
+    )
+    assert other.planned() == {"costs": ["costs.txt"]}
+    other.snakemake("--cores", "1")
+    assert (other.directory / "costs.txt").read_text() == "d1k1 d2k2\n"
+
+
 def test_its_page_is_made_from_the_results_under_a_prefix(finished: Project, tmp_path: Path) -> None:
     text = "import json\n" + OTHER.format(snakefile=repr(str(finished.root / "workflow" / "Snakefile")), run="[]")
     other = workflow(tmp_path / "other", text, {"training": tiny()})
@@ -104,7 +117,7 @@ def hosted(finished: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     repository = tmp_path / "repository"
     shutil.copytree(finished.root, repository, ignore=shutil.ignore_patterns("__pycache__"))
     commit = ["-c", "user.name=nobody", "-c", "user.email=", "commit", "--quiet", "--message", "all"]
-    for arguments in (["init", "--quiet"], ["add", "--all"], commit, ["tag", "v1.0.0"]):
+    for arguments in (["init", "--quiet"], ["add", "--all"], commit, ["tag", "v0.1.0"]):
         subprocess.run(["git", "-C", repository, *arguments], check=True)
     monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
     monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.{repository}.insteadOf")

@@ -1,22 +1,20 @@
 """docs/own-tasks.md from its first to its last command, as a reader runs it."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from places import ROOT
+from pages import blocks
 from project import Project, environment
-
-PAGE = (ROOT / "docs" / "own-tasks.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
 def test_every_command_of_the_page_works(fresh: Project, tmp_path: Path) -> None:
     project = Project(fresh.root, tmp_path / "made", [tmp_path / "mine.yaml"])
     commands = 0
-    for language, block in re.findall(r"```(\w+)\n(.*?)```", PAGE, flags=re.DOTALL):
+    for each in blocks("docs/own-tasks.md"):
+        language, block = each.language, each.text
         if language == "yaml":
             (tmp_path / "mine.yaml").write_text(block, encoding="utf-8")
         elif language == "python":

@@ -1,10 +1,9 @@
 """Plug-ins of one's own and methods: what an edit makes again."""
 
-import re
 from pathlib import Path
 
 import pytest
-from places import ROOT
+from pages import texts
 from project import Project
 
 pytestmark = pytest.mark.slow
@@ -26,8 +25,7 @@ only_experiments: [figure1, mine]
 def made(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """An experiment with an estimator of one's own, as docs/configuration.md has it, and another method."""
     folder = tmp_path_factory.mktemp("plugins")
-    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    (folder / "my_estimators.py").write_text(*re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL))
+    (folder / "my_estimators.py").write_text(*texts("docs/configuration.md", "python"))
     (folder / "mine.yaml").write_text(MINE)
     project = Project(fresh.root, folder / "made", [*fresh.configs, folder / "mine.yaml"])
     project.snakemake("results/datasets/mine.nc", "--cores", "2")

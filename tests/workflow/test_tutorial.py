@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from places import ROOT
+from pages import blocks, text_of
 from project import Project, environment
 
-PAGE = ROOT / "docs" / "tutorial.md"
 NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*\.?\d*(?:e[+-]?\d+)?")
 
 
-def blocks(page: str) -> Iterator[tuple[str, str, str]]:
+def steps() -> Iterator[tuple[str, str, str]]:
     """The language and the text of each block, and what the page says that it prints: the block ``text`` after it."""
-    found = re.findall(r"```(\w+)\n(.*?)```(?:\n+```text\n(.*?)```)?", page, flags=re.DOTALL)
-    yield from (block for block in found if block[0] != "text")
+    found = blocks("docs/tutorial.md")
+    for block, after in zip(found, [*found[1:], None], strict=True):
+        if block.language != "text":
+            yield block.language, block.text, after.text if after and after.language == "text" else ""
 
 
 def carried_out(language: str, block: str, project: Project, folder: Path) -> str:
@@ -60,14 +61,14 @@ def numbers(text: str) -> list[float]:
 def test_the_tutorial_prints_what_it_says(fresh: Project, tmp_path: Path) -> None:
     project = Project(fresh.root, tmp_path / "motor", [tmp_path / "motor.yaml"])
     compared = 0
-    for language, block, said in blocks(PAGE.read_text(encoding="utf-8")):
+    for language, block, said in steps():
         found = carried_out(language, block, project, tmp_path)
         assert words(found) == words(said), block
         # Another processor may round otherwise; learning carries that on.
         assert numbers(found) == pytest.approx(numbers(said), rel=0.02, abs=1e-3), block
         compared += bool(said)
     assert compared == 6
-    shown = set(re.findall(r"\(figures/tutorial/(\w+)\.png\)", PAGE.read_text(encoding="utf-8"))) - {"page"}
+    shown = set(re.findall(r"\(figures/tutorial/(\w+)\.png\)", text_of("docs/tutorial.md"))) - {"page"}
     assert shown == {"motor", "adaptation"}
     made = project.directory / "results"
     assert all((made / "figures" / f"{name}.png").is_file() for name in shown)

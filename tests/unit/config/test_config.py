@@ -11,6 +11,7 @@ import yaml
 from configs import DEFAULT, overlaid, planned, problems, with_value
 from hypothesis import given
 from hypothesis import strategies as st
+from pages import texts
 from places import ROOT
 
 from metalqr.config import ConfigError, Plan, check_config, schema
@@ -694,11 +695,10 @@ RUNS_OF_EXAMPLES = {
 
 def test_the_examples_of_the_documentation_are_accepted(forgotten: None, tmp_path: Path) -> None:
     """Each YAML block of docs/configuration.md, laid over config.yaml as Snakemake does it."""
-    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    (code,) = texts("docs/configuration.md", "python")
     (tmp_path / "my_estimators.py").write_text(code)
     names = []
-    for example in re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL):
+    for example in texts("docs/configuration.md", "yaml"):
         experiments = yaml.safe_load(example)["experiments"]
         (name,) = (name for name, block in experiments.items() if block is not None)
         assert len(Plan(overlaid(example), tmp_path).run_files(name)) == RUNS_OF_EXAMPLES[name]

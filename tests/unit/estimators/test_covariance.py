@@ -12,8 +12,9 @@ from metalqr.config import registries
 from metalqr.estimators.directions.directions import Directions
 from metalqr.estimators.estimator import Estimator, Memory
 from metalqr.estimators.expansion import Expansion
-from metalqr.estimators.neighbourhood import Around
+from metalqr.estimators.neighbourhood import Around, Neighbourhood
 from metalqr.estimators.one_point import OnePoint
+from metalqr.estimators.two_point import TwoPoint
 from metalqr.lqr import LQRTasks
 
 SETTINGS = MetaSettings(learning_rate=1.0, adaptation_rate=0.0, perturbations=5, rollout_length=4, smoothing_radius=0.2)
@@ -238,6 +239,28 @@ def test_orthogonal_blocks_in_the_plane_are_integrated_exactly(estimator: str, c
     found = estimators.covariance(tasks, K, settings)
     assert found.kind == "exact"
     assert_allclose(found.matrix[0], np.cov(means.T, bias=True) + noise, rtol=1e-10, atol=1e-10 * noise.max())
+
+
+class StatedTwoPoint(TwoPoint):
+    """As docs/extending.md states its covariance, of rollouts with noise of their own."""
+
+    def covariance(self, near: Neighbourhood) -> Array:
+        return near.terms(
+            mean=0.5 * (near.cost(1) - near.cost(-1)), variance=0.25 * (near.variance(1) + near.variance(-1))
+        )
+
+
+@pytest.mark.parametrize("directions", registries.directions.names())
+def test_the_stated_covariance_of_two_points_is_the_one_of_their_weights(directions: str) -> None:
+    tasks, K = _problem((3, 2))
+    made = _estimator(SETTINGS.replace(estimator="two_point", directions=directions))
+    law = made.directions.law(0.2, 6, 4)
+    assert law is not None
+    near = Expansion(Around(tasks, K, 4, 4, 0.2, law))
+    expected = made.covariance(near)
+    assert_allclose(StatedTwoPoint.covariance(made, near), expected, rtol=1e-12)  # type: ignore[arg-type]
+    assert expected is not None
+    assert (np.linalg.eigvalsh(expected) > 0).all()
 
 
 @pytest.mark.parametrize(("count", "is_zero"), [(6, True), (12, True), (3, False)])

@@ -1,13 +1,12 @@
 """The loop of docs/ask-tell.md, as a user types it."""
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from places import ROOT
+from pages import blocks
 
 from metalqr.exchange.state import load_state
 
@@ -15,10 +14,9 @@ from metalqr.exchange.state import load_state
 @pytest.mark.slow
 def test_the_loop_of_the_page_runs_to_the_end(tmp_path: Path) -> None:
     """In a shell, with its config shortened; then again, when the run has ended. Every call is a process: seconds."""
-    page = (ROOT / "docs" / "ask-tell.md").read_text(encoding="utf-8")
-    blocks = {kind: re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL) for kind in ("yaml", "python", "sh")}
-    assert [len(found) for found in blocks.values()] == [1, 1, 1]
-    (config,), (plant,), (loop,) = blocks.values()
+    found = [(block.language, block.text) for block in blocks("docs/ask-tell.md") if block.language != "matlab"]
+    assert sorted(language for language, _ in found) == ["python", "sh", "yaml"]
+    config, plant, loop = (dict(found)[language] for language in ("yaml", "python", "sh"))
     assert "iterations: 25" in config
     (tmp_path / "mine.yaml").write_text(config.replace("iterations: 25", "iterations: 1"))
     (tmp_path / "plant.py").write_text(plant)

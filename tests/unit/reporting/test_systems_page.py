@@ -3,6 +3,7 @@ import re
 import pytest
 import yaml
 from configs import overlaid
+from pages import texts
 from places import ROOT
 
 from metalqr.config import Plan
@@ -27,7 +28,7 @@ def test_every_system_has_a_row_and_a_section() -> None:
 
 def test_the_examples_are_accepted() -> None:
     found: dict[str, int] = {}
-    for example in re.findall(r"```yaml\n(.*?)```", PAGE_TEXT, flags=re.DOTALL):
+    for example in texts("docs/systems.md", "yaml"):
         plan = Plan(overlaid(example))
         found |= {name: len(plan.run_files(name)) for name in yaml.safe_load(example)["experiments"]}
     assert found == RUNS_OF_EXAMPLES
