@@ -2,8 +2,9 @@
 
     python ask_tell.py FOLDER
 
-writes its files into a folder, by default the one where it is called: the config, the gains that are asked for, the costs of their
-rollouts, and the state of the run, in which the trained gain is. Stop it at any moment and call it again: it goes on.
+writes its files into a folder, by default the one where it is called: the config, the gains that are asked for, the
+costs of their rollouts, and the state of the run, in which the trained gain is. Stop it at any moment and call it
+again: it goes on.
 To train on your own plant, replace `cost`. From another language, run the commands `metalqr ask` and `metalqr tell`.
 """
 

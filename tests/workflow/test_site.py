@@ -23,7 +23,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the site, built as by `make docs`, silently: a warning would be an error."""
     folder = tmp_path_factory.mktemp("site")
     program = "import sys, pathlib; from website import build; sys.exit(build.build(pathlib.Path(sys.argv[1])))"
-    command = [sys.executable, "-c", program, folder]
+    command = [sys.executable, "-c", program, str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     return folder / "site"
