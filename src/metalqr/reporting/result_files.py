@@ -184,6 +184,7 @@ FILES = (
     ),
     ResultFile("logs/", "all", "a job's log, with the traceback if it failed"),
     ResultFile("timings/", "all", "a job's wall time and memory"),
+    ResultFile("quick/results/", "", "the same at small numbers, by `make quick`"),
     ResultFile(
         "papers/NAME/results/",
         "",
