@@ -69,11 +69,11 @@ $(PAPERS): .venv ## Rebuild the experiments of this neighbouring paper, in resul
 	@echo
 	@echo "Figure: $$PWD/results/papers/$@/results/figures/$@.pdf"
 
-check: lint ## Lint, types and the fast tests (a minute; more in a fresh clone, which compiles)
+check: lint ## Lint, types and the fast tests (two minutes; more in a fresh clone, which compiles)
 	$(PYTEST) --dist worksteal -m "not slow" --doctest-modules src/metalqr tests/unit
 
 # The workflow tests share results within a file, and use the code that the unit tests have compiled.
-test: lint ## Lint, types and all tests except those of the next two targets (ten minutes)
+test: lint ## Lint, types and all tests except those of the next two targets (a quarter of an hour)
 	$(PYTEST) --dist worksteal --doctest-modules src/metalqr tests/unit docs
 	$(PYTEST) --dist loadfile tests/workflow
 
