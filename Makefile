@@ -101,7 +101,7 @@ browser:
 	@for program in $(BROWSERS); do command -v $$program > /dev/null && exit; done; \
 	{ command -v apt-get > /dev/null && test "$$(id -u)" = 0 && apt-get update && \
 		DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends chromium fonts-dejavu-core; } || \
-		echo "No Chromium: the tests of results/page.html in a browser are skipped."
+		echo "No Chromium: the tests of results/page.html and of the site in a browser are skipped."
 
 lint: .venv ## Check style, formatting, types and docstrings; changes nothing
 	$(BIN)/ruff check .
