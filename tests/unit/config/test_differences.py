@@ -77,7 +77,7 @@ def test_lines_fit_the_terminal_and_shorten_lists() -> None:
     lines = told(changes, 80).splitlines()
     assert max(map(len, lines)) <= 80
     assert "  algorithm.iterations: 300, not 1200" in lines
-    assert "  experiments.figure1.seeds: [0], not [0, 1, 2, 3, 4]" in lines
+    assert "  experiments.{figure1, unseen_tasks}.seeds: [0], not [0, 1, 2, 3, 4]" in lines
     assert "  experiments.estimators.cases: [d2k2], not 3 values" in lines
 
 
