@@ -40,9 +40,8 @@ NEAR = 0.25
 PAPER, SYSTEMS = ("d1k1", "d2k2", "d20k10"), ("bus", "ship", "pendulum", "cart_pole")
 #: The learning rates that the experiment `estimators` has chosen.
 CHOSEN = ROOT / "results" / "tables" / "sample_efficiency.csv"
-#: Random settings that are predicted, and those of the best of them that are run. A prediction of gains of 200 entries
-#: takes 7 seconds and more, so there are as many as ten minutes of a core allow.
-RANDOM, BEST = {"d1k1": 200, "d2k2": 200, "d20k10": 60}, 5
+#: Random settings that are predicted, and those of the best of them that are run.
+RANDOM, BEST = 200, 5
 #: With an adaptation: its rate, the budget, and the standard errors of a median of measured runs that 25 % are. Three,
 #: since the median of the first five seeds with own noise was 28 % off and that of sixty others 5 %.
 ADAPTATION_RATE, ADAPTING_BUDGET, ADAPTING_ERRORS = 1e-5, 1e6, 3.0
@@ -232,14 +231,14 @@ def test_no_random_settings_are_better(case: str) -> None:
     budget = 1e5
     found = advised(case, budget, False)
     kept: list[tuple[float, MetaSettings, Prediction]] = []
-    for settings in random_settings(case, budget, RANDOM[case]):
+    for settings in random_settings(case, budget, RANDOM):
         if starts_unstable(case, settings):
             continue
         prediction = predict(*problem(case), settings)
         if keeps_constraints(prediction):
             kept.append((float(prediction.ratio[-1]), settings, prediction))
     kept.sort(key=lambda each: each[0])
-    print(f"{case}: {len(kept)} of {RANDOM[case]} keep the constraints; advised {found.ratio:.4g}")
+    print(f"{case}: {len(kept)} of {RANDOM} keep the constraints; advised {found.ratio:.4g}")
     assert len(kept) >= BEST
     medians = []
     for ratio, settings, _ in kept[:BEST]:
