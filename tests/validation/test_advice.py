@@ -22,11 +22,13 @@ from scipy.stats import norm
 
 from metalqr import LQRTasks, MetaSettings, meta
 from metalqr.advice.candidates import DECAYS, RATES, Budget, fit, ranges
-from metalqr.advice.recommend import Advice, Search, keeps_constraints
+from metalqr.advice.recommend import Advice, Search, keeps_constraints, recommend
+from metalqr.advice.stability import MOST_UNSTABLE
 from metalqr.config import Plan, read_configs
 from metalqr.config.folders import relative_to
 from metalqr.config.reading import lay_over
 from metalqr.prediction import Prediction, predict
+from metalqr.prediction.spread import Spread
 from metalqr.systems.initial_gain import read_gain
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +41,10 @@ PAPER, SYSTEMS = ("d1k1", "d2k2", "d20k10"), ("bus", "ship", "pendulum", "cart_p
 #: The learning rates that the experiment `estimators` has chosen.
 CHOSEN = ROOT / "results" / "tables" / "sample_efficiency.csv"
 #: Random settings that are predicted, and those of the best of them that are run.
-RANDOM, BEST = {"d1k1": 200, "d2k2": 200, "d20k10": 20}, 5
+RANDOM, BEST = 200, 5
+#: With an adaptation: its rate, the budget, and the standard errors of a median of measured runs that 25 % are. Three,
+#: since the median of the first five seeds with own noise was 28 % off and that of sixty others 5 %.
+ADAPTATION_RATE, ADAPTING_BUDGET, ADAPTING_ERRORS = 1e-5, 1e6, 3.0
 
 pytestmark = pytest.mark.slow
 
@@ -93,13 +98,13 @@ def band(prediction: Prediction) -> str:
     return f"{median:.4g} ({lower:.4g} to {upper:.4g})"
 
 
-def seeds_needed(prediction: Prediction) -> int:
-    """Number of seeds whose median has two standard errors within the allowed share, from the predicted band.
+def seeds_needed(prediction: Prediction, errors: float = 2.0) -> int:
+    """Number of seeds whose median has so many standard errors within the allowed share, from the predicted band.
 
     The logarithm is taken as normal: the median of n has the deviation of a single run times the root of pi / (2 n).
     """
     deviation = np.log(prediction.upper[-1] / prediction.lower[-1]) / (2.0 * norm.ppf(0.95))
-    return max(FEWEST, math.ceil(0.5 * math.pi * (2.0 * deviation / math.log1p(NEAR)) ** 2))
+    return max(FEWEST, math.ceil(0.5 * math.pi * (errors * deviation / math.log1p(NEAR)) ** 2))
 
 
 def is_near(median: float, prediction: Prediction) -> bool:
@@ -166,6 +171,21 @@ def test_named_systems_end_where_predicted(case: str, common_noise: bool, budget
     assert is_near(median, prediction)
 
 
+@pytest.mark.parametrize("common_noise", [False, True])
+def test_an_adaptation_ends_where_predicted(common_noise: bool, table: list[str]) -> None:
+    """Near the predicted median, in the largest case; inner estimates are simulated there, so it takes minutes."""
+    tasks, K0 = problem("d20k10")
+    found = recommend(tasks, K0, ADAPTING_BUDGET, adaptation_rate=ADAPTATION_RATE, common_noise=common_noise)
+    count = seeds_needed(found.prediction, ADAPTING_ERRORS)
+    ends = ratios_at("d20k10", found.settings, ADAPTING_BUDGET, count)
+    median = float(np.median(ends))
+    noise = "common" if common_noise else "own"
+    name = f"d20k10, adaptation rate {ADAPTATION_RATE:g}"
+    print(f"{name}, {noise} noise: predicted {band(found.prediction)}, measured {np.sort(ends)}")
+    table.append(f"| {name} | {noise} | {ADAPTING_BUDGET:.0e} | {band(found.prediction)} | {median:.4g} | |")
+    assert is_near(median, found.prediction)
+
+
 def random_settings(case: str, budget: float, count: int) -> Iterator[MetaSettings]:
     """Settings in the ranges of the search, with as many perturbations as the budget has."""
     rng = np.random.default_rng(5)
@@ -198,18 +218,27 @@ def random_settings(case: str, budget: float, count: int) -> Iterator[MetaSettin
             yield settings
 
 
+def starts_unstable(case: str, settings: MetaSettings) -> bool:
+    """Whether perturbations of the initial gain break the constraint, as the prediction would say at length."""
+    tasks, K0 = problem(case)
+    found = Spread(tasks, settings, 0).chances(K0, np.zeros((K0.size, K0.size)))
+    return found.unstable_share >= MOST_UNSTABLE
+
+
 @pytest.mark.parametrize("case", PAPER)
 def test_no_random_settings_are_better(case: str) -> None:
     """By more than 10 %, predicted; nor the best five of them when run."""
     budget = 1e5
     found = advised(case, budget, False)
     kept: list[tuple[float, MetaSettings, Prediction]] = []
-    for settings in random_settings(case, budget, RANDOM[case]):
+    for settings in random_settings(case, budget, RANDOM):
+        if starts_unstable(case, settings):
+            continue
         prediction = predict(*problem(case), settings)
         if keeps_constraints(prediction):
             kept.append((float(prediction.ratio[-1]), settings, prediction))
     kept.sort(key=lambda each: each[0])
-    print(f"{case}: {len(kept)} of {RANDOM[case]} keep the constraints; advised {found.ratio:.4g}")
+    print(f"{case}: {len(kept)} of {RANDOM} keep the constraints; advised {found.ratio:.4g}")
     assert len(kept) >= BEST
     medians = []
     for ratio, settings, _ in kept[:BEST]:
