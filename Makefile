@@ -73,14 +73,14 @@ check: lint ## Lint, types and the fast tests (two minutes; more in a fresh clon
 	$(PYTEST) --dist worksteal -m "not slow" --doctest-modules src/metalqr tests/unit
 
 # The workflow tests share results within a file, and use the code that the unit tests have compiled.
-test: lint ## Lint, types and all tests except those of the next two targets (a quarter of an hour)
+test: lint ## Lint, types and all tests except those of the next two targets (ten minutes)
 	$(PYTEST) --dist worksteal --doctest-modules src/metalqr tests/unit docs
 	$(PYTEST) --dist loadfile tests/workflow
 
 test-cluster: .venv slurm ## Test the cluster profiles on a temporary Slurm on this machine (some minutes)
 	$(PYTEST) -n $(CLUSTER_WORKERS) tests/cluster
 
-validate: .venv ## Compare predicted learning curves with fresh trainings of the paper's cases (an hour)
+validate: .venv ## Compare predicted learning curves with fresh trainings (two hours)
 	$(PYTEST) -rP tests/validation
 
 # Installs Debian's Slurm where it is missing. The tests start its daemons themselves and stop them again.

@@ -63,13 +63,17 @@ def discard_leftovers(path: str | os.PathLike[str]) -> None:
 
 
 def _runs(process: int) -> bool:
+    """Whether a process can still write. One that was killed has an entry until its parent asks how it ended."""
     try:
         os.kill(process, 0)
+        state = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[0]
     except ProcessLookupError:
         return False
     except PermissionError:  # another user's
-        pass
-    return True
+        return True
+    except FileNotFoundError:  # ended meanwhile; or a system without these files, as macOS
+        return not Path("/proc/self/stat").exists()
+    return state not in (b"Z", b"X")
 
 
 def _umask() -> int:

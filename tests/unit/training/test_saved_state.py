@@ -242,6 +242,22 @@ def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
     assert [path.with_name(name).exists() for name in names] == [False, True, False, True]
 
 
+@pytest.mark.skipif(not hasattr(os, "waitid"), reason="macOS has no waitid, and does not tell of such processes")
+def test_a_killed_writer_that_nobody_has_waited_for_has_left_its_file(tmp_path: Path) -> None:
+    """As long as its parent does not ask how it ended: in a container, the first process may never do."""
+    writer = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    name = tmp_path / f".run.nc.{socket.gethostname()}-{writer.pid}-abc_123.tmp"
+    name.write_bytes(b"half")
+    atomic.discard_leftovers(tmp_path / "run.nc")
+    assert name.exists()
+    writer.kill()
+    os.waitid(os.P_PID, writer.pid, os.WEXITED | os.WNOWAIT)
+    os.kill(writer.pid, 0)  # its entry is there
+    atomic.discard_leftovers(tmp_path / "run.nc")
+    assert not name.exists()
+    writer.wait()
+
+
 def test_a_temporary_file_names_its_writer(tmp_path: Path) -> None:
     with atomic.replaced(tmp_path / "run.nc") as temporary:
         atomic.discard_leftovers(tmp_path / "run.nc")
