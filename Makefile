@@ -124,6 +124,7 @@ docs: .venv ## Build the documentation into build/site, with every link checked 
 
 showcase: .venv ## Copy the figures and tables that README.md and docs/ show from results/, and renew the numbers in their pages
 	$(BIN)/python -m metalqr.reporting.showcase
+
 # The wheel is made from the sdist, so that what the sdist lacks is noticed. Both are made by the lock's setuptools, without network.
 dist: .venv ## Make the wheel and the sdist of metalqr, in dist/
 	rm -rf dist src/metalqr.egg-info
